@@ -1,0 +1,210 @@
+//! Decoding, resizing and cropping, as torchvision does it.
+
+use std::io::{BufRead, Cursor, Seek};
+
+use fast_image_resize as fir;
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use rayon::prelude::*;
+
+use crate::error::DataError;
+use crate::images::Images;
+use crate::set::{ImageSet, Source};
+
+/// How a resized pixel is put together from those around it, both antialiased as in PIL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// Triangle.
+    #[default]
+    Bilinear,
+    /// Catmull–Rom.
+    Bicubic,
+}
+
+/// What happens to an image before it is a tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocess {
+    /// Height afterwards, pixels.
+    pub height: usize,
+    /// Width afterwards, pixels.
+    pub width: usize,
+    /// Resizing filter.
+    pub filter: Filter,
+    /// Images with more pixels than this are refused.
+    pub max_pixels: u64,
+}
+
+impl Preprocess {
+    /// Square images of that side, bilinear, at most 100 million pixels before.
+    #[must_use]
+    pub fn square(side: usize) -> Self {
+        Self { height: side, width: side, filter: Filter::Bilinear, max_pixels: 100_000_000 }
+    }
+}
+
+impl ImageSet {
+    /// Decodes all images, in parallel, order kept.
+    ///
+    /// Grey and 16-bit images become 8-bit RGB, an alpha channel is dropped, EXIF orientation is
+    /// applied. The shorter side is resized to the target, the rest cropped at the centre
+    /// (torchvision's `Resize` and `CenterCrop`).
+    ///
+    /// # Errors
+    ///
+    /// The first image, in order, that cannot be decoded or is too large.
+    pub fn decode(&self, preprocess: &Preprocess) -> Result<Images, DataError> {
+        let decoded: Vec<_> = self
+            .samples
+            .par_iter()
+            .map(|sample| prepare(&sample.source, preprocess))
+            .collect();
+        let mut pixels = Vec::with_capacity(self.len() * preprocess.height * preprocess.width * 3);
+        for image in decoded {
+            pixels.extend(image?);
+        }
+        Ok(Images::new(
+            self.classes.clone(),
+            [preprocess.height, preprocess.width],
+            self.samples.iter().map(|sample| sample.label).collect(),
+            pixels,
+        ))
+    }
+}
+
+/// One image as `[height, width, 3]` bytes.
+pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8>, DataError> {
+    let failed = |reason: String| DataError::Image { name: source.name(), reason };
+    let image = read(source, preprocess.max_pixels)?;
+    let (width, height) = image.dimensions();
+    let (target_height, target_width) = (preprocess.height, preprocess.width);
+    let (new_height, new_width) = resized(height as usize, width as usize, preprocess);
+    let resized = if (new_height, new_width) == (height as usize, width as usize) {
+        image.into_raw()
+    } else {
+        let filter = match preprocess.filter {
+            Filter::Bilinear => fir::FilterType::Bilinear,
+            Filter::Bicubic => fir::FilterType::CatmullRom,
+        };
+        let from =
+            fir::images::Image::from_vec_u8(width, height, image.into_raw(), fir::PixelType::U8x3)
+                .map_err(|error| failed(error.to_string()))?;
+        let side = |pixels: usize| u32::try_from(pixels).map_err(|error| failed(error.to_string()));
+        let mut to =
+            fir::images::Image::new(side(new_width)?, side(new_height)?, fir::PixelType::U8x3);
+        let options =
+            fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
+        fir::Resizer::new()
+            .resize(&from, &mut to, &options)
+            .map_err(|error| failed(error.to_string()))?;
+        to.into_vec()
+    };
+    let top = crop_start(new_height, target_height);
+    let left = crop_start(new_width, target_width);
+    Ok((top..top + target_height)
+        .flat_map(|row| {
+            let start = (row * new_width + left) * 3;
+            resized[start..start + target_width * 3].iter().copied()
+        })
+        .collect())
+}
+
+/// Height and width after resizing: as small as covers the target in both.
+///
+/// For a square target this is torchvision's `Resize`: the shorter side becomes the target, the
+/// longer one `int(target · longer / shorter)`.
+fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usize) {
+    let (target_height, target_width) = (preprocess.height, preprocess.width);
+    if target_height * width >= target_width * height {
+        (target_height, (target_height * width / height).max(target_width))
+    } else {
+        ((target_width * height / width).max(target_height), target_width)
+    }
+}
+
+/// Where torchvision's `CenterCrop` starts: `round((size - target) / 2)`, halves to even.
+fn crop_start(size: usize, target: usize) -> usize {
+    let twice = size - target;
+    let half = twice / 2;
+    if twice % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
+}
+
+fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
+    match source {
+        Source::File(path) => {
+            let io = |source| DataError::Io { path: path.clone(), source };
+            let file = std::fs::File::open(path).map_err(io)?;
+            decode(std::io::BufReader::new(file), source, max_pixels)
+        }
+        Source::Memory { bytes, .. } => decode(Cursor::new(*bytes), source, max_pixels),
+        Source::Grey { height, width, values, .. } => {
+            let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
+            RgbImage::from_raw(*width, *height, rgb).ok_or_else(|| DataError::Image {
+                name: source.name(),
+                reason: "it has fewer values than pixels".to_owned(),
+            })
+        }
+    }
+}
+
+fn decode(
+    data: impl BufRead + Seek,
+    source: &Source,
+    limit: u64,
+) -> Result<RgbImage, DataError> {
+    let failed = |error: &dyn std::fmt::Display| DataError::Image {
+        name: source.name(),
+        reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
+    };
+    // By content: an ending may lie.
+    let reader = ImageReader::new(data).with_guessed_format().map_err(|error| failed(&error))?;
+    let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > limit {
+        return Err(DataError::TooLarge { name: source.name(), width, height, limit });
+    }
+    if width == 0 || height == 0 {
+        return Err(failed(&"it has no pixels"));
+    }
+    let orientation = decoder.orientation().map_err(|error| failed(&error))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
+    image.apply_orientation(orientation);
+    Ok(image.into_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(width: u32, height: u32, values: &[u8]) -> Source {
+        Source::Grey { name: "grey".to_owned(), height, width, values: values.into() }
+    }
+
+    #[test]
+    fn a_wide_image_is_cropped_at_the_centre() {
+        // Height fits already: columns 1 and 2 of 0..4 stay.
+        let source = grey(4, 2, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let pixels = prepare(&source, &Preprocess::square(2)).unwrap();
+        assert_eq!(pixels, [1, 1, 1, 2, 2, 2, 5, 5, 5, 6, 6, 6]);
+    }
+
+    #[test]
+    fn halving_averages_with_the_antialiased_triangle() {
+        // PIL's triangle of support 2 around 1.0 and 3.0: weights 3/7, 3/7, 1/7 and mirrored.
+        let source = grey(4, 4, &[0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70]);
+        let pixels = prepare(&source, &Preprocess::square(2)).unwrap();
+        assert_eq!(pixels.iter().step_by(3).copied().collect::<Vec<_>>(), [10, 60, 10, 60]);
+    }
+
+    #[test]
+    fn crop_starts_where_python_rounds() {
+        // round(0.5) = 0, round(1.5) = 2, round(2.5) = 2 in Python.
+        assert_eq!([1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)), [0, 2, 2, 2]);
+    }
+
+    #[test]
+    fn resized_keeps_the_longer_side_in_proportion() {
+        // torchvision: int(64 · 150 / 100) = 96, int(64 · 133 / 100) = 85.
+        let square = Preprocess::square(64);
+        assert_eq!(resized(100, 150, &square), (64, 96));
+        assert_eq!(resized(133, 100, &square), (85, 64));
+    }
+}

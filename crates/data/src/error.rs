@@ -1,0 +1,94 @@
+//! What can go wrong between a folder and its tensors.
+
+use std::path::PathBuf;
+
+/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The folder is not there, or is no folder.
+    #[error("{} is not a folder; give the folder that holds your images", .0.display())]
+    NotAFolder(PathBuf),
+    /// A folder or file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A folder without class folders.
+    #[error(
+        "{folder} holds no classes; put the images of each class into a folder of its own, e.g. {folder}/cat and {folder}/dog",
+        folder = .0.display()
+    )]
+    NoClasses(PathBuf),
+    /// A single class.
+    #[error(
+        "{} holds only the class `{class}`; telling classes apart needs two or more folders",
+        path.display()
+    )]
+    OneClass {
+        /// The folder of classes.
+        path: PathBuf,
+        /// The only class.
+        class: String,
+    },
+    /// A class without images.
+    #[error("the class folder {} holds no images; add some or remove the folder", .0.display())]
+    EmptyClass(PathBuf),
+    /// A class of a folder that is split has too few images to be on both sides.
+    #[error("the class `{class}` has {count} image(s); splitting needs 2 or more")]
+    TooFewToSplit {
+        /// The class.
+        class: String,
+        /// Its images.
+        count: usize,
+    },
+    /// Test or validation classes are not the training classes.
+    #[error("the classes of {} differ from those of training: {}", path.display(), differences(missing, extra))]
+    ClassesDiffer {
+        /// The folder that differs.
+        path: PathBuf,
+        /// Training classes that it lacks.
+        missing: Vec<String>,
+        /// Classes that training lacks.
+        extra: Vec<String>,
+    },
+    /// An image that cannot be decoded.
+    #[error("cannot decode the image {name}: {reason}; replace or remove it")]
+    Image {
+        /// The file.
+        name: String,
+        /// The decoder's reason.
+        reason: String,
+    },
+    /// An image with more pixels than the limit.
+    #[error("the image {name} has {width}×{height} pixels, more than the limit of {limit} in all")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Width, pixels.
+        width: u32,
+        /// Height, pixels.
+        height: u32,
+        /// Most pixels that are accepted.
+        limit: u64,
+    },
+    /// A file that is not the IDX file it should be.
+    #[error("{} is not a readable IDX file: {reason}", path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+fn differences(missing: &[String], extra: &[String]) -> String {
+    let part = |title: &str, names: &[String]| {
+        (!names.is_empty()).then(|| format!("{title} {}", names.join(", ")))
+    };
+    let parts: Vec<_> = [part("missing", missing), part("unknown", extra)].into_iter().flatten().collect();
+    parts.join("; ")
+}

@@ -1,0 +1,40 @@
+//! An image folder as checked, decoded, augmented and batched tensors.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use finetune_data::{Augment, Loader, Normalization, Order, Preprocess, embedded_signs};
+//!
+//! let signs = embedded_signs(); // or finetune_data::open(path, &SplitOptions::default())?
+//! let few = signs.train.take_per_class(2, 0).decode(&Preprocess::square(64))?;
+//! let batches = Loader::new(&few, 4, Order::Shuffled { seed: 0, epoch: 1 })
+//!     .normalization(Normalization::HALF)
+//!     .augment(Augment { flip: true, ..Augment::default() })
+//!     .device(&Device::flex());
+//! for batch in batches {
+//!     assert_eq!(batch.images.dims()[1..], [3, 64, 64]);
+//! }
+//! # Ok::<(), finetune_data::DataError>(())
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod augment;
+mod decode;
+mod embedded;
+mod error;
+mod folder;
+mod idx;
+mod images;
+mod loader;
+mod random;
+mod set;
+
+pub use augment::Augment;
+pub use decode::{Filter, Preprocess};
+pub use embedded::{embedded_signs, embedded_signs_pretrain};
+pub use error::DataError;
+pub use folder::{SplitOptions, open};
+pub use idx::{IdxOptions, open_idx};
+pub use images::{Batch, Images, Normalization};
+pub use loader::{Loader, Order};
+pub use set::{ImageSet, Sample, Source, Splits};

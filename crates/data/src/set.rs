@@ -1,0 +1,161 @@
+//! Labelled images that are not decoded yet, and choosing among them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+
+use crate::random::rng;
+
+/// Where an image comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// An encoded file.
+    File(PathBuf),
+    /// An encoded file in memory.
+    Memory {
+        /// Its name, for messages.
+        name: String,
+        /// Its bytes.
+        bytes: &'static [u8],
+    },
+    /// Grey values in memory.
+    Grey {
+        /// Its name, for messages.
+        name: String,
+        /// Height, pixels.
+        height: u32,
+        /// Width, pixels.
+        width: u32,
+        /// `height · width` values, row by row.
+        values: Arc<[u8]>,
+    },
+}
+
+impl Source {
+    /// The file's name, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Memory { name, .. } | Self::Grey { name, .. } => name.clone(),
+        }
+    }
+}
+
+/// An image and its class.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Where the image comes from.
+    pub source: Source,
+    /// Index of its class.
+    pub label: usize,
+}
+
+/// Labelled images.
+#[derive(Debug, Clone)]
+pub struct ImageSet {
+    /// Names of the classes; labels index them.
+    pub classes: Vec<String>,
+    /// The images.
+    pub samples: Vec<Sample>,
+}
+
+/// A data set: what to learn from, and what to be tested with.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    /// The folder's path, or `embedded:signs`.
+    pub name: String,
+    /// To learn from.
+    pub train: ImageSet,
+    /// To choose settings with, where the folder brings it along.
+    pub valid: Option<ImageSet>,
+    /// To be tested with, once.
+    pub test: ImageSet,
+}
+
+impl Splits {
+    /// Names of the classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.train.classes
+    }
+}
+
+impl ImageSet {
+    /// Number of images.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are no images.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Number of images of each class.
+    #[must_use]
+    pub fn per_class(&self) -> Vec<usize> {
+        self.by_class().iter().map(Vec::len).collect()
+    }
+
+    /// Chooses `count` images of each class, or all of a class that has fewer.
+    ///
+    /// The choice depends on `seed` alone, keeps the order, and grows: what a smaller count chose
+    /// is among what a larger one chooses.
+    #[must_use]
+    pub fn take_per_class(&self, count: usize, seed: u64) -> Self {
+        self.choose(|class| class.len().min(count), seed).0
+    }
+
+    /// Splits each class: what stays, and the share `fraction` of it that is held out.
+    ///
+    /// Of a class with two images or more, each side gets at least one.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
+    pub fn split(&self, fraction: f64, seed: u64) -> (Self, Self) {
+        let held_out = |class: &[usize]| match class.len() {
+            0 | 1 => 0,
+            count => ((count as f64 * fraction).round() as usize).clamp(1, count - 1),
+        };
+        let (held_out, rest) = self.choose(held_out, seed);
+        (rest, held_out)
+    }
+
+    /// The chosen images, and the others.
+    fn choose(&self, count: impl Fn(&[usize]) -> usize, seed: u64) -> (Self, Self) {
+        let mut chosen = vec![false; self.len()];
+        for (label, mut class) in self.by_class().into_iter().enumerate() {
+            let count = count(&class);
+            class.shuffle(&mut rng(seed, label as u64));
+            for index in &class[..count] {
+                chosen[*index] = true;
+            }
+        }
+        let pick = |wanted: bool| Self {
+            classes: self.classes.clone(),
+            samples: self
+                .samples
+                .iter()
+                .zip(&chosen)
+                .filter(|(_, chosen)| **chosen == wanted)
+                .map(|(sample, _)| sample.clone())
+                .collect(),
+        };
+        (pick(true), pick(false))
+    }
+
+    fn by_class(&self) -> Vec<Vec<usize>> {
+        let mut classes = vec![Vec::new(); self.classes.len()];
+        for (index, sample) in self.samples.iter().enumerate() {
+            classes[sample.label].push(index);
+        }
+        classes
+    }
+}

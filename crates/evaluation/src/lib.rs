@@ -1,0 +1,24 @@
+//! Metrics of classifiers, and the comparison of their runs.
+//!
+//! ```
+//! use finetune_evaluation::Confusion;
+//!
+//! let confusion = Confusion::from_predictions(2, &[0, 0, 1, 1], &[0, 1, 1, 1])?;
+//! assert_eq!(confusion.accuracy(), 0.75);
+//! assert_eq!(confusion.per_class_accuracy(), [0.5, 1.0]);
+//! # Ok::<(), finetune_evaluation::EvaluationError>(())
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod metrics;
+mod report;
+mod summary;
+mod table;
+
+pub use error::EvaluationError;
+pub use metrics::Confusion;
+pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION, write_atomically};
+pub use summary::{Spread, Summary, median, summarize, wilson};
+pub use table::{bytes, seconds, table};

@@ -1,0 +1,210 @@
+//! `compare` and `train`: runs, each in a process of its own, so that its peak memory is its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, table};
+
+use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
+use crate::config::{Decoded, RunConfig};
+use crate::folder::{self, Plan};
+use crate::progress::{Progress, Ui};
+use crate::{interrupt, run, weights};
+
+/// `finetune compare`.
+///
+/// # Errors
+///
+/// A wrong call, or runs that failed; the report of the others is written before.
+pub fn compare(args: &CompareArgs) -> Result<()> {
+    let mut runs = Vec::new();
+    for seed in args.common.seed..args.common.seed + args.seeds.max(1) {
+        for method in &args.methods {
+            runs.push(args.common.resolve(method, seed)?);
+        }
+    }
+    execute(runs, &args.common, "compare")
+}
+
+/// `finetune train`.
+///
+/// # Errors
+///
+/// A wrong call, or a run that failed.
+pub fn train(args: &TrainArgs) -> Result<()> {
+    let run = args.common.resolve(&args.method, args.common.seed)?;
+    execute(vec![run], &args.common, "train")
+}
+
+/// One run of a comparison, in this process.
+///
+/// # Errors
+///
+/// Whatever keeps the run from being finished.
+pub fn run_one(args: &RunArgs) -> Result<()> {
+    let text = std::fs::read_to_string(&args.config).context("cannot read the run's config")?;
+    let config: RunConfig = serde_json::from_str(&text)?;
+    threads(&config)?;
+    let data = config.data.decode(config.seed)?;
+    let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
+    let result = run::run(&config, &data, &args.out, args.with_seed, &mut progress)?;
+    std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")
+}
+
+fn threads(config: &RunConfig) -> Result<()> {
+    if let Some(threads) = config.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .with_context(|| format!("cannot compute with {threads} threads"))?;
+    }
+    Ok(())
+}
+
+fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
+    let plan = Plan::new(runs);
+    let data = check(&plan)?;
+    make_missing_weights(&plan, common.ui())?;
+    let out = folder::create(common.out.as_deref(), command)?;
+    let mut report = empty_report(&plan.runs[0], &data);
+    drop(data);
+    let mut done = Vec::new();
+    for (index, config) in plan.runs.iter().enumerate() {
+        if interrupt::asked() {
+            report.interrupted = true;
+            break;
+        }
+        let title = format!("[{}/{}] {}", index + 1, plan.runs.len(), config.method_name());
+        match child(config, &plan, &out, &title, common.ui()) {
+            Ok(run) => {
+                report.runs.push(run);
+                done.push(config.clone());
+            }
+            Err(error) => report.failed.push(Failure {
+                method: config.method_name().to_owned(),
+                seed: config.seed,
+                error: format!("{error:#}"),
+            }),
+        }
+        report.interrupted |= interrupt::asked();
+        Plan { runs: done.clone(), ..plan.clone() }.write(&out)?;
+        folder::write_report(&report, &out)?;
+    }
+    if common.json {
+        println!("{}", report.to_json()?);
+    } else if !report.runs.is_empty() {
+        println!("{}", table(&report));
+    }
+    eprintln!("results: {}", out.display());
+    let failed: Vec<_> = report.failed.iter().map(|failure| failure.method.clone()).collect();
+    match failed.as_slice() {
+        [] if report.interrupted => bail!("stopped; what was done is in {}", out.display()),
+        [] => Ok(()),
+        _ => bail!("{} did not finish: {}", failed.join(", "), report.failed[0].error),
+    }
+}
+
+/// Finds what is wrong before anything is trained or written.
+fn check(plan: &Plan) -> Result<Decoded> {
+    let first = &plan.runs[0];
+    let data = first.data.decode(first.seed)?;
+    let device = crate::device::device(&first.device)?;
+    for config in plan.runs.iter().filter(|run| run.seed == first.seed) {
+        let missing = config.weights.is_none()
+            && !config.from_scratch
+            && config.model == "chapter"
+            && !weights::cached(&config.model)?.is_file();
+        if missing {
+            continue;
+        }
+        run::prepare(config, data.train.classes.len(), &device)?;
+    }
+    Ok(data)
+}
+
+/// Pretrains the chapter's network where its checkpoint is not in the cache.
+fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
+    let wanted = plan.runs.iter().find(|run| !run.from_scratch && run.weights.is_none());
+    let Some(config) = wanted.filter(|run| run.model == "chapter") else { return Ok(()) };
+    let path = weights::cached(&config.model)?;
+    if path.is_file() {
+        return Ok(());
+    }
+    eprintln!(
+        "pretraining `{}` on the hands that show 5–9, once; its weights (about 260 MB) are kept in {}",
+        config.model,
+        path.display()
+    );
+    let status = this_program()?
+        .args(["pretrain", "--model", &config.model, "--out"])
+        .arg(&path)
+        .args(["--ui", ui_name(ui)])
+        .status()
+        .context("cannot start the pretraining")?;
+    if !status.success() {
+        bail!("pretraining `{}` did not finish", config.model);
+    }
+    Ok(())
+}
+
+fn empty_report(config: &RunConfig, data: &Decoded) -> Report {
+    Report {
+        version: VERSION,
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+        dataset: DatasetInfo {
+            path: data.name.clone(),
+            classes: data.train.classes.clone(),
+            train: data.train.len(),
+            valid: data.valid.as_ref().map_or(0, finetune_data::Images::len),
+            test: data.test.len(),
+        },
+        model: config.model.clone(),
+        weights: weights::describe(config),
+        device: config.device.clone(),
+        threads: config.threads.unwrap_or_else(rayon::current_num_threads),
+        runs: Vec::new(),
+        failed: Vec::new(),
+        interrupted: false,
+    }
+}
+
+fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Result<Run> {
+    let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let (config_file, result) = (scratch.path().join("config"), scratch.path().join("result"));
+    std::fs::write(&config_file, serde_json::to_vec(config)?)?;
+    let mut command = this_program()?;
+    command
+        .args(["run", "--ui", ui_name(ui), "--title", title])
+        .arg("--config")
+        .arg(&config_file)
+        .arg("--out")
+        .arg(out)
+        .arg("--result")
+        .arg(&result);
+    if plan.with_seed {
+        command.arg("--with-seed");
+    }
+    let finished = command
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .and_then(|mut child| child.wait())
+        .context("cannot start the run")?;
+    if !finished.success() {
+        bail!("the run ended with {finished}");
+    }
+    Ok(serde_json::from_slice(&std::fs::read(&result).context("the run left no result")?)?)
+}
+
+fn this_program() -> Result<Command> {
+    let program: PathBuf = std::env::current_exe().context("cannot find this program's file")?;
+    Ok(Command::new(program))
+}
+
+fn ui_name(ui: Ui) -> &'static str {
+    match ui {
+        Ui::Bar => "bar",
+        Ui::Plain => "plain",
+        Ui::None => "none",
+    }
+}

@@ -1,0 +1,55 @@
+//! `predict`: which class images show.
+
+use anyhow::Result;
+use burn::tensor::activation::softmax;
+use finetune_data::{ImageSet, Preprocess, Sample, Source};
+use serde::Serialize;
+
+use crate::cli::PredictArgs;
+use crate::device::device;
+use crate::folder::Plan;
+use crate::run::reload;
+
+#[derive(Serialize)]
+struct Prediction {
+    path: String,
+    class: String,
+    probability: f32,
+}
+
+/// `finetune predict`.
+///
+/// # Errors
+///
+/// A folder that holds no finished run, or images that cannot be decoded.
+pub fn predict(args: &PredictArgs) -> Result<()> {
+    let plan = Plan::read(&args.run)?;
+    let config = plan.pick(args.method.as_deref())?;
+    let classes = config.data.open(config.seed)?.train.classes;
+    let samples = args.paths.iter().map(|path| Sample { source: Source::File(path.clone()), label: 0 });
+    let set = ImageSet { classes: classes.clone(), samples: samples.collect() };
+    let images = set.decode(&Preprocess::square(config.data.image_size))?;
+    let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
+    let device = device(&config.device)?;
+    let norm = config.normalization()?;
+    let mut predictions = Vec::new();
+    for (index, path) in args.paths.iter().enumerate() {
+        let batch = images.batch(&[index], &norm, &device);
+        let shares: Vec<f32> =
+            softmax(network.forward(batch.images), 1).into_data().iter::<f32>().collect();
+        let best = (1..shares.len()).fold(0, |best, i| if shares[i] > shares[best] { i } else { best });
+        predictions.push(Prediction {
+            path: path.display().to_string(),
+            class: classes[best].clone(),
+            probability: shares[best],
+        });
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&predictions)?);
+    } else {
+        for Prediction { path, class, probability } in predictions {
+            println!("{path}: {class} ({:.1} %)", 100.0 * probability);
+        }
+    }
+    Ok(())
+}

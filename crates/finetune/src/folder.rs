@@ -1,0 +1,128 @@
+//! The folder of a finished run or comparison: `config.json`, `report.json` and what they name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use finetune_evaluation::{Report, write_atomically};
+use serde::{Deserialize, Serialize};
+
+use crate::config::RunConfig;
+use crate::exit::Usage;
+use crate::run::stem;
+
+/// `config.json`: the runs of a folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of the format.
+    pub version: u32,
+    /// Whether file names carry the seed, because there are several.
+    pub with_seed: bool,
+    /// The runs.
+    pub runs: Vec<RunConfig>,
+}
+
+impl Plan {
+    /// Plans these runs.
+    #[must_use]
+    pub fn new(runs: Vec<RunConfig>) -> Self {
+        let with_seed = runs.iter().any(|run| run.seed != runs[0].seed);
+        Self { version: 1, with_seed, runs }
+    }
+
+    /// Reads the plan of a finished run.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder holds none.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("{} is not the folder of a finished run: it has no config.json", folder.display())
+        })?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a configuration of finetune", path.display()))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        Ok(write_atomically(&folder.join("config.json"), text.as_bytes())?)
+    }
+
+    /// The run of that method, or the only one.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or several to choose from.
+    pub fn pick(&self, method: Option<&str>) -> Result<&RunConfig> {
+        let names: Vec<String> = self.runs.iter().map(|run| stem(run, self.with_seed)).collect();
+        match method {
+            Some(method) => self
+                .runs
+                .iter()
+                .zip(&names)
+                .find(|(_, name)| name.as_str() == method)
+                .map(|(run, _)| run)
+                .with_context(|| format!("there is no run `{method}`; runs: {}", names.join(", "))),
+            None if self.runs.len() == 1 => Ok(&self.runs[0]),
+            None => bail!(Usage(format!("say which run with --method: {}", names.join(", ")))),
+        }
+    }
+}
+
+/// The folder for the results, made now: the one asked for, or `runs/<time>-<command>`.
+///
+/// # Errors
+///
+/// Where it cannot be made, or holds another run already.
+pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
+    let folder = match out {
+        Some(folder) => folder.to_owned(),
+        None => {
+            let time = jiff::ZonedDateTime::now().strftime("%Y-%m-%d-%H%M%S").to_string();
+            Path::new("runs").join(format!("{time}-{command}"))
+        }
+    };
+    if folder.join("config.json").exists() {
+        bail!(Usage(format!("{} holds a run already; choose another --out", folder.display())));
+    }
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Writes `report.json`, `report.html` and `metrics.csv`.
+///
+/// # Errors
+///
+/// Where a file cannot be written.
+pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
+    write_atomically(&folder.join("report.json"), report.to_json()?.as_bytes())?;
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record([
+        "method", "seed", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
+        "learning_rate", "seconds",
+    ])?;
+    let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    for run in &report.runs {
+        for epoch in &run.epochs {
+            table.write_record([
+                run.method.clone(),
+                run.seed.to_string(),
+                epoch.epoch.to_string(),
+                epoch.train_loss.to_string(),
+                epoch.train_accuracy.to_string(),
+                optional(epoch.valid_loss),
+                optional(epoch.valid_accuracy),
+                epoch.learning_rate.to_string(),
+                epoch.seconds.to_string(),
+            ])?;
+        }
+    }
+    let table = table.into_inner().context("cannot put metrics.csv together")?;
+    Ok(write_atomically(&folder.join("metrics.csv"), &table)?)
+}

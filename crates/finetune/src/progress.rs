@@ -1,0 +1,97 @@
+//! What a person sees while a run goes on.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use finetune_training::{Epoch, Observer, Step};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::interrupt;
+
+/// How progress is shown, on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ui {
+    /// A bar with the time left.
+    Bar,
+    /// A line an epoch.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+impl Ui {
+    /// A bar on a terminal, lines elsewhere.
+    #[must_use]
+    pub fn fitting() -> Self {
+        if std::io::stderr().is_terminal() { Self::Bar } else { Self::Plain }
+    }
+}
+
+/// Shows a run's progress, and stops it when somebody presses Ctrl-C.
+#[derive(Debug)]
+pub struct Progress {
+    ui: Ui,
+    title: String,
+    epochs: usize,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// For one run, named by `title`.
+    #[must_use]
+    pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
+        Self { ui, title, epochs, bar: None }
+    }
+
+    fn start(&mut self, steps: usize) -> &ProgressBar {
+        self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(steps as u64);
+            let template = "{prefix:>14} [{bar:30}] {percent:>3} % · {msg} · {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_prefix(self.title.clone());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        })
+    }
+}
+
+impl Observer for Progress {
+    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        if self.ui == Ui::Bar {
+            let epochs = self.epochs;
+            let bar = self.start(step.steps);
+            bar.set_position(step.step as u64);
+            bar.set_message(format!("epoch {}/{epochs} · loss {:.3}", step.epoch, step.loss));
+            if step.step == step.steps {
+                bar.finish_and_clear();
+            }
+        }
+        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn on_epoch(&mut self, epoch: &Epoch) {
+        let Epoch { epoch: number, train_loss, train_accuracy, seconds, .. } = epoch;
+        let valid = epoch
+            .valid_accuracy
+            .map(|accuracy| format!(" · validation {:.2} %", 100.0 * accuracy))
+            .unwrap_or_default();
+        let line = format!(
+            "{:>14} epoch {number}/{} · loss {train_loss:.4} · training {:.2} %{valid} · {}",
+            self.title,
+            self.epochs,
+            100.0 * train_accuracy,
+            finetune_evaluation::seconds(*seconds)
+        );
+        match (self.ui, &self.bar) {
+            (Ui::Plain, _) => eprintln!("{line}"),
+            (Ui::Bar, Some(bar)) if *number == self.epochs => {
+                bar.finish_and_clear();
+                eprintln!("{line}");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! One run: load, attach, train, evaluate, save.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use burn::module::Module;
+use burn::tensor::Device;
+use finetune_data::{Images, Normalization};
+use finetune_evaluation::{Confusion, Epoch, Run, median};
+use finetune_methods::{Attached, Method, Scope, count_parameters};
+use finetune_model::{
+    Checkpoint, Head, Network, load_adapter, save_adapter, save_network,
+};
+use finetune_training::{Observer, Trained, TrainingData, evaluate, train};
+
+use crate::config::{Decoded, RunConfig};
+use crate::device::device;
+use crate::metadata::Metadata;
+use crate::{process, weights};
+
+/// File name of a run's whole model.
+#[must_use]
+pub fn model_file(config: &RunConfig, with_seed: bool) -> String {
+    format!("finetuned_model_{}.safetensors", stem(config, with_seed))
+}
+
+/// File name of a run's adapter, for methods that have one.
+#[must_use]
+pub fn adapter_file(config: &RunConfig, with_seed: bool) -> Option<String> {
+    config.method.is_adapter().then(|| format!("adapter_{}.safetensors", stem(config, with_seed)))
+}
+
+/// `lora`, or `lora_seed1` where several seeds share a folder.
+#[must_use]
+pub fn stem(config: &RunConfig, with_seed: bool) -> String {
+    match with_seed {
+        true => format!("{}_seed{}", config.method_name(), config.seed),
+        false => config.method_name().to_owned(),
+    }
+}
+
+/// Builds the network with its base weights and attaches the method.
+///
+/// # Errors
+///
+/// Weights that cannot be read or do not fit, or a method that cannot be attached.
+pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Attached<Network>> {
+    let architecture = config.architecture()?;
+    let network = if config.from_scratch {
+        architecture.build(classes, config.seed, device)
+    } else {
+        let head = Head::New { seed: config.seed };
+        weights::open(config)?.load(architecture, classes, head, device)?.network
+    };
+    let targets = config.targets()?;
+    let scope = Scope { head: architecture.head, targets: &targets, seed: config.seed };
+    Ok(config.method.attach(network, &scope)?)
+}
+
+/// Trains, evaluates on the test images and saves into `out`.
+///
+/// # Errors
+///
+/// Whatever keeps the run from being finished; then nothing of it is saved.
+pub fn run(
+    config: &RunConfig,
+    data: &Decoded,
+    out: &Path,
+    with_seed: bool,
+    observer: &mut impl Observer,
+) -> Result<Run> {
+    let architecture = config.architecture()?;
+    architecture.check_image_size(config.data.image_size, config.data.image_size)?;
+    let device = device(&config.device)?;
+    device.seed(config.seed);
+    let device = device.autodiff();
+    let normalization = config.normalization()?;
+    let classes = data.train.classes.len();
+
+    let attached = prepare(config, classes, &device)?;
+    let count = count_parameters(&attached.model);
+    let training =
+        TrainingData { train: &data.train, valid: data.valid.as_ref(), normalization };
+    let Trained { model, epochs, step_seconds, seconds, stopped } =
+        train(attached, &training, &config.recipe, &device, observer)?;
+    let confusion = test(&model, &data.test, normalization, config, &device)?;
+    // Merging and saving come after: they are not what training needs.
+    let peak_memory_bytes = process::peak_memory_bytes();
+
+    let metadata = Metadata {
+        model: config.model.clone(),
+        method: config.method_name().to_owned(),
+        classes: data.train.classes.clone(),
+        image_size: config.data.image_size,
+        normalization,
+    };
+    let mut settings = settings(config);
+    if stopped {
+        settings.insert("stopped early".to_owned(), "yes".to_owned());
+    }
+    let file = model_file(config, with_seed);
+    let mut artifact_bytes =
+        save_network(&model, architecture, &metadata.to_map()?, &out.join(&file))?;
+    let mut artifacts = vec![file];
+    if let Some(file) = adapter_file(config, with_seed) {
+        artifact_bytes = save_adapter(&model, &metadata.to_map()?, &out.join(&file))?;
+        artifacts.push(file);
+    }
+    Ok(Run {
+        method: config.method_name().to_owned(),
+        seed: config.seed,
+        train_per_class: config.data.train_per_class,
+        accuracy: confusion.accuracy(),
+        macro_f1: confusion.macro_f1(),
+        per_class_accuracy: confusion.per_class_accuracy(),
+        confusion: confusion.rows().to_vec(),
+        epochs: epochs.into_iter().map(epoch).collect(),
+        trainable_parameters: count.trainable as u64,
+        total_parameters: count.total as u64,
+        steps: step_seconds.len() as u64,
+        train_seconds: seconds,
+        seconds_per_step: median(&step_seconds),
+        peak_memory_bytes,
+        artifact_bytes,
+        artifacts,
+        settings,
+    })
+}
+
+fn epoch(epoch: finetune_training::Epoch) -> Epoch {
+    Epoch {
+        epoch: epoch.epoch,
+        train_loss: epoch.train_loss,
+        train_accuracy: epoch.train_accuracy,
+        valid_loss: epoch.valid_loss,
+        valid_accuracy: epoch.valid_accuracy,
+        learning_rate: epoch.learning_rate,
+        seconds: epoch.seconds,
+    }
+}
+
+/// The confusion matrix of a network on images.
+fn test(
+    network: &Network,
+    images: &Images,
+    normalization: Normalization,
+    config: &RunConfig,
+    device: &Device,
+) -> Result<Confusion> {
+    let size = config.recipe.batch_size;
+    let seen = evaluate(&network.valid(), images, normalization, size, device);
+    Ok(Confusion::from_predictions(images.classes.len(), &seen.truth, &seen.predicted)?)
+}
+
+/// Loads a finished run's model from its folder: the adapter on the base weights where the method
+/// has one and `merged` is not asked for, the whole model otherwise.
+///
+/// # Errors
+///
+/// Files that are missing or do not fit each other.
+pub fn reload(
+    config: &RunConfig,
+    classes: usize,
+    folder: &Path,
+    with_seed: bool,
+    merged: bool,
+) -> Result<Network> {
+    let device = device(&config.device)?;
+    match adapter_file(config, with_seed) {
+        Some(file) if !merged => {
+            let attached = prepare(config, classes, &device.autodiff())?;
+            let mut file = Checkpoint::open(&folder.join(file))?;
+            Ok(load_adapter(attached.model, &mut file)?.valid())
+        }
+        _ => {
+            let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
+            let loaded = file.load(config.architecture()?, classes, Head::Stored, &device)?;
+            Ok(loaded.network)
+        }
+    }
+}
+
+/// Evaluates a finished run again from its files.
+///
+/// # Errors
+///
+/// Files that are missing or do not fit each other.
+pub fn reevaluate(
+    config: &RunConfig,
+    images: &Images,
+    folder: &Path,
+    with_seed: bool,
+    merged: bool,
+) -> Result<Confusion> {
+    let network = reload(config, images.classes.len(), folder, with_seed, merged)
+        .with_context(|| format!("cannot reload {} of {}", config.method_name(), folder.display()))?;
+    let device = device(&config.device)?;
+    test(&network, images, config.normalization()?, config, &device)
+}
+
+/// The settings that a report shows.
+fn settings(config: &RunConfig) -> BTreeMap<String, String> {
+    let recipe = &config.recipe;
+    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let mut settings = vec![
+        ("epochs", recipe.epochs.to_string()),
+        ("batch size", recipe.batch_size.to_string()),
+        ("optimizer", format!("{:?}", recipe.optimizer).to_lowercase()),
+        ("learning rate", recipe.learning_rate.to_string()),
+        ("schedule", format!("{:?}", recipe.schedule).to_lowercase()),
+        ("weight decay", recipe.weight_decay.to_string()),
+        ("image size", config.data.image_size.to_string()),
+        ("augmentation", on(recipe.augment != finetune_data::Augment::default())),
+    ];
+    match &config.method {
+        Method::Lora(lora) => settings.extend([
+            ("rank", lora.rank.to_string()),
+            ("alpha", lora.alpha.to_string()),
+            ("dropout", lora.dropout.to_string()),
+        ]),
+        Method::Peft(peft) => settings.extend([
+            ("rank", peft.rank.to_string()),
+            ("alpha", peft.alpha.to_string()),
+            ("share", on(peft.share)),
+            ("train shared", on(peft.train_shared)),
+            ("dynamic", on(peft.moves())),
+            ("density", peft.density.to_string()),
+            ("regrow", format!("{:?}", peft.regrow).to_lowercase()),
+            ("budget", format!("{:?}", peft.budget).to_lowercase()),
+        ]),
+        Method::Sft | Method::Linear => {}
+    }
+    if config.method.is_adapter() {
+        let targets = config.targets.clone();
+        let targets = targets.or_else(|| Some(config.architecture().ok()?.targets.to_owned()));
+        settings.push(("targets", targets.unwrap_or_default()));
+    }
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

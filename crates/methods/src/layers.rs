@@ -1,0 +1,257 @@
+//! Which layers a module has: paths, kinds and shapes, found by visiting it.
+
+use std::collections::HashMap;
+
+use burn::Tensor;
+use burn::module::{
+    DisplaySettings, Module, ModuleDisplay, ModuleVisitor, Param, ParamId,
+};
+
+/// A layer kind that can carry an adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerKind {
+    /// `burn::nn::Linear`, weight `[in, out]`.
+    Linear,
+    /// `burn::nn::conv::Conv2d`, weight `[out, in / groups, kernel height, kernel width]`.
+    Conv2d {
+        /// Number of groups the channels are divided into.
+        groups: usize,
+        /// Kernel height and width.
+        kernel: [usize; 2],
+    },
+}
+
+/// The weight of a layer, seen as the matrix that an adapter changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Path of the layer, e.g. `layer1.0.conv1`.
+    pub path: String,
+    /// Identity of its weight.
+    pub weight: ParamId,
+    /// Linear or convolution.
+    pub kind: LayerKind,
+    /// Outputs: features or channels.
+    pub outputs: usize,
+    /// Inputs one output sees: `in` for Linear, `in / groups · kernel area` for a convolution.
+    pub inputs: usize,
+}
+
+impl Layer {
+    /// Number of groups, 1 for Linear.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        match self.kind {
+            LayerKind::Linear => 1,
+            LayerKind::Conv2d { groups, .. } => groups,
+        }
+    }
+}
+
+/// One floating-point tensor of a module, trained or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamInfo {
+    /// Path without the names of enum variants, e.g. `layer1.0.conv1.weight`.
+    pub path: String,
+    /// Its identity; several paths share one where a tensor is shared.
+    pub id: ParamId,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Whether it receives gradients.
+    pub trainable: bool,
+    /// Whether it is a running statistic rather than a parameter.
+    pub buffer: bool,
+    /// The type that holds it, e.g. `Linear`.
+    pub owner: String,
+}
+
+/// Lists every floating-point tensor of a module, in the order of its fields.
+#[must_use]
+pub fn parameters<M: Module>(module: &M) -> Vec<ParamInfo> {
+    let mut visitor = Lister::default();
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+/// Lists every Linear and Conv2d of a module, in the order of its fields.
+#[must_use]
+pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
+    let groups = conv_groups(module);
+    let mut conv_index = 0;
+    let mut found = Vec::new();
+    for param in parameters(module) {
+        let Some(path) = param.path.strip_suffix(".weight") else {
+            continue;
+        };
+        let layer = match (param.owner.as_str(), param.shape.as_slice()) {
+            ("Linear", &[inputs, outputs]) => Layer {
+                path: path.to_owned(),
+                weight: param.id,
+                kind: LayerKind::Linear,
+                outputs,
+                inputs,
+            },
+            ("Conv2d", &[outputs, inputs, height, width]) => {
+                let groups = groups.get(conv_index).copied().unwrap_or(1);
+                conv_index += 1;
+                Layer {
+                    path: path.to_owned(),
+                    weight: param.id,
+                    kind: LayerKind::Conv2d { groups, kernel: [height, width] },
+                    outputs,
+                    inputs: inputs * height * width,
+                }
+            }
+            _ => continue,
+        };
+        found.push(layer);
+    }
+    found
+}
+
+/// The `count` paths of `candidates` that are nearest to `name`, best first.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    count: usize,
+) -> Vec<String> {
+    let mut scored: Vec<_> = candidates
+        .map(|path| (strsim::jaro_winkler(name, path), path))
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(count).map(|(_, path)| path.to_owned()).collect()
+}
+
+/// The group counts of all `Conv2d` layers, in field order.
+///
+/// Burn's visitor shows tensors only and a grouped weight does not tell its groups, but every
+/// module prints itself, and `Conv2d` prints `groups: N`. A test holds this to Burn's format.
+fn conv_groups<M: ModuleDisplay>(module: &M) -> Vec<usize> {
+    let text = module.format(DisplaySettings::default());
+    text.split("Conv2d {")
+        .skip(1)
+        .filter_map(|rest| {
+            let body = rest.split('}').next()?;
+            let value = body.split("groups: ").nth(1)?;
+            value.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+        })
+        .collect()
+}
+
+/// Joins the names of a traversal into paths, leaving out the names of enum variants.
+#[derive(Debug, Default)]
+pub(crate) struct PathStack {
+    names: Vec<(String, String)>,
+}
+
+impl PathStack {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        self.names.push((name.to_owned(), container.to_owned()));
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.names.pop();
+    }
+
+    pub(crate) fn path(&self) -> String {
+        let names: Vec<_> = self
+            .names
+            .iter()
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.join(".")
+    }
+
+    /// The last name, and the type it is a field of.
+    pub(crate) fn field(&self) -> (&str, &str) {
+        self.names.last().map_or(("", ""), |(name, container)| {
+            (name, container.strip_prefix("Struct:").unwrap_or(container))
+        })
+    }
+}
+
+#[derive(Default)]
+struct Lister {
+    stack: PathStack,
+    found: Vec<ParamInfo>,
+}
+
+impl ModuleVisitor for Lister {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (field, owner) = self.stack.field();
+        let buffer = owner == "BatchNorm" && field.starts_with("running_");
+        self.found.push(ParamInfo {
+            path: self.stack.path(),
+            id: param.id,
+            shape: param.lazy_shape().to_vec(),
+            trainable: !buffer && param.is_require_grad(),
+            buffer,
+            owner: owner.to_owned(),
+        });
+    }
+}
+
+/// Counts of parameters, as the comparison reports them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Entries that the optimiser changes; of a masked tensor only the entries under the mask.
+    pub trainable: usize,
+    /// All entries, shared tensors once, running statistics and masks not counted.
+    pub total: usize,
+}
+
+/// Counts a module's parameters, each tensor once however often it is shared.
+///
+/// A tensor `x` beside a tensor `x_mask` (values 0 and 1) counts as trainable only where the mask
+/// is 1.
+#[must_use]
+pub fn count_parameters<M: Module>(module: &M) -> ParameterCount {
+    let mut masks = MaskSums::default();
+    module.visit(&mut masks);
+    let mut seen = std::collections::HashSet::new();
+    let mut count = ParameterCount { trainable: 0, total: 0 };
+    for param in parameters(module) {
+        if param.buffer || param.path.ends_with("_mask") || !seen.insert(param.id) {
+            continue;
+        }
+        let size: usize = param.shape.iter().product();
+        count.total += size;
+        if param.trainable {
+            let mask = format!("{}_mask", param.path);
+            count.trainable += masks.active.get(&mask).copied().unwrap_or(size);
+        }
+    }
+    count
+}
+
+#[derive(Default)]
+struct MaskSums {
+    stack: PathStack,
+    active: HashMap<String, usize>,
+}
+
+impl ModuleVisitor for MaskSums {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.stack.field().0.ends_with("_mask") {
+            let data = param.base().into_data();
+            let active = data.iter::<f32>().filter(|value| *value != 0.0).count();
+            self.active.insert(self.stack.path(), active);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Which layers get an adapter.
+
+use regex::Regex;
+
+use crate::error::MethodError;
+use crate::layers::{Layer, LayerKind, nearest};
+
+/// A selection of layers by name.
+///
+/// A pattern is a regular expression searched for in the path of each layer's weight, e.g.
+/// `layer1.0.conv1.weight`; anchor it with `^` and `$` where that matters. Three words stand for
+/// themselves: `all`, `all-linear` and `all-conv`.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    pattern: String,
+    include: Selector,
+    exclude: Option<Regex>,
+}
+
+#[derive(Debug, Clone)]
+enum Selector {
+    All,
+    Linear,
+    Conv,
+    Matching(Regex),
+}
+
+impl Targets {
+    /// Every Linear and Conv2d layer.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { pattern: "all".to_owned(), include: Selector::All, exclude: None }
+    }
+
+    /// Parses a pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::Pattern`] where it is not a valid regular expression.
+    pub fn parse(pattern: &str) -> Result<Self, MethodError> {
+        let include = match pattern {
+            "all" => Selector::All,
+            "all-linear" => Selector::Linear,
+            "all-conv" => Selector::Conv,
+            _ => Selector::Matching(regex(pattern)?),
+        };
+        Ok(Self { pattern: pattern.to_owned(), include, exclude: None })
+    }
+
+    /// Leaves out layers whose weight's path matches `pattern`.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::Pattern`] where it is not a valid regular expression.
+    pub fn exclude(mut self, pattern: &str) -> Result<Self, MethodError> {
+        self.exclude = Some(regex(pattern)?);
+        Ok(self)
+    }
+
+    /// The selected layers among `layers`, without those of the head.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::NothingMatched`], with the nearest names, where none is left.
+    pub fn select<'a>(
+        &self,
+        layers: &'a [Layer],
+        head: &str,
+    ) -> Result<Vec<&'a Layer>, MethodError> {
+        let selected: Vec<_> = layers
+            .iter()
+            .filter(|layer| !is_under(&layer.path, head))
+            .filter(|layer| {
+                let weight = format!("{}.weight", layer.path);
+                let included = match &self.include {
+                    Selector::All => true,
+                    Selector::Linear => layer.kind == LayerKind::Linear,
+                    Selector::Conv => matches!(layer.kind, LayerKind::Conv2d { .. }),
+                    Selector::Matching(regex) => regex.is_match(&weight),
+                };
+                included && !self.exclude.as_ref().is_some_and(|regex| regex.is_match(&weight))
+            })
+            .collect();
+        if selected.is_empty() {
+            let names = layers.iter().map(|layer| layer.path.as_str());
+            return Err(MethodError::NothingMatched {
+                pattern: self.pattern.clone(),
+                nearest: nearest(&self.pattern, names.filter(|path| !is_under(path, head)), 3),
+            });
+        }
+        Ok(selected)
+    }
+}
+
+/// Whether `path` is `parent` or lies below it.
+pub(crate) fn is_under(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn regex(pattern: &str) -> Result<Regex, MethodError> {
+    Regex::new(pattern).map_err(|error| MethodError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+    })
+}

@@ -1,0 +1,51 @@
+//! The textbook chapter's network: one convolution and two fully connected layers.
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, activation::relu};
+use finetune_methods::{conv2d, linear};
+
+/// `Conv2d(3, 64, 3, 1, 1) → ReLU → MaxPool2d(2, 2) → Flatten → Linear(64·32·32, 1000) → ReLU →
+/// Linear(1000, classes)` on 64×64 images.
+///
+/// In PyTorch it is an `nn.Sequential`: `0`, `4` and `6` hold the weights.
+#[derive(Module, Debug)]
+pub struct ChapterCnn {
+    /// `0` of the sequence.
+    pub conv: Conv2d,
+    pool: MaxPool2d,
+    /// `4` of the sequence.
+    pub hidden: Linear,
+    /// `6` of the sequence.
+    pub head: Linear,
+}
+
+impl ChapterCnn {
+    /// Side of the images, pixels.
+    pub const SIDE: usize = 64;
+
+    /// A network with `classes` outputs.
+    #[must_use]
+    pub fn new(classes: usize, device: &Device) -> Self {
+        let features = 64 * (Self::SIDE / 2) * (Self::SIDE / 2);
+        Self {
+            conv: Conv2dConfig::new([3, 64], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(device),
+            pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
+            hidden: LinearConfig::new(features, 1000).init(device),
+            head: LinearConfig::new(1000, classes).init(device),
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, 3, 64, 64]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.pool.forward(relu(conv2d(&self.conv, images)));
+        let x = relu(linear(&self.hidden, x.flatten::<2>(1, 3)));
+        linear(&self.head, x)
+    }
+}

@@ -1,0 +1,91 @@
+//! Weights to start from, drawn on the host: the same on every device.
+
+use burn::Tensor;
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::tensor::TensorData;
+use finetune_methods::{ParamInfo, parameters};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How weights are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    /// PyTorch's default: weights and biases `U(-1/√n, 1/√n)` with `n` inputs an output.
+    Torch,
+    /// Weights `N(0, 2/n)` (He et al. 2015, arXiv:1502.01852, equation 10), biases 0.
+    KaimingNormal,
+}
+
+/// Draws every Linear and Conv2d weight and bias of a module anew.
+#[must_use]
+pub(crate) fn initialize<M: Module>(module: M, init: Init, seed: u64) -> M {
+    let plan = plan(&parameters(&module));
+    module.map(&mut Draw { plan, init, rng: ChaCha8Rng::seed_from_u64(seed) })
+}
+
+/// Draws the weights below `head` anew, leaving the others.
+#[must_use]
+pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed: u64) -> M {
+    let below = |param: &ParamInfo| {
+        param.path.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let all: Vec<_> = parameters(&module).into_iter().filter(below).collect();
+    module.map(&mut Draw { plan: plan(&all), init, rng: ChaCha8Rng::seed_from_u64(seed) })
+}
+
+/// Which tensors are drawn, and the number of inputs an output of their layer sees.
+fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
+    let mut plan = Vec::new();
+    let mut inputs = 1;
+    for param in parameters {
+        let weight = param.path.ends_with(".weight");
+        if !weight && !param.path.ends_with(".bias") {
+            continue;
+        }
+        match (param.owner.as_str(), weight) {
+            ("Linear", true) => inputs = param.shape[0],
+            ("Conv2d", true) => inputs = param.shape[1..].iter().product(),
+            ("Linear" | "Conv2d", false) => {}
+            _ => continue,
+        }
+        plan.push((param.id, if weight { Role::Weight } else { Role::Bias }, inputs));
+    }
+    plan
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Role {
+    Weight,
+    Bias,
+}
+
+struct Draw {
+    plan: Vec<(ParamId, Role, usize)>,
+    init: Init,
+    rng: ChaCha8Rng,
+}
+
+impl ModuleMapper for Draw {
+    #[allow(clippy::cast_precision_loss)]
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(&(id, role, inputs)) = self.plan.iter().find(|(id, ..)| *id == param.id) else {
+            return param;
+        };
+        let shape = param.lazy_shape();
+        let count = shape.num_elements();
+        let rng = &mut self.rng;
+        let values: Vec<f32> = match (self.init, role) {
+            (Init::Torch, _) => {
+                let bound = 1.0 / (inputs as f32).sqrt();
+                (0..count).map(|_| rng.random_range(-bound..bound)).collect()
+            }
+            (Init::KaimingNormal, Role::Weight) => {
+                let std = (2.0 / inputs as f32).sqrt();
+                (0..count).map(|_| finetune_methods::normal(rng) * std).collect()
+            }
+            (Init::KaimingNormal, Role::Bias) => vec![0.0; count],
+        };
+        let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
+        param.transform_for_load(tensor, id)
+    }
+}

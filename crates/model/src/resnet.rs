@@ -1,0 +1,114 @@
+//! The residual networks for small images of He et al. 2015 (arXiv:1512.03385, section 4.2).
+//!
+//! Parameter names are those of `pytorch_resnet_cifar10`: `conv1`, `bn1`, `layer1.0.conv1`, …,
+//! `linear`.
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, Slice, activation::relu};
+use finetune_methods::{conv2d, linear};
+
+/// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
+#[derive(Module, Debug)]
+pub struct CifarResNet {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    layer1: Vec<BasicBlock>,
+    layer2: Vec<BasicBlock>,
+    layer3: Vec<BasicBlock>,
+    linear: Linear,
+}
+
+/// Two 3×3 convolutions and a shortcut.
+#[derive(Module, Debug)]
+pub struct BasicBlock {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    stride: usize,
+}
+
+impl CifarResNet {
+    /// A network with `blocks` residual blocks a stage and `classes` outputs.
+    ///
+    /// `stride` is the first convolution's: 1 in the paper, for images of 32×32; 2 brings images
+    /// of 64×64 down to the same maps.
+    #[must_use]
+    pub fn new(blocks: usize, stride: usize, classes: usize, device: &Device) -> Self {
+        let stage = |inputs: usize, outputs: usize, stride: usize| {
+            (0..blocks)
+                .map(|i| match i {
+                    0 => BasicBlock::new(inputs, outputs, stride, device),
+                    _ => BasicBlock::new(outputs, outputs, 1, device),
+                })
+                .collect()
+        };
+        Self {
+            conv1: conv3x3(3, 16, stride, device),
+            bn1: BatchNormConfig::new(16).init(device),
+            layer1: stage(16, 16, 1),
+            layer2: stage(16, 32, 2),
+            layer3: stage(32, 64, 2),
+            linear: LinearConfig::new(64, classes).init(device),
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
+        for block in self.layer1.iter().chain(&self.layer2).chain(&self.layer3) {
+            x = block.forward(x);
+        }
+        // Global average pooling.
+        let [batch, channels, height, width] = x.dims();
+        let x = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        linear(&self.linear, x)
+    }
+}
+
+impl BasicBlock {
+    fn new(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Self {
+        Self {
+            conv1: conv3x3(inputs, outputs, stride, device),
+            bn1: BatchNormConfig::new(outputs).init(device),
+            conv2: conv3x3(outputs, outputs, 1, device),
+            bn2: BatchNormConfig::new(outputs).init(device),
+            stride,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(self.bn1.forward(conv2d(&self.conv1, x.clone())));
+        let y = self.bn2.forward(conv2d(&self.conv2, y));
+        let shortcut = shortcut(x, self.stride, y.dims()[1]);
+        relu(y + shortcut)
+    }
+}
+
+/// Option A of the paper: every `stride`-th pixel, and channels of zeros on either side.
+#[allow(clippy::cast_possible_wrap)]
+fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
+    let [batch, inputs, height, width] = x.dims();
+    if stride == 1 && inputs == channels {
+        return x;
+    }
+    let every = |length: usize| Slice::new(0, Some(length as isize), stride as isize);
+    let x = x.slice_dim(2, every(height)).slice_dim(3, every(width));
+    let [_, _, height, width] = x.dims();
+    let before = (channels - inputs) / 2;
+    let after = channels - inputs - before;
+    let zeros = |count| Tensor::zeros([batch, count, height, width], &x.device());
+    Tensor::cat(vec![zeros(before), x.clone(), zeros(after)], 1)
+}
+
+fn conv3x3(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Conv2d {
+    Conv2dConfig::new([inputs, outputs], [3, 3])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_bias(false)
+        .init(device)
+}

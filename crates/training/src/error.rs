@@ -1,0 +1,37 @@
+//! What can go wrong while training.
+
+/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// A number of the recipe is out of its range.
+    #[error("{name} is {value}, but must be {wanted}")]
+    Setting {
+        /// The setting's name.
+        name: &'static str,
+        /// The value as given.
+        value: String,
+        /// The range that is accepted.
+        wanted: &'static str,
+    },
+    /// There is nothing to train on.
+    #[error("there are no training images")]
+    NoImages,
+    /// The loss is not a number any more.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate than {learning_rate}"
+    )]
+    NonFiniteLoss {
+        /// The loss.
+        loss: f64,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step of the run, from 1.
+        step: usize,
+        /// The recipe's learning rate.
+        learning_rate: f64,
+    },
+    /// The optimiser's state could not be changed.
+    #[error("the optimiser's state cannot be changed: {0}")]
+    OptimizerState(String),
+}

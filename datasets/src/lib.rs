@@ -1,0 +1,53 @@
+//! The embedded photographs: hands showing the digits 0 to 9, split by student.
+//!
+//! ```
+//! let first = finetune_datasets::signs("train").next().unwrap();
+//! assert_eq!(first.class, "0");
+//! assert!(first.bytes.starts_with(&[0xff, 0xd8])); // a JPEG file
+//! ```
+
+use include_dir::{Dir, include_dir};
+
+static TRAIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/train");
+static TEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/test");
+static PRETRAIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/pretrain");
+
+/// The weights that the default model is pretrained with, a safetensors file with PyTorch's names.
+pub static RESNET_SIGNS: &[u8] = include_bytes!("../weights/resnet-signs.safetensors");
+
+/// One photograph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Photograph {
+    /// The digit that it shows.
+    pub class: &'static str,
+    /// Its file name.
+    pub name: &'static str,
+    /// The JPEG file.
+    pub bytes: &'static [u8],
+}
+
+/// The photographs of a split (`train`, `test` or `pretrain`), by class, then by name.
+///
+/// Of any other name there are none.
+pub fn signs(split: &str) -> impl Iterator<Item = Photograph> {
+    let folder = match split {
+        "train" => Some(&TRAIN),
+        "test" => Some(&TEST),
+        "pretrain" => Some(&PRETRAIN),
+        _ => None,
+    };
+    let name = |path: &'static std::path::Path| {
+        path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default()
+    };
+    let mut classes: Vec<_> = folder.into_iter().flat_map(Dir::dirs).collect();
+    classes.sort_by_key(|class| class.path());
+    classes.into_iter().flat_map(move |class| {
+        let mut files: Vec<_> = class.files().collect();
+        files.sort_by_key(|file| file.path());
+        files.into_iter().map(move |file| Photograph {
+            class: name(class.path()),
+            name: name(file.path()),
+            bytes: file.contents(),
+        })
+    })
+}
