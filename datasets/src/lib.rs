@@ -13,7 +13,7 @@ static TEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/test");
 static PRETRAIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/pretrain");
 
 /// The weights that the default model is pretrained with, a safetensors file with PyTorch's names.
-pub static RESNET_SIGNS: &[u8] = include_bytes!("../weights/resnet-signs.safetensors");
+pub static RESNET8_64_SIGNS: &[u8] = include_bytes!("../weights/resnet8-64-signs.safetensors");
 
 /// One photograph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,9 @@ pub fn signs(split: &str) -> impl Iterator<Item = Photograph> {
         _ => None,
     };
     let name = |path: &'static std::path::Path| {
-        path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default()
+        path.file_name()
+            .and_then(std::ffi::OsStr::to_str)
+            .unwrap_or_default()
     };
     let mut classes: Vec<_> = folder.into_iter().flat_map(Dir::dirs).collect();
     classes.sort_by_key(|class| class.path());

@@ -1,1 +1,96 @@
-fn main(){}
+//! `cargo xtask COMMAND`: builds the `finetune` command with what the job needs, and runs it.
+//!
+//! It stays thin: no Burn, no logic of the product. What a person without a checkout needs is in
+//! `finetune`.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+
+/// Commands that are the `finetune` command's own.
+const PASSED_ON: [&str; 7] = [
+    "compare", "train", "evaluate", "predict", "merge", "inspect", "pretrain",
+];
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match args.first().and_then(|command| command.to_str()) {
+        Some(command) if PASSED_ON.contains(&command) => finetune(&args),
+        Some("--help" | "-h" | "help") | None => {
+            println!("{}", help());
+            ExitCode::SUCCESS
+        }
+        Some(other) => {
+            eprintln!("error: there is no command `{other}`\n\n{}", help());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn help() -> String {
+    format!(
+        "cargo xtask COMMAND [ARGS]: build `finetune` and run it\n\ncommands: {}\n\
+         `cargo xtask COMMAND --help` tells a command's arguments",
+        PASSED_ON.join(", ")
+    )
+}
+
+/// Builds `finetune`, with the GPU backend where the device asks for it, and runs it.
+fn finetune(args: &[OsString]) -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // The whole workspace's features, so that this build is the one `cargo test` uses as well.
+    let mut build = Command::new(&cargo);
+    build.args(["build", "--quiet", "--workspace", "--bin", "finetune"]);
+    if wants_gpu(args) {
+        build.args(["--features", "finetune/wgpu"]);
+    }
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        Into::into,
+    );
+    let program = folder
+        .join("debug")
+        .join(format!("finetune{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        eprintln!("building finetune for the first time: about ten minutes on two cores");
+    }
+    if !build.status().is_ok_and(|status| status.success()) {
+        eprintln!("error: building finetune failed");
+        return ExitCode::FAILURE;
+    }
+    match Command::new(&program).args(args).status() {
+        Ok(status) => {
+            let code = status.code().and_then(|code| u8::try_from(code).ok());
+            ExitCode::from(code.unwrap_or(1))
+        }
+        Err(error) => {
+            eprintln!("error: cannot start {}: {error}", program.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether `--device gpu` or `--device wgpu` is among the arguments.
+fn wants_gpu(args: &[OsString]) -> bool {
+    let is_gpu = |name: &str| matches!(name, "gpu" | "wgpu");
+    args.iter().enumerate().any(|(i, arg)| match arg.to_str() {
+        Some("--device") => args
+            .get(i + 1)
+            .and_then(|name| name.to_str())
+            .is_some_and(is_gpu),
+        Some(arg) => arg.strip_prefix("--device=").is_some_and(is_gpu),
+        None => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gpu_backend_is_built_only_where_it_is_asked_for() {
+        let wants =
+            |line: &str| wants_gpu(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(wants("compare --device gpu") && wants("train --device=wgpu --epochs 1"));
+        assert!(!wants("compare") && !wants("train --device cpu") && !wants("train --out gpu"));
+    }
+}

@@ -126,25 +126,34 @@ impl Warp {
     fn jitter(&self, out: &mut [f32], plane: usize) {
         let set = |value: &mut f32, new: f32| *value = new.clamp(0.0, 1.0);
         if self.brightness.to_bits() != 1.0_f32.to_bits() {
-            out.iter_mut().for_each(|value| set(value, *value * self.brightness));
+            out.iter_mut()
+                .for_each(|value| set(value, *value * self.brightness));
         }
         if self.contrast.to_bits() != 1.0_f32.to_bits() {
-            let mean = |channel: usize| {
-                out[channel * plane..][..plane].iter().sum::<f32>() / plane as f32
-            };
+            let mean =
+                |channel: usize| out[channel * plane..][..plane].iter().sum::<f32>() / plane as f32;
             let grey = 0.299 * mean(0) + 0.587 * mean(1) + 0.114 * mean(2);
-            out.iter_mut().for_each(|value| set(value, grey + (*value - grey) * self.contrast));
+            out.iter_mut()
+                .for_each(|value| set(value, grey + (*value - grey) * self.contrast));
         }
     }
 }
 
 /// Bilinear interpolation at a position that may lie outside.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 fn sample(pixels: &[u8], [height, width]: [usize; 2], y: f32, x: f32) -> [f32; 3] {
     let split = |position: f32, size: usize| {
         let position = position.clamp(0.0, size as f32 - 1.0);
         let low = position.floor();
-        (low as usize, (low as usize + 1).min(size - 1), position - low)
+        (
+            low as usize,
+            (low as usize + 1).min(size - 1),
+            position - low,
+        )
     };
     let ((top, bottom, down), (left, right, across)) = (split(y, height), split(x, width));
     let at = |row: usize, column: usize, channel: usize| {
@@ -152,7 +161,8 @@ fn sample(pixels: &[u8], [height, width]: [usize; 2], y: f32, x: f32) -> [f32; 3
     };
     std::array::from_fn(|channel| {
         let upper = at(top, left, channel) * (1.0 - across) + at(top, right, channel) * across;
-        let lower = at(bottom, left, channel) * (1.0 - across) + at(bottom, right, channel) * across;
+        let lower =
+            at(bottom, left, channel) * (1.0 - across) + at(bottom, right, channel) * across;
         upper * (1.0 - down) + lower * down
     })
 }
@@ -161,51 +171,83 @@ fn sample(pixels: &[u8], [height, width]: [usize; 2], y: f32, x: f32) -> [f32; 3
 mod tests {
     use super::*;
 
-    const PLAIN: Normalization = Normalization { mean: [0.0; 3], std: [1.0 / 255.0; 3] };
+    const PLAIN: Normalization = Normalization {
+        mean: [0.0; 3],
+        std: [1.0 / 255.0; 3],
+    };
 
     /// Red values after a change of a one-channel picture.
     fn red(warp: Warp, values: &[u8], size: [usize; 2]) -> Vec<f32> {
         let pixels: Vec<u8> = values.iter().flat_map(|value| [*value, 0, 0]).collect();
         let mut out = vec![0.0; pixels.len()];
         warp.write(&pixels, size, &PLAIN, &mut out);
-        out[..values.len()].iter().map(|value| (value * 100.0).round() / 100.0).collect()
+        out[..values.len()]
+            .iter()
+            .map(|value| (value * 100.0).round() / 100.0)
+            .collect()
     }
 
     #[test]
     fn flip_and_shift_are_exact() {
         let picture = [1, 2, 3, 4, 5, 6];
-        let flip = Warp { flip: true, ..Warp::none() };
+        let flip = Warp {
+            flip: true,
+            ..Warp::none()
+        };
         assert_eq!(red(flip, &picture, [2, 3]), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
-        let shift = Warp { shift: [1.0, -1.0], ..Warp::none() };
+        let shift = Warp {
+            shift: [1.0, -1.0],
+            ..Warp::none()
+        };
         assert_eq!(red(shift, &picture, [2, 3]), [2.0, 3.0, 3.0, 2.0, 3.0, 3.0]);
     }
 
     #[test]
     fn a_quarter_turn_turns() {
-        let turn = Warp { angle: std::f32::consts::FRAC_PI_2, ..Warp::none() };
+        let turn = Warp {
+            angle: std::f32::consts::FRAC_PI_2,
+            ..Warp::none()
+        };
         let picture = [1, 2, 3, 4, 5, 6, 7, 8, 9];
         // Counter-clockwise: the right column becomes the top row.
-        assert_eq!(red(turn, &picture, [3, 3]), [3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]);
+        assert_eq!(
+            red(turn, &picture, [3, 3]),
+            [3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]
+        );
     }
 
     #[test]
     fn doubling_interpolates() {
-        let zoom = Warp { zoom: 2.0, ..Warp::none() };
+        let zoom = Warp {
+            zoom: 2.0,
+            ..Warp::none()
+        };
         assert_eq!(red(zoom, &[0, 10, 20], [1, 3]), [5.0, 10.0, 15.0]);
     }
 
     #[test]
     fn brightness_and_contrast_follow_torchvision() {
-        let bright = Warp { brightness: 1.5, ..Warp::none() };
+        let bright = Warp {
+            brightness: 1.5,
+            ..Warp::none()
+        };
         assert_eq!(red(bright, &[100, 200], [1, 2]), [150.0, 255.0]);
         // Mean grey 0.299 · 140 = 41.86; 41.86 + (100 - 41.86) · 0.5 = 70.93.
-        let flat = Warp { contrast: 0.5, ..Warp::none() };
+        let flat = Warp {
+            contrast: 0.5,
+            ..Warp::none()
+        };
         assert_eq!(red(flat, &[100, 180], [1, 2]), [70.93, 110.93]);
     }
 
     #[test]
     fn a_draw_depends_on_seed_epoch_and_index_alone() {
-        let augment = Augment { flip: true, shift: 3, rotate: 10.0, ..Augment::default() };
+        let augment = Augment {
+            flip: true,
+            shift: 3,
+            rotate: 10.0,
+            ..Augment::default()
+        };
         assert_eq!(augment.draw(1, 2, 3), augment.draw(1, 2, 3));
         assert_ne!(augment.draw(1, 2, 3), augment.draw(1, 2, 4));
         assert_ne!(augment.draw(1, 2, 3), augment.draw(1, 3, 3));

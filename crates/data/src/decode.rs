@@ -37,7 +37,12 @@ impl Preprocess {
     /// Square images of that side, bilinear, at most 100 million pixels before.
     #[must_use]
     pub fn square(side: usize) -> Self {
-        Self { height: side, width: side, filter: Filter::Bilinear, max_pixels: 100_000_000 }
+        Self {
+            height: side,
+            width: side,
+            filter: Filter::Bilinear,
+            max_pixels: 100_000_000,
+        }
     }
 }
 
@@ -72,7 +77,10 @@ impl ImageSet {
 
 /// One image as `[height, width, 3]` bytes.
 pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8>, DataError> {
-    let failed = |reason: String| DataError::Image { name: source.name(), reason };
+    let failed = |reason: String| DataError::Image {
+        name: source.name(),
+        reason,
+    };
     let image = read(source, preprocess.max_pixels)?;
     let (width, height) = image.dimensions();
     let (target_height, target_width) = (preprocess.height, preprocess.width);
@@ -90,8 +98,7 @@ pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8
         let side = |pixels: usize| u32::try_from(pixels).map_err(|error| failed(error.to_string()));
         let mut to =
             fir::images::Image::new(side(new_width)?, side(new_height)?, fir::PixelType::U8x3);
-        let options =
-            fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
+        let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
         fir::Resizer::new()
             .resize(&from, &mut to, &options)
             .map_err(|error| failed(error.to_string()))?;
@@ -114,9 +121,15 @@ pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8
 fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usize) {
     let (target_height, target_width) = (preprocess.height, preprocess.width);
     if target_height * width >= target_width * height {
-        (target_height, (target_height * width / height).max(target_width))
+        (
+            target_height,
+            (target_height * width / height).max(target_width),
+        )
     } else {
-        ((target_width * height / width).max(target_height), target_width)
+        (
+            (target_width * height / width).max(target_height),
+            target_width,
+        )
     }
 }
 
@@ -124,18 +137,30 @@ fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usiz
 fn crop_start(size: usize, target: usize) -> usize {
     let twice = size - target;
     let half = twice / 2;
-    if twice % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
+    if twice % 2 == 1 && half % 2 == 1 {
+        half + 1
+    } else {
+        half
+    }
 }
 
 fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
     match source {
         Source::File(path) => {
-            let io = |source| DataError::Io { path: path.clone(), source };
+            let io = |source| DataError::Io {
+                path: path.clone(),
+                source,
+            };
             let file = std::fs::File::open(path).map_err(io)?;
             decode(std::io::BufReader::new(file), source, max_pixels)
         }
         Source::Memory { bytes, .. } => decode(Cursor::new(*bytes), source, max_pixels),
-        Source::Grey { height, width, values, .. } => {
+        Source::Grey {
+            height,
+            width,
+            values,
+            ..
+        } => {
             let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
             RgbImage::from_raw(*width, *height, rgb).ok_or_else(|| DataError::Image {
                 name: source.name(),
@@ -145,21 +170,24 @@ fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
     }
 }
 
-fn decode(
-    data: impl BufRead + Seek,
-    source: &Source,
-    limit: u64,
-) -> Result<RgbImage, DataError> {
+fn decode(data: impl BufRead + Seek, source: &Source, limit: u64) -> Result<RgbImage, DataError> {
     let failed = |error: &dyn std::fmt::Display| DataError::Image {
         name: source.name(),
         reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
     };
     // By content: an ending may lie.
-    let reader = ImageReader::new(data).with_guessed_format().map_err(|error| failed(&error))?;
+    let reader = ImageReader::new(data)
+        .with_guessed_format()
+        .map_err(|error| failed(&error))?;
     let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limit {
-        return Err(DataError::TooLarge { name: source.name(), width, height, limit });
+        return Err(DataError::TooLarge {
+            name: source.name(),
+            width,
+            height,
+            limit,
+        });
     }
     if width == 0 || height == 0 {
         return Err(failed(&"it has no pixels"));
@@ -175,7 +203,12 @@ mod tests {
     use super::*;
 
     fn grey(width: u32, height: u32, values: &[u8]) -> Source {
-        Source::Grey { name: "grey".to_owned(), height, width, values: values.into() }
+        Source::Grey {
+            name: "grey".to_owned(),
+            height,
+            width,
+            values: values.into(),
+        }
     }
 
     #[test]
@@ -189,15 +222,25 @@ mod tests {
     #[test]
     fn halving_averages_with_the_antialiased_triangle() {
         // PIL's triangle of support 2 around 1.0 and 3.0: weights 3/7, 3/7, 1/7 and mirrored.
-        let source = grey(4, 4, &[0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70]);
+        let source = grey(
+            4,
+            4,
+            &[0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70],
+        );
         let pixels = prepare(&source, &Preprocess::square(2)).unwrap();
-        assert_eq!(pixels.iter().step_by(3).copied().collect::<Vec<_>>(), [10, 60, 10, 60]);
+        assert_eq!(
+            pixels.iter().step_by(3).copied().collect::<Vec<_>>(),
+            [10, 60, 10, 60]
+        );
     }
 
     #[test]
     fn crop_starts_where_python_rounds() {
         // round(0.5) = 0, round(1.5) = 2, round(2.5) = 2 in Python.
-        assert_eq!([1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)), [0, 2, 2, 2]);
+        assert_eq!(
+            [1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)),
+            [0, 2, 2, 2]
+        );
     }
 
     #[test]

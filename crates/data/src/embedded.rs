@@ -20,14 +20,30 @@ pub fn embedded_signs_pretrain() -> ImageSet {
 }
 
 fn set(split: &str) -> ImageSet {
-    let mut set = ImageSet { classes: Vec::new(), samples: Vec::new() };
+    let mut set = ImageSet {
+        classes: Vec::new(),
+        samples: Vec::new(),
+    };
     for photograph in finetune_datasets::signs(split) {
-        if set.classes.last().is_none_or(|last| last != photograph.class) {
+        if set
+            .classes
+            .last()
+            .is_none_or(|last| last != photograph.class)
+        {
             set.classes.push(photograph.class.to_owned());
         }
-        let name = format!("embedded:signs/{split}/{}/{}", photograph.class, photograph.name);
-        let source = Source::Memory { name, bytes: photograph.bytes };
-        set.samples.push(Sample { source, label: set.classes.len() - 1 });
+        let name = format!(
+            "embedded:signs/{split}/{}/{}",
+            photograph.class, photograph.name
+        );
+        let source = Source::Memory {
+            name,
+            bytes: photograph.bytes,
+        };
+        set.samples.push(Sample {
+            source,
+            label: set.classes.len() - 1,
+        });
     }
     set
 }

@@ -89,6 +89,9 @@ fn differences(missing: &[String], extra: &[String]) -> String {
     let part = |title: &str, names: &[String]| {
         (!names.is_empty()).then(|| format!("{title} {}", names.join(", ")))
     };
-    let parts: Vec<_> = [part("missing", missing), part("unknown", extra)].into_iter().flatten().collect();
+    let parts: Vec<_> = [part("missing", missing), part("unknown", extra)]
+        .into_iter()
+        .flatten()
+        .collect();
     parts.join("; ")
 }

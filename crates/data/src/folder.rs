@@ -18,7 +18,10 @@ pub struct SplitOptions {
 
 impl Default for SplitOptions {
     fn default() -> Self {
-        Self { test_fraction: 0.25, seed: 0 }
+        Self {
+            test_fraction: 0.25,
+            seed: 0,
+        }
     }
 }
 
@@ -46,16 +49,29 @@ pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
         let valid = ["valid", "val", "valid_data"].map(|part| path.join(part));
         let valid = valid.iter().find(|folder| folder.is_dir());
         let valid = valid.map(|folder| part(folder, &train)).transpose()?;
-        return Ok(Splits { name, train, valid, test });
+        return Ok(Splits {
+            name,
+            train,
+            valid,
+            test,
+        });
     }
     let all = classes(path)?;
     for (class, count) in all.classes.iter().zip(all.per_class()) {
         if count < 2 {
-            return Err(DataError::TooFewToSplit { class: class.clone(), count });
+            return Err(DataError::TooFewToSplit {
+                class: class.clone(),
+                count,
+            });
         }
     }
     let (train, test) = all.split(options.test_fraction, options.seed);
-    Ok(Splits { name, train, valid: None, test })
+    Ok(Splits {
+        name,
+        train,
+        valid: None,
+        test,
+    })
 }
 
 /// A part with the classes of `train`.
@@ -65,7 +81,11 @@ fn part(folder: &Path, train: &ImageSet) -> Result<ImageSet, DataError> {
         return Ok(set);
     }
     let without = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|class| !those.contains(class)).cloned().collect()
+        these
+            .iter()
+            .filter(|class| !those.contains(class))
+            .cloned()
+            .collect()
     };
     Err(DataError::ClassesDiffer {
         path: folder.to_owned(),
@@ -76,7 +96,10 @@ fn part(folder: &Path, train: &ImageSet) -> Result<ImageSet, DataError> {
 
 /// A folder with one folder a class.
 fn classes(folder: &Path) -> Result<ImageSet, DataError> {
-    let mut set = ImageSet { classes: Vec::new(), samples: Vec::new() };
+    let mut set = ImageSet {
+        classes: Vec::new(),
+        samples: Vec::new(),
+    };
     let mut empty = None;
     for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
         let mut files = Vec::new();
@@ -85,18 +108,26 @@ fn classes(folder: &Path) -> Result<ImageSet, DataError> {
             empty = empty.or(Some(class.clone()));
         }
         let label = set.classes.len();
-        set.classes.push(class.file_name().unwrap_or(OsStr::new("")).to_string_lossy().into());
-        set.samples.extend(
-            files.into_iter().map(|path| Sample { source: Source::File(path), label }),
+        set.classes.push(
+            class
+                .file_name()
+                .unwrap_or(OsStr::new(""))
+                .to_string_lossy()
+                .into(),
         );
+        set.samples.extend(files.into_iter().map(|path| Sample {
+            source: Source::File(path),
+            label,
+        }));
     }
     match (set.classes.as_slice(), empty) {
         ([], _) => Err(DataError::NoClasses(folder.to_owned())),
         _ if set.is_empty() => Err(DataError::NoClasses(folder.to_owned())),
         (_, Some(class)) => Err(DataError::EmptyClass(class)),
-        ([class], None) => {
-            Err(DataError::OneClass { path: folder.to_owned(), class: class.clone() })
-        }
+        ([class], None) => Err(DataError::OneClass {
+            path: folder.to_owned(),
+            class: class.clone(),
+        }),
         _ => Ok(set),
     }
 }
@@ -107,10 +138,11 @@ fn images(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     for path in entries(folder)? {
         if path.is_dir() {
             images(&path, found)?;
-        } else if path
-            .extension()
-            .is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
-        {
+        } else if path.extension().is_some_and(|ending| {
+            ENDINGS
+                .iter()
+                .any(|known| ending.eq_ignore_ascii_case(known))
+        }) {
             found.push(path);
         }
     }
@@ -119,7 +151,10 @@ fn images(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
 
 /// What a folder holds, hidden entries left out, in the order of the names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let io = |source| DataError::Io { path: folder.to_owned(), source };
+    let io = |source| DataError::Io {
+        path: folder.to_owned(),
+        source,
+    };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
         let entry = entry.map_err(io)?;

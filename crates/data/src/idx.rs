@@ -55,7 +55,12 @@ fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageS
     for (i, image) in images.chunks((height * width) as usize).enumerate() {
         if let Some(label) = classes.iter().position(|(digit, _)| *digit == labels[i]) {
             let name = format!("{part} image {i} of {}", folder.display());
-            let source = Source::Grey { name, height, width, values: image.into() };
+            let source = Source::Grey {
+                name,
+                height,
+                width,
+                values: image.into(),
+            };
             samples.push(Sample { source, label });
         }
     }
@@ -68,30 +73,49 @@ fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>)
     let plain = folder.join(name);
     let zipped = folder.join(format!("{name}.gz"));
     let path = if plain.is_file() { plain } else { zipped };
-    let io = |source| DataError::Io { path: path.clone(), source };
-    let bad = |reason: String| DataError::Idx { path: path.clone(), reason };
+    let io = |source| DataError::Io {
+        path: path.clone(),
+        source,
+    };
+    let bad = |reason: String| DataError::Idx {
+        path: path.clone(),
+        reason,
+    };
     let file = File::open(&path).map_err(io)?;
     let mut bytes = Vec::new();
     if path.extension().is_some_and(|ending| ending == "gz") {
-        GzDecoder::new(file).take(LIMIT).read_to_end(&mut bytes).map_err(io)?;
+        GzDecoder::new(file)
+            .take(LIMIT)
+            .read_to_end(&mut bytes)
+            .map_err(io)?;
     } else {
         file.take(LIMIT).read_to_end(&mut bytes).map_err(io)?;
     }
     let start = 4 + 4 * N;
     if bytes.len() < start {
-        return Err(bad(format!("it has {} bytes, fewer than its header", bytes.len())));
+        return Err(bad(format!(
+            "it has {} bytes, fewer than its header",
+            bytes.len()
+        )));
     }
     if bytes[..3] != [0, 0, 8] || usize::from(bytes[3]) != N {
-        return Err(bad(format!("it does not start as one of {N} dimensions of bytes")));
+        return Err(bad(format!(
+            "it does not start as one of {N} dimensions of bytes"
+        )));
     }
     let sizes: [u32; N] = std::array::from_fn(|i| {
         let at = 4 + 4 * i;
         u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
     });
-    let wanted = sizes.iter().try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)));
+    let wanted = sizes
+        .iter()
+        .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)));
     let body = bytes.split_off(start);
     if wanted != Some(body.len() as u64) || sizes.contains(&0) {
-        return Err(bad(format!("it claims {sizes:?} values and holds {}", body.len())));
+        return Err(bad(format!(
+            "it claims {sizes:?} values and holds {}",
+            body.len()
+        )));
     }
     Ok((sizes, body))
 }
@@ -110,14 +134,28 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for part in ["train", "t10k"] {
-            write(folder.path(), &format!("{part}-images-idx3-ubyte"), &[3, 1, 2], &[1, 2, 3, 4, 5, 6]);
-            write(folder.path(), &format!("{part}-labels-idx1-ubyte"), &[3], &[7, 9, 7]);
+            write(
+                folder.path(),
+                &format!("{part}-images-idx3-ubyte"),
+                &[3, 1, 2],
+                &[1, 2, 3, 4, 5, 6],
+            );
+            write(
+                folder.path(),
+                &format!("{part}-labels-idx1-ubyte"),
+                &[3],
+                &[7, 9, 7],
+            );
         }
         folder
     }
 
-    const OPTIONS: IdxOptions<'_> =
-        IdxOptions { classes: &[(9, "nine"), (7, "seven")], train_per_class: 5, test_per_class: 1, seed: 0 };
+    const OPTIONS: IdxOptions<'_> = IdxOptions {
+        classes: &[(9, "nine"), (7, "seven")],
+        train_per_class: 5,
+        test_per_class: 1,
+        seed: 0,
+    };
 
     #[test]
     fn labels_become_the_classes_named() {
@@ -135,9 +173,15 @@ mod tests {
         let cut = std::fs::read(&images).unwrap();
         std::fs::write(&images, &cut[..cut.len() - 1]).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
-        assert!(error.ends_with("it claims [3, 1, 2] values and holds 5"), "{error}");
+        assert!(
+            error.ends_with("it claims [3, 1, 2] values and holds 5"),
+            "{error}"
+        );
         std::fs::write(&images, b"not an IDX file at all").unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
-        assert!(error.contains("does not start as one of 3 dimensions"), "{error}");
+        assert!(
+            error.contains("does not start as one of 3 dimensions"),
+            "{error}"
+        );
     }
 }

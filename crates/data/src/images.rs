@@ -32,9 +32,15 @@ pub struct Normalization {
 
 impl Normalization {
     /// Of `ImageNet`'s training images, as torchvision uses it.
-    pub const IMAGENET: Self = Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    pub const IMAGENET: Self = Self {
+        mean: [0.485, 0.456, 0.406],
+        std: [0.229, 0.224, 0.225],
+    };
     /// From 0–1 to -1–1.
-    pub const HALF: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
+    pub const HALF: Self = Self {
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    };
 }
 
 /// Some images as tensors.
@@ -53,7 +59,13 @@ impl Images {
         labels: Vec<usize>,
         pixels: Vec<u8>,
     ) -> Self {
-        Self { classes, height, width, labels, pixels }
+        Self {
+            classes,
+            height,
+            width,
+            labels,
+            pixels,
+        }
     }
 
     /// Number of images.
@@ -99,9 +111,12 @@ impl Images {
     ) -> Batch {
         let size = self.height * self.width * 3;
         let mut values = vec![0.0; indices.len() * size];
-        values.par_chunks_mut(size.max(1)).zip(indices).for_each(|(image, index)| {
-            warp(*index).write(self.pixels(*index), [self.height, self.width], norm, image);
-        });
+        values
+            .par_chunks_mut(size.max(1))
+            .zip(indices)
+            .for_each(|(image, index)| {
+                warp(*index).write(self.pixels(*index), [self.height, self.width], norm, image);
+            });
         let labels: Vec<i64> = indices
             .iter()
             .map(|index| i64::try_from(self.labels[*index]).unwrap_or(i64::MAX))
@@ -120,9 +135,16 @@ mod tests {
 
     #[test]
     fn values_are_normalised_and_channels_come_first() {
-        let images =
-            Images::new(vec!["a".to_owned()], [1, 2], vec![0], vec![0, 51, 255, 102, 51, 0]);
-        let norm = Normalization { mean: [0.0, 0.2, 0.5], std: [1.0, 0.5, 0.5] };
+        let images = Images::new(
+            vec!["a".to_owned()],
+            [1, 2],
+            vec![0],
+            vec![0, 51, 255, 102, 51, 0],
+        );
+        let norm = Normalization {
+            mean: [0.0, 0.2, 0.5],
+            std: [1.0, 0.5, 0.5],
+        };
         let batch = images.batch(&[0], &norm, &Device::flex());
         // Red 0, 102/255; green (0.2 - 0.2)/0.5 twice; blue (1 - 0.5)/0.5, (0 - 0.5)/0.5.
         let values: Vec<f32> = batch.images.into_data().iter::<f32>().collect();

@@ -115,9 +115,9 @@ impl Iterator for Loader<'_> {
         let (norm, device) = (&self.normalization, &self.device);
         Some(match self.order {
             Order::Sequential => self.images.batch(indices, norm, device),
-            Order::Shuffled { seed, epoch } => self
-                .images
-                .warped(indices, norm, device, |index| self.augment.draw(seed, epoch, index)),
+            Order::Shuffled { seed, epoch } => self.images.warped(indices, norm, device, |index| {
+                self.augment.draw(seed, epoch, index)
+            }),
         })
     }
 }
@@ -134,8 +134,9 @@ mod tests {
     /// Every image's values, by its index.
     fn by_index(loader: Loader<'_>) -> Vec<Vec<f32>> {
         let order = loader.indices().to_vec();
-        let values: Vec<f32> =
-            loader.flat_map(|batch| batch.images.into_data().iter::<f32>().collect::<Vec<_>>()).collect();
+        let values: Vec<f32> = loader
+            .flat_map(|batch| batch.images.into_data().iter::<f32>().collect::<Vec<_>>())
+            .collect();
         let mut images = vec![Vec::new(); order.len()];
         for (values, index) in values.chunks(27).zip(order) {
             images[index] = values.to_vec();
@@ -146,7 +147,12 @@ mod tests {
     #[test]
     fn augmentation_does_not_depend_on_the_batch_size() {
         let images = images(7);
-        let augment = Augment { flip: true, shift: 1, rotate: 20.0, ..Augment::default() };
+        let augment = Augment {
+            flip: true,
+            shift: 1,
+            rotate: 20.0,
+            ..Augment::default()
+        };
         let order = Order::Shuffled { seed: 4, epoch: 2 };
         let with = |size| by_index(Loader::new(&images, size, order).augment(augment.clone()));
         assert_eq!(with(2), with(7));
@@ -157,7 +163,9 @@ mod tests {
     fn every_image_comes_once_in_another_order_each_epoch() {
         let images = images(20);
         let order = |epoch| {
-            Loader::new(&images, 8, Order::Shuffled { seed: 1, epoch }).indices().to_vec()
+            Loader::new(&images, 8, Order::Shuffled { seed: 1, epoch })
+                .indices()
+                .to_vec()
         };
         let mut sorted = order(1);
         sorted.sort_unstable();

@@ -12,13 +12,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod html;
 mod metrics;
+mod plots;
 mod report;
+mod sentence;
 mod summary;
 mod table;
 
 pub use error::EvaluationError;
+pub use html::{html, picture};
 pub use metrics::Confusion;
 pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION, write_atomically};
+pub use sentence::finding;
 pub use summary::{Spread, Summary, median, summarize, wilson};
 pub use table::{bytes, seconds, table};

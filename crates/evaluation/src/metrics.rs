@@ -50,7 +50,9 @@ impl Confusion {
     /// Share of the images that are right; 0 of none.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.counts.len()).map(|class| self.counts[class][class]).sum();
+        let right: u64 = (0..self.counts.len())
+            .map(|class| self.counts[class][class])
+            .sum();
         ratio(right, self.total())
     }
 
@@ -81,7 +83,11 @@ impl Confusion {
 
 #[allow(clippy::cast_precision_loss)]
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 #[cfg(test)]

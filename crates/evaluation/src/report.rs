@@ -156,7 +156,10 @@ impl Report {
         };
         let Versioned { version } = serde_json::from_str(&text).map_err(format)?;
         if version != VERSION {
-            return Err(EvaluationError::Version { path: path.to_owned(), version });
+            return Err(EvaluationError::Version {
+                path: path.to_owned(),
+                version,
+            });
         }
         serde_json::from_str(&text).map_err(format)
     }
@@ -195,8 +198,14 @@ impl Report {
 ///
 /// [`EvaluationError::Io`] where it cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError> {
-    let io = |source| EvaluationError::Io { action: "write", path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let io = |source| EvaluationError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let mut file =
         tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new("."))).map_err(io)?;
     file.write_all(bytes).map_err(io)?;

@@ -51,7 +51,11 @@ impl Spread {
         }
         let mean = values.iter().sum::<f64>() / count;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let std = if values.len() < 2 { 0.0 } else { (squares / (count - 1.0)).sqrt() };
+        let std = if values.len() < 2 {
+            0.0
+        } else {
+            (squares / (count - 1.0)).sqrt()
+        };
         Self { mean, std }
     }
 }
@@ -127,7 +131,13 @@ mod tests {
     fn spread_and_median() {
         let spread = Spread::of(&[0.90, 0.92, 0.94]);
         assert!((spread.mean - 0.92).abs() < 1e-12 && (spread.std - 0.02).abs() < 1e-12);
-        assert_eq!(Spread::of(&[0.5]), Spread { mean: 0.5, std: 0.0 });
+        assert_eq!(
+            Spread::of(&[0.5]),
+            Spread {
+                mean: 0.5,
+                std: 0.0
+            }
+        );
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-12);
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-12);
     }

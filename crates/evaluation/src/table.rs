@@ -10,8 +10,12 @@ use crate::summary::{Summary, summarize};
 pub fn table(report: &Report) -> String {
     let summaries = summarize(report);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["method", "accuracy", "macro-F1", "trained", "step", "training", "memory", "file"]);
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "method", "accuracy", "macro-F1", "trained", "step", "training", "memory", "file",
+    ]);
     for summary in &summaries {
         table.add_row(row(summary));
     }
@@ -34,7 +38,9 @@ pub(crate) fn row(summary: &Summary) -> [String; 8] {
         trained(summary),
         seconds(summary.seconds_per_step),
         seconds(summary.train_seconds),
-        summary.peak_memory_bytes.map_or_else(|| "?".to_owned(), bytes),
+        summary
+            .peak_memory_bytes
+            .map_or_else(|| "?".to_owned(), bytes),
         bytes(summary.artifact_bytes),
     ]
 }
@@ -52,7 +58,11 @@ pub(crate) fn accuracy(summary: &Summary) -> String {
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn trained(summary: &Summary) -> String {
     let share = summary.trainable_parameters as f64 / summary.total_parameters.max(1) as f64;
-    format!("{} ({})", count(summary.trainable_parameters), percent(share))
+    format!(
+        "{} ({})",
+        count(summary.trainable_parameters),
+        percent(share)
+    )
 }
 
 fn percent(share: f64) -> String {
@@ -100,7 +110,11 @@ pub fn seconds(value: f64) -> String {
         _ if !value.is_finite() => "?".to_owned(),
         _ if value < 0.9995 => format!("{:.0} ms", value * 1e3),
         _ if value < 99.95 => format!("{value:.1} s"),
-        _ => format!("{} min {:02} s", (value / 60.0) as u64, (value % 60.0) as u64),
+        _ => format!(
+            "{} min {:02} s",
+            (value / 60.0) as u64,
+            (value % 60.0) as u64
+        ),
     }
 }
 
@@ -111,8 +125,17 @@ mod tests {
     #[test]
     fn numbers_for_people() {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!([bytes(512), bytes(1536), bytes(300_000)], ["512 B", "1.5 KiB", "293 KiB"]);
-        assert_eq!([seconds(0.0423), seconds(8.31), seconds(185.2)], ["42 ms", "8.3 s", "3 min 05 s"]);
-        assert_eq!([percent(1.0), percent(0.052), percent(0.0005)], ["100 %", "5.2 %", "0.05 %"]);
+        assert_eq!(
+            [bytes(512), bytes(1536), bytes(300_000)],
+            ["512 B", "1.5 KiB", "293 KiB"]
+        );
+        assert_eq!(
+            [seconds(0.0423), seconds(8.31), seconds(185.2)],
+            ["42 ms", "8.3 s", "3 min 05 s"]
+        );
+        assert_eq!(
+            [percent(1.0), percent(0.052), percent(0.0005)],
+            ["100 %", "5.2 %", "0.05 %"]
+        );
     }
 }

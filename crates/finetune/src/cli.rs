@@ -371,11 +371,21 @@ pub enum AugmentArg {
 
 impl From<AugmentArg> for Augment {
     fn from(arg: AugmentArg) -> Self {
-        let light = Self { shift: 4, rotate: 10.0, scale: 0.1, ..Self::default() };
+        let light = Self {
+            shift: 4,
+            rotate: 10.0,
+            scale: 0.1,
+            ..Self::default()
+        };
         match arg {
             AugmentArg::None => Self::default(),
             AugmentArg::Light => light,
-            AugmentArg::Full => Self { flip: true, brightness: 0.2, contrast: 0.2, ..light },
+            AugmentArg::Full => Self {
+                flip: true,
+                brightness: 0.2,
+                contrast: 0.2,
+                ..light
+            },
         }
     }
 }
@@ -389,11 +399,16 @@ impl Common {
     pub fn resolve(&self, method: &str, seed: u64) -> Result<RunConfig> {
         let Some((mut what, from_scratch)) = defaults::method(method) else {
             let known = defaults::METHODS.join(", ");
-            bail!(Usage(format!("there is no method `{method}`; methods: {known}")));
+            bail!(Usage(format!(
+                "there is no method `{method}`; methods: {known}"
+            )));
         };
         let chapter = self.preset == Some(Preset::Chapter);
         let preset_model = if chapter { "chapter" } else { defaults::MODEL };
-        let model = self.model.clone().unwrap_or_else(|| preset_model.to_owned());
+        let model = self
+            .model
+            .clone()
+            .unwrap_or_else(|| preset_model.to_owned());
         let architecture = Architecture::find(&model)?;
         let image_size = self.image_size.unwrap_or(architecture.image_size);
         architecture.check_image_size(image_size, image_size)?;
@@ -404,7 +419,9 @@ impl Common {
             )));
         }
         if self.train_per_class == Some(0) || self.threads == Some(0) {
-            bail!(Usage("--train-per-class and --threads must be at least 1".to_owned()));
+            bail!(Usage(
+                "--train-per-class and --threads must be at least 1".to_owned()
+            ));
         }
         device::device(&self.device)?;
         match &mut what {
@@ -461,8 +478,14 @@ impl AdapterArgs {
         set(&mut peft.rank, self.peft_rank);
         set(&mut peft.alpha, self.peft_alpha);
         set(&mut peft.density, self.peft_density);
-        set(&mut peft.share, self.peft_share.map(|switch| switch == Switch::On));
-        set(&mut peft.dynamic, self.peft_dynamic.map(|switch| switch == Switch::On));
+        set(
+            &mut peft.share,
+            self.peft_share.map(|switch| switch == Switch::On),
+        );
+        set(
+            &mut peft.dynamic,
+            self.peft_dynamic.map(|switch| switch == Switch::On),
+        );
         set(&mut peft.drop_fraction, self.peft_drop);
         set(&mut peft.interval, self.peft_interval);
         set(&mut peft.regrow, self.peft_regrow.map(Into::into));

@@ -70,7 +70,11 @@ impl RunConfig {
     /// The method's name on the command line and in file names, `scratch` included.
     #[must_use]
     pub fn method_name(&self) -> &'static str {
-        if self.from_scratch { "scratch" } else { self.method.name() }
+        if self.from_scratch {
+            "scratch"
+        } else {
+            self.method.name()
+        }
     }
 
     /// The model's architecture.
@@ -168,14 +172,33 @@ pub enum FashionHalf {
 pub fn fashion_mnist(half: FashionHalf) -> Result<Splits> {
     const FOLDER: &str = "/usr/share/dataset-fashion-mnist";
     let (classes, train_per_class): (&[(u8, &str)], usize) = match half {
-        FashionHalf::Hard => {
-            (&[(0, "T-shirt"), (2, "pullover"), (3, "dress"), (4, "coat"), (6, "shirt")], 200)
-        }
-        FashionHalf::Other => {
-            (&[(1, "trouser"), (5, "sandal"), (7, "sneaker"), (8, "bag"), (9, "boot")], 1000)
-        }
+        FashionHalf::Hard => (
+            &[
+                (0, "T-shirt"),
+                (2, "pullover"),
+                (3, "dress"),
+                (4, "coat"),
+                (6, "shirt"),
+            ],
+            200,
+        ),
+        FashionHalf::Other => (
+            &[
+                (1, "trouser"),
+                (5, "sandal"),
+                (7, "sneaker"),
+                (8, "bag"),
+                (9, "boot"),
+            ],
+            1000,
+        ),
     };
-    let options = IdxOptions { classes, train_per_class, test_per_class: 100, seed: 0 };
+    let options = IdxOptions {
+        classes,
+        train_per_class,
+        test_per_class: 100,
+        seed: 0,
+    };
     open_idx(Path::new(FOLDER), &options)
         .context("Fashion-MNIST is not installed (`apt-get install dataset-fashion-mnist`)")
 }

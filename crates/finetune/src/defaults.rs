@@ -8,7 +8,7 @@ use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_training::{Optimizer, Recipe, Schedule};
 
 /// The default model.
-pub const MODEL: &str = "resnet14-64";
+pub const MODEL: &str = "resnet8-64";
 
 /// A method by its name, with default settings.
 #[must_use]
@@ -50,5 +50,11 @@ pub fn recipe(method: &str, chapter: bool) -> Recipe {
         "linear" => 0.02,
         _ => 0.003,
     };
-    Recipe { epochs: 20, batch_size: 32, schedule: Schedule::OneCycle, learning_rate, ..plain }
+    Recipe {
+        epochs: 20,
+        batch_size: 32,
+        schedule: Schedule::OneCycle,
+        learning_rate,
+        ..plain
+    }
 }

@@ -31,7 +31,11 @@ pub fn code(error: &anyhow::Error) -> u8 {
 pub fn line(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = cause
+            .to_string()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         // Many errors already end with their cause.
         if !parts.last().is_some_and(|last| last.ends_with(&text)) {
             parts.push(text);

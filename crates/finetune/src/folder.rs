@@ -26,7 +26,11 @@ impl Plan {
     #[must_use]
     pub fn new(runs: Vec<RunConfig>) -> Self {
         let with_seed = runs.iter().any(|run| run.seed != runs[0].seed);
-        Self { version: 1, with_seed, runs }
+        Self {
+            version: 1,
+            with_seed,
+            runs,
+        }
     }
 
     /// Reads the plan of a finished run.
@@ -37,7 +41,10 @@ impl Plan {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("{} is not the folder of a finished run: it has no config.json", folder.display())
+            format!(
+                "{} is not the folder of a finished run: it has no config.json",
+                folder.display()
+            )
         })?;
         serde_json::from_str(&text)
             .with_context(|| format!("{} is not a configuration of finetune", path.display()))
@@ -50,7 +57,10 @@ impl Plan {
     /// Where the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        Ok(write_atomically(&folder.join("config.json"), text.as_bytes())?)
+        Ok(write_atomically(
+            &folder.join("config.json"),
+            text.as_bytes(),
+        )?)
     }
 
     /// The run of that method, or the only one.
@@ -59,7 +69,11 @@ impl Plan {
     ///
     /// Where there is none, or several to choose from.
     pub fn pick(&self, method: Option<&str>) -> Result<&RunConfig> {
-        let names: Vec<String> = self.runs.iter().map(|run| stem(run, self.with_seed)).collect();
+        let names: Vec<String> = self
+            .runs
+            .iter()
+            .map(|run| stem(run, self.with_seed))
+            .collect();
         match method {
             Some(method) => self
                 .runs
@@ -69,7 +83,10 @@ impl Plan {
                 .map(|(run, _)| run)
                 .with_context(|| format!("there is no run `{method}`; runs: {}", names.join(", "))),
             None if self.runs.len() == 1 => Ok(&self.runs[0]),
-            None => bail!(Usage(format!("say which run with --method: {}", names.join(", ")))),
+            None => bail!(Usage(format!(
+                "say which run with --method: {}",
+                names.join(", ")
+            ))),
         }
     }
 }
@@ -83,12 +100,17 @@ pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
     let folder = match out {
         Some(folder) => folder.to_owned(),
         None => {
-            let time = jiff::ZonedDateTime::now().strftime("%Y-%m-%d-%H%M%S").to_string();
+            let time = jiff::ZonedDateTime::now()
+                .strftime("%Y-%m-%d-%H%M%S")
+                .to_string();
             Path::new("runs").join(format!("{time}-{command}"))
         }
     };
     if folder.join("config.json").exists() {
-        bail!(Usage(format!("{} holds a run already; choose another --out", folder.display())));
+        bail!(Usage(format!(
+            "{} holds a run already; choose another --out",
+            folder.display()
+        )));
     }
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create the folder {}", folder.display()))?;
@@ -102,10 +124,21 @@ pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
 /// Where a file cannot be written.
 pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
     write_atomically(&folder.join("report.json"), report.to_json()?.as_bytes())?;
+    write_atomically(
+        &folder.join("report.html"),
+        finetune_evaluation::html(report)?.as_bytes(),
+    )?;
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
-        "method", "seed", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy",
-        "learning_rate", "seconds",
+        "method",
+        "seed",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "valid_loss",
+        "valid_accuracy",
+        "learning_rate",
+        "seconds",
     ])?;
     let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for run in &report.runs {
@@ -123,6 +156,8 @@ pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
             ])?;
         }
     }
-    let table = table.into_inner().context("cannot put metrics.csv together")?;
+    let table = table
+        .into_inner()
+        .context("cannot put metrics.csv together")?;
     Ok(write_atomically(&folder.join("metrics.csv"), &table)?)
 }

@@ -27,7 +27,9 @@ pub fn keep_large_buffers() {}
 pub fn peak_memory_bytes() -> Option<u64> {
     // `VmHWM`, not `getrusage`: the latter starts at what the parent had when it forked.
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes * 1024)
 }

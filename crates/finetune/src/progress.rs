@@ -24,7 +24,11 @@ impl Ui {
     /// A bar on a terminal, lines elsewhere.
     #[must_use]
     pub fn fitting() -> Self {
-        if std::io::stderr().is_terminal() { Self::Bar } else { Self::Plain }
+        if std::io::stderr().is_terminal() {
+            Self::Bar
+        } else {
+            Self::Plain
+        }
     }
 }
 
@@ -41,7 +45,12 @@ impl Progress {
     /// For one run, named by `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
-        Self { ui, title, epochs, bar: None }
+        Self {
+            ui,
+            title,
+            epochs,
+            bar: None,
+        }
     }
 
     fn start(&mut self, steps: usize) -> &ProgressBar {
@@ -64,16 +73,29 @@ impl Observer for Progress {
             let epochs = self.epochs;
             let bar = self.start(step.steps);
             bar.set_position(step.step as u64);
-            bar.set_message(format!("epoch {}/{epochs} · loss {:.3}", step.epoch, step.loss));
+            bar.set_message(format!(
+                "epoch {}/{epochs} · loss {:.3}",
+                step.epoch, step.loss
+            ));
             if step.step == step.steps {
                 bar.finish_and_clear();
             }
         }
-        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if interrupt::asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     fn on_epoch(&mut self, epoch: &Epoch) {
-        let Epoch { epoch: number, train_loss, train_accuracy, seconds, .. } = epoch;
+        let Epoch {
+            epoch: number,
+            train_loss,
+            train_accuracy,
+            seconds,
+            ..
+        } = epoch;
         let valid = epoch
             .valid_accuracy
             .map(|accuracy| format!(" · validation {:.2} %", 100.0 * accuracy))

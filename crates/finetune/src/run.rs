@@ -9,9 +9,7 @@ use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
 use finetune_methods::{Attached, Method, Scope, count_parameters};
-use finetune_model::{
-    Checkpoint, Head, Network, load_adapter, save_adapter, save_network,
-};
+use finetune_model::{Checkpoint, Head, Network, load_adapter, save_adapter, save_network};
 use finetune_training::{Observer, Trained, TrainingData, evaluate, train};
 
 use crate::config::{Decoded, RunConfig};
@@ -28,7 +26,10 @@ pub fn model_file(config: &RunConfig, with_seed: bool) -> String {
 /// File name of a run's adapter, for methods that have one.
 #[must_use]
 pub fn adapter_file(config: &RunConfig, with_seed: bool) -> Option<String> {
-    config.method.is_adapter().then(|| format!("adapter_{}.safetensors", stem(config, with_seed)))
+    config
+        .method
+        .is_adapter()
+        .then(|| format!("adapter_{}.safetensors", stem(config, with_seed)))
 }
 
 /// `lora`, or `lora_seed1` where several seeds share a folder.
@@ -51,10 +52,16 @@ pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<At
         architecture.build(classes, config.seed, device)
     } else {
         let head = Head::New { seed: config.seed };
-        weights::open(config)?.load(architecture, classes, head, device)?.network
+        weights::open(config)?
+            .load(architecture, classes, head, device)?
+            .network
     };
     let targets = config.targets()?;
-    let scope = Scope { head: architecture.head, targets: &targets, seed: config.seed };
+    let scope = Scope {
+        head: architecture.head,
+        targets: &targets,
+        seed: config.seed,
+    };
     Ok(config.method.attach(network, &scope)?)
 }
 
@@ -80,10 +87,18 @@ pub fn run(
 
     let attached = prepare(config, classes, &device)?;
     let count = count_parameters(&attached.model);
-    let training =
-        TrainingData { train: &data.train, valid: data.valid.as_ref(), normalization };
-    let Trained { model, epochs, step_seconds, seconds, stopped } =
-        train(attached, &training, &config.recipe, &device, observer)?;
+    let training = TrainingData {
+        train: &data.train,
+        valid: data.valid.as_ref(),
+        normalization,
+    };
+    let Trained {
+        model,
+        epochs,
+        step_seconds,
+        seconds,
+        stopped,
+    } = train(attached, &training, &config.recipe, &device, observer)?;
     let confusion = test(&model, &data.test, normalization, config, &device)?;
     // Merging and saving come after: they are not what training needs.
     let peak_memory_bytes = process::peak_memory_bytes();
@@ -150,7 +165,11 @@ fn test(
 ) -> Result<Confusion> {
     let size = config.recipe.batch_size;
     let seen = evaluate(&network.valid(), images, normalization, size, device);
-    Ok(Confusion::from_predictions(images.classes.len(), &seen.truth, &seen.predicted)?)
+    Ok(Confusion::from_predictions(
+        images.classes.len(),
+        &seen.truth,
+        &seen.predicted,
+    )?)
 }
 
 /// Loads a finished run's model from its folder: the adapter on the base weights where the method
@@ -193,8 +212,14 @@ pub fn reevaluate(
     with_seed: bool,
     merged: bool,
 ) -> Result<Confusion> {
-    let network = reload(config, images.classes.len(), folder, with_seed, merged)
-        .with_context(|| format!("cannot reload {} of {}", config.method_name(), folder.display()))?;
+    let network =
+        reload(config, images.classes.len(), folder, with_seed, merged).with_context(|| {
+            format!(
+                "cannot reload {} of {}",
+                config.method_name(),
+                folder.display()
+            )
+        })?;
     let device = device(&config.device)?;
     test(&network, images, config.normalization()?, config, &device)
 }
@@ -206,12 +231,18 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
     let mut settings = vec![
         ("epochs", recipe.epochs.to_string()),
         ("batch size", recipe.batch_size.to_string()),
-        ("optimizer", format!("{:?}", recipe.optimizer).to_lowercase()),
+        (
+            "optimizer",
+            format!("{:?}", recipe.optimizer).to_lowercase(),
+        ),
         ("learning rate", recipe.learning_rate.to_string()),
         ("schedule", format!("{:?}", recipe.schedule).to_lowercase()),
         ("weight decay", recipe.weight_decay.to_string()),
         ("image size", config.data.image_size.to_string()),
-        ("augmentation", on(recipe.augment != finetune_data::Augment::default())),
+        (
+            "augmentation",
+            on(recipe.augment != finetune_data::Augment::default()),
+        ),
     ];
     match &config.method {
         Method::Lora(lora) => settings.extend([
@@ -236,5 +267,8 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
         let targets = targets.or_else(|| Some(config.architecture().ok()?.targets.to_owned()));
         settings.push(("targets", targets.unwrap_or_default()));
     }
-    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    settings
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

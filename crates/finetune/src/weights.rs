@@ -25,7 +25,7 @@ pub fn open(config: &RunConfig) -> Result<Checkpoint> {
     if config.model == defaults::MODEL {
         return Ok(Checkpoint::from_static(
             "the shipped checkpoint",
-            finetune_datasets::RESNET_SIGNS,
+            finetune_datasets::RESNET8_64_SIGNS,
         )?);
     }
     let path = cached(&config.model)?;
@@ -90,21 +90,9 @@ impl Pretraining {
         let architecture = Architecture::find(model)?;
         let chapter = architecture.name == "chapter";
         let recipe = Recipe {
-            epochs: if chapter { 8 } else { 60 },
+            epochs: if chapter { 8 } else { 15 },
             learning_rate: if chapter { 0.0003 } else { 0.005 },
             schedule: Schedule::OneCycle,
-            augment: if chapter {
-                finetune_data::Augment::default()
-            } else {
-                finetune_data::Augment {
-                    flip: true,
-                    shift: 6,
-                    rotate: 15.0,
-                    scale: 0.15,
-                    brightness: 0.3,
-                    contrast: 0.3,
-                }
-            },
             ..defaults::recipe("scratch", chapter)
         };
         Ok(Self {
@@ -141,8 +129,15 @@ impl Pretraining {
             std: architecture.std,
         };
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
-        let attached = Attached { model, dynamics: None };
-        let data = TrainingData { train: &images, valid: None, normalization };
+        let attached = Attached {
+            model,
+            dynamics: None,
+        };
+        let data = TrainingData {
+            train: &images,
+            valid: None,
+            normalization,
+        };
         let trained = train(attached, &data, &self.recipe, &device, observer)?;
         if trained.stopped {
             bail!("stopped before it was done; nothing was written");
@@ -158,6 +153,11 @@ impl Pretraining {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        Ok(save_network(&trained.model, architecture, &metadata.to_map()?, out)?)
+        Ok(save_network(
+            &trained.model,
+            architecture,
+            &metadata.to_map()?,
+            out,
+        )?)
     }
 }

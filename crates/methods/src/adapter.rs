@@ -59,15 +59,28 @@ impl Adapter {
     #[must_use]
     pub fn a(&self) -> Tensor<2> {
         let a = self.lora_a.val();
-        let Geometry { inputs, groups, shared, .. } = self.geometry;
+        let Geometry {
+            inputs,
+            groups,
+            shared,
+            ..
+        } = self.geometry;
         if !shared {
             return a;
         }
-        let a = if a.dims()[1] == inputs { a } else { a.narrow(1, 0, inputs) };
+        let a = if a.dims()[1] == inputs {
+            a
+        } else {
+            a.narrow(1, 0, inputs)
+        };
         // 1/√n keeps the variance of A·x at that of x for A ~ N(0, 1).
         #[allow(clippy::cast_precision_loss)]
         let a = a.div_scalar((inputs as f64).sqrt());
-        if groups > 1 { a.repeat_dim(0, groups) } else { a }
+        if groups > 1 {
+            a.repeat_dim(0, groups)
+        } else {
+            a
+        }
     }
 
     /// `B` with its mask applied: `[outputs, rank]`.
@@ -83,7 +96,14 @@ impl Adapter {
     /// `[outputs, inputs]` for a convolution.
     #[must_use]
     pub fn delta(&self) -> Tensor<2> {
-        let Geometry { rank, scale, inputs, groups, kernel, .. } = self.geometry;
+        let Geometry {
+            rank,
+            scale,
+            inputs,
+            groups,
+            kernel,
+            ..
+        } = self.geometry;
         let (a, b) = (self.a(), self.b());
         let delta = if groups == 1 {
             b.matmul(a)
@@ -94,6 +114,10 @@ impl Adapter {
                 .reshape([outputs, inputs])
         };
         let delta = delta.mul_scalar(scale);
-        if kernel.is_some() { delta } else { delta.transpose() }
+        if kernel.is_some() {
+            delta
+        } else {
+            delta.transpose()
+        }
     }
 }

@@ -50,7 +50,12 @@ struct Sparse {
 
 impl SparseDynamics {
     pub(crate) fn new(config: PeftConfig, seed: u64) -> Self {
-        Self { config, seed, total_steps: 0, gradients: HashMap::new() }
+        Self {
+            config,
+            seed,
+            total_steps: 0,
+            gradients: HashMap::new(),
+        }
     }
 
     /// Tells how many optimiser steps the run takes; the schedule of the moves depends on it.
@@ -152,12 +157,19 @@ impl SparseDynamics {
         let mut inactive = Vec::new();
         for (l, layer) in layers.iter().enumerate() {
             for (i, on) in layer.active.iter().enumerate() {
-                if *on { active.push((l, i)) } else { inactive.push((l, i)) }
+                if *on {
+                    active.push((l, i))
+                } else {
+                    inactive.push((l, i))
+                }
             }
         }
         let count = count.min(inactive.len());
         active.sort_by(|&(l, i), &(m, j)| {
-            layers[l].values[i].abs().total_cmp(&layers[m].values[j].abs()).then((l, i).cmp(&(m, j)))
+            layers[l].values[i]
+                .abs()
+                .total_cmp(&layers[m].values[j].abs())
+                .then((l, i).cmp(&(m, j)))
         });
         for &(l, i) in &active[..count] {
             layers[l].active[i] = false;
@@ -172,7 +184,9 @@ impl SparseDynamics {
             }
             Regrow::Gradient => {
                 let size = |&(l, i): &(usize, usize)| {
-                    self.gradients.get(&layers[l].id).map_or(0.0, |sizes| sizes[i])
+                    self.gradients
+                        .get(&layers[l].id)
+                        .map_or(0.0, |sizes| sizes[i])
                 };
                 inactive.sort_by(|a, b| size(b).total_cmp(&size(a)).then(a.cmp(b)));
             }
@@ -185,7 +199,11 @@ impl SparseDynamics {
 }
 
 /// How many active entries the share `share` of a layer is.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 fn portion(share: f64, layer: &Sparse) -> usize {
     let active = layer.active.iter().filter(|on| **on).count();
     (share * active as f64).round() as usize
@@ -218,7 +236,11 @@ impl ModuleVisitor for Reader {
             ("lora_b_mask", "Adapter") => {
                 if let Some((id, numbers)) = self.last.take() {
                     let active = values(param.base()).iter().map(|on| *on != 0.0).collect();
-                    self.found.push(Sparse { id, values: numbers, active });
+                    self.found.push(Sparse {
+                        id,
+                        values: numbers,
+                        active,
+                    });
                 }
             }
             _ => {}
@@ -248,7 +270,9 @@ impl ModuleVisitor for MaskGradients<'_> {
             ("lora_b", "Adapter") => self.last = Some(param.id),
             ("lora_b_mask", "Adapter") => {
                 let Some(id) = self.last.take() else { return };
-                let Some(gradient) = self.gradients.remove::<D>(id) else { return };
+                let Some(gradient) = self.gradients.remove::<D>(id) else {
+                    return;
+                };
                 let sizes = values(gradient.clone()).into_iter().map(f32::abs).collect();
                 self.sizes.insert(id, sizes);
                 let mask = param.base().without_autodiff();
@@ -273,8 +297,8 @@ impl Replace {
     fn leaf<const D: usize>(param: Param<Tensor<D>>, values: Vec<f32>) -> Param<Tensor<D>> {
         let (id, tensor, mapper) = param.consume();
         let data = TensorData::new(values, tensor.shape());
-        let new = Tensor::from_data(data, &tensor.device())
-            .set_require_grad(tensor.is_require_grad());
+        let new =
+            Tensor::from_data(data, &tensor.device()).set_require_grad(tensor.is_require_grad());
         Param::from_mapped_value(id, new, mapper)
     }
 }
@@ -291,15 +315,18 @@ impl ModuleMapper for Replace {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.stack.field() {
             ("lora_a", "Adapter") => {
-                let Some(first) = &mut self.tie else { return param };
+                let Some(first) = &mut self.tie else {
+                    return param;
+                };
                 match first {
                     None => {
                         *first = Some(Box::new(param.clone()));
                         param
                     }
-                    Some(first) => {
-                        first.downcast_ref::<Param<Tensor<D>>>().cloned().unwrap_or(param)
-                    }
+                    Some(first) => first
+                        .downcast_ref::<Param<Tensor<D>>>()
+                        .cloned()
+                        .unwrap_or(param),
                 }
             }
             ("lora_b", "Adapter") => match self.new.remove(&param.id) {

@@ -47,7 +47,9 @@ pub fn conv2d(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
 
     let [outputs, channels, height, width] = layer.weight.base().dims();
     let rank = adapter.geometry.rank;
-    let a = adapter.a().reshape([layer.groups * rank, channels, height, width]);
+    let a = adapter
+        .a()
+        .reshape([layer.groups * rank, channels, height, width]);
     let down = with_weight(layer, a, None).forward(adapter.dropout.forward(x));
     let b = adapter.b().mul_scalar(adapter.geometry.scale);
     let up = if layer.groups == 1 {

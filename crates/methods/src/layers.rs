@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use burn::Tensor;
-use burn::module::{
-    DisplaySettings, Module, ModuleDisplay, ModuleVisitor, Param, ParamId,
-};
+use burn::module::{DisplaySettings, Module, ModuleDisplay, ModuleVisitor, Param, ParamId};
 
 /// A layer kind that can carry an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +94,10 @@ pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
                 Layer {
                     path: path.to_owned(),
                     weight: param.id,
-                    kind: LayerKind::Conv2d { groups, kernel: [height, width] },
+                    kind: LayerKind::Conv2d {
+                        groups,
+                        kernel: [height, width],
+                    },
                     outputs,
                     inputs: inputs * height * width,
                 }
@@ -118,7 +119,11 @@ pub(crate) fn nearest<'a>(
         .map(|path| (strsim::jaro_winkler(name, path), path))
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().take(count).map(|(_, path)| path.to_owned()).collect()
+    scored
+        .into_iter()
+        .take(count)
+        .map(|(_, path)| path.to_owned())
+        .collect()
 }
 
 /// The group counts of all `Conv2d` layers, in field order.
@@ -132,7 +137,11 @@ fn conv_groups<M: ModuleDisplay>(module: &M) -> Vec<usize> {
         .filter_map(|rest| {
             let body = rest.split('}').next()?;
             let value = body.split("groups: ").nth(1)?;
-            value.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+            value
+                .split(|c: char| !c.is_ascii_digit())
+                .next()?
+                .parse()
+                .ok()
         })
         .collect()
 }
@@ -217,7 +226,10 @@ pub fn count_parameters<M: Module>(module: &M) -> ParameterCount {
     let mut masks = MaskSums::default();
     module.visit(&mut masks);
     let mut seen = std::collections::HashSet::new();
-    let mut count = ParameterCount { trainable: 0, total: 0 };
+    let mut count = ParameterCount {
+        trainable: 0,
+        total: 0,
+    };
     for param in parameters(module) {
         if param.buffer || param.path.ends_with("_mask") || !seen.insert(param.id) {
             continue;

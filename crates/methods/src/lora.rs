@@ -26,7 +26,11 @@ pub struct LoraConfig {
 
 impl Default for LoraConfig {
     fn default() -> Self {
-        Self { rank: 8, alpha: 16.0, dropout: 0.0 }
+        Self {
+            rank: 8,
+            alpha: 16.0,
+            dropout: 0.0,
+        }
     }
 }
 
@@ -42,7 +46,10 @@ impl LoraConfig {
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn adapter(&self, layer: &Layer, device: &Device, rng: &mut ChaCha8Rng) -> Adapter {
         let geometry = Geometry {
-            rank: self.rank.min(layer.inputs).min(layer.outputs / layer.groups()),
+            rank: self
+                .rank
+                .min(layer.inputs)
+                .min(layer.outputs / layer.groups()),
             scale: self.alpha / self.rank as f64,
             inputs: layer.inputs,
             groups: layer.groups(),
@@ -52,8 +59,9 @@ impl LoraConfig {
         };
         let rows = geometry.groups * geometry.rank;
         let bound = 1.0 / (layer.inputs as f32).sqrt();
-        let a: Vec<f32> =
-            (0..rows * layer.inputs).map(|_| rng.random_range(-bound..bound)).collect();
+        let a: Vec<f32> = (0..rows * layer.inputs)
+            .map(|_| rng.random_range(-bound..bound))
+            .collect();
         Adapter {
             lora_a: param(a, [rows, layer.inputs], device),
             lora_b: zeros([layer.outputs, geometry.rank], device),
@@ -105,5 +113,9 @@ pub(crate) fn setting(
     value: impl ToString,
     wanted: &'static str,
 ) -> MethodError {
-    MethodError::Setting { name, value: value.to_string(), wanted }
+    MethodError::Setting {
+        name,
+        value: value.to_string(),
+        wanted,
+    }
 }

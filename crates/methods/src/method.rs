@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use burn::Tensor;
-use burn::module::{
-    Module, ModuleDisplay, Param, ParamGroup, ParamId, Reparameterizer,
-};
+use burn::module::{Module, ModuleDisplay, Param, ParamGroup, ParamId, Reparameterizer};
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::Adapter;
@@ -84,25 +82,36 @@ impl Method {
     ) -> Result<Attached<M>, MethodError> {
         let head = head_ids(&model, scope.head)?;
         match self {
-            Self::Sft => Ok(Attached { model, dynamics: None }),
-            Self::Linear => {
-                Ok(Attached { model: model.freeze().unfreeze_group(head), dynamics: None })
-            }
+            Self::Sft => Ok(Attached {
+                model,
+                dynamics: None,
+            }),
+            Self::Linear => Ok(Attached {
+                model: model.freeze().unfreeze_group(head),
+                dynamics: None,
+            }),
             Self::Lora(config) => {
                 config.check()?;
                 let adapters = build(&model, scope, |layers, device| {
                     let mut rng = rng(scope.seed, 1);
-                    layers.iter().map(|layer| config.adapter(layer, device, &mut rng)).collect()
+                    layers
+                        .iter()
+                        .map(|layer| config.adapter(layer, device, &mut rng))
+                        .collect()
                 })?;
-                Ok(Attached { model: attach(model, adapters, head), dynamics: None })
+                Ok(Attached {
+                    model: attach(model, adapters, head),
+                    dynamics: None,
+                })
             }
             Self::Peft(config) => {
                 config.check()?;
                 let adapters = build(&model, scope, |layers, device| {
                     let mut rng = rng(scope.seed, 2);
                     let widest = layers.iter().map(|layer| layer.inputs).max().unwrap_or(1);
-                    let shared =
-                        config.share.then(|| config.projection(widest, device, &mut rng));
+                    let shared = config
+                        .share
+                        .then(|| config.projection(widest, device, &mut rng));
                     layers
                         .iter()
                         .map(|layer| config.adapter(layer, shared.as_ref(), device, &mut rng))
@@ -110,7 +119,10 @@ impl Method {
                 })?;
                 let dynamics = (config.moves() || config.train_shared)
                     .then(|| SparseDynamics::new(config.clone(), scope.seed));
-                Ok(Attached { model: attach(model, adapters, head), dynamics })
+                Ok(Attached {
+                    model: attach(model, adapters, head),
+                    dynamics,
+                })
             }
         }
     }
@@ -119,7 +131,12 @@ impl Method {
 fn head_ids<M: Module>(model: &M, head: &str) -> Result<ParamGroup, MethodError> {
     let parameters = parameters(model);
     if let Some(adapted) = parameters.iter().find(|param| param.owner == "Adapter") {
-        let path = adapted.path.split(".adapter.").next().unwrap_or_default().to_owned();
+        let path = adapted
+            .path
+            .split(".adapter.")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         return Err(MethodError::AlreadyAdapted { path });
     }
     let ids: Vec<ParamId> = parameters
@@ -128,7 +145,9 @@ fn head_ids<M: Module>(model: &M, head: &str) -> Result<ParamGroup, MethodError>
         .map(|param| param.id)
         .collect();
     if ids.is_empty() {
-        let paths = parameters.iter().filter_map(|param| param.path.rsplit_once('.'));
+        let paths = parameters
+            .iter()
+            .filter_map(|param| param.path.rsplit_once('.'));
         let mut paths: Vec<_> = paths.map(|(layer, _)| layer).collect();
         paths.dedup();
         return Err(MethodError::HeadNotFound {
@@ -148,11 +167,18 @@ fn build<M: Module + ModuleDisplay>(
     let selected = scope.targets.select(&layers, scope.head)?;
     let device = model.devices().into_iter().next().unwrap_or_default();
     let adapters = make(&selected, &device);
-    Ok(selected.iter().map(|layer| layer.weight).zip(adapters).collect())
+    Ok(selected
+        .iter()
+        .map(|layer| layer.weight)
+        .zip(adapters)
+        .collect())
 }
 
 fn attach<M: Module>(model: M, adapters: HashMap<ParamId, Adapter>, head: ParamGroup) -> M {
-    model.freeze().apply_reparameterization(Attach { adapters }).unfreeze_group(head)
+    model
+        .freeze()
+        .apply_reparameterization(Attach { adapters })
+        .unfreeze_group(head)
 }
 
 struct Attach {

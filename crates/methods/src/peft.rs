@@ -166,7 +166,9 @@ impl PeftConfig {
         let lora_a = shared.cloned().unwrap_or_else(|| {
             let rows = geometry.groups * self.rank;
             let scale = 1.0 / (layer.inputs as f32).sqrt();
-            let values = (0..rows * layer.inputs).map(|_| normal(rng) * scale).collect();
+            let values = (0..rows * layer.inputs)
+                .map(|_| normal(rng) * scale)
+                .collect();
             param(values, [rows, layer.inputs], device).set_require_grad(self.train_shared)
         });
         let shape = [layer.outputs, self.rank];

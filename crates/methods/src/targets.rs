@@ -29,7 +29,11 @@ impl Targets {
     /// Every Linear and Conv2d layer.
     #[must_use]
     pub fn all() -> Self {
-        Self { pattern: "all".to_owned(), include: Selector::All, exclude: None }
+        Self {
+            pattern: "all".to_owned(),
+            include: Selector::All,
+            exclude: None,
+        }
     }
 
     /// Parses a pattern.
@@ -44,7 +48,11 @@ impl Targets {
             "all-conv" => Selector::Conv,
             _ => Selector::Matching(regex(pattern)?),
         };
-        Ok(Self { pattern: pattern.to_owned(), include, exclude: None })
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            include,
+            exclude: None,
+        })
     }
 
     /// Leaves out layers whose weight's path matches `pattern`.
@@ -78,7 +86,11 @@ impl Targets {
                     Selector::Conv => matches!(layer.kind, LayerKind::Conv2d { .. }),
                     Selector::Matching(regex) => regex.is_match(&weight),
                 };
-                included && !self.exclude.as_ref().is_some_and(|regex| regex.is_match(&weight))
+                included
+                    && !self
+                        .exclude
+                        .as_ref()
+                        .is_some_and(|regex| regex.is_match(&weight))
             })
             .collect();
         if selected.is_empty() {
@@ -94,12 +106,19 @@ impl Targets {
 
 /// Whether `path` is `parent` or lies below it.
 pub(crate) fn is_under(path: &str, parent: &str) -> bool {
-    path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    path.strip_prefix(parent)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 fn regex(pattern: &str) -> Result<Regex, MethodError> {
     Regex::new(pattern).map_err(|error| MethodError::Pattern {
         pattern: pattern.to_owned(),
-        reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+        reason: error
+            .to_string()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
     })
 }

@@ -29,7 +29,10 @@ pub fn save_adapter(
     path: &Path,
 ) -> Result<u64, ModelError> {
     let plan = finetune_methods::parameters(network);
-    let mut collect = Collect { plan: plan.into_iter(), found: Vec::new() };
+    let mut collect = Collect {
+        plan: plan.into_iter(),
+        found: Vec::new(),
+    };
     network.visit(&mut collect);
     write_safetensors(collect.found, metadata, path)
 }
@@ -63,7 +66,10 @@ pub fn load_adapter(network: Network, file: &mut Checkpoint) -> Result<Network, 
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let indices: Vec<usize> = indices.into_iter().map(|index| index as usize).collect();
             if kept.len() != indices.len() || indices.iter().any(|index| *index >= size) {
-                return Err(mismatch(file, format!("the indices of `{}` are wrong", param.path)));
+                return Err(mismatch(
+                    file,
+                    format!("the indices of `{}` are wrong", param.path),
+                ));
             }
             let pairs: Vec<_> = indices.iter().copied().zip(kept).collect();
             let ones: Vec<_> = indices.into_iter().map(|index| (index, 1.0)).collect();
@@ -110,21 +116,32 @@ struct Collect {
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(info) = self.plan.next() else { return };
-        let masks_last = self.found.last().is_some_and(|last| {
-            info.path.strip_suffix("_mask") == Some(&last.name)
-        });
+        let masks_last = self
+            .found
+            .last()
+            .is_some_and(|last| info.path.strip_suffix("_mask") == Some(&last.name));
         if !info.trainable && !masks_last {
             return;
         }
         let values: Vec<f32> = param.base().into_data().iter::<f32>().collect();
         if !masks_last {
-            self.found.push(StateTensor { name: info.path, shape: info.shape, values });
+            self.found.push(StateTensor {
+                name: info.path,
+                shape: info.shape,
+                values,
+            });
             return;
         }
         // The tensor before is the masked one: keep what its mask lets through.
-        let Some(dense) = self.found.pop() else { return };
-        let active: Vec<usize> =
-            values.iter().enumerate().filter(|(_, on)| **on != 0.0).map(|(i, _)| i).collect();
+        let Some(dense) = self.found.pop() else {
+            return;
+        };
+        let active: Vec<usize> = values
+            .iter()
+            .enumerate()
+            .filter(|(_, on)| **on != 0.0)
+            .map(|(i, _)| i)
+            .collect();
         #[allow(clippy::cast_precision_loss)]
         let indices = active.iter().map(|index| *index as f32).collect();
         let shape = vec![active.len()];
@@ -133,7 +150,11 @@ impl ModuleVisitor for Collect {
             shape: shape.clone(),
             values: active.iter().map(|index| dense.values[*index]).collect(),
         });
-        self.found.push(StateTensor { name: format!("{}.indices", dense.name), shape, values: indices });
+        self.found.push(StateTensor {
+            name: format!("{}.indices", dense.name),
+            shape,
+            values: indices,
+        });
     }
 }
 
@@ -144,8 +165,12 @@ struct Put {
 
 impl ModuleMapper for Put {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(info) = self.plan.next() else { return param };
-        let Some(values) = self.values.remove(&info.path) else { return param };
+        let Some(info) = self.plan.next() else {
+            return param;
+        };
+        let Some(values) = self.values.remove(&info.path) else {
+            return param;
+        };
         let data = TensorData::new(values, param.lazy_shape());
         let tensor = Tensor::from_data(data, &param.lazy_device());
         let id = param.id;

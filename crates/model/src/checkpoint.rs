@@ -8,7 +8,7 @@ use std::path::Path;
 use burn::module::ParamId;
 use burn::tensor::Device;
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata};
 
 use crate::error::ModelError;
 use crate::init::initialize_head;
@@ -32,7 +32,9 @@ pub struct Checkpoint {
 
 impl std::fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoint").field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Checkpoint")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +67,11 @@ impl Checkpoint {
     /// [`ModelError::Io`] where it cannot be read, [`ModelError::Format`] where it is no
     /// safetensors file or is cut short.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let io = |source| ModelError::Io { action: "read", path: path.to_owned(), source };
+        let io = |source| ModelError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         Self::read(path.display().to_string(), Box::new(file), length)
@@ -77,30 +83,36 @@ impl Checkpoint {
     ///
     /// [`ModelError::Format`] where the bytes are no safetensors file.
     pub fn from_static(origin: &str, bytes: &'static [u8]) -> Result<Self, ModelError> {
-        Self::read(origin.to_owned(), Box::new(Cursor::new(bytes)), bytes.len() as u64)
+        Self::read(
+            origin.to_owned(),
+            Box::new(Cursor::new(bytes)),
+            bytes.len() as u64,
+        )
     }
 
-    fn read(
-        origin: String,
-        mut data: Box<dyn ReadSeek>,
-        length: u64,
-    ) -> Result<Self, ModelError> {
-        let format = |reason: String| ModelError::Format { origin: origin.clone(), reason };
+    fn read(origin: String, mut data: Box<dyn ReadSeek>, length: u64) -> Result<Self, ModelError> {
+        let format = |reason: String| ModelError::Format {
+            origin: origin.clone(),
+            reason,
+        };
         let mut size = [0; 8];
         data.read_exact(&mut size)
             .map_err(|_| format("it has fewer than 8 bytes".to_owned()))?;
         let size = u64::from_le_bytes(size);
-        if size > MAX_HEADER || size > length - 8 {
+        if size > MAX_HEADER || size > length.saturating_sub(8) {
             let hint = "is it a safetensors file, and complete?";
-            return Err(format(format!("its header claims {size} bytes of {length}; {hint}")));
+            return Err(format(format!(
+                "its header claims {size} bytes of {length}; {hint}"
+            )));
         }
-        let mut header = size.to_le_bytes().to_vec();
+        let mut header = Vec::new();
         data.by_ref()
             .take(size)
             .read_to_end(&mut header)
             .map_err(|error| format(error.to_string()))?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(&header).map_err(|error| format(error.to_string()))?;
+        // Checks that the tensors' places follow each other and fit their shapes.
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| format(error.to_string()))?;
         let start = 8 + size;
         let wanted = start + metadata.data_len() as u64;
         if wanted != length {
@@ -108,7 +120,12 @@ impl Checkpoint {
                 "its tensors need {wanted} bytes and it has {length}; it was cut short or damaged"
             )));
         }
-        Ok(Self { origin, data, header: metadata, start })
+        Ok(Self {
+            origin,
+            data,
+            header: metadata,
+            start,
+        })
     }
 
     /// Where it came from: the file, or the name given.
@@ -120,14 +137,22 @@ impl Checkpoint {
     /// The file's own key–value pairs.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        self.header.metadata().clone().unwrap_or_default().into_iter().collect()
+        self.header
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect()
     }
 
     /// Names and shapes of its tensors.
     #[must_use]
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let tensors = self.header.tensors();
-        tensors.into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
+        tensors
+            .into_iter()
+            .map(|(name, info)| (name, info.shape.clone()))
+            .collect()
     }
 
     /// Reads one tensor's values as `f32`, in the file's layout.
@@ -165,7 +190,11 @@ impl Checkpoint {
             origin: self.origin.clone(),
             reason: format!("it has no tensor `{name}`"),
         })?;
-        Ok((info.shape.clone(), info.dtype, self.start + info.data_offsets.0 as u64))
+        Ok((
+            info.shape.clone(),
+            info.dtype,
+            self.start + info.data_offsets.0 as u64,
+        ))
     }
 
     /// Hands over `count` rows at a time: the index of the first one, and the values.
@@ -177,33 +206,55 @@ impl Checkpoint {
     ) -> Result<(), ModelError> {
         let (shape, dtype, offset) = self.info(name)?;
         let origin = self.origin.clone();
-        let format = |reason: String| ModelError::Format { origin: origin.clone(), reason };
+        let format = |reason: String| ModelError::Format {
+            origin: origin.clone(),
+            reason,
+        };
         let width = match dtype {
             Dtype::F32 => 4,
             Dtype::F16 | Dtype::BF16 => 2,
             other => {
-                return Err(format(format!("tensor `{name}` is of {other:?}, not f32, f16 or bf16")));
+                return Err(format(format!(
+                    "tensor `{name}` is of {other:?}, not f32, f16 or bf16"
+                )));
             }
         };
         let rows = shape.first().copied().unwrap_or(1);
         let row: usize = shape.iter().skip(1).product();
-        self.data.seek(SeekFrom::Start(offset)).map_err(|error| format(error.to_string()))?;
+        self.data
+            .seek(SeekFrom::Start(offset))
+            .map_err(|error| format(error.to_string()))?;
         let mut bytes = Vec::new();
         let mut values = Vec::new();
         let mut first = 0;
         while first < rows {
             let count = count.min(rows - first);
             bytes.resize(count * row * width, 0);
-            self.data.read_exact(&mut bytes).map_err(|error| format(error.to_string()))?;
+            self.data
+                .read_exact(&mut bytes)
+                .map_err(|error| format(error.to_string()))?;
             values.clear();
             match dtype {
-                Dtype::F32 => values
-                    .extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))),
+                Dtype::F32 => values.extend(
+                    bytes
+                        .as_chunks::<4>()
+                        .0
+                        .iter()
+                        .map(|bytes| f32::from_le_bytes(*bytes)),
+                ),
                 Dtype::F16 => values.extend(
-                    bytes.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()),
+                    bytes
+                        .as_chunks::<2>()
+                        .0
+                        .iter()
+                        .map(|bytes| f16::from_le_bytes(*bytes).to_f32()),
                 ),
                 _ => values.extend(
-                    bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()),
+                    bytes
+                        .as_chunks::<2>()
+                        .0
+                        .iter()
+                        .map(|bytes| bf16::from_le_bytes(*bytes).to_f32()),
                 ),
             }
             each(first, &values);
@@ -239,7 +290,11 @@ impl Checkpoint {
                 continue;
             }
             let name = &names[&slot.name];
-            let read = if slot.transposed { self.transposed(name)? } else { self.values(name)? };
+            let read = if slot.transposed {
+                self.transposed(name)?
+            } else {
+                self.values(name)?
+            };
             values.insert(slot.id, read);
         }
         let mut network = apply(network, values);
@@ -265,7 +320,10 @@ impl Checkpoint {
             .filter(|name| !name.ends_with(".num_batches_tracked"))
             .map(|name| {
                 let first = top(&name);
-                let usual = architecture.alias.iter().find(|(other, _)| aliased && first == *other);
+                let usual = architecture
+                    .alias
+                    .iter()
+                    .find(|(other, _)| aliased && first == *other);
                 match usual {
                     Some((other, usual)) => (format!("{usual}{}", &name[other.len()..]), name),
                     None => (name.clone(), name),
@@ -281,7 +339,10 @@ impl Checkpoint {
         });
         let mut details = problems.join("; ");
         if let Some(other) = looks_like {
-            details = format!("it looks like `{}` (use --model {0}); {details}", other.name);
+            details = format!(
+                "it looks like `{}` (use --model {0}); {details}",
+                other.name
+            );
         }
         ModelError::Mismatch {
             origin: self.origin.clone(),
@@ -317,20 +378,30 @@ fn problems(
         match names.get(&slot.name).and_then(|name| shapes.get(name)) {
             None => missing.push(slot.name.clone()),
             Some(shape) if *shape != slot.shape => {
-                shaped.push(format!("{} is {shape:?} instead of {:?}", slot.name, slot.shape));
+                shaped.push(format!(
+                    "{} is {shape:?} instead of {:?}",
+                    slot.name, slot.shape
+                ));
             }
             Some(_) => {}
         }
     }
     let known: BTreeSet<&String> = slots.iter().map(|slot| &slot.name).collect();
-    let mut left: Vec<_> =
-        names.iter().filter(|(usual, _)| !known.contains(usual)).map(|(_, name)| name.clone()).collect();
+    let mut left: Vec<_> = names
+        .iter()
+        .filter(|(usual, _)| !known.contains(usual))
+        .map(|(_, name)| name.clone())
+        .collect();
     left.sort();
-    [("missing: ", missing), ("of another shape: ", shaped), ("left over: ", left)]
-        .into_iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(title, list)| format!("{title}{}", shorten(&list)))
-        .collect()
+    [
+        ("missing: ", missing),
+        ("of another shape: ", shaped),
+        ("left over: ", left),
+    ]
+    .into_iter()
+    .filter(|(_, list)| !list.is_empty())
+    .map(|(title, list)| format!("{title}{}", shorten(&list)))
+    .collect()
 }
 
 fn is_head(name: &str, architecture: &Architecture) -> bool {
@@ -339,7 +410,8 @@ fn is_head(name: &str, architecture: &Architecture) -> bool {
         .iter()
         .find(|(burn, _)| *burn == architecture.head)
         .map_or(architecture.head, |(_, torch)| torch);
-    name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'))
+    name.strip_prefix(head)
+        .is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn shorten(list: &[String]) -> String {

@@ -20,17 +20,28 @@ pub enum Init {
 #[must_use]
 pub(crate) fn initialize<M: Module>(module: M, init: Init, seed: u64) -> M {
     let plan = plan(&parameters(&module));
-    module.map(&mut Draw { plan, init, rng: ChaCha8Rng::seed_from_u64(seed) })
+    module.map(&mut Draw {
+        plan,
+        init,
+        rng: ChaCha8Rng::seed_from_u64(seed),
+    })
 }
 
 /// Draws the weights below `head` anew, leaving the others.
 #[must_use]
 pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed: u64) -> M {
     let below = |param: &ParamInfo| {
-        param.path.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'))
+        param
+            .path
+            .strip_prefix(head)
+            .is_some_and(|rest| rest.starts_with('.'))
     };
     let all: Vec<_> = parameters(&module).into_iter().filter(below).collect();
-    module.map(&mut Draw { plan: plan(&all), init, rng: ChaCha8Rng::seed_from_u64(seed) })
+    module.map(&mut Draw {
+        plan: plan(&all),
+        init,
+        rng: ChaCha8Rng::seed_from_u64(seed),
+    })
 }
 
 /// Which tensors are drawn, and the number of inputs an output of their layer sees.
@@ -48,7 +59,11 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
             ("Linear" | "Conv2d", false) => {}
             _ => continue,
         }
-        plan.push((param.id, if weight { Role::Weight } else { Role::Bias }, inputs));
+        plan.push((
+            param.id,
+            if weight { Role::Weight } else { Role::Bias },
+            inputs,
+        ));
     }
     plan
 }
@@ -77,11 +92,15 @@ impl ModuleMapper for Draw {
         let values: Vec<f32> = match (self.init, role) {
             (Init::Torch, _) => {
                 let bound = 1.0 / (inputs as f32).sqrt();
-                (0..count).map(|_| rng.random_range(-bound..bound)).collect()
+                (0..count)
+                    .map(|_| rng.random_range(-bound..bound))
+                    .collect()
             }
             (Init::KaimingNormal, Role::Weight) => {
                 let std = (2.0 / inputs as f32).sqrt();
-                (0..count).map(|_| finetune_methods::normal(rng) * std).collect()
+                (0..count)
+                    .map(|_| finetune_methods::normal(rng) * std)
+                    .collect()
             }
             (Init::KaimingNormal, Role::Bias) => vec![0.0; count],
         };

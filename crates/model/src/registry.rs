@@ -50,8 +50,12 @@ const RESNET: Architecture = Architecture {
     build: resnet::<1, 1>,
 };
 
-const RESNET_64: Architecture =
-    Architecture { name: "resnet8-64", image_size: 64, build: resnet::<1, 2>, ..RESNET };
+const RESNET_64: Architecture = Architecture {
+    name: "resnet8-64",
+    image_size: 64,
+    build: resnet::<1, 2>,
+    ..RESNET
+};
 
 fn resnet<const BLOCKS: usize, const STRIDE: usize>(classes: usize, device: &Device) -> Network {
     Network::CifarResNet(CifarResNet::new(BLOCKS, STRIDE, classes, device))
@@ -63,11 +67,27 @@ fn resnet<const BLOCKS: usize, const STRIDE: usize>(classes: usize, device: &Dev
 /// 2, for images of 64×64.
 pub const ARCHITECTURES: &[Architecture] = &[
     RESNET,
-    Architecture { name: "resnet14", build: resnet::<2, 1>, ..RESNET },
-    Architecture { name: "resnet20", build: resnet::<3, 1>, ..RESNET },
+    Architecture {
+        name: "resnet14",
+        build: resnet::<2, 1>,
+        ..RESNET
+    },
+    Architecture {
+        name: "resnet20",
+        build: resnet::<3, 1>,
+        ..RESNET
+    },
     RESNET_64,
-    Architecture { name: "resnet14-64", build: resnet::<2, 2>, ..RESNET_64 },
-    Architecture { name: "resnet20-64", build: resnet::<3, 2>, ..RESNET_64 },
+    Architecture {
+        name: "resnet14-64",
+        build: resnet::<2, 2>,
+        ..RESNET_64
+    },
+    Architecture {
+        name: "resnet20-64",
+        build: resnet::<3, 2>,
+        ..RESNET_64
+    },
     Architecture {
         name: "chapter",
         image_size: ChapterCnn::SIDE,
@@ -91,12 +111,16 @@ impl Architecture {
     ///
     /// [`ModelError::UnknownModel`], with all names.
     pub fn find(name: &str) -> Result<&'static Self, ModelError> {
-        ARCHITECTURES.iter().find(|architecture| architecture.name == name).ok_or_else(|| {
-            ModelError::UnknownModel {
+        ARCHITECTURES
+            .iter()
+            .find(|architecture| architecture.name == name)
+            .ok_or_else(|| ModelError::UnknownModel {
                 name: name.to_owned(),
-                known: ARCHITECTURES.iter().map(|architecture| architecture.name).collect(),
-            }
-        })
+                known: ARCHITECTURES
+                    .iter()
+                    .map(|architecture| architecture.name)
+                    .collect(),
+            })
     }
 
     /// Builds the network with `classes` outputs and seeded random weights.
@@ -129,7 +153,12 @@ impl Architecture {
         } else {
             format!("{0}×{0} pixels", self.image_size)
         };
-        Err(ModelError::ImageSize { model: self.name, wanted, height, width })
+        Err(ModelError::ImageSize {
+            model: self.name,
+            wanted,
+            height,
+            width,
+        })
     }
 
     /// The layers that get an adapter unless told otherwise.

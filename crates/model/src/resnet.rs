@@ -65,7 +65,10 @@ impl CifarResNet {
         }
         // Global average pooling.
         let [batch, channels, height, width] = x.dims();
-        let x = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        let x = x
+            .reshape([batch, channels, height * width])
+            .mean_dim(2)
+            .reshape([batch, channels]);
         linear(&self.linear, x)
     }
 }

@@ -41,13 +41,21 @@ pub fn write_safetensors(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
-    let io = |source| ModelError::Io { action: "write", path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let io = |source| ModelError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
     // The format's maps are unordered; one key–value pair a file keeps it the same to the byte.
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    let views = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor));
+    let views = tensors
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor));
     safetensors::serialize_to_file(views, Some(metadata), temporary.path())
         .map_err(|error| io(std::io::Error::other(error)))?;
     let file = std::fs::File::open(temporary.path()).map_err(io)?;
@@ -62,7 +70,8 @@ pub fn write_safetensors(
 #[cfg(unix)]
 fn set_permissions(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
@@ -80,7 +89,11 @@ impl View for StateTensor {
     }
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        self.values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()
+        self.values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect::<Vec<u8>>()
+            .into()
     }
 
     fn data_len(&self) -> usize {

@@ -35,7 +35,13 @@ pub(crate) fn slots<M: Module>(module: &M, architecture: &Architecture) -> Vec<S
 }
 
 fn slot(param: ParamInfo, architecture: &Architecture) -> Slot {
-    let ParamInfo { path, id, mut shape, owner, .. } = param;
+    let ParamInfo {
+        path,
+        id,
+        mut shape,
+        owner,
+        ..
+    } = param;
     let transposed = owner == "Linear" && shape.len() == 2;
     if transposed {
         shape.reverse();
@@ -53,7 +59,12 @@ fn slot(param: ParamInfo, architecture: &Architecture) -> Slot {
             break;
         }
     }
-    Slot { id, name, shape, transposed }
+    Slot {
+        id,
+        name,
+        shape,
+        transposed,
+    }
 }
 
 /// One tensor of a state dict: `f32` values in PyTorch's layout.
@@ -84,7 +95,9 @@ struct Collect<'a> {
 
 impl ModuleVisitor for Collect<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(slot) = self.slots.get(&param.id) else { return };
+        let Some(slot) = self.slots.get(&param.id) else {
+            return;
+        };
         let mut tensor = param.val();
         if slot.transposed {
             tensor = tensor.swap_dims(0, 1);
@@ -108,7 +121,9 @@ struct Apply {
 
 impl ModuleMapper for Apply {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(values) = self.values.remove(&param.id) else { return param };
+        let Some(values) = self.values.remove(&param.id) else {
+            return param;
+        };
         let data = TensorData::new(values, param.lazy_shape());
         let tensor = Tensor::from_data(data, &param.lazy_device());
         let id = param.id;

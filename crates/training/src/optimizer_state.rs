@@ -24,8 +24,10 @@ pub(crate) fn clear(
     if moved.is_empty() {
         return Ok(optimizer);
     }
-    let keep: HashMap<u64, &[bool]> =
-        moved.iter().map(|moved| (moved.id.val(), moved.keep.as_slice())).collect();
+    let keep: HashMap<u64, &[bool]> = moved
+        .iter()
+        .map(|moved| (moved.id.val(), moved.keep.as_slice()))
+        .collect();
     let bytes = optimizer.into_bytes().map_err(failed)?;
     let reader = Reader::from_bytes(bytes).map_err(failed)?;
     let (scalars, metadata) = (reader.scalars().clone(), reader.metadata().clone());
@@ -34,7 +36,9 @@ pub(crate) fn clear(
         let (name, dtype, shape, id, mut bytes) = tensor.into_parts().map_err(failed)?;
         if let Some(keep) = id.and_then(|id| keep.get(&id)) {
             if dtype != DType::F32 || bytes.len() != keep.len() * 4 {
-                return Err(failed(format!("`{name}` is not what the mask was made for")));
+                return Err(failed(format!(
+                    "`{name}` is not what the mask was made for"
+                )));
             }
             for (value, keep) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(*keep) {
                 if !keep {
@@ -51,7 +55,9 @@ pub(crate) fn clear(
     for (key, value) in &metadata {
         writer = writer.with_metadata(key, value);
     }
-    optimizer.from_bytes(writer.into_bytes().map_err(failed)?).map_err(failed)
+    optimizer
+        .from_bytes(writer.into_bytes().map_err(failed)?)
+        .map_err(failed)
 }
 
 fn failed(reason: impl ToString) -> TrainingError {

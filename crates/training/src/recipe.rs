@@ -58,7 +58,11 @@ impl Schedule {
                 if step <= peak && peak > 0.0 {
                     cosine(1.0 / 25.0, 1.0, step / peak)
                 } else {
-                    cosine(1.0, 1.0 / 25.0 / 1e4, (step - peak) / (last - peak).max(1.0))
+                    cosine(
+                        1.0,
+                        1.0 / 25.0 / 1e4,
+                        (step - peak) / (last - peak).max(1.0),
+                    )
                 }
             }
         }
@@ -96,7 +100,11 @@ impl Recipe {
     /// [`TrainingError::Setting`], for the first that is out of its range.
     pub fn check(&self) -> Result<(), TrainingError> {
         let setting = |name, value: &dyn ToString, wanted| {
-            Err(TrainingError::Setting { name, value: value.to_string(), wanted })
+            Err(TrainingError::Setting {
+                name,
+                value: value.to_string(),
+                wanted,
+            })
         };
         if self.epochs == 0 {
             return setting("the number of epochs", &self.epochs, "at least 1");
@@ -111,7 +119,11 @@ impl Recipe {
             return setting("the weight decay", &self.weight_decay, "0 or above");
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
-            return setting("the label smoothing", &self.label_smoothing, "at least 0, below 1");
+            return setting(
+                "the label smoothing",
+                &self.label_smoothing,
+                "at least 0, below 1",
+            );
         }
         Ok(())
     }
@@ -119,19 +131,23 @@ impl Recipe {
     /// Builds the optimiser.
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) fn optimizer(&self) -> ModuleOptimizer {
-        let decay = (self.weight_decay > 0.0)
-            .then(|| WeightDecayConfig::new(self.weight_decay as f32));
+        let decay =
+            (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
         match self.optimizer {
-            Optimizer::Adam => {
-                AdamConfig::new().with_epsilon(1e-8).with_weight_decay(decay).init()
-            }
+            Optimizer::Adam => AdamConfig::new()
+                .with_epsilon(1e-8)
+                .with_weight_decay(decay)
+                .init(),
             Optimizer::AdamW => AdamWConfig::new()
                 .with_epsilon(1e-8)
                 .with_weight_decay(self.weight_decay as f32)
                 .init(),
             Optimizer::Sgd => {
                 let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
-                SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(decay).init()
+                SgdConfig::new()
+                    .with_momentum(Some(momentum))
+                    .with_weight_decay(decay)
+                    .init()
             }
         }
     }

@@ -122,7 +122,10 @@ pub fn train<M: Classifier>(
     if data.train.is_empty() {
         return Err(TrainingError::NoImages);
     }
-    let Attached { mut model, mut dynamics } = attached;
+    let Attached {
+        mut model,
+        mut dynamics,
+    } = attached;
     let mut optimizer = recipe.optimizer();
     let criterion = cross_entropy(recipe.label_smoothing, device);
     let steps = recipe.epochs * data.train.len().div_ceil(recipe.batch_size);
@@ -138,7 +141,10 @@ pub fn train<M: Classifier>(
         let epoch_start = Instant::now();
         let mut sums = Sums::default();
         let mut rate = recipe.learning_rate;
-        let order = Order::Shuffled { seed: recipe.seed, epoch };
+        let order = Order::Shuffled {
+            seed: recipe.seed,
+            epoch,
+        };
         let loader = Loader::new(data.train, recipe.batch_size, order)
             .normalization(data.normalization)
             .augment(recipe.augment.clone())
@@ -153,7 +159,12 @@ pub fn train<M: Classifier>(
             if !value.is_finite() {
                 let learning_rate = recipe.learning_rate;
                 let step = step + 1;
-                return Err(TrainingError::NonFiniteLoss { loss: value, epoch, step, learning_rate });
+                return Err(TrainingError::NonFiniteLoss {
+                    loss: value,
+                    epoch,
+                    step,
+                    learning_rate,
+                });
             }
             let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
             if let Some(dynamics) = &mut dynamics {
@@ -170,17 +181,27 @@ pub fn train<M: Classifier>(
             step_seconds.push(step_start.elapsed().as_secs_f64());
             step_start = Instant::now();
             let accuracy = ratio(right, size);
-            let seen =
-                Step { step: step + 1, steps, epoch, loss: value, accuracy, learning_rate: rate };
+            let seen = Step {
+                step: step + 1,
+                steps,
+                epoch,
+                loss: value,
+                accuracy,
+                learning_rate: rate,
+            };
             if observer.on_step(&seen).is_break() {
                 stopped = step + 1 < steps;
                 break;
             }
         }
         let valid = match data.valid {
-            Some(images) if !stopped => {
-                Some(evaluate(&model.valid(), images, data.normalization, recipe.batch_size, device))
-            }
+            Some(images) if !stopped => Some(evaluate(
+                &model.valid(),
+                images,
+                data.normalization,
+                recipe.batch_size,
+                device,
+            )),
             _ => None,
         };
         let record = Epoch {
@@ -199,7 +220,13 @@ pub fn train<M: Classifier>(
         }
     }
     let seconds = run_start.elapsed().as_secs_f64();
-    Ok(Trained { model, epochs, step_seconds, seconds, stopped })
+    Ok(Trained {
+        model,
+        epochs,
+        step_seconds,
+        seconds,
+        stopped,
+    })
 }
 
 /// What a model says of images.
@@ -217,7 +244,12 @@ impl Predictions {
     /// Share of the images that are right.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right = self.truth.iter().zip(&self.predicted).filter(|(a, b)| a == b).count();
+        let right = self
+            .truth
+            .iter()
+            .zip(&self.predicted)
+            .filter(|(a, b)| a == b)
+            .count();
         ratio(right, self.truth.len())
     }
 }
@@ -247,17 +279,28 @@ pub fn evaluate<M: Classifier>(
         sums.add(scalar(&loss), 0, classes.len());
         predicted.extend(classes);
     }
-    Predictions { truth: images.labels.clone(), predicted, loss: sums.loss() }
+    Predictions {
+        truth: images.labels.clone(),
+        predicted,
+        loss: sums.loss(),
+    }
 }
 
 fn cross_entropy(smoothing: f64, device: &Device) -> CrossEntropyLoss {
     #[allow(clippy::cast_possible_truncation)]
     let smoothing = (smoothing > 0.0).then_some(smoothing as f32);
-    CrossEntropyLossConfig::new().with_smoothing(smoothing).init(device)
+    CrossEntropyLossConfig::new()
+        .with_smoothing(smoothing)
+        .init(device)
 }
 
 fn scalar(tensor: &Tensor<1>) -> f64 {
-    tensor.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN)
+    tensor
+        .clone()
+        .into_data()
+        .iter::<f64>()
+        .next()
+        .unwrap_or(f64::NAN)
 }
 
 /// The class with the largest logit of each row of `[batch, classes]`.
@@ -272,7 +315,11 @@ fn classes(logits: &Tensor<2>) -> Vec<usize> {
 
 fn count_right(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> usize {
     let labels = labels.clone().into_data();
-    classes(logits).into_iter().zip(labels.iter::<i64>()).filter(|(a, b)| *a as i64 == *b).count()
+    classes(logits)
+        .into_iter()
+        .zip(labels.iter::<i64>())
+        .filter(|(a, b)| *a as i64 == *b)
+        .count()
 }
 
 #[allow(clippy::cast_precision_loss)]

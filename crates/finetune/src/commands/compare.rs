@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, table};
+use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, finding, summarize, table};
 
 use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
 use crate::config::{Decoded, RunConfig};
@@ -75,7 +75,12 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
             report.interrupted = true;
             break;
         }
-        let title = format!("[{}/{}] {}", index + 1, plan.runs.len(), config.method_name());
+        let title = format!(
+            "[{}/{}] {}",
+            index + 1,
+            plan.runs.len(),
+            config.method_name()
+        );
         match child(config, &plan, &out, &title, common.ui()) {
             Ok(run) => {
                 report.runs.push(run);
@@ -88,20 +93,32 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
             }),
         }
         report.interrupted |= interrupt::asked();
-        Plan { runs: done.clone(), ..plan.clone() }.write(&out)?;
+        Plan {
+            runs: done.clone(),
+            ..plan.clone()
+        }
+        .write(&out)?;
         folder::write_report(&report, &out)?;
     }
     if common.json {
         println!("{}", report.to_json()?);
     } else if !report.runs.is_empty() {
-        println!("{}", table(&report));
+        println!("{}\n\n{}", table(&report), finding(&summarize(&report)));
     }
     eprintln!("results: {}", out.display());
-    let failed: Vec<_> = report.failed.iter().map(|failure| failure.method.clone()).collect();
+    let failed: Vec<_> = report
+        .failed
+        .iter()
+        .map(|failure| failure.method.clone())
+        .collect();
     match failed.as_slice() {
         [] if report.interrupted => bail!("stopped; what was done is in {}", out.display()),
         [] => Ok(()),
-        _ => bail!("{} did not finish: {}", failed.join(", "), report.failed[0].error),
+        _ => bail!(
+            "{} did not finish: {}",
+            failed.join(", "),
+            report.failed[0].error
+        ),
     }
 }
 
@@ -125,8 +142,13 @@ fn check(plan: &Plan) -> Result<Decoded> {
 
 /// Pretrains the chapter's network where its checkpoint is not in the cache.
 fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
-    let wanted = plan.runs.iter().find(|run| !run.from_scratch && run.weights.is_none());
-    let Some(config) = wanted.filter(|run| run.model == "chapter") else { return Ok(()) };
+    let wanted = plan
+        .runs
+        .iter()
+        .find(|run| !run.from_scratch && run.weights.is_none());
+    let Some(config) = wanted.filter(|run| run.model == "chapter") else {
+        return Ok(());
+    };
     let path = weights::cached(&config.model)?;
     if path.is_file() {
         return Ok(());
@@ -193,7 +215,9 @@ fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Re
     if !finished.success() {
         bail!("the run ended with {finished}");
     }
-    Ok(serde_json::from_slice(&std::fs::read(&result).context("the run left no result")?)?)
+    Ok(serde_json::from_slice(
+        &std::fs::read(&result).context("the run left no result")?,
+    )?)
 }
 
 fn this_program() -> Result<Command> {

@@ -39,8 +39,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
                 trained.join(", ")
             );
         }
-        let confusion =
-            run::reevaluate(config, &images, &args.run, plan.with_seed, args.merged)?;
+        let confusion = run::reevaluate(config, &images, &args.run, plan.with_seed, args.merged)?;
         let name = run::stem(config, plan.with_seed);
         if !args.json {
             println!(

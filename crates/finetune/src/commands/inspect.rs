@@ -35,14 +35,24 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(());
     }
-    let names: Vec<_> = ARCHITECTURES.iter().map(|architecture| architecture.name).collect();
+    let names: Vec<_> = ARCHITECTURES
+        .iter()
+        .map(|architecture| architecture.name)
+        .collect();
     println!("models: {}", names.join(", "));
-    println!("{} with {}: these train", config.model, config.method_name());
+    println!(
+        "{} with {}: these train",
+        config.model,
+        config.method_name()
+    );
     for param in trained {
         println!("  {:<44} {:?}", param.path, param.shape);
     }
     #[allow(clippy::cast_precision_loss)]
     let share = 100.0 * count.trainable as f64 / count.total as f64;
-    println!("{} of {} parameters ({share:.2} %)", count.trainable, count.total);
+    println!(
+        "{} of {} parameters ({share:.2} %)",
+        count.trainable, count.total
+    );
     Ok(())
 }

@@ -25,7 +25,16 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
         image_size: config.data.image_size,
         normalization: config.normalization()?,
     };
-    let size = save_network(&network, config.architecture()?, &metadata.to_map()?, &args.out)?;
-    println!("{} ({})", args.out.display(), finetune_evaluation::bytes(size));
+    let size = save_network(
+        &network,
+        config.architecture()?,
+        &metadata.to_map()?,
+        &args.out,
+    )?;
+    println!(
+        "{} ({})",
+        args.out.display(),
+        finetune_evaluation::bytes(size)
+    );
     Ok(())
 }

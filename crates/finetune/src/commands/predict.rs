@@ -26,8 +26,14 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     let plan = Plan::read(&args.run)?;
     let config = plan.pick(args.method.as_deref())?;
     let classes = config.data.open(config.seed)?.train.classes;
-    let samples = args.paths.iter().map(|path| Sample { source: Source::File(path.clone()), label: 0 });
-    let set = ImageSet { classes: classes.clone(), samples: samples.collect() };
+    let samples = args.paths.iter().map(|path| Sample {
+        source: Source::File(path.clone()),
+        label: 0,
+    });
+    let set = ImageSet {
+        classes: classes.clone(),
+        samples: samples.collect(),
+    };
     let images = set.decode(&Preprocess::square(config.data.image_size))?;
     let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
     let device = device(&config.device)?;
@@ -35,9 +41,12 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     let mut predictions = Vec::new();
     for (index, path) in args.paths.iter().enumerate() {
         let batch = images.batch(&[index], &norm, &device);
-        let shares: Vec<f32> =
-            softmax(network.forward(batch.images), 1).into_data().iter::<f32>().collect();
-        let best = (1..shares.len()).fold(0, |best, i| if shares[i] > shares[best] { i } else { best });
+        let shares: Vec<f32> = softmax(network.forward(batch.images), 1)
+            .into_data()
+            .iter::<f32>()
+            .collect();
+        let best =
+            (1..shares.len()).fold(0, |best, i| if shares[i] > shares[best] { i } else { best });
         predictions.push(Prediction {
             path: path.display().to_string(),
             class: classes[best].clone(),
@@ -47,7 +56,12 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&predictions)?);
     } else {
-        for Prediction { path, class, probability } in predictions {
+        for Prediction {
+            path,
+            class,
+            probability,
+        } in predictions
+        {
             println!("{path}: {class} ({:.1} %)", 100.0 * probability);
         }
     }

@@ -25,6 +25,10 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let size = plan.run(&args.out, &mut progress)?;
     let hash = Sha256::digest(std::fs::read(&args.out)?);
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    println!("{} ({}), SHA-256 {hash}", args.out.display(), finetune_evaluation::bytes(size));
+    println!(
+        "{} ({}), SHA-256 {hash}",
+        args.out.display(),
+        finetune_evaluation::bytes(size)
+    );
     Ok(())
 }

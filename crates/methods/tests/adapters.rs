@@ -1,0 +1,566 @@
+//! Adapters on a module that is not one of ours: every kind of layer, merged against unmerged,
+//! the factored path's gradients against those of the composed weight, and what is frozen.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use burn::Tensor;
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{Device, Distribution, TensorData};
+use finetune_methods::{
+    Adapter, LayerKind, LoraConfig, Method, MethodError, PeftConfig, Regrow, Scope, Targets,
+    conv2d, count_parameters, layers, linear, parameters,
+};
+use proptest::prelude::*;
+
+#[derive(Module, Debug)]
+struct Net {
+    conv: Conv2d,
+    norm: BatchNorm,
+    hidden: Linear,
+    head: Linear,
+}
+
+#[derive(Debug, Clone)]
+struct Shape {
+    groups: usize,
+    inputs: usize,
+    outputs: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    dilation: [usize; 2],
+    padding: usize,
+}
+
+const SIDE: usize = 9;
+
+impl Shape {
+    fn net(&self, device: &Device) -> Net {
+        let p = self.padding;
+        let conv = Conv2dConfig::new(
+            [self.groups * self.inputs, self.groups * self.outputs],
+            self.kernel,
+        )
+        .with_groups(self.groups)
+        .with_stride(self.stride)
+        .with_dilation(self.dilation)
+        .with_padding(PaddingConfig2d::Explicit(p, p, p, p))
+        .init(device);
+        let channels = self.groups * self.outputs;
+        Net {
+            conv,
+            norm: BatchNormConfig::new(channels).init(device),
+            hidden: LinearConfig::new(channels, 7).init(device),
+            head: LinearConfig::new(7, 3).init(device),
+        }
+    }
+
+    fn images(&self, device: &Device) -> Tensor<4> {
+        let shape = [2, self.groups * self.inputs, SIDE, SIDE];
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+    }
+}
+
+impl Net {
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let x = self.norm.forward(conv2d(&self.conv, x));
+        let [batch, channels, height, width] = x.dims();
+        let x = x
+            .reshape([batch, channels, height * width])
+            .mean_dim(2)
+            .reshape([batch, channels]);
+        linear(&self.head, linear(&self.hidden, x))
+    }
+}
+
+fn plain() -> Shape {
+    Shape {
+        groups: 1,
+        inputs: 4,
+        outputs: 6,
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        padding: 1,
+    }
+}
+
+fn lora() -> Method {
+    Method::Lora(LoraConfig {
+        rank: 3,
+        alpha: 7.5,
+        dropout: 0.0,
+    })
+}
+
+fn attach(method: &Method, net: Net) -> Net {
+    let scope = Scope {
+        head: "head",
+        targets: &Targets::all(),
+        seed: 5,
+    };
+    method.attach(net, &scope).unwrap().model
+}
+
+/// Gives every `B` random values, as training would.
+fn stir(net: Net) -> Net {
+    struct Stir;
+    impl burn::module::ModuleMapper for Stir {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let zero = param.base().abs().max().into_data().iter::<f32>().next() == Some(0.0);
+            if D != 2 || !zero {
+                return param;
+            }
+            param.map(|tensor| {
+                let trained = tensor.is_require_grad();
+                tensor
+                    .random_like(Distribution::Normal(0.0, 0.5))
+                    .set_require_grad(trained)
+            })
+        }
+    }
+    net.map(&mut Stir)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// Largest difference as a share of the largest value.
+fn relative<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    let (a, b) = (values(a), values(b));
+    let largest = b
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let apart = a
+        .iter()
+        .zip(&b)
+        .fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+    apart / largest
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let size = || prop::sample::select(vec![1_usize, 2, 3]);
+    (
+        1_usize..4,
+        1_usize..5,
+        1_usize..5,
+        [size(), size()],
+        [1_usize..3, 1_usize..3],
+        [1_usize..3, 1_usize..3],
+        0_usize..3,
+    )
+        .prop_map(
+            |(groups, inputs, outputs, kernel, stride, dilation, padding)| Shape {
+                groups,
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                dilation,
+                padding,
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn merged_equals_unmerged_and_a_fresh_adapter_changes_nothing(shape in shapes(), sparse: bool) {
+        let device = Device::flex().autodiff();
+        let method = if sparse {
+            Method::Peft(PeftConfig { rank: 5, alpha: 3.0, density: 0.4, ..PeftConfig::default() })
+        } else {
+            lora()
+        };
+        let net = shape.net(&device);
+        let x = shape.images(&Device::flex());
+        let before = net.valid().forward(x.clone());
+        let adapted = attach(&method, net);
+        prop_assert_eq!(values(adapted.valid().forward(x.clone())), values(before.clone()));
+
+        let adapted = stir(adapted).valid();
+        let unmerged = adapted.forward(x.clone());
+        prop_assert!(relative(unmerged.clone(), before) > 1e-4, "the adapter has no effect");
+        let merged = adapted.materialize();
+        prop_assert!(merged.conv.weight.reparameterization::<Adapter>().is_none());
+        let apart = relative(merged.forward(x), unmerged);
+        prop_assert!(apart <= 1e-5, "merged and unmerged are {apart} apart");
+    }
+}
+
+#[test]
+fn lora_on_linear_by_hand() {
+    let device = Device::flex();
+    let data = |values: &[f32], shape: [usize; 2]| {
+        Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
+    };
+    let net = attach(
+        &Method::Lora(LoraConfig {
+            rank: 1,
+            alpha: 3.0,
+            dropout: 0.0,
+        }),
+        plain().net(&Device::flex().autodiff()),
+    );
+    let adapter = net.hidden.weight.reparameterization::<Adapter>().unwrap();
+    assert_eq!(adapter.lora_a.dims(), [1, 6]);
+    assert_eq!(adapter.lora_b.dims(), [7, 1]);
+    let adapter = Adapter {
+        lora_a: Param::from_tensor(data(&[1.0, 2.0, 0.0, -1.0, 0.0, 0.0], [1, 6])),
+        lora_b: Param::from_tensor(data(&[0.0, 1.0, 0.0, -2.0, 0.0, 0.0, 0.0], [7, 1])),
+        ..adapter.clone()
+    };
+    // 3/1 · b · a: 3 at (input 0, output 1), 6 at (1, 1), -3 at (3, 1), and -2 times that at 3.
+    let delta = values(adapter.delta());
+    let mut wanted = vec![0.0; 42];
+    for (input, a) in [(0, 1.0), (1, 2.0), (3, -1.0)] {
+        wanted[input * 7 + 1] = 3.0 * a;
+        wanted[input * 7 + 3] = -6.0 * a;
+    }
+    assert_eq!(delta, wanted);
+}
+
+#[test]
+fn the_factored_path_has_the_gradients_of_the_composed_weight() {
+    for groups in [1, 2] {
+        let device = Device::flex().autodiff();
+        let shape = Shape {
+            groups,
+            stride: [2, 1],
+            dilation: [1, 2],
+            ..plain()
+        };
+        let net = stir(attach(&lora(), shape.net(&device)));
+        let x = shape.images(&device);
+        let weights = |tensor: Tensor<4>| {
+            let numbers = Tensor::arange(0..tensor.shape().num_elements() as i64, &device).float();
+            (tensor.clone() * numbers.sin().reshape(tensor.shape())).sum()
+        };
+        let gradients = |output: Tensor<4>| {
+            let gradients = weights(output).backward();
+            let adapter = net.conv.weight.reparameterization::<Adapter>().unwrap();
+            assert!(
+                net.conv.weight.base().grad(&gradients).is_none(),
+                "a frozen weight's gradient"
+            );
+            (
+                adapter.lora_a.val().grad(&gradients).unwrap(),
+                adapter.lora_b.val().grad(&gradients).unwrap(),
+            )
+        };
+        let factored = gradients(conv2d(&net.conv, x.clone()));
+        let composed = gradients(net.conv.forward(x));
+        assert!(relative(factored.0, composed.0) < 1e-5);
+        assert!(relative(factored.1, composed.1) < 1e-5);
+    }
+}
+
+#[test]
+fn groups_are_read_from_burns_own_description() {
+    let device = Device::flex();
+    for groups in [1, 3] {
+        let net = Shape { groups, ..plain() }.net(&device);
+        let found = layers(&net);
+        assert_eq!(
+            found[0].kind,
+            LayerKind::Conv2d {
+                groups,
+                kernel: [3, 3]
+            }
+        );
+        assert_eq!((found[0].outputs, found[0].inputs), (6 * groups, 4 * 9));
+        assert_eq!(found[1].kind, LayerKind::Linear);
+        assert_eq!(
+            found
+                .iter()
+                .map(|layer| layer.path.as_str())
+                .collect::<Vec<_>>(),
+            ["conv", "hidden", "head"]
+        );
+    }
+}
+
+#[test]
+fn counts_are_the_formulas() {
+    let device = Device::flex().autodiff();
+    let base = 4 * 6 * 9 + 6 + 2 * 6 + 6 * 7 + 7 + 7 * 3 + 3;
+    let head = 7 * 3 + 3;
+    let count = |method: &Method| count_parameters(&attach(method, plain().net(&device)));
+    assert_eq!(count(&Method::Sft).trainable, base);
+    assert_eq!(count(&Method::Linear).trainable, head);
+    // r · (inputs + outputs) a layer: 3 · (36 + 6) and 3 · (6 + 7).
+    let lora = count(&lora());
+    assert_eq!(lora.trainable, head + 126 + 39);
+    assert_eq!(lora.total, base + 126 + 39);
+    // A tenth of 32 · 6 and of 32 · 7 entries, rounded; one projection of 32 × 36 for both.
+    let peft = count(&Method::Peft(PeftConfig::default()));
+    assert_eq!(peft.trainable, head + 19 + 22);
+    assert_eq!(peft.total, base + 32 * 36 + 32 * 6 + 32 * 7);
+    // Without sharing each layer has its own.
+    let own = count(&Method::Peft(PeftConfig {
+        share: false,
+        ..PeftConfig::default()
+    }));
+    assert_eq!(own.total, base + 32 * 36 + 32 * 6 + 32 * 6 + 32 * 7);
+}
+
+/// Trains a few steps; returns the net and the paths of the tensors that changed.
+fn train(method: &Method, steps: usize) -> (Net, Vec<String>) {
+    let device = Device::flex().autodiff();
+    let scope = Scope {
+        head: "head",
+        targets: &Targets::all(),
+        seed: 5,
+    };
+    let attached = method.attach(plain().net(&device), &scope).unwrap();
+    let (mut net, mut dynamics) = (attached.model, attached.dynamics);
+    if let Some(dynamics) = &mut dynamics {
+        dynamics.start(steps);
+    }
+    let before = read(&net.valid());
+    let x = plain().images(&device);
+    // Without moments: clearing them is the training loop's part.
+    let mut optimizer = SgdConfig::new().init();
+    for step in 1..=steps {
+        let loss = net.forward(x.clone()).powi_scalar(2).sum();
+        let mut gradients = GradientsParams::from_grads(loss.backward(), &net);
+        if let Some(dynamics) = &mut dynamics {
+            gradients = dynamics.after_backward(&net, gradients);
+        }
+        net = optimizer.step(0.01, net, gradients);
+        if let Some(dynamics) = &mut dynamics {
+            (net, _) = dynamics.after_step(step, net);
+        }
+    }
+    let after = read(&net.valid());
+    let changed = before
+        .into_iter()
+        .zip(after)
+        .filter(|(a, b)| a != b)
+        .map(|(a, _)| a.0)
+        .collect();
+    (net, changed)
+}
+
+fn read(net: &Net) -> Vec<(String, Vec<f32>)> {
+    struct Read(Vec<Vec<f32>>);
+    impl burn::module::ModuleVisitor for Read {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(values(param.base()));
+        }
+    }
+    let mut read = Read(Vec::new());
+    net.visit(&mut read);
+    parameters(net)
+        .into_iter()
+        .map(|param| param.path)
+        .zip(read.0)
+        .collect()
+}
+
+#[test]
+fn each_method_changes_what_it_says_and_nothing_else() {
+    let (_, changed) = train(&Method::Linear, 3);
+    assert_eq!(changed, ["head.weight", "head.bias"]);
+    let (_, changed) = train(&lora(), 3);
+    let adapters = ["conv", "hidden"]
+        .map(|layer| ["lora_a", "lora_b"].map(|factor| format!("{layer}.weight.adapter.{factor}")));
+    let mut wanted = adapters.concat();
+    wanted.extend(["head.weight".to_owned(), "head.bias".to_owned()]);
+    assert_eq!(changed, wanted);
+    // Full fine-tuning moves the statistics as well.
+    let (_, changed) = train(&Method::Sft, 3);
+    assert!(changed.contains(&"norm.running_mean".to_owned()));
+    assert_eq!(changed.len(), 10);
+}
+
+/// `B` and mask of each adapter.
+fn sparse(net: &Net) -> [(Vec<f32>, Vec<f32>); 2] {
+    let read = |adapter: &Adapter| {
+        let mask = adapter.lora_b_mask.as_ref().unwrap();
+        (values(adapter.lora_b.val()), values(mask.val()))
+    };
+    [
+        read(net.conv.weight.reparameterization().unwrap()),
+        read(net.hidden.weight.reparameterization().unwrap()),
+    ]
+}
+
+#[test]
+fn the_mask_moves_and_nothing_outside_it_is_trained() {
+    for regrow in [Regrow::Random, Regrow::Gradient] {
+        for budget in [
+            finetune_methods::Budget::Layer,
+            finetune_methods::Budget::Global,
+        ] {
+            let config = PeftConfig {
+                interval: 2,
+                drop_fraction: 0.5,
+                regrow,
+                budget,
+                ..PeftConfig::default()
+            };
+            let still = Method::Peft(PeftConfig {
+                dynamic: false,
+                ..config.clone()
+            });
+            let (net, _) = train(&still, 8);
+            let first = sparse(&net);
+            let (net, changed) = train(&Method::Peft(config), 8);
+            let moved = sparse(&net);
+            assert!(changed.iter().any(|path| path.ends_with("lora_b_mask")));
+            assert!(!changed.iter().any(|path| path.ends_with("lora_a")));
+            let active = |nets: &[(Vec<f32>, Vec<f32>); 2]| {
+                nets.iter()
+                    .map(|(_, mask)| mask.iter().sum::<f32>())
+                    .sum::<f32>()
+            };
+            assert_eq!(active(&first).to_bits(), active(&moved).to_bits());
+            assert_eq!(active(&moved).to_bits(), (19.0_f32 + 22.0).to_bits());
+            for (values, mask) in first.iter().chain(&moved) {
+                for (value, on) in values.iter().zip(mask) {
+                    assert!(
+                        *on != 0.0 || *value == 0.0,
+                        "an entry outside the mask is {value}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trained_projection_stays_shared() {
+    let config = PeftConfig {
+        train_shared: true,
+        ..PeftConfig::default()
+    };
+    let (net, changed) = train(&Method::Peft(config), 4);
+    assert!(changed.contains(&"conv.weight.adapter.lora_a".to_owned()));
+    let a = |adapter: Option<&Adapter>| values(adapter.unwrap().lora_a.val());
+    assert_eq!(
+        a(net.conv.weight.reparameterization()),
+        a(net.hidden.weight.reparameterization())
+    );
+}
+
+#[test]
+fn the_share_of_moved_entries_falls_along_a_cosine() {
+    let scope = Scope {
+        head: "head",
+        targets: &Targets::all(),
+        seed: 0,
+    };
+    let method = Method::Peft(PeftConfig {
+        interval: 25,
+        ..PeftConfig::default()
+    });
+    let attached = method
+        .attach(plain().net(&Device::flex().autodiff()), &scope)
+        .unwrap();
+    let mut dynamics = attached.dynamics.unwrap();
+    dynamics.start(200); // the moves end before step 150
+    // 0.1 · (1 + cos(π t / 150)) at t = 25, 75, 125; nothing between and at the end.
+    for (step, wanted) in [
+        (25, 0.186_602_5),
+        (75, 0.1),
+        (125, 0.013_397_5),
+        (26, 0.0),
+        (150, 0.0),
+        (175, 0.0),
+    ] {
+        assert!((dynamics.drop_share(step) - wanted).abs() < 1e-6, "{step}");
+    }
+}
+
+#[test]
+fn targets_select_by_name() {
+    let net = plain().net(&Device::flex());
+    let layers = layers(&net);
+    let select = |targets: Targets| {
+        targets.select(&layers, "head").map(|found| {
+            found
+                .into_iter()
+                .map(|layer| layer.path.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(select(Targets::all()).unwrap(), ["conv", "hidden"]);
+    assert_eq!(
+        select(Targets::parse("all-conv").unwrap()).unwrap(),
+        ["conv"]
+    );
+    assert_eq!(
+        select(Targets::parse("all-linear").unwrap()).unwrap(),
+        ["hidden"]
+    );
+    assert_eq!(select(Targets::parse("^hid").unwrap()).unwrap(), ["hidden"]);
+    assert_eq!(
+        select(Targets::all().exclude("conv").unwrap()).unwrap(),
+        ["hidden"]
+    );
+    let error = select(Targets::parse("hiden").unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the target pattern `hiden` matches no layer of the model; nearest names: hidden, conv"
+    );
+    assert!(matches!(
+        Targets::parse("(").unwrap_err(),
+        MethodError::Pattern { .. }
+    ));
+}
+
+#[test]
+fn settings_out_of_range_and_second_adapters_are_refused() {
+    let scope = Scope {
+        head: "head",
+        targets: &Targets::all(),
+        seed: 0,
+    };
+    let net = || plain().net(&Device::flex().autodiff());
+    let refused = |method: Method| method.attach(net(), &scope).unwrap_err().to_string();
+    assert_eq!(
+        refused(Method::Lora(LoraConfig {
+            rank: 0,
+            ..LoraConfig::default()
+        })),
+        "rank is 0, but must be at least 1"
+    );
+    assert_eq!(
+        refused(Method::Lora(LoraConfig {
+            alpha: f64::NAN,
+            ..LoraConfig::default()
+        })),
+        "alpha is NaN, but must be a finite number"
+    );
+    assert_eq!(
+        refused(Method::Peft(PeftConfig {
+            density: 0.0,
+            ..PeftConfig::default()
+        })),
+        "density is 0, but must be above 0 and at most 1"
+    );
+    let wrong = Scope {
+        head: "heads",
+        ..scope.clone()
+    };
+    let error = Method::Linear
+        .attach(net(), &wrong)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("the head `heads` is not a layer of the model; nearest names: head"),
+        "{error}"
+    );
+    let twice = lora().attach(attach(&lora(), net()), &scope).unwrap_err();
+    assert_eq!(
+        twice,
+        MethodError::AlreadyAdapted {
+            path: "conv.weight".to_owned()
+        }
+    );
+}
