@@ -1,0 +1,176 @@
+//! Bad input: one clear line, the right exit code, nothing half-written.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use util::Folder;
+
+/// Runs `train` with `args`; it must fail with `code` and one line that contains `message`.
+fn fails(folder: &Folder, args: &str, code: i32, message: &str) {
+    let outcome = folder.run(&format!("train --epochs 1 --ui none --out out {args}"));
+    let stderr = outcome.stderr();
+    assert_eq!(outcome.code(), code, "{args}: {stderr}");
+    assert!(stderr.contains(message), "{args}: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{args}: {stderr}");
+    assert!(
+        stderr.starts_with("error: ") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
+    assert!(!folder.exists("out"), "{args} left files behind");
+}
+
+#[test]
+fn folders_that_are_no_data_sets() {
+    let folder = Folder::colors();
+    fails(&folder, "--data nowhere", 2, "nowhere is not a folder");
+    folder.class("none/a/deep/er", [0; 3], 0);
+    fails(&folder, "--data none", 1, "holds no classes");
+    folder
+        .class("one/train/cat", [9; 3], 2)
+        .class("one/test/cat", [9; 3], 2);
+    fails(
+        &folder,
+        "--data one",
+        1,
+        "one/train holds only the class `cat`",
+    );
+    folder.class("data/train/blue", [0; 3], 0);
+    fails(&folder, "--data data", 1, "data/train/blue holds no images");
+    folder.class("data/train/blue", [20, 20, 200], 1);
+    fails(
+        &folder,
+        "--data data",
+        1,
+        "the classes of data/test differ from those of training: missing blue",
+    );
+    folder.class("data/test/bleu", [20, 20, 200], 1);
+    fails(&folder, "--data data", 1, "missing blue; unknown bleu");
+}
+
+#[test]
+fn corrupt_images_are_named() {
+    let folder = Folder::colors();
+    let image = folder.path("data/train/red/003.png");
+    let bytes = std::fs::read(&image).unwrap();
+    std::fs::write(&image, &bytes[..bytes.len() / 2]).unwrap();
+    fails(
+        &folder,
+        "--data data",
+        1,
+        "cannot decode the image data/train/red/003.png",
+    );
+    std::fs::write(&image, b"").unwrap();
+    fails(
+        &folder,
+        "--data data",
+        1,
+        "cannot decode the image data/train/red/003.png",
+    );
+    std::fs::write(&image, b"this is text").unwrap();
+    fails(&folder, "--data data", 1, "replace or remove it");
+}
+
+#[test]
+fn wrong_names_and_numbers() {
+    let folder = Folder::colors();
+    fails(
+        &folder,
+        "--device tpu",
+        2,
+        "there is no device `tpu`; devices: flex (cpu), ndarray, wgpu (gpu)",
+    );
+    fails(
+        &folder,
+        "--method lroa",
+        2,
+        "there is no method `lroa`; methods: sft",
+    );
+    fails(
+        &folder,
+        "--model resnet9000",
+        2,
+        "there is no model `resnet9000`; models: resnet8",
+    );
+    fails(
+        &folder,
+        "--method lora --targets layer9.conv",
+        2,
+        "matches no layer of the model; nearest names: layer",
+    );
+    fails(
+        &folder,
+        "--method lora --targets (",
+        2,
+        "is not a valid regular expression",
+    );
+    fails(
+        &folder,
+        "--method lora --lora-rank 0",
+        2,
+        "rank is 0, but must be at least 1",
+    );
+    fails(&folder, "--method peft --peft-density 2", 2, "density is 2");
+    fails(
+        &folder,
+        "--lr 0",
+        2,
+        "the learning rate is 0, but must be above 0",
+    );
+    fails(
+        &folder,
+        "--preset chapter --image-size 32",
+        2,
+        "`chapter` takes images of 64×64 pixels, not 32×32",
+    );
+    fails(
+        &folder,
+        "--model resnet20",
+        2,
+        "there are no pretrained weights for `resnet20`",
+    );
+    assert_eq!(folder.run("train --no-such-flag").code(), 2);
+}
+
+#[test]
+fn files_that_are_no_checkpoints() {
+    let folder = Folder::colors();
+    fails(
+        &folder,
+        "--weights missing.safetensors",
+        1,
+        "cannot read missing.safetensors",
+    );
+    std::fs::write(folder.path("text"), "not a checkpoint at all").unwrap();
+    fails(
+        &folder,
+        "--weights text",
+        1,
+        "text is not a readable checkpoint: its header claims",
+    );
+    std::fs::write(folder.path("tiny"), "abc").unwrap();
+    fails(&folder, "--weights tiny", 1, "it has fewer than 8 bytes");
+    folder
+        .run("pretrain --data data --epochs 1 --out whole.safetensors --ui none")
+        .ok();
+    let bytes = std::fs::read(folder.path("whole.safetensors")).unwrap();
+    std::fs::write(folder.path("cut"), &bytes[..bytes.len() - 1]).unwrap();
+    fails(&folder, "--weights cut", 1, "it was cut short or damaged");
+}
+
+#[test]
+fn folders_that_hold_no_run() {
+    let folder = Folder::colors();
+    for command in [
+        "evaluate --run data",
+        "predict --run data data/test/red/000.png",
+    ] {
+        let outcome = folder.run(command);
+        assert_eq!(outcome.code(), 1);
+        assert!(
+            outcome
+                .stderr()
+                .contains("data is not the folder of a finished run")
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! One implementation on several backends: the same small training agrees.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use burn::module::Module;
+use burn::tensor::Device;
+use finetune::data::{Images, Loader, Normalization, Order, Preprocess, embedded_signs};
+use finetune::methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
+use finetune::model::Architecture;
+use finetune::training::{Recipe, TrainingData, train};
+
+fn images() -> Images {
+    embedded_signs()
+        .train
+        .take_per_class(2, 0)
+        .decode(&Preprocess::square(16))
+        .unwrap()
+}
+
+/// Logits after three steps of training with a method.
+fn logits(method: &Method, device: &Device) -> Vec<f32> {
+    let device = device.clone().autodiff();
+    let images = images();
+    let architecture = Architecture::find("resnet8-64").unwrap();
+    let model = architecture.build(5, 3, &device);
+    let scope = Scope {
+        head: architecture.head,
+        targets: &Targets::all(),
+        seed: 1,
+    };
+    let attached = method.attach(model, &scope).unwrap();
+    let data = TrainingData {
+        train: &images,
+        valid: None,
+        normalization: Normalization::HALF,
+    };
+    let recipe = Recipe {
+        epochs: 3,
+        ..finetune::defaults::recipe("lora", true)
+    };
+    let trained = train(attached, &data, &recipe, &device, &mut ()).unwrap();
+    let device = device.inner();
+    let batch = Loader::new(&images, 10, Order::Sequential)
+        .device(&device)
+        .next()
+        .unwrap();
+    trained
+        .model
+        .valid()
+        .forward(batch.images)
+        .into_data()
+        .iter::<f32>()
+        .collect()
+}
+
+fn agree(other: &Device) {
+    for method in [
+        Method::Sft,
+        Method::Lora(LoraConfig::default()),
+        Method::Peft(PeftConfig {
+            interval: 1,
+            ..PeftConfig::default()
+        }),
+    ] {
+        let (flex, other) = (logits(&method, &Device::flex()), logits(&method, other));
+        let largest = flex
+            .iter()
+            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        for (a, b) in flex.iter().zip(&other) {
+            assert!(
+                (a - b).abs() <= 2e-3 * largest,
+                "{}: {a} and {b}",
+                method.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn ndarray_agrees_with_flex() {
+    agree(&finetune::device::device("ndarray").unwrap());
+}
+
+/// Opt-in: `cargo test --workspace --features finetune-tests/wgpu --test devices`, with Debian's
+/// `mesa-vulkan-drivers` where there is no GPU.
+#[cfg(feature = "wgpu")]
+#[test]
+fn wgpu_agrees_with_flex() {
+    agree(&finetune::device::device("wgpu").unwrap());
+}

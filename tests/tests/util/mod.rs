@@ -1,0 +1,103 @@
+//! Folders of images, and the command run on them.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// A folder that is deleted after the test.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes `count` pictures of one colour, with a little of each one's own.
+    pub fn class(&self, name: &str, color: [u8; 3], count: u32) -> &Self {
+        std::fs::create_dir_all(self.path(name)).unwrap();
+        for i in 0..count {
+            let picture = RgbImage::from_fn(20, 16, |x, y| {
+                Rgb(color.map(|value| value.saturating_add(((x * 3 + y * 5 + i * 7) % 40) as u8)))
+            });
+            picture
+                .save(self.path(name).join(format!("{i:03}.png")))
+                .unwrap();
+        }
+        self
+    }
+
+    /// Red and green pictures, in training and test folders.
+    pub fn colors() -> Self {
+        let folder = Self::new();
+        folder.class("data/train/red", [200, 20, 20], 8).class(
+            "data/train/green",
+            [20, 200, 20],
+            8,
+        );
+        folder
+            .class("data/test/red", [190, 10, 10], 4)
+            .class("data/test/green", [10, 190, 10], 4);
+        folder
+    }
+
+    /// Runs the command here.
+    pub fn run(&self, args: &str) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
+            .args(args.split_whitespace())
+            .current_dir(self.0.path())
+            .env("FINETUNE_CACHE", self.path("cache"))
+            .output()
+            .unwrap();
+        Outcome(output)
+    }
+
+    pub fn json(&self, file: &str) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.path(file)).unwrap()).unwrap()
+    }
+
+    pub fn exists(&self, file: &str) -> bool {
+        self.path(file).exists()
+    }
+}
+
+pub struct Outcome(Output);
+
+impl Outcome {
+    pub fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    pub fn stdout(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    pub fn stderr(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).unwrap()
+    }
+
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code(), 0, "{}", self.stderr());
+        self
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout()).unwrap()
+    }
+}
+
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
