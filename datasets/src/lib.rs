@@ -53,3 +53,31 @@ pub fn signs(split: &str) -> impl Iterator<Item = Photograph> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn no_student_of_the_test_set_is_seen_elsewhere() {
+        let mut students: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut listed: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in include_str!("../signs/pictures.csv").lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let [path, digit, student, split] = fields[..] else {
+                panic!("{line}")
+            };
+            assert!(path.starts_with(&format!("{split}/{digit}/")), "{line}");
+            students.entry(split).or_default().insert(student);
+            *listed.entry(split).or_default() += 1;
+        }
+        assert!(students["test"].is_disjoint(&students["train"]));
+        assert!(students["test"].is_disjoint(&students["pretrain"]));
+        for split in ["train", "test", "pretrain"] {
+            assert_eq!(signs(split).count(), listed[split]);
+        }
+        assert_eq!(signs("nothing").count(), 0);
+    }
+}

@@ -22,6 +22,7 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
         .to_vec();
     wanted.extend(
         [
+            "adapter_linear.safetensors",
             "adapter_lora.safetensors",
             "adapter_peft.safetensors",
             "config.json",

@@ -159,3 +159,67 @@ impl ImageSet {
         classes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A set whose samples are told apart by their names.
+    fn set(sizes: &[usize]) -> ImageSet {
+        let mut samples = Vec::new();
+        for (label, size) in sizes.iter().enumerate() {
+            for i in 0..*size {
+                let source = Source::Memory {
+                    name: format!("{label}/{i}"),
+                    bytes: &[],
+                };
+                samples.push(Sample { source, label });
+            }
+        }
+        let classes = (0..sizes.len()).map(|label| label.to_string()).collect();
+        ImageSet { classes, samples }
+    }
+
+    fn names(set: &ImageSet) -> Vec<String> {
+        set.samples
+            .iter()
+            .map(|sample| sample.source.name())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_is_stratified_and_loses_nothing(
+            sizes in prop::collection::vec(2_usize..30, 1..5),
+            fraction in 0.0_f64..1.0,
+            seed: u64,
+        ) {
+            let all = set(&sizes);
+            let (rest, held_out) = all.split(fraction, seed);
+            let mut together = [names(&rest), names(&held_out)].concat();
+            together.sort();
+            let mut wanted = names(&all);
+            wanted.sort();
+            prop_assert_eq!(together, wanted);
+            for (size, held_out) in sizes.iter().zip(held_out.per_class()) {
+                let exact = *size as f64 * fraction;
+                prop_assert!((held_out as f64 - exact).abs() <= 1.0, "{held_out} of {size}");
+                prop_assert!(held_out >= 1 && held_out < *size);
+            }
+            prop_assert_eq!(names(&all.split(fraction, seed).1), names(&held_out));
+        }
+
+        #[test]
+        fn fewer_images_are_among_more(sizes in prop::collection::vec(1_usize..20, 1..4), few in 1_usize..10, seed: u64) {
+            let all = set(&sizes);
+            let (few_set, more_set) = (all.take_per_class(few, seed), all.take_per_class(few + 3, seed));
+            for (size, taken) in sizes.iter().zip(few_set.per_class()) {
+                prop_assert_eq!(taken, few.min(*size));
+            }
+            let more = names(&more_set);
+            prop_assert!(names(&few_set).iter().all(|name| more.contains(name)));
+        }
+    }
+}

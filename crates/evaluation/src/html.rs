@@ -7,7 +7,7 @@ use crate::plots::{Bar, Series, bars, color, css, lines, panels};
 use crate::report::{Epoch, Report, Run};
 use crate::sentence::finding;
 use crate::summary::{Spread, Summary, summarize, wilson};
-use crate::table::{accuracy, bytes, row, seconds};
+use crate::table::{TITLES, accuracy, bytes, row, seconds};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -70,19 +70,9 @@ fn notes(report: &Report) -> Markup {
 }
 
 fn table(summaries: &[Summary]) -> Markup {
-    let titles = [
-        "method",
-        "accuracy",
-        "macro-F1",
-        "trained",
-        "a step",
-        "training",
-        "peak memory",
-        "file",
-    ];
     html! {
         div.scroll { table {
-            thead { tr { @for title in titles { th { (title) } } } }
+            thead { tr { @for title in TITLES { th { (title) } } } }
             tbody { @for (index, summary) in summaries.iter().enumerate() {
                 tr { @for (column, cell) in row(summary).into_iter().enumerate() {
                     @if column == 0 {

@@ -26,4 +26,4 @@ pub use metrics::Confusion;
 pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION, write_atomically};
 pub use sentence::finding;
 pub use summary::{Spread, Summary, median, summarize, wilson};
-pub use table::{bytes, seconds, table};
+pub use table::{bytes, markdown, seconds, table};

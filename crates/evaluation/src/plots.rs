@@ -76,10 +76,10 @@ pub(crate) fn lines(
     let x_max = if x_max > x_min { x_max } else { x_min + 1.0 };
     let y_max = points().map(|point| point.1).fold(0.0, f64::max).max(1e-3);
     let range = y_range.unwrap_or(0.0..y_max * 1.05);
-    draw((640, 340), |area| {
+    draw((480, 300), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(8)
-            .margin_right(86)
+            .margin_right(72)
             .x_label_area_size(40)
             .y_label_area_size(56)
             .build_cartesian_2d(x_min..x_max, range.clone())
@@ -117,14 +117,25 @@ pub(crate) fn lines(
         }
         // Names at the ends of the lines, moved apart where they would overlap.
         ends.sort_by_key(|(_, y, _)| *y);
-        let mut next = i32::MIN;
-        for (x, y, line) in ends {
-            let y = y.max(next);
-            next = y + 15;
+        let heights = apart(ends.iter().map(|(_, y, _)| *y).collect(), 15, 250);
+        for ((x, _, line), y) in ends.into_iter().zip(heights) {
             text(area, &line.name, (x + 8, y), 13, line.color, HPos::Left)?;
         }
         Ok(())
     })
+}
+
+/// Moves sorted positions so that they lie `distance` apart and the last one not below `bottom`.
+fn apart(mut positions: Vec<i32>, distance: i32, bottom: i32) -> Vec<i32> {
+    for i in 1..positions.len() {
+        positions[i] = positions[i].max(positions[i - 1] + distance);
+    }
+    let mut limit = bottom;
+    for position in positions.iter_mut().rev() {
+        *position = (*position).min(limit);
+        limit = *position - distance;
+    }
+    positions
 }
 
 /// Horizontal bars, one a method.
@@ -231,4 +242,16 @@ fn draw(
 
 fn plot<E: std::fmt::Display>(error: E) -> EvaluationError {
     EvaluationError::Plot(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_distance_and_stay_inside() {
+        assert_eq!(apart(vec![10, 12, 60], 15, 100), [10, 25, 60]);
+        assert_eq!(apart(vec![90, 95, 98], 15, 100), [70, 85, 100]);
+        assert_eq!(apart(vec![], 15, 100), [0; 0]);
+    }
 }

@@ -219,3 +219,70 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError
     file.persist(path).map_err(|error| io(error.error))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report as design and readers know it: fields that were added later are left out.
+    const VERSION_1: &str = r#"{"version": 1,
+        "dataset": {"path": "d", "classes": ["a", "b"], "train": 4, "valid": 0, "test": 2},
+        "model": "m", "device": "flex",
+        "runs": [{"method": "lora", "seed": 0, "accuracy": 0.5, "macro_f1": 0.4,
+            "confusion": [[1, 0], [1, 0]],
+            "epochs": [{"epoch": 1, "train_loss": 0.7, "valid_accuracy": 0.8, "seconds": 3.1}],
+            "trainable_parameters": 12, "total_parameters": 56, "train_seconds": 31.0,
+            "seconds_per_step": 0.19, "peak_memory_bytes": 123, "artifact_bytes": 45}]}"#;
+
+    fn folder_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        write_atomically(&path, text.as_bytes()).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn version_1_is_read_and_comes_back() {
+        let (folder, path) = folder_with(VERSION_1);
+        let report = Report::read(&path).unwrap();
+        assert_eq!(report.runs[0].epochs[0].valid_accuracy, Some(0.8));
+        assert_eq!(report.runs[0].confusion, [[1, 0], [1, 0]]);
+        write_atomically(&path, report.to_json().unwrap().as_bytes()).unwrap();
+        assert_eq!(Report::read(&path).unwrap(), report);
+        // Nothing temporary stays behind.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn other_versions_and_files_are_refused() {
+        let (_folder, path) = folder_with(&VERSION_1.replace("\"version\": 1", "\"version\": 2"));
+        let error = Report::read(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with("is a report of version 2; this program reads version 1"),
+            "{error}"
+        );
+        let (_folder, path) = folder_with("[]");
+        assert!(matches!(
+            Report::read(&path),
+            Err(EvaluationError::Format { .. })
+        ));
+    }
+
+    #[test]
+    fn the_page_survives_strange_reports() {
+        let mut report: Report = serde_json::from_str(VERSION_1).unwrap();
+        report.dataset.classes[0] = "<script>".to_owned();
+        report.runs[0].epochs[0].train_loss = f64::NAN;
+        report.runs[0].peak_memory_bytes = None;
+        let page = crate::html(&report).unwrap();
+        assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
+        report.runs.clear();
+        assert!(
+            crate::html(&report)
+                .unwrap()
+                .contains("No run has finished.")
+        );
+        crate::picture(&report).unwrap();
+        assert_eq!(crate::table(&report).lines().count(), 4);
+    }
+}

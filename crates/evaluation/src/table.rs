@@ -1,9 +1,17 @@
 //! The table on the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+/// A line under the titles, nothing else.
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 use crate::report::Report;
 use crate::summary::{Summary, summarize};
+
+/// The columns.
+pub(crate) const TITLES: [&str; 8] =
+    ["method", "accuracy", "macro-F1", "trained", "a step", "training", "peak memory", "file"];
 
 /// The comparison as a table for a terminal.
 #[must_use]
@@ -11,11 +19,9 @@ pub fn table(report: &Report) -> String {
     let summaries = summarize(report);
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
-        "method", "accuracy", "macro-F1", "trained", "step", "training", "memory", "file",
-    ]);
+    table.set_header(TITLES);
     for summary in &summaries {
         table.add_row(row(summary));
     }
@@ -23,6 +29,15 @@ pub fn table(report: &Report) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
+}
+
+/// The comparison as a Markdown table.
+#[must_use]
+pub fn markdown(report: &Report) -> String {
+    let mut lines = vec![format!("| {} |", TITLES.join(" | ")), format!("|---|{}", "--:|".repeat(7))];
+    let rows = summarize(report);
+    lines.extend(rows.iter().map(|summary| format!("| {} |", row(summary).join(" | "))));
+    lines.join("\n")
 }
 
 /// The cells of one method.

@@ -1,5 +1,6 @@
 //! What can be typed. `resolve` turns it into what it means; nothing else reads these structs.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -463,7 +464,13 @@ impl Common {
     /// How progress is shown.
     #[must_use]
     pub fn ui(&self) -> Ui {
-        self.ui.unwrap_or_else(Ui::fitting)
+        let ui = self.ui.unwrap_or_else(Ui::fitting);
+        // The dashboard takes over stdout: where that is no terminal, lines do.
+        if ui == Ui::Tui && !std::io::stdout().is_terminal() {
+            Ui::Plain
+        } else {
+            ui
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 //! Epochs and learning rates were chosen on a validation split of the embedded training images,
 //! never on the test images; `docs/defaults.md` has the measurements.
 
-use finetune_data::Augment;
 use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_training::{Optimizer, Recipe, Schedule};
 
@@ -29,29 +28,17 @@ pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", "scratch"];
 /// The recipe of a method.
 #[must_use]
 pub fn recipe(method: &str, chapter: bool) -> Recipe {
-    let plain = Recipe {
-        epochs: 10,
-        batch_size: 64,
-        optimizer: Optimizer::Adam,
-        learning_rate: 0.001,
-        schedule: Schedule::Constant,
-        weight_decay: 0.0,
-        label_smoothing: 0.0,
-        augment: Augment::default(),
-        seed: 0,
-    };
+    let plain = Recipe::new(Optimizer::Adam, 0.001);
     if chapter {
         return plain;
     }
     let learning_rate = match method {
-        "scratch" => 0.005,
-        "lora" => 0.01,
-        "peft" => 0.02,
-        "linear" => 0.02,
-        _ => 0.003,
+        "scratch" | "lora" => 0.01,
+        "peft" | "linear" => 0.1,
+        _ => 0.005,
     };
     Recipe {
-        epochs: 20,
+        epochs: 12,
         batch_size: 32,
         schedule: Schedule::OneCycle,
         learning_rate,

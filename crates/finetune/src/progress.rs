@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use finetune_training::{Epoch, Observer, Step};
+use finetune_training::{Dashboard, Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt;
@@ -12,6 +12,8 @@ use crate::interrupt;
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ui {
+    /// Burn's dashboard, on stdout.
+    Tui,
     /// A bar with the time left.
     Bar,
     /// A line an epoch.
@@ -21,6 +23,17 @@ pub enum Ui {
 }
 
 impl Ui {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tui => "tui",
+            Self::Bar => "bar",
+            Self::Plain => "plain",
+            Self::None => "none",
+        }
+    }
+
     /// A bar on a terminal, lines elsewhere.
     #[must_use]
     pub fn fitting() -> Self {
@@ -39,17 +52,20 @@ pub struct Progress {
     title: String,
     epochs: usize,
     bar: Option<ProgressBar>,
+    dashboard: Option<Dashboard>,
 }
 
 impl Progress {
     /// For one run, named by `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
+        let dashboard = (ui == Ui::Tui).then(|| Dashboard::new(epochs));
         Self {
             ui,
             title,
             epochs,
             bar: None,
+            dashboard,
         }
     }
 
@@ -81,6 +97,11 @@ impl Observer for Progress {
                 bar.finish_and_clear();
             }
         }
+        if let Some(dashboard) = &mut self.dashboard
+            && dashboard.on_step(step).is_break()
+        {
+            return ControlFlow::Break(());
+        }
         if interrupt::asked() {
             ControlFlow::Break(())
         } else {
@@ -89,6 +110,9 @@ impl Observer for Progress {
     }
 
     fn on_epoch(&mut self, epoch: &Epoch) {
+        if let Some(dashboard) = &mut self.dashboard {
+            dashboard.on_epoch(epoch);
+        }
         let Epoch {
             epoch: number,
             train_loss,

@@ -23,12 +23,12 @@ pub fn model_file(config: &RunConfig, with_seed: bool) -> String {
     format!("finetuned_model_{}.safetensors", stem(config, with_seed))
 }
 
-/// File name of a run's adapter, for methods that have one.
+/// File name of what a run trained (adapter and head), where its base stayed as it was.
 #[must_use]
 pub fn adapter_file(config: &RunConfig, with_seed: bool) -> Option<String> {
     config
         .method
-        .is_adapter()
+        .freezes_base()
         .then(|| format!("adapter_{}.safetensors", stem(config, with_seed)))
 }
 
@@ -262,7 +262,7 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
         ]),
         Method::Sft | Method::Linear => {}
     }
-    if config.method.is_adapter() {
+    if matches!(config.method, Method::Lora(_) | Method::Peft(_)) {
         let targets = config.targets.clone();
         let targets = targets.or_else(|| Some(config.architecture().ok()?.targets.to_owned()));
         settings.push(("targets", targets.unwrap_or_default()));

@@ -65,6 +65,9 @@ pub fn cached(model: &str) -> Result<PathBuf> {
     Ok(folder.join(format!("{model}-signs-v1.safetensors")))
 }
 
+/// Learning rate that the shipped checkpoint was pretrained with.
+const PRETRAINING_RATE: f64 = 0.005;
+
 /// What a model is pretrained with.
 #[derive(Debug, Clone)]
 pub struct Pretraining {
@@ -91,7 +94,7 @@ impl Pretraining {
         let chapter = architecture.name == "chapter";
         let recipe = Recipe {
             epochs: if chapter { 8 } else { 15 },
-            learning_rate: if chapter { 0.0003 } else { 0.005 },
+            learning_rate: if chapter { 0.0003 } else { PRETRAINING_RATE },
             schedule: Schedule::OneCycle,
             ..defaults::recipe("scratch", chapter)
         };

@@ -63,9 +63,26 @@ pub struct ParamInfo {
 }
 
 /// Lists every floating-point tensor of a module, in the order of its fields.
+///
+/// Burn chooses weights when they are first looked at; this looks at all of them.
 #[must_use]
 pub fn parameters<M: Module>(module: &M) -> Vec<ParamInfo> {
-    let mut visitor = Lister::default();
+    list(module, false)
+}
+
+/// Lists the same without looking at weights that are not chosen yet; those count as trainable.
+///
+/// For a model whose weights are about to be loaded: it takes no memory and no time.
+#[must_use]
+pub fn parameters_lazily<M: Module>(module: &M) -> Vec<ParamInfo> {
+    list(module, true)
+}
+
+fn list<M: Module>(module: &M, lazily: bool) -> Vec<ParamInfo> {
+    let mut visitor = Lister {
+        lazily,
+        ..Lister::default()
+    };
     module.visit(&mut visitor);
     visitor.found
 }
@@ -181,6 +198,7 @@ impl PathStack {
 
 #[derive(Default)]
 struct Lister {
+    lazily: bool,
     stack: PathStack,
     found: Vec<ParamInfo>,
 }
@@ -201,7 +219,8 @@ impl ModuleVisitor for Lister {
             path: self.stack.path(),
             id: param.id,
             shape: param.lazy_shape().to_vec(),
-            trainable: !buffer && param.is_require_grad(),
+            trainable: !buffer
+                && ((self.lazily && !param.is_initialized()) || param.is_require_grad()),
             buffer,
             owner: owner.to_owned(),
         });

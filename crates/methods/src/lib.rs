@@ -47,6 +47,7 @@ pub use error::MethodError;
 pub use forward::{conv2d, linear};
 pub use layers::{
     Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, layers, parameters,
+    parameters_lazily,
 };
 pub use lora::LoraConfig;
 pub use method::{Attached, Method, Scope};

@@ -61,10 +61,10 @@ impl Method {
         }
     }
 
-    /// Whether the method leaves the base as it is and adds something small to it.
+    /// Whether the base stays as it is, so that what was trained can be kept without it.
     #[must_use]
-    pub fn is_adapter(&self) -> bool {
-        matches!(self, Self::Lora(_) | Self::Peft(_))
+    pub fn freezes_base(&self) -> bool {
+        !matches!(self, Self::Sft)
     }
 
     /// Attaches the method to a model whose parameters all train.

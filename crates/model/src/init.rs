@@ -3,7 +3,7 @@
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::TensorData;
-use finetune_methods::{ParamInfo, parameters};
+use finetune_methods::{ParamInfo, parameters_lazily};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -19,7 +19,7 @@ pub enum Init {
 /// Draws every Linear and Conv2d weight and bias of a module anew.
 #[must_use]
 pub(crate) fn initialize<M: Module>(module: M, init: Init, seed: u64) -> M {
-    let plan = plan(&parameters(&module));
+    let plan = plan(&parameters_lazily(&module));
     module.map(&mut Draw {
         plan,
         init,
@@ -36,7 +36,10 @@ pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed
             .strip_prefix(head)
             .is_some_and(|rest| rest.starts_with('.'))
     };
-    let all: Vec<_> = parameters(&module).into_iter().filter(below).collect();
+    let all: Vec<_> = parameters_lazily(&module)
+        .into_iter()
+        .filter(below)
+        .collect();
     module.map(&mut Draw {
         plan: plan(&all),
         init,

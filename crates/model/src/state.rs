@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
-use finetune_methods::{ParamInfo, parameters};
+use finetune_methods::{ParamInfo, parameters_lazily};
 
 use crate::registry::Architecture;
 
@@ -27,7 +27,7 @@ pub(crate) struct Slot {
 
 /// The state dict's slots of a module, adapters left out, in field order.
 pub(crate) fn slots<M: Module>(module: &M, architecture: &Architecture) -> Vec<Slot> {
-    parameters(module)
+    parameters_lazily(module)
         .into_iter()
         .filter(|param| param.owner != "Adapter")
         .map(|param| slot(param, architecture))

@@ -1,12 +1,31 @@
 //! One training loop for every method and model.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use finetune_data::{Normalization, Preprocess, embedded_signs};
+//! use finetune_methods::Attached;
+//! use finetune_model::Architecture;
+//! use finetune_training::{Optimizer, Recipe, Schedule, TrainingData, train};
+//!
+//! let images = embedded_signs().train.take_per_class(2, 0).decode(&Preprocess::square(16))?;
+//! let device = Device::flex().autodiff();
+//! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
+//! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
+//! let recipe = Recipe { epochs: 1, schedule: Schedule::Cosine, ..Recipe::new(Optimizer::Adam, 0.001) };
+//! let trained = train(Attached { model, dynamics: None }, &data, &recipe, &device, &mut ())?;
+//! assert!(trained.epochs[0].train_loss.is_finite());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod dashboard;
 mod error;
 mod optimizer_state;
 mod recipe;
 mod train;
 
+pub use dashboard::Dashboard;
 pub use error::TrainingError;
 pub use recipe::{Optimizer, Recipe, Schedule};
 pub use train::{

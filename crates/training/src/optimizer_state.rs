@@ -63,3 +63,65 @@ pub(crate) fn clear(
 fn failed(reason: impl ToString) -> TrainingError {
     TrainingError::OptimizerState(reason.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::Tensor;
+    use burn::module::{Module, Param};
+    use burn::optim::{AdamConfig, GradientsParams};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Weights {
+        a: Param<Tensor<1>>,
+        b: Param<Tensor<1>>,
+    }
+
+    fn values(param: &Param<Tensor<1>>) -> Vec<f32> {
+        param.val().into_data().iter::<f32>().collect()
+    }
+
+    /// A step with a gradient of 1 everywhere, or of 0.
+    fn step(optimizer: &mut ModuleOptimizer, net: Weights, gradient: f32) -> Weights {
+        let loss = (net.a.val() + net.b.val()).sum() * gradient;
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        optimizer.step(0.1, net, gradients)
+    }
+
+    #[test]
+    fn only_what_moved_forgets() {
+        let device = Device::flex().autodiff();
+        let param = || Param::from_tensor(Tensor::<1>::zeros([3], &device));
+        let net = Weights {
+            a: param(),
+            b: param(),
+        };
+        let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+        let net = step(&mut optimizer, net, 1.0);
+        // Adam's first step is the learning rate whatever the gradient's size.
+        assert!(
+            values(&net.a)
+                .iter()
+                .all(|value| (value + 0.1).abs() < 1e-6)
+        );
+        let moved = Moved {
+            id: net.a.id,
+            keep: vec![true, false, true],
+        };
+        let mut optimizer = clear(optimizer, &[moved]).unwrap();
+        // No gradient: only what is remembered moves, by m̂/√v̂ = (0.09/0.19) / √(0.000999/0.001999).
+        let net = step(&mut optimizer, net, 0.0);
+        let remembered = -0.1 - 0.1 * (0.09 / 0.19) / (0.000_999_f32 / 0.001_999).sqrt();
+        let wanted = [remembered, -0.1, remembered];
+        for (value, wanted) in values(&net.a).into_iter().zip(wanted) {
+            assert!((value - wanted).abs() < 1e-5, "{value} instead of {wanted}");
+        }
+        assert!(
+            values(&net.b)
+                .iter()
+                .all(|value| (value - remembered).abs() < 1e-5)
+        );
+    }
+}

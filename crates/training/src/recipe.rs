@@ -93,6 +93,22 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// 10 epochs of batches of 64 at a constant learning rate, nothing else: the chapter's recipe.
+    #[must_use]
+    pub fn new(optimizer: Optimizer, learning_rate: f64) -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 64,
+            optimizer,
+            learning_rate,
+            schedule: Schedule::Constant,
+            weight_decay: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment::default(),
+            seed: 0,
+        }
+    }
+
     /// Checks every number's range.
     ///
     /// # Errors
@@ -150,5 +166,70 @@ impl Recipe {
                     .init()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factors(schedule: Schedule, steps: &[usize], total: usize) -> Vec<f64> {
+        steps
+            .iter()
+            .map(|step| schedule.factor(*step, total))
+            .collect()
+    }
+
+    fn assert_near(found: &[f64], wanted: &[f64]) {
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 1e-6, "{found} instead of {wanted}");
+        }
+    }
+
+    #[test]
+    fn one_cycle_is_pytorchs() {
+        // torch.optim.lr_scheduler.OneCycleLR(SGD(lr=1), max_lr=1, total_steps=20), PyTorch 2.15.
+        let steps = [0, 2, 5, 6, 12, 19];
+        assert_near(&factors(Schedule::OneCycle, &steps, 20), &ONE_CYCLE);
+    }
+
+    const ONE_CYCLE: [f64; 6] = [
+        0.04,
+        0.371_671_842_7,
+        1.0,
+        0.987_464_006_2,
+        0.500_002,
+        0.000_004,
+    ];
+
+    #[test]
+    fn cosine_warms_up_and_falls_to_zero() {
+        // 40 steps: 2 of warm-up, then (1 + cos(π k / 38)) / 2.
+        assert_near(
+            &factors(Schedule::Cosine, &[0, 1, 2, 21, 40], 40),
+            &[0.5, 1.0, 1.0, 0.5, 0.0],
+        );
+        assert_near(&factors(Schedule::Constant, &[0, 39], 40), &[1.0, 1.0]);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let refused = |change: fn(&mut Recipe)| {
+            let mut recipe = Recipe::new(Optimizer::Adam, 0.001);
+            change(&mut recipe);
+            recipe.check().unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(|r| r.epochs = 0),
+            "the number of epochs is 0, but must be at least 1"
+        );
+        assert_eq!(
+            refused(|r| r.learning_rate = -1.0),
+            "the learning rate is -1, but must be above 0"
+        );
+        assert_eq!(
+            refused(|r| r.label_smoothing = 1.0),
+            "the label smoothing is 1, but must be at least 0, below 1"
+        );
     }
 }

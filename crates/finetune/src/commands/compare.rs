@@ -1,7 +1,7 @@
 //! `compare` and `train`: runs, each in a process of its own, so that its peak memory is its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, finding, summarize, table};
@@ -161,7 +161,7 @@ fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
     let status = this_program()?
         .args(["pretrain", "--model", &config.model, "--out"])
         .arg(&path)
-        .args(["--ui", ui_name(ui)])
+        .args(["--ui", ui.name()])
         .status()
         .context("cannot start the pretraining")?;
     if !status.success() {
@@ -197,7 +197,7 @@ fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Re
     std::fs::write(&config_file, serde_json::to_vec(config)?)?;
     let mut command = this_program()?;
     command
-        .args(["run", "--ui", ui_name(ui), "--title", title])
+        .args(["run", "--ui", ui.name(), "--title", title])
         .arg("--config")
         .arg(&config_file)
         .arg("--out")
@@ -208,7 +208,11 @@ fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Re
         command.arg("--with-seed");
     }
     let finished = command
-        .stdout(std::process::Stdio::null())
+        .stdout(if ui == Ui::Tui {
+            Stdio::inherit()
+        } else {
+            Stdio::null()
+        })
         .spawn()
         .and_then(|mut child| child.wait())
         .context("cannot start the run")?;
@@ -223,12 +227,4 @@ fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Re
 fn this_program() -> Result<Command> {
     let program: PathBuf = std::env::current_exe().context("cannot find this program's file")?;
     Ok(Command::new(program))
-}
-
-fn ui_name(ui: Ui) -> &'static str {
-    match ui {
-        Ui::Bar => "bar",
-        Ui::Plain => "plain",
-        Ui::None => "none",
-    }
 }

@@ -1,0 +1,219 @@
+//! Weights in and out: names, layouts, what is refused.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::tensor::Device;
+use finetune_methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
+use finetune_model::{
+    ARCHITECTURES, Architecture, Checkpoint, Head, ModelError, Network, load_adapter, save_adapter,
+    save_network,
+};
+
+fn logits(network: &Network, side: usize) -> Vec<f32> {
+    let device = Device::flex();
+    let count = i64::try_from(2 * 3 * side * side).unwrap();
+    let images = Tensor::<1, burn::tensor::Int>::arange(0..count, &device)
+        .float()
+        .sin();
+    let images = images.reshape([2, 3, side, side]);
+    network.forward(images).into_data().iter::<f32>().collect()
+}
+
+fn small() -> &'static Architecture {
+    Architecture::find("resnet8-64").unwrap()
+}
+
+#[test]
+fn a_saved_network_comes_back_under_pytorchs_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let network = small().build(4, 7, &Device::flex());
+    let metadata: BTreeMap<_, _> = [("finetune".to_owned(), "here".to_owned())].into();
+    let size = save_network(&network, small(), &metadata, &path).unwrap();
+    assert_eq!(size, path.metadata().unwrap().len());
+    let mut file = Checkpoint::open(&path).unwrap();
+    assert_eq!(file.metadata(), metadata);
+    let shapes = file.shapes();
+    assert_eq!(shapes["conv1.weight"], [16, 3, 3, 3]);
+    assert_eq!(shapes["layer2.0.conv1.weight"], [32, 16, 3, 3]);
+    assert_eq!(shapes["layer3.0.bn2.running_var"], [64]);
+    assert_eq!(shapes["linear.weight"], [4, 64]);
+    // 7 convolutions, as many norms of 4 tensors, weight and bias of the head.
+    assert_eq!(shapes.len(), 7 + 7 * 4 + 2);
+    let loaded = file
+        .load(small(), 4, Head::Stored, &Device::flex())
+        .unwrap();
+    assert!(!loaded.new_head);
+    assert_eq!(logits(&loaded.network, 16), logits(&network, 16));
+    // Nothing temporary stays behind.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_new_head_takes_any_class_count_and_keeps_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let network = small().build(4, 7, &Device::flex());
+    save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
+    let mut file = Checkpoint::open(&path).unwrap();
+    let mut load = |seed| {
+        file.load(small(), 9, Head::New { seed }, &Device::flex())
+            .unwrap()
+            .network
+    };
+    let (first, same, other) = (load(1), load(1), load(2));
+    assert_eq!(logits(&first, 16).len(), 2 * 9);
+    assert_eq!(logits(&first, 16), logits(&same, 16));
+    assert_ne!(logits(&first, 16), logits(&other, 16));
+    let error = file
+        .load(small(), 9, Head::Stored, &Device::flex())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("linear.weight is [4, 64] instead of [9, 64]"),
+        "{error}"
+    );
+}
+
+#[test]
+fn another_models_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let network = small().build(4, 7, &Device::flex());
+    save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
+    let mut file = Checkpoint::open(&path).unwrap();
+    let chapter = Architecture::find("chapter").unwrap();
+    let error = file
+        .load(chapter, 4, Head::New { seed: 0 }, &Device::flex())
+        .unwrap_err();
+    assert!(matches!(error, ModelError::Mismatch { .. }));
+    let error = error.to_string();
+    assert!(
+        error.contains("does not fit `chapter`: it looks like `resnet8`"),
+        "{error}"
+    );
+    assert!(
+        error.contains("missing: 0.weight, 0.bias, 4.weight, 4.bias"),
+        "{error}"
+    );
+    assert!(error.contains("left over: bn1.bias"), "{error}");
+}
+
+/// A safetensors file of zeros with these tensors, sparse on disk.
+fn zeros(path: &Path, tensors: &[(&str, &[usize])]) {
+    let mut header = serde_json::Map::new();
+    let mut start = 0;
+    for (name, shape) in tensors {
+        let end = start + 4 * shape.iter().product::<usize>();
+        let entry =
+            serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] });
+        header.insert((*name).to_owned(), entry);
+        start = end;
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(&(header.len() as u64).to_le_bytes())
+        .unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len((8 + header.len() + start) as u64).unwrap();
+}
+
+#[test]
+fn the_chapters_sequence_is_taken_with_and_without_flatten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chapter.safetensors");
+    let chapter = Architecture::find("chapter").unwrap();
+    for [hidden, head] in [["4", "6"], ["3", "5"]] {
+        let (hidden_weight, hidden_bias) = (format!("{hidden}.weight"), format!("{hidden}.bias"));
+        let (head_weight, head_bias) = (format!("{head}.weight"), format!("{head}.bias"));
+        zeros(
+            &path,
+            &[
+                ("0.weight", &[64, 3, 3, 3]),
+                ("0.bias", &[64]),
+                (&hidden_weight, &[1000, 65536]),
+                (&hidden_bias, &[1000]),
+                (&head_weight, &[5, 1000]),
+                (&head_bias, &[5]),
+            ],
+        );
+        let mut file = Checkpoint::open(&path).unwrap();
+        let network = file
+            .load(chapter, 5, Head::Stored, &Device::flex())
+            .unwrap()
+            .network;
+        assert!(logits(&network, 64).iter().all(|logit| *logit == 0.0));
+    }
+}
+
+#[test]
+fn adapters_alone_bring_the_network_back_on_their_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("adapter.safetensors");
+    let device = Device::flex().autodiff();
+    for method in [
+        Method::Lora(LoraConfig::default()),
+        Method::Peft(PeftConfig::default()),
+        Method::Linear,
+    ] {
+        let attach = || {
+            let scope = Scope {
+                head: "linear",
+                targets: &Targets::all(),
+                seed: 3,
+            };
+            method
+                .attach(small().build(4, 7, &device), &scope)
+                .unwrap()
+                .model
+        };
+        // What training would change: everything that may, by a step along the gradient.
+        let network = attach();
+        let loss = network
+            .forward(Tensor::ones([1, 3, 16, 16], &device))
+            .powi_scalar(2)
+            .sum();
+        let gradients = burn::optim::GradientsParams::from_grads(loss.backward(), &network);
+        let network = burn::optim::SgdConfig::new()
+            .init()
+            .step(0.1, network, gradients)
+            .valid();
+        let size = save_adapter(&network.clone().train(), &BTreeMap::new(), &path).unwrap();
+        assert!(size < 80_000, "{} takes {size} bytes", method.name());
+        let mut file = Checkpoint::open(&path).unwrap();
+        let back = load_adapter(attach(), &mut file).unwrap().valid();
+        assert_ne!(logits(&back, 16), logits(&attach().valid(), 16));
+        assert_eq!(logits(&back, 16), logits(&network, 16));
+    }
+}
+
+#[test]
+fn every_architecture_builds_and_names_its_head_and_targets() {
+    for architecture in ARCHITECTURES
+        .iter()
+        .filter(|architecture| architecture.name != "chapter")
+    {
+        let network = architecture.build(3, 0, &Device::flex());
+        assert_eq!(logits(&network, 32).len(), 2 * 3, "{}", architecture.name);
+        let scope = Scope {
+            head: architecture.head,
+            targets: &architecture.default_targets().unwrap(),
+            seed: 0,
+        };
+        Method::Lora(LoraConfig::default())
+            .attach(network, &scope)
+            .unwrap();
+    }
+    assert!(
+        Architecture::find("resnet9")
+            .unwrap_err()
+            .to_string()
+            .starts_with("there is no model `resnet9`; models: resnet8")
+    );
+}
