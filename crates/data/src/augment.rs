@@ -124,17 +124,18 @@ impl Warp {
     /// Brightness, then contrast about the mean grey (ITU-R 601 luma), as torchvision.
     #[allow(clippy::cast_precision_loss)]
     fn jitter(&self, out: &mut [f32], plane: usize) {
-        let set = |value: &mut f32, new: f32| *value = new.clamp(0.0, 1.0);
         if self.brightness.to_bits() != 1.0_f32.to_bits() {
-            out.iter_mut()
-                .for_each(|value| set(value, *value * self.brightness));
+            for value in out.iter_mut() {
+                *value = (*value * self.brightness).clamp(0.0, 1.0);
+            }
         }
         if self.contrast.to_bits() != 1.0_f32.to_bits() {
             let mean =
                 |channel: usize| out[channel * plane..][..plane].iter().sum::<f32>() / plane as f32;
             let grey = 0.299 * mean(0) + 0.587 * mean(1) + 0.114 * mean(2);
-            out.iter_mut()
-                .for_each(|value| set(value, grey + (*value - grey) * self.contrast));
+            for value in out.iter_mut() {
+                *value = (grey + (*value - grey) * self.contrast).clamp(0.0, 1.0);
+            }
         }
     }
 }

@@ -74,6 +74,25 @@ pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
     })
 }
 
+/// Opens images to test with: the `test` or `test_data` part of `path` where it has one, else all
+/// of its class folders.
+///
+/// # Errors
+///
+/// A path that is no folder, no class or one only, or an empty class.
+pub fn open_test(path: &Path) -> Result<ImageSet, DataError> {
+    if !path.is_dir() {
+        return Err(DataError::NotAFolder(path.to_owned()));
+    }
+    let parts = ["test", "test_data"].map(|part| path.join(part));
+    classes(
+        parts
+            .iter()
+            .find(|part| part.is_dir())
+            .map_or(path, PathBuf::as_path),
+    )
+}
+
 /// A part with the classes of `train`.
 fn part(folder: &Path, train: &ImageSet) -> Result<ImageSet, DataError> {
     let set = classes(folder)?;

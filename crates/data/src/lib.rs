@@ -16,7 +16,14 @@
 //! # Ok::<(), finetune_data::DataError>(())
 //! ```
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation
+    )
+)]
 
 mod augment;
 mod decode;
@@ -33,7 +40,7 @@ pub use augment::Augment;
 pub use decode::{Filter, Preprocess};
 pub use embedded::{embedded_signs, embedded_signs_pretrain};
 pub use error::DataError;
-pub use folder::{SplitOptions, open};
+pub use folder::{SplitOptions, open, open_test};
 pub use idx::{IdxOptions, open_idx};
 pub use images::{Batch, Images, Normalization};
 pub use loader::{Loader, Order};

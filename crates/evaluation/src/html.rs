@@ -84,9 +84,11 @@ fn table(summaries: &[Summary]) -> Markup {
     }
 }
 
+/// What a bar shows: its value, single values behind it, and its label.
 type Cost = (f64, Vec<f64>, String);
+type PickCost = fn(&Summary) -> Cost;
 
-const COSTS: [(&str, fn(&Summary) -> Cost); 4] = [
+const COSTS: [(&str, PickCost); 4] = [
     ("test accuracy", |summary| {
         (
             summary.accuracy.mean,
@@ -114,7 +116,7 @@ const COSTS: [(&str, fn(&Summary) -> Cost); 4] = [
     }),
 ];
 
-fn cost(summaries: &[Summary], pick: fn(&Summary) -> Cost) -> Vec<Bar> {
+fn cost(summaries: &[Summary], pick: PickCost) -> Vec<Bar> {
     // With several numbers of training images, the bars show the largest.
     let most = summaries
         .iter()

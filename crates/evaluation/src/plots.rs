@@ -240,6 +240,7 @@ fn draw(
         .replace("#DDDDDD", "var(--line)"))
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
 fn plot<E: std::fmt::Display>(error: E) -> EvaluationError {
     EvaluationError::Plot(error.to_string())
 }

@@ -10,8 +10,16 @@ use crate::report::Report;
 use crate::summary::{Summary, summarize};
 
 /// The columns.
-pub(crate) const TITLES: [&str; 8] =
-    ["method", "accuracy", "macro-F1", "trained", "a step", "training", "peak memory", "file"];
+pub(crate) const TITLES: [&str; 8] = [
+    "method",
+    "accuracy",
+    "macro-F1",
+    "trained",
+    "a step",
+    "training",
+    "peak memory",
+    "file",
+];
 
 /// The comparison as a table for a terminal.
 #[must_use]
@@ -34,9 +42,15 @@ pub fn table(report: &Report) -> String {
 /// The comparison as a Markdown table.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
-    let mut lines = vec![format!("| {} |", TITLES.join(" | ")), format!("|---|{}", "--:|".repeat(7))];
+    let mut lines = vec![
+        format!("| {} |", TITLES.join(" | ")),
+        format!("|---|{}", "--:|".repeat(7)),
+    ];
     let rows = summarize(report);
-    lines.extend(rows.iter().map(|summary| format!("| {} |", row(summary).join(" | "))));
+    lines.extend(
+        rows.iter()
+            .map(|summary| format!("| {} |", row(summary).join(" | "))),
+    );
     lines.join("\n")
 }
 

@@ -97,15 +97,13 @@ impl Plan {
 ///
 /// Where it cannot be made, or holds another run already.
 pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
-    let folder = match out {
-        Some(folder) => folder.to_owned(),
-        None => {
-            let time = jiff::ZonedDateTime::now()
-                .strftime("%Y-%m-%d-%H%M%S")
-                .to_string();
-            Path::new("runs").join(format!("{time}-{command}"))
-        }
-    };
+    let folder = out.map_or_else(
+        || {
+            let time = jiff::ZonedDateTime::now();
+            Path::new("runs").join(format!("{}-{command}", time.strftime("%Y-%m-%d-%H%M%S")))
+        },
+        Path::to_owned,
+    );
     if folder.join("config.json").exists() {
         bail!(Usage(format!(
             "{} holds a run already; choose another --out",

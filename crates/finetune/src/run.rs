@@ -35,9 +35,10 @@ pub fn adapter_file(config: &RunConfig, with_seed: bool) -> Option<String> {
 /// `lora`, or `lora_seed1` where several seeds share a folder.
 #[must_use]
 pub fn stem(config: &RunConfig, with_seed: bool) -> String {
-    match with_seed {
-        true => format!("{}_seed{}", config.method_name(), config.seed),
-        false => config.method_name().to_owned(),
+    if with_seed {
+        format!("{}_seed{}", config.method_name(), config.seed)
+    } else {
+        config.method_name().to_owned()
     }
 }
 
@@ -130,7 +131,7 @@ pub fn run(
         macro_f1: confusion.macro_f1(),
         per_class_accuracy: confusion.per_class_accuracy(),
         confusion: confusion.rows().to_vec(),
-        epochs: epochs.into_iter().map(epoch).collect(),
+        epochs: epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
         steps: step_seconds.len() as u64,
@@ -143,7 +144,7 @@ pub fn run(
     })
 }
 
-fn epoch(epoch: finetune_training::Epoch) -> Epoch {
+fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
     Epoch {
         epoch: epoch.epoch,
         train_loss: epoch.train_loss,
@@ -198,6 +199,16 @@ pub fn reload(
             Ok(loaded.network)
         }
     }
+}
+
+/// Names of the classes that a finished run's model tells apart.
+///
+/// # Errors
+///
+/// A file that is missing or was not written by a run.
+pub fn stored_classes(config: &RunConfig, folder: &Path, with_seed: bool) -> Result<Vec<String>> {
+    let file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
+    Ok(Metadata::of(&file)?.classes)
 }
 
 /// Evaluates a finished run again from its files.

@@ -22,7 +22,7 @@ pub fn open(config: &RunConfig) -> Result<Checkpoint> {
     if let Some(path) = &config.weights {
         return Ok(Checkpoint::open(path)?);
     }
-    if config.model == defaults::MODEL {
+    if is_shipped(config) {
         return Ok(Checkpoint::from_static(
             "the shipped checkpoint",
             finetune_datasets::RESNET8_64_SIGNS,
@@ -39,12 +39,18 @@ pub fn open(config: &RunConfig) -> Result<Checkpoint> {
     )))
 }
 
+/// Whether a run starts from the checkpoint inside the program.
+#[must_use]
+pub fn is_shipped(config: &RunConfig) -> bool {
+    config.weights.is_none() && config.model == defaults::MODEL
+}
+
 /// Where a description of the weights stands in reports.
 #[must_use]
 pub fn describe(config: &RunConfig) -> String {
     match &config.weights {
         Some(path) => path.display().to_string(),
-        None if config.model == defaults::MODEL => "shipped".to_owned(),
+        None if is_shipped(config) => "shipped".to_owned(),
         None => cached(&config.model)
             .map_or_else(|_| "cache".to_owned(), |path| path.display().to_string()),
     }

@@ -5,6 +5,7 @@
 //! and as many inactive ones become active, at 0 and with cleared optimiser state (SET, Mocanu et
 //! al. 2018; the cosine is `RigL`'s, Evci et al. 2020, equation 1).
 
+use std::any::Any;
 use std::collections::HashMap;
 
 use burn::Tensor;
@@ -106,7 +107,8 @@ impl SparseDynamics {
             stack: PathStack::default(),
             new: HashMap::new(),
             mask: None,
-            tie: (self.config.share && self.config.train_shared).then_some(None),
+            tie: self.config.share && self.config.train_shared,
+            projection: None,
         };
         let mut moved = Vec::new();
         if share > 0.0 {
@@ -120,7 +122,7 @@ impl SparseDynamics {
                 replace.new.insert(after.id, after);
             }
         }
-        if replace.new.is_empty() && replace.tie.is_none() {
+        if replace.new.is_empty() && !replace.tie {
             return (model, moved);
         }
         (model.map(&mut replace), moved)
@@ -158,9 +160,9 @@ impl SparseDynamics {
         for (l, layer) in layers.iter().enumerate() {
             for (i, on) in layer.active.iter().enumerate() {
                 if *on {
-                    active.push((l, i))
+                    active.push((l, i));
                 } else {
-                    inactive.push((l, i))
+                    inactive.push((l, i));
                 }
             }
         }
@@ -289,8 +291,10 @@ struct Replace {
     new: HashMap<ParamId, Sparse>,
     /// The new mask of the `B` that was visited last.
     mask: Option<Vec<f32>>,
-    /// `Some` where projections are tied; then the first one, once it was seen.
-    tie: Option<Option<Box<dyn std::any::Any + Send>>>,
+    /// Whether projections are tied.
+    tie: bool,
+    /// The first projection, once it was seen.
+    projection: Option<Param<Tensor<2>>>,
 }
 
 impl Replace {
@@ -314,19 +318,17 @@ impl ModuleMapper for Replace {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.stack.field() {
-            ("lora_a", "Adapter") => {
-                let Some(first) = &mut self.tie else {
-                    return param;
+            ("lora_a", "Adapter") if self.tie => {
+                // All projections are matrices; Burn's mapper only knows their rank as `D`.
+                let param: Box<dyn Any> = Box::new(param);
+                let tied = match param.downcast::<Param<Tensor<2>>>() {
+                    Ok(param) => self.projection.get_or_insert(*param).clone(),
+                    Err(_) => unreachable!("a projection has rank 2"),
                 };
-                match first {
-                    None => {
-                        *first = Some(Box::new(param.clone()));
-                        param
-                    }
-                    Some(first) => first
-                        .downcast_ref::<Param<Tensor<D>>>()
-                        .cloned()
-                        .unwrap_or(param),
+                let tied: Box<dyn Any> = Box::new(tied);
+                match tied.downcast::<Param<Tensor<D>>>() {
+                    Ok(tied) => *tied,
+                    Err(_) => unreachable!("it had this type before"),
                 }
             }
             ("lora_b", "Adapter") => match self.new.remove(&param.id) {

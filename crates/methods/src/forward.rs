@@ -22,7 +22,7 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let Some(adapter) = layer.weight.reparameterization::<Adapter>() else {
         return layer.forward(x);
     };
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    let bias = layer.bias.as_ref().map(Param::val);
     let base = module::linear(x.clone(), layer.weight.base(), bias);
     let x = adapter.dropout.forward(x);
     let down = module::linear(x, adapter.a().transpose(), None);

@@ -108,14 +108,15 @@ pub(crate) fn check_dropout(value: f64) -> Result<(), MethodError> {
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value)] // numbers
 pub(crate) fn setting(
     name: &'static str,
-    value: impl ToString,
+    value: impl std::fmt::Display,
     wanted: &'static str,
 ) -> MethodError {
     MethodError::Setting {
         name,
-        value: value.to_string(),
+        value: format!("{value}"),
         wanted,
     }
 }

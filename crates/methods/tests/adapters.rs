@@ -1,7 +1,7 @@
 //! Adapters on a module that is not one of ours: every kind of layer, merged against unmerged,
 //! the factored path's gradients against those of the composed weight, and what is frozen.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::cast_possible_wrap, missing_docs)]
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -373,9 +373,11 @@ fn each_method_changes_what_it_says_and_nothing_else() {
     wanted.extend(["head.weight".to_owned(), "head.bias".to_owned()]);
     assert_eq!(changed, wanted);
     // Full fine-tuning moves the statistics as well.
-    let (_, changed) = train(&Method::Sft, 3);
+    let (_, mut changed) = train(&Method::Sft, 3);
     assert!(changed.contains(&"norm.running_mean".to_owned()));
-    assert_eq!(changed.len(), 10);
+    // A bias before a batch norm has no gradient but rounding.
+    changed.retain(|path| path != "conv.bias");
+    assert_eq!(changed.len(), 9);
 }
 
 /// `B` and mask of each adapter.

@@ -282,7 +282,7 @@ impl Checkpoint {
         let new_head = matches!(head, Head::New { .. });
         let problems = problems(&slots, &names, &self.shapes(), architecture, new_head);
         if !problems.is_empty() {
-            return Err(self.mismatch(architecture, problems));
+            return Err(self.mismatch(architecture, &problems));
         }
         let mut values: HashMap<ParamId, Vec<f32>> = HashMap::new();
         for slot in &slots {
@@ -332,7 +332,7 @@ impl Checkpoint {
             .collect()
     }
 
-    fn mismatch(&self, architecture: &Architecture, problems: Vec<String>) -> ModelError {
+    fn mismatch(&self, architecture: &Architecture, problems: &[String]) -> ModelError {
         let looks_like = ARCHITECTURES.iter().find(|other| {
             let slots = slots(&other.skeleton(2, &Device::flex()), other);
             problems_free(&slots, &self.names(other), &self.shapes(), other)
@@ -370,7 +370,7 @@ fn problems(
     new_head: bool,
 ) -> Vec<String> {
     let mut missing = Vec::new();
-    let mut shaped = Vec::new();
+    let mut differing = Vec::new();
     for slot in slots {
         if new_head && is_head(&slot.name, architecture) {
             continue;
@@ -378,7 +378,7 @@ fn problems(
         match names.get(&slot.name).and_then(|name| shapes.get(name)) {
             None => missing.push(slot.name.clone()),
             Some(shape) if *shape != slot.shape => {
-                shaped.push(format!(
+                differing.push(format!(
                     "{} is {shape:?} instead of {:?}",
                     slot.name, slot.shape
                 ));
@@ -395,7 +395,7 @@ fn problems(
     left.sort();
     [
         ("missing: ", missing),
-        ("of another shape: ", shaped),
+        ("of another shape: ", differing),
         ("left over: ", left),
     ]
     .into_iter()

@@ -52,10 +52,11 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
     for param in parameters {
-        let weight = param.path.ends_with(".weight");
-        if !weight && !param.path.ends_with(".bias") {
-            continue;
-        }
+        let weight = match param.path.rsplit_once('.') {
+            Some((_, "weight")) => true,
+            Some((_, "bias")) => false,
+            _ => continue,
+        };
         match (param.owner.as_str(), weight) {
             ("Linear", true) => inputs = param.shape[0],
             ("Conv2d", true) => inputs = param.shape[1..].iter().product(),

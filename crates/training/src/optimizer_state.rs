@@ -60,8 +60,9 @@ pub(crate) fn clear(
         .map_err(failed)
 }
 
-fn failed(reason: impl ToString) -> TrainingError {
-    TrainingError::OptimizerState(reason.to_string())
+#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
+fn failed<E: std::fmt::Display>(reason: E) -> TrainingError {
+    TrainingError::OptimizerState(format!("{reason}"))
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ pub struct Trained<M> {
 /// # Errors
 ///
 /// A recipe out of range, no images, or a loss that is no number any more.
+#[allow(clippy::too_many_lines)] // The whole story on one page.
 pub fn train<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
@@ -318,7 +319,7 @@ fn count_right(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> usize {
     classes(logits)
         .into_iter()
         .zip(labels.iter::<i64>())
-        .filter(|(a, b)| *a as i64 == *b)
+        .filter(|(said, right)| usize::try_from(*right).is_ok_and(|right| right == *said))
         .count()
 }
 

@@ -20,8 +20,10 @@ use crate::{interrupt, run, weights};
 pub fn compare(args: &CompareArgs) -> Result<()> {
     let mut runs = Vec::new();
     for seed in args.common.seed..args.common.seed + args.seeds.max(1) {
-        for method in &args.methods {
-            runs.push(args.common.resolve(method, seed)?);
+        for (index, method) in args.methods.iter().enumerate() {
+            if !args.methods[..index].contains(method) {
+                runs.push(args.common.resolve(method, seed)?);
+            }
         }
     }
     execute(runs, &args.common, "compare")
@@ -63,9 +65,12 @@ fn threads(config: &RunConfig) -> Result<()> {
 }
 
 fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
-    let plan = Plan::new(runs);
+    let mut plan = Plan::new(runs);
     let data = check(&plan)?;
     make_missing_weights(&plan, common.ui())?;
+    for config in &mut plan.runs {
+        pin(config)?;
+    }
     let out = folder::create(common.out.as_deref(), command)?;
     let mut report = empty_report(&plan.runs[0], &data);
     drop(data);
@@ -166,6 +171,23 @@ fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
         .context("cannot start the pretraining")?;
     if !status.success() {
         bail!("pretraining `{}` did not finish", config.model);
+    }
+    Ok(())
+}
+
+/// Makes a run's configuration mean the same from any folder and at any later time.
+fn pin(config: &mut RunConfig) -> Result<()> {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+    };
+    if config.data.path.exists() {
+        config.data.path = absolute(&config.data.path)?;
+    }
+    if !config.from_scratch && config.weights.is_none() && !weights::is_shipped(config) {
+        config.weights = Some(weights::cached(&config.model)?);
+    }
+    if let Some(path) = &config.weights {
+        config.weights = Some(absolute(path)?);
     }
     Ok(())
 }

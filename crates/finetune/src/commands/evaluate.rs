@@ -1,7 +1,7 @@
 //! `evaluate`: a finished run, reloaded from its files and tested again.
 
 use anyhow::{Result, bail};
-use finetune_data::{ImageSet, Preprocess, SplitOptions};
+use finetune_data::{ImageSet, Preprocess, open_test};
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
@@ -28,10 +28,10 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     for config in &plan.runs {
         let test: ImageSet = match &args.data {
             None => config.data.open(config.seed)?.test,
-            Some(folder) => finetune_data::open(folder, &SplitOptions::default())?.test,
+            Some(folder) => open_test(folder)?,
         };
         let images = test.decode(&Preprocess::square(config.data.image_size))?;
-        let trained = config.data.open(config.seed)?.train.classes;
+        let trained = run::stored_classes(config, &args.run, plan.with_seed)?;
         if images.classes != trained {
             bail!(
                 "the classes of the test images ({}) differ from those the model was trained on ({})",

@@ -6,7 +6,7 @@ use finetune_model::save_network;
 use crate::cli::MergeArgs;
 use crate::folder::Plan;
 use crate::metadata::Metadata;
-use crate::run::reload;
+use crate::run::{reload, stored_classes};
 
 /// `finetune merge`.
 ///
@@ -16,7 +16,7 @@ use crate::run::reload;
 pub fn merge(args: &MergeArgs) -> Result<()> {
     let plan = Plan::read(&args.run)?;
     let config = plan.pick(args.method.as_deref())?;
-    let classes = config.data.open(config.seed)?.train.classes;
+    let classes = stored_classes(config, &args.run, plan.with_seed)?;
     let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
     let metadata = Metadata {
         model: config.model.clone(),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::PredictArgs;
 use crate::device::device;
 use crate::folder::Plan;
-use crate::run::reload;
+use crate::run::{reload, stored_classes};
 
 #[derive(Serialize)]
 struct Prediction {
@@ -25,7 +25,7 @@ struct Prediction {
 pub fn predict(args: &PredictArgs) -> Result<()> {
     let plan = Plan::read(&args.run)?;
     let config = plan.pick(args.method.as_deref())?;
-    let classes = config.data.open(config.seed)?.train.classes;
+    let classes = stored_classes(config, &args.run, plan.with_seed)?;
     let samples = args.paths.iter().map(|path| Sample {
         source: Source::File(path.clone()),
         label: 0,

@@ -1,5 +1,7 @@
 //! `pretrain`: a model trained from random weights, to be fine-tuned later.
 
+use std::fmt::Write;
+
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 
@@ -24,7 +26,10 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
     let hash = Sha256::digest(std::fs::read(&args.out)?);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+        text
+    });
     println!(
         "{} ({}), SHA-256 {hash}",
         args.out.display(),
