@@ -96,8 +96,8 @@ pub(crate) fn lines(
             .y_labels(6)
             .x_label_formatter(&|x| format!("{x:.0}"))
             .y_label_formatter(&|y| y_label(*y))
-            .label_style((FONT, 13))
-            .axis_desc_style((FONT, 13))
+            .label_style((FONT, 15))
+            .axis_desc_style((FONT, 15))
             .draw()
             .map_err(plot)?;
         let mut ends = Vec::new();
@@ -119,7 +119,7 @@ pub(crate) fn lines(
         ends.sort_by_key(|(_, y, _)| *y);
         let heights = apart(ends.iter().map(|(_, y, _)| *y).collect(), 15, 250);
         for ((x, _, line), y) in ends.into_iter().zip(heights) {
-            text(area, &line.name, (x + 8, y), 13, line.color, HPos::Left)?;
+            text(area, &line.name, (x + 8, y), 15, line.color, HPos::Left)?;
         }
         Ok(())
     })
@@ -144,22 +144,18 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> Result<String, EvaluationError>
     draw((420, height), |area| bars_on(area, title, bars))
 }
 
-/// Several bar charts beside each other, for a README: colours of its own, white behind it.
+/// Several bar charts, two in a row, for a README: colours of its own, white behind it.
 pub(crate) fn panels(panels: &[(String, Vec<Bar>)]) -> Result<String, EvaluationError> {
-    let rows = panels.iter().map(|(_, bars)| bars.len()).max().unwrap_or(0);
-    let height = 44 + 30 * u32::try_from(rows).unwrap_or(0);
-    let width = 330 * u32::try_from(panels.len()).unwrap_or(1);
+    let bars = panels.iter().map(|(_, bars)| bars.len()).max().unwrap_or(0);
+    let rows = panels.len().div_ceil(2);
+    let height = 50 + 30 * u32::try_from(bars).unwrap_or(0);
+    let size = (840, height * u32::try_from(rows).unwrap_or(1));
     let mut svg = String::new();
     {
-        let root = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         root.fill(&WHITE).map_err(plot)?;
-        for (area, (title, bars)) in root
-            .margin(6, 4, 8, 8)
-            .split_evenly((1, panels.len()))
-            .iter()
-            .zip(panels)
-        {
-            bars_on(area, title, bars)?;
+        for (area, (title, bars)) in root.split_evenly((rows, 2)).iter().zip(panels) {
+            bars_on(&area.margin(8, 4, 10, 6), title, bars)?;
         }
         root.present().map_err(plot)?;
     }
@@ -172,7 +168,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 fn bars_on(area: &Area<'_>, title: &str, bars: &[Bar]) -> Result<(), EvaluationError> {
     let (width, _) = area.dim_in_pixel();
     let width = i32::try_from(width).unwrap_or(i32::MAX);
-    let (left, right) = (62, 96);
+    let (left, right) = (66, 124);
     let max = bars
         .iter()
         .flat_map(|bar| bar.dots.iter().chain([&bar.value]))
@@ -181,11 +177,11 @@ fn bars_on(area: &Area<'_>, title: &str, bars: &[Bar]) -> Result<(), EvaluationE
         .fold(0.0, f64::max);
     let scale = f64::from(width - left - right) / max.max(f64::MIN_POSITIVE);
     let x = |value: f64| left + (value.max(0.0) * scale) as i32;
-    text(area, title, (0, 12), 14, BLACK, HPos::Left)?;
+    text(area, title, (0, 12), 17, BLACK, HPos::Left)?;
     let mut y = 30;
     for bar in bars {
         let middle = y + 11;
-        text(area, &bar.name, (left - 8, middle), 13, BLACK, HPos::Right)?;
+        text(area, &bar.name, (left - 8, middle), 16, BLACK, HPos::Right)?;
         if bar.value.is_finite() {
             let corners = [(left, y), (x(bar.value).max(left + 1), y + 22)];
             area.draw(&Rectangle::new(corners, bar.color.filled()))
@@ -201,9 +197,9 @@ fn bars_on(area: &Area<'_>, title: &str, bars: &[Bar]) -> Result<(), EvaluationE
                     end = end.max(at.0 + 3);
                 }
             }
-            text(area, &bar.label, (end + 6, middle), 13, BLACK, HPos::Left)?;
+            text(area, &bar.label, (end + 6, middle), 16, BLACK, HPos::Left)?;
         } else {
-            text(area, "not measured", (left, middle), 13, BLACK, HPos::Left)?;
+            text(area, "not measured", (left, middle), 16, BLACK, HPos::Left)?;
         }
         y += 30;
     }

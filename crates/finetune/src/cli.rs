@@ -59,7 +59,7 @@ pub struct Common {
     /// Pretrained weights (safetensors, PyTorch names) [default: shipped with the default model]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Folder for the results [default: runs/<time>-<command>]
+    /// Folder for the results [default: runs/TIME-COMMAND]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// flex (cpu), ndarray or wgpu (gpu)
