@@ -11,8 +11,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bars;
+mod charts;
 mod error;
 mod html;
+mod lines;
+mod looks;
+mod matrix;
 mod metrics;
 mod plots;
 mod report;
@@ -20,8 +25,9 @@ mod sentence;
 mod summary;
 mod table;
 
+pub use charts::picture;
 pub use error::EvaluationError;
-pub use html::{html, picture};
+pub use html::html;
 pub use metrics::Confusion;
 pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION, write_atomically};
 pub use sentence::finding;

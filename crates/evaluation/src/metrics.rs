@@ -9,6 +9,12 @@ pub struct Confusion {
 }
 
 impl Confusion {
+    /// No predictions yet.
+    #[must_use]
+    pub fn new(classes: usize) -> Self {
+        Self { counts: vec![vec![0; classes]; classes] }
+    }
+
     /// Counts predictions.
     ///
     /// # Errors
@@ -24,15 +30,15 @@ impl Confusion {
             let (truth, predicted) = (truth.len(), predicted.len());
             return Err(EvaluationError::Lengths { truth, predicted });
         }
-        let mut counts = vec![vec![0; classes]; classes];
+        let mut confusion = Self::new(classes);
         for (&truth, &predicted) in truth.iter().zip(predicted) {
             let class = truth.max(predicted);
             if class >= classes {
                 return Err(EvaluationError::Class { class, classes });
             }
-            counts[truth][predicted] += 1;
+            confusion.counts[truth][predicted] += 1;
         }
-        Ok(Self { counts })
+        Ok(confusion)
     }
 
     /// Rows of counts.
@@ -112,6 +118,7 @@ mod tests {
         assert!(Confusion::from_predictions(2, &[0, 2], &[0, 1]).is_err());
         assert!(Confusion::from_predictions(2, &[0], &[0, 1]).is_err());
         let none = Confusion::from_predictions(2, &[], &[]).unwrap();
+        assert_eq!(none, Confusion::new(2));
         assert_eq!((none.accuracy(), none.macro_f1()), (0.0, 0.0));
     }
 }

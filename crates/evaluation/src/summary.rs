@@ -17,6 +17,8 @@ pub struct Summary {
     pub accuracy: Spread,
     /// Mean macro-F1.
     pub macro_f1: f64,
+    /// Test images of one run.
+    pub test_images: u64,
     /// Parameters that were trained.
     pub trainable_parameters: u64,
     /// All parameters.
@@ -29,6 +31,31 @@ pub struct Summary {
     pub peak_memory_bytes: Option<u64>,
     /// Size of the smallest file that gives the model back, bytes.
     pub artifact_bytes: u64,
+}
+
+impl Summary {
+    /// Whether a run is one of those put together here.
+    #[must_use]
+    pub fn holds(&self, run: &Run) -> bool {
+        self.method == run.method && self.train_per_class == run.train_per_class
+    }
+
+    /// The 95 % interval of the mean accuracy; `None` where the test images are not known.
+    ///
+    /// Further seeds do not narrow it: they are tested on the same images.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn interval(&self) -> Option<(f64, f64)> {
+        let images = self.test_images as f64;
+        (self.test_images > 0).then(|| wilson(self.accuracy.mean * images, images))
+    }
+}
+
+/// The summaries on the most training images: what can be compared side by side.
+pub(crate) fn fullest(summaries: &[Summary]) -> Vec<&Summary> {
+    let images = |summary: &Summary| summary.train_per_class.unwrap_or(usize::MAX);
+    let most = summaries.iter().map(images).max();
+    summaries.iter().filter(|summary| Some(images(summary)) == most).collect()
 }
 
 /// A mean and how far values lie around it.
@@ -99,6 +126,7 @@ fn summary(runs: &[&Run]) -> Summary {
         seeds: runs.len(),
         accuracy: Spread::of(&accuracies),
         accuracies,
+        test_images: first.confusion.iter().flatten().sum(),
         macro_f1: Spread::of(&values(|run| run.macro_f1)).mean,
         trainable_parameters: first.trainable_parameters,
         total_parameters: first.total_parameters,
@@ -126,6 +154,7 @@ pub fn wilson(right: f64, total: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::tests::with_runs;
 
     #[test]
     fn spread_and_median() {
@@ -140,6 +169,34 @@ mod tests {
         );
         assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-12);
         assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn runs_are_put_together_by_method_and_number_of_images() {
+        let mut report = with_runs(&[("sft", 0, 0.9), ("lora", 0, 0.8), ("sft", 1, 0.94)]);
+        report.runs[2].seconds_per_step = 0.5;
+        report.runs[2].peak_memory_bytes = Some(999);
+        let summaries = summarize(&report);
+        let names: Vec<_> = summaries.iter().map(|summary| summary.method.as_str()).collect();
+        assert_eq!(names, ["sft", "lora"]);
+        assert_eq!((summaries[0].seeds, summaries[0].peak_memory_bytes), (2, Some(999)));
+        // (0.19 + 0.5) / 2; sqrt(2 · 0.02²) of two values 0.04 apart.
+        assert!((summaries[0].seconds_per_step - 0.345).abs() < 1e-12);
+        assert!((summaries[0].accuracy.std - 0.0008_f64.sqrt()).abs() < 1e-12);
+        report.runs[2].train_per_class = Some(5);
+        let summaries = summarize(&report);
+        assert_eq!(summaries.len(), 3);
+        assert_eq!(fullest(&summaries).len(), 2);
+    }
+
+    #[test]
+    fn seeds_do_not_narrow_the_interval() {
+        let mut report = with_runs(&[("sft", 0, 0.9), ("sft", 1, 0.9)]);
+        for run in &mut report.runs {
+            run.confusion = vec![vec![5, 0], vec![1, 4]];
+        }
+        let (low, high) = summarize(&report)[0].interval().unwrap();
+        assert!((low - 0.595_850_0).abs() < 1e-6 && (high - 0.982_123_8).abs() < 1e-6);
     }
 
     #[test]

@@ -170,7 +170,7 @@ pub enum FashionHalf {
 ///
 /// Where the files are not there.
 pub fn fashion_mnist(half: FashionHalf) -> Result<Splits> {
-    const FOLDER: &str = "/usr/share/dataset-fashion-mnist";
+    const FOLDER: &str = "/usr/share/datasets/fashion-mnist";
     let (classes, train_per_class): (&[(u8, &str)], usize) = match half {
         FashionHalf::Hard => (
             &[
