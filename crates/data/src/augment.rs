@@ -16,7 +16,7 @@ pub struct Augment {
     pub shift: usize,
     /// Turned by up to this many degrees either way.
     pub rotate: f32,
-    /// Enlarged or reduced by up to this share.
+    /// Enlarged or reduced by up to this share: `1 ± this`, never below a tenth.
     pub scale: f32,
     /// Brightness times `1 ± this` at most (torchvision's `ColorJitter`).
     pub brightness: f32,
@@ -35,9 +35,10 @@ impl Augment {
         let mut rng = rng(seed, ((epoch as u64) << 32) | index as u64 | 1 << 63);
         let mut symmetric = |limit: f32| limit * (2.0 * rng.random::<f32>() - 1.0);
         let angle = symmetric(self.rotate).to_radians();
-        let zoom = 1.0 + symmetric(self.scale);
-        let brightness = 1.0 + symmetric(self.brightness);
-        let contrast = 1.0 + symmetric(self.contrast);
+        // Settings may be beyond 1: never turned inside out, never negative light.
+        let zoom = (1.0 + symmetric(self.scale)).max(0.1);
+        let brightness = (1.0 + symmetric(self.brightness)).max(0.0);
+        let contrast = (1.0 + symmetric(self.contrast)).max(0.0);
         let shift = self.shift as f32 + 0.5;
         let shift = [symmetric(shift), symmetric(shift)].map(f32::round);
         let limit = self.shift as f32;
@@ -254,5 +255,52 @@ mod tests {
         assert_ne!(augment.draw(1, 2, 3), augment.draw(1, 3, 3));
         assert_ne!(augment.draw(1, 2, 3), augment.draw(2, 2, 3));
         assert_eq!(Augment::default().draw(1, 2, 3), Warp::none());
+    }
+
+    #[test]
+    fn draws_stay_within_their_limits_and_reach_them() {
+        let augment = Augment {
+            flip: true,
+            shift: 2,
+            rotate: 30.0,
+            scale: 0.1,
+            brightness: 0.2,
+            contrast: 5.0,
+        };
+        let draws: Vec<_> = (0..2000).map(|index| augment.draw(0, 1, index)).collect();
+        for draw in &draws {
+            assert!(draw.shift.iter().all(|shift| shift.abs() <= 2.0));
+            assert!(draw.angle.abs() <= 30_f32.to_radians());
+            assert!((0.9..=1.1).contains(&draw.zoom));
+            assert!((0.8..=1.2).contains(&draw.brightness));
+            assert!((0.0..=6.0).contains(&draw.contrast));
+        }
+        // Each of the five shifts in a fifth of the draws, a flip in half of them: 400 and 1000,
+        // with standard deviations of 18 and 22.
+        for shift in [-2.0_f32, -1.0, 0.0, 1.0, 2.0] {
+            let count = draws
+                .iter()
+                .filter(|draw| (draw.shift[0] - shift).abs() < 0.5)
+                .count();
+            assert!((310..=490).contains(&count), "{shift}: {count}");
+        }
+        let flips = draws.iter().filter(|draw| draw.flip).count();
+        assert!((890..=1110).contains(&flips), "{flips}");
+    }
+
+    #[test]
+    fn settings_beyond_one_give_finite_values() {
+        let augment = Augment {
+            scale: 3.0,
+            brightness: 3.0,
+            ..Augment::default()
+        };
+        for index in 0..100 {
+            let values = red(augment.draw(0, 0, index), &[10, 20, 30, 40], [2, 2]);
+            assert!(
+                values.iter().all(|value| (0.0..=255.0).contains(value)),
+                "{values:?}"
+            );
+        }
     }
 }

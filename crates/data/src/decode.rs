@@ -3,11 +3,12 @@
 use std::io::{BufRead, Cursor, Seek};
 
 use fast_image_resize as fir;
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::images::Images;
+use crate::jpeg::is_whole;
 use crate::set::{ImageSet, Source};
 
 /// How a resized pixel is put together from those around it, both antialiased as in PIL.
@@ -55,17 +56,21 @@ impl ImageSet {
     ///
     /// # Errors
     ///
-    /// The first image, in order, that cannot be decoded or is too large.
+    /// The first image, in order, that cannot be decoded, is cut short, too large, or so long and
+    /// narrow that it would be too large after resizing.
     pub fn decode(&self, preprocess: &Preprocess) -> Result<Images, DataError> {
-        let decoded: Vec<_> = self
-            .samples
-            .par_iter()
-            .map(|sample| prepare(&sample.source, preprocess))
+        let size = preprocess.height * preprocess.width * 3;
+        let mut pixels = vec![0; self.len() * size];
+        let outcomes: Vec<Result<(), DataError>> = pixels
+            .par_chunks_mut(size.max(1))
+            .zip(&self.samples)
+            .map(|(to, sample)| {
+                to.copy_from_slice(&prepare(&sample.source, preprocess)?);
+                Ok(())
+            })
             .collect();
-        let mut pixels = Vec::with_capacity(self.len() * preprocess.height * preprocess.width * 3);
-        for image in decoded {
-            pixels.extend(image?);
-        }
+        // In the samples' order, so that the same image is named whatever the threads do.
+        outcomes.into_iter().collect::<Result<(), _>>()?;
         Ok(Images::new(
             self.classes.clone(),
             [preprocess.height, preprocess.width],
@@ -85,6 +90,15 @@ pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8
     let (width, height) = image.dimensions();
     let (target_height, target_width) = (preprocess.height, preprocess.width);
     let (new_height, new_width) = resized(height as usize, width as usize, preprocess);
+    // A strip of 1×1000000 pixels would grow by the square of the target.
+    let limit = preprocess
+        .max_pixels
+        .max((target_height * target_width) as u64);
+    if new_height.saturating_mul(new_width) as u64 > limit {
+        return Err(failed(format!(
+            "its sides, {width}×{height}, are too unequal to resize"
+        )));
+    }
     let resized = if (new_height, new_width) == (height as usize, width as usize) {
         image.into_raw()
     } else {
@@ -170,15 +184,20 @@ fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
     }
 }
 
-fn decode(data: impl BufRead + Seek, source: &Source, limit: u64) -> Result<RgbImage, DataError> {
+fn decode(
+    mut data: impl BufRead + Seek,
+    source: &Source,
+    limit: u64,
+) -> Result<RgbImage, DataError> {
     let failed = |error: &dyn std::fmt::Display| DataError::Image {
         name: source.name(),
         reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
     };
     // By content: an ending may lie.
-    let reader = ImageReader::new(data)
+    let reader = ImageReader::new(&mut data)
         .with_guessed_format()
         .map_err(|error| failed(&error))?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limit {
@@ -194,6 +213,12 @@ fn decode(data: impl BufRead + Seek, source: &Source, limit: u64) -> Result<RgbI
     }
     let orientation = decoder.orientation().map_err(|error| failed(&error))?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
+    if is_jpeg {
+        let whole = data.rewind().and_then(|()| is_whole(&mut data));
+        if !whole.map_err(|error| failed(&error))? {
+            return Err(failed(&"it is cut short"));
+        }
+    }
     image.apply_orientation(orientation);
     Ok(image.into_rgb8())
 }

@@ -23,6 +23,19 @@ pub enum DataError {
         folder = .0.display()
     )]
     NoClasses(PathBuf),
+    /// A training part without a test part, or the other way round.
+    #[error(
+        "{path} has a part `{has}` but no `{lacks}`; add {path}/{lacks}, or give {path}/{has} to have that split",
+        path = path.display()
+    )]
+    MissingPart {
+        /// The folder of the parts.
+        path: PathBuf,
+        /// The part that is there.
+        has: &'static str,
+        /// The part that is not.
+        lacks: &'static str,
+    },
     /// A single class.
     #[error(
         "{} holds only the class `{class}`; telling classes apart needs two or more folders",
@@ -46,7 +59,7 @@ pub enum DataError {
         count: usize,
     },
     /// Test or validation classes are not the training classes.
-    #[error("the classes of {} differ from those of training: {}", path.display(), differences(missing, extra))]
+    #[error("the classes of {} differ from those of training: {}; make them the same", path.display(), differences(missing, extra))]
     ClassesDiffer {
         /// The folder that differs.
         path: PathBuf,
@@ -64,7 +77,9 @@ pub enum DataError {
         reason: String,
     },
     /// An image with more pixels than the limit.
-    #[error("the image {name} has {width}×{height} pixels, more than the limit of {limit} in all")]
+    #[error(
+        "the image {name} has {width}×{height} pixels, more than the limit of {limit} in all; reduce it"
+    )]
     TooLarge {
         /// The file.
         name: String,
@@ -76,7 +91,7 @@ pub enum DataError {
         limit: u64,
     },
     /// A file that is not the IDX file it should be.
-    #[error("{} is not a readable IDX file: {reason}", path.display())]
+    #[error("{} is not a readable IDX file: {reason}; fetch it again", path.display())]
     Idx {
         /// The file.
         path: PathBuf,

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::error::DataError;
 use crate::set::{ImageSet, Sample, Source, Splits};
 
+/// Names of the training and the test part.
+const PARTS: [(&str, &str); 2] = [("train", "test"), ("train_data", "test_data")];
+
 /// How a folder without a test part is split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SplitOptions {
@@ -32,14 +35,14 @@ impl Default for SplitOptions {
 ///
 /// # Errors
 ///
-/// A path that is no folder, no class or one only, an empty class, or a test or validation part
-/// with other classes than the training part.
+/// A path that is no folder, no class or one only, an empty class, a training part without a test
+/// part, or a test or validation part with other classes than the training part.
 pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
     if !path.is_dir() {
         return Err(DataError::NotAFolder(path.to_owned()));
     }
     let name = path.display().to_string();
-    for (train, test) in [("train", "test"), ("train_data", "test_data")] {
+    for (train, test) in PARTS {
         let (train, test) = (path.join(train), path.join(test));
         if !(train.is_dir() && test.is_dir()) {
             continue;
@@ -55,6 +58,15 @@ pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
             valid,
             test,
         });
+    }
+    // A part without its partner would pass for a class.
+    for (train, test) in PARTS {
+        for (has, lacks) in [(train, test), (test, train)] {
+            if holds_classes(&path.join(has))? {
+                let path = path.to_owned();
+                return Err(DataError::MissingPart { path, has, lacks });
+            }
+        }
     }
     let all = classes(path)?;
     for (class, count) in all.classes.iter().zip(all.per_class()) {
@@ -151,12 +163,26 @@ fn classes(folder: &Path) -> Result<ImageSet, DataError> {
     }
 }
 
+/// Whether a folder has a folder with images.
+fn holds_classes(folder: &Path) -> Result<bool, DataError> {
+    if !folder.is_dir() {
+        return Ok(false);
+    }
+    let mut found = Vec::new();
+    for class in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
+        images(&class, &mut found)?;
+    }
+    Ok(!found.is_empty())
+}
+
 /// All images below a folder, in the order of their paths.
 fn images(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
     const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
     for path in entries(folder)? {
         if path.is_dir() {
-            images(&path, found)?;
+            if !leads_upwards(&path, folder) {
+                images(&path, found)?;
+            }
         } else if path.extension().is_some_and(|ending| {
             ENDINGS
                 .iter()
@@ -166,6 +192,15 @@ fn images(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
         }
     }
     Ok(())
+}
+
+/// Whether a folder is a link to one that holds it: following it would never end.
+fn leads_upwards(path: &Path, parent: &Path) -> bool {
+    path.is_symlink()
+        && match (path.canonicalize(), parent.canonicalize()) {
+            (Ok(target), Ok(parent)) => parent.starts_with(target),
+            _ => false,
+        }
 }
 
 /// What a folder holds, hidden entries left out, in the order of the names.

@@ -1,7 +1,7 @@
 //! IDX files: the format of MNIST and Fashion-MNIST.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -22,7 +22,7 @@ pub struct IdxOptions<'a> {
     pub seed: u64,
 }
 
-/// Largest file that is read, bytes, decompressed: far above MNIST's 47 MB.
+/// Most values that a file may claim: far above MNIST's 47 million.
 const LIMIT: u64 = 1 << 30;
 
 /// Opens `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the `t10k` pair of a folder,
@@ -30,7 +30,8 @@ const LIMIT: u64 = 1 << 30;
 ///
 /// # Errors
 ///
-/// A missing file, or one that is no IDX file or cut short.
+/// A missing file, one that is no IDX file, cut short or longer than it claims, labels that do not
+/// match the images, or a class without images.
 pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataError> {
     let part = |name: &str, count: usize| -> Result<ImageSet, DataError> {
         Ok(read_part(folder, name, options.classes)?.take_per_class(count, options.seed))
@@ -64,6 +65,13 @@ fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageS
             samples.push(Sample { source, label });
         }
     }
+    for (label, (digit, name)) in classes.iter().enumerate() {
+        if !samples.iter().any(|sample: &Sample| sample.label == label) {
+            let path = folder.join(format!("{part}-labels-idx1-ubyte"));
+            let reason = format!("it has no label {digit} ({name})");
+            return Err(DataError::Idx { path, reason });
+        }
+    }
     let classes = classes.iter().map(|(_, name)| (*name).to_owned()).collect();
     Ok(ImageSet { classes, samples })
 }
@@ -81,47 +89,51 @@ fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>)
         path: path.clone(),
         reason,
     };
-    let file = File::open(&path).map_err(io)?;
-    let mut bytes = Vec::new();
-    if path.extension().is_some_and(|ending| ending == "gz") {
-        GzDecoder::new(file)
-            .take(LIMIT)
-            .read_to_end(&mut bytes)
-            .map_err(io)?;
+    let file = BufReader::new(File::open(&path).map_err(io)?);
+    let mut file: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
+        Box::new(GzDecoder::new(file))
     } else {
-        file.take(LIMIT).read_to_end(&mut bytes).map_err(io)?;
-    }
-    let start = 4 + 4 * N;
-    if bytes.len() < start {
-        return Err(bad(format!(
-            "it has {} bytes, fewer than its header",
-            bytes.len()
-        )));
-    }
-    if bytes[..3] != [0, 0, 8] || usize::from(bytes[3]) != N {
+        Box::new(file)
+    };
+    let mut word = || {
+        let mut word = [0; 4];
+        file.read_exact(&mut word).map(|()| word)
+    };
+    let short = |error| bad(format!("its header cannot be read ({error})"));
+    let [zero, zero_too, bytes, dimensions] = word().map_err(short)?;
+    if [zero, zero_too, bytes] != [0, 0, 8] || usize::from(dimensions) != N {
         return Err(bad(format!(
             "it does not start as one of {N} dimensions of bytes"
         )));
     }
-    let sizes: [u32; N] = std::array::from_fn(|i| {
-        let at = 4 + 4 * i;
-        u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    });
+    let mut sizes = [0; N];
+    for size in &mut sizes {
+        *size = u32::from_be_bytes(word().map_err(short)?);
+    }
     let wanted = sizes
         .iter()
-        .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)));
-    let body = bytes.split_off(start);
-    if wanted != Some(body.len() as u64) || sizes.contains(&0) {
-        return Err(bad(format!(
-            "it claims {sizes:?} values and holds {}",
-            body.len()
-        )));
+        .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)))
+        .filter(|wanted| (1..=LIMIT).contains(wanted))
+        .ok_or_else(|| bad(format!("it claims {sizes:?} values")))?;
+    // Memory grows with what is there, not with what the header claims.
+    let mut body = Vec::new();
+    file.take(wanted + 1)
+        .read_to_end(&mut body)
+        .map_err(|error| bad(error.to_string()))?;
+    match body.len() as u64 {
+        held if held == wanted => Ok((sizes, body)),
+        held if held < wanted => Err(bad(format!("it claims {sizes:?} values and holds {held}"))),
+        _ => Err(bad(format!("it claims {sizes:?} values and holds more"))),
     }
-    Ok((sizes, body))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     fn write(folder: &Path, name: &str, dimensions: &[u32], values: &[u8]) {
@@ -174,7 +186,21 @@ mod tests {
         std::fs::write(&images, &cut[..cut.len() - 1]).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
         assert!(
-            error.ends_with("it claims [3, 1, 2] values and holds 5"),
+            error.contains("it claims [3, 1, 2] values and holds 5"),
+            "{error}"
+        );
+        std::fs::write(&images, [&cut[..], &[0]].concat()).unwrap();
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("and holds more"), "{error}");
+        std::fs::write(&images, &cut[..9]).unwrap();
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("its header cannot be read"), "{error}");
+        // 2^32 - 1 images of 1×2 values: refused by the header alone.
+        let many = [&cut[..4], &[0xff; 4], &cut[8..]].concat();
+        std::fs::write(&images, many).unwrap();
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(
+            error.contains("it claims [4294967295, 1, 2] values; fetch it again"),
             "{error}"
         );
         std::fs::write(&images, b"not an IDX file at all").unwrap();
@@ -183,5 +209,47 @@ mod tests {
             error.contains("does not start as one of 3 dimensions"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn labels_fit_the_images_and_the_classes() {
+        let folder = folder();
+        let name = "t10k-labels-idx1-ubyte";
+        write(folder.path(), name, &[2], &[7, 9]);
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("it has 2 labels for 3 images"), "{error}");
+        write(folder.path(), name, &[3], &[7, 7, 7]);
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("it has no label 9 (nine)"), "{error}");
+    }
+
+    #[test]
+    fn zipped_files_are_read_and_cut_ones_named() {
+        let folder = folder();
+        let plain = folder.path().join("train-images-idx3-ubyte");
+        let zipped = folder.path().join("train-images-idx3-ubyte.gz");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(&std::fs::read(&plain).unwrap()).unwrap();
+        let bytes = encoder.finish().unwrap();
+        std::fs::remove_file(&plain).unwrap();
+        std::fs::write(&zipped, &bytes).unwrap();
+        let train = open_idx(folder.path(), &OPTIONS).unwrap().train;
+        // Grey becomes three equal channels: image 0 is [1, 2], of class 1 (seven).
+        let preprocess = crate::Preprocess {
+            width: 2,
+            ..crate::Preprocess::square(1)
+        };
+        let images = train.decode(&preprocess).unwrap();
+        assert_eq!(
+            (images.labels[0], images.pixels(0)),
+            (1, &[1, 1, 1, 2, 2, 2][..])
+        );
+
+        std::fs::write(&zipped, &bytes[..bytes.len() - 12]).unwrap();
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.contains("is not a readable IDX file"), "{error}");
+        std::fs::remove_file(&zipped).unwrap();
+        let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read "), "{error}");
     }
 }

@@ -32,6 +32,7 @@ mod error;
 mod folder;
 mod idx;
 mod images;
+mod jpeg;
 mod loader;
 mod random;
 mod set;

@@ -187,4 +187,27 @@ mod tests {
         assert_eq!(sizes(false), [4, 4, 2]);
         assert_eq!(sizes(true), [4, 4]);
     }
+
+    #[test]
+    fn each_epoch_changes_images_another_way_and_testing_none() {
+        let images = images(6);
+        let augment = Augment {
+            shift: 1,
+            rotate: 20.0,
+            ..Augment::default()
+        };
+        let of = |order| by_index(Loader::new(&images, 4, order).augment(augment.clone()));
+        let epoch = |epoch| of(Order::Shuffled { seed: 4, epoch });
+        assert_eq!(epoch(1), epoch(1));
+        assert_ne!(epoch(1), epoch(2));
+        let plain = by_index(Loader::new(&images, 4, Order::Sequential));
+        assert_eq!(of(Order::Sequential), plain);
+    }
+
+    #[test]
+    fn no_images_make_no_batch() {
+        let images = images(0);
+        assert_eq!(Loader::new(&images, 0, Order::Sequential).batches(), 0);
+        assert!(Loader::new(&images, 0, Order::Sequential).next().is_none());
+    }
 }

@@ -1,9 +1,15 @@
-//! Seeded random numbers.
+//! Seeded random numbers: the streams of one seed.
+//!
+//! | purpose | stream |
+//! |---|---|
+//! | choosing images of a class (`take_per_class`, `split`) | index of the class |
+//! | order of an epoch | epoch |
+//! | augmentation of an image in an epoch | `2⁶³ + 2³² · epoch + index` |
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// A generator for one purpose of one seed; `stream` tells purposes apart.
+/// ChaCha with 8 rounds, its key spread from `seed` by `seed_from_u64`, on that stream.
 pub(crate) fn rng(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);

@@ -199,7 +199,11 @@ mod tests {
         let mut report = with_runs(&[]);
         report.interrupted = true;
         let error = "out of memory".to_owned();
-        report.failed.push(Failure { method: "sft".to_owned(), seed: 1, error });
+        report.failed.push(Failure {
+            method: "sft".to_owned(),
+            seed: 1,
+            error,
+        });
         let page = html(&report).unwrap();
         assert!(page.contains("No run has finished."));
         assert!(page.contains("sft (seed 1) did not finish: out of memory"));
@@ -208,7 +212,12 @@ mod tests {
 
     #[test]
     fn a_page_needs_nothing_else() {
-        let page = html(&with_runs(&[("sft", 0, 0.5), ("sft", 1, 0.7), ("lora", 0, 0.6)])).unwrap();
+        let page = html(&with_runs(&[
+            ("sft", 0, 0.5),
+            ("sft", 1, 0.7),
+            ("lora", 0, 0.6),
+        ]))
+        .unwrap();
         for outside in ["<script", "<link", "@import", "url(", "src="] {
             assert!(!page.contains(outside), "{outside}");
         }

@@ -1,5 +1,9 @@
 //! Metrics of classifiers, and the comparison of their runs.
 //!
+//! - [`Confusion`]: accuracy, macro-F1 and per-class accuracy.
+//! - [`Report`]: `report.json`, all runs of a command; [`summarize`] puts seeds together.
+//! - [`table`], [`markdown`], [`finding`], [`html`], [`picture`]: the same numbers for people.
+//!
 //! ```
 //! use finetune_evaluation::Confusion;
 //!
@@ -14,6 +18,7 @@
 mod bars;
 mod charts;
 mod error;
+mod files;
 mod html;
 mod lines;
 mod looks;
@@ -27,9 +32,10 @@ mod table;
 
 pub use charts::picture;
 pub use error::EvaluationError;
+pub use files::write_atomically;
 pub use html::html;
 pub use metrics::Confusion;
-pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION, write_atomically};
+pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION};
 pub use sentence::finding;
 pub use summary::{Spread, Summary, median, summarize, wilson};
 pub use table::{bytes, markdown, seconds, table};

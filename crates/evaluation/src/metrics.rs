@@ -12,7 +12,9 @@ impl Confusion {
     /// No predictions yet.
     #[must_use]
     pub fn new(classes: usize) -> Self {
-        Self { counts: vec![vec![0; classes]; classes] }
+        Self {
+            counts: vec![vec![0; classes]; classes],
+        }
     }
 
     /// Counts predictions.

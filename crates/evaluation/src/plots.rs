@@ -66,9 +66,19 @@ pub(crate) fn marker(
     let (r, style) = (radius, look.color.filled());
     let corners = match look.marker {
         Marker::Circle => return area.draw(&Circle::new((x, y), r, style)).map_err(plot),
-        Marker::Square => vec![(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
+        Marker::Square => vec![
+            (x - r, y - r),
+            (x + r, y - r),
+            (x + r, y + r),
+            (x - r, y + r),
+        ],
         Marker::Triangle => vec![(x, y - r - 1), (x + r + 1, y + r), (x - r - 1, y + r)],
-        Marker::Diamond => vec![(x, y - r - 2), (x + r + 2, y), (x, y + r + 2), (x - r - 2, y)],
+        Marker::Diamond => vec![
+            (x, y - r - 2),
+            (x + r + 2, y),
+            (x, y + r + 2),
+            (x - r - 2, y),
+        ],
         Marker::Wedge => vec![(x - r - 1, y - r), (x + r + 1, y - r), (x, y + r + 1)],
     };
     area.draw(&Polygon::new(corners, style)).map_err(plot)

@@ -1,12 +1,12 @@
 //! `report.json`: what a comparison measured, stable and versioned.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::EvaluationError;
+use crate::files::write_atomically;
 
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
@@ -105,7 +105,9 @@ pub struct Run {
 pub struct Epoch {
     /// From 1.
     pub epoch: usize,
-    /// Mean cross-entropy of the training images.
+    /// Mean cross-entropy of the training images; not a number (`null` in JSON) where training
+    /// diverged.
+    #[serde(deserialize_with = "number_or_null")]
     pub train_loss: f64,
     /// Share of the training images that were right.
     #[serde(default)]
@@ -121,6 +123,11 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Duration.
     pub seconds: f64,
+}
+
+/// JSON knows no NaN; what is written as `null` comes back as one.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A run that failed.
@@ -176,6 +183,17 @@ impl Report {
         })
     }
 
+    /// Writes it as `report.json` into a folder, which must exist. Returns the file's path.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluationError::Io`] where it cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<PathBuf, EvaluationError> {
+        let path = folder.join("report.json");
+        write_atomically(&path, self.to_json()?.as_bytes())?;
+        Ok(path)
+    }
+
     /// A copy without what differs from one execution to the next: times and memory.
     #[must_use]
     pub fn without_times(&self) -> Self {
@@ -192,36 +210,8 @@ impl Report {
     }
 }
 
-/// Writes a file: to a temporary name in the same folder, synced, then renamed.
-///
-/// # Errors
-///
-/// [`EvaluationError::Io`] where it cannot be written.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError> {
-    let io = |source| EvaluationError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new("."))).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let everyone_reads = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(everyone_reads).map_err(io)?;
-    }
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A report as design and readers know it: fields that were added later are left out.
@@ -234,56 +224,74 @@ mod tests {
             "trainable_parameters": 12, "total_parameters": 56, "train_seconds": 31.0,
             "seconds_per_step": 0.19, "peak_memory_bytes": 123, "artifact_bytes": 45}]}"#;
 
-    fn folder_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+    /// [`VERSION_1`] with runs like its own: `(method, seed, accuracy)`.
+    pub(crate) fn with_runs(runs: &[(&str, u64, f64)]) -> Report {
+        let mut report: Report = serde_json::from_str(VERSION_1).unwrap();
+        let run = report.runs.remove(0);
+        report
+            .runs
+            .extend(runs.iter().map(|(method, seed, accuracy)| Run {
+                method: (*method).to_owned(),
+                seed: *seed,
+                accuracy: *accuracy,
+                ..run.clone()
+            }));
+        report
+    }
+
+    fn read(text: &str) -> Result<Report, EvaluationError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
-        write_atomically(&path, text.as_bytes()).unwrap();
-        (folder, path)
+        std::fs::write(&path, text).unwrap();
+        Report::read(&path)
     }
 
     #[test]
     fn version_1_is_read_and_comes_back() {
-        let (folder, path) = folder_with(VERSION_1);
-        let report = Report::read(&path).unwrap();
+        let report = read(VERSION_1).unwrap();
         assert_eq!(report.runs[0].epochs[0].valid_accuracy, Some(0.8));
         assert_eq!(report.runs[0].confusion, [[1, 0], [1, 0]]);
-        write_atomically(&path, report.to_json().unwrap().as_bytes()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = report.write(folder.path()).unwrap();
+        assert_eq!(path, folder.path().join("report.json"));
         assert_eq!(Report::read(&path).unwrap(), report);
-        // Nothing temporary stays behind.
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let newer = VERSION_1.replacen('{', r#"{"later": [1], "#, 1);
+        assert_eq!(read(&newer).unwrap(), report);
     }
 
     #[test]
     fn other_versions_and_files_are_refused() {
-        let (_folder, path) = folder_with(&VERSION_1.replace("\"version\": 1", "\"version\": 2"));
-        let error = Report::read(&path).unwrap_err().to_string();
-        assert!(
-            error.ends_with("is a report of version 2; this program reads version 1"),
-            "{error}"
-        );
-        let (_folder, path) = folder_with("[]");
+        let error = read(&VERSION_1.replace("\"version\": 1", "\"version\": 2")).unwrap_err();
+        let error = error.to_string();
+        let end = "is a report of version 2; this program reads version 1";
+        assert!(error.ends_with(end), "{error}");
+        assert!(matches!(read("[]"), Err(EvaluationError::Format { .. })));
+        let missing = Report::read(Path::new("/nowhere/report.json"));
         assert!(matches!(
-            Report::read(&path),
-            Err(EvaluationError::Format { .. })
+            missing,
+            Err(EvaluationError::Io { action: "read", .. })
         ));
     }
 
     #[test]
-    fn the_page_survives_strange_reports() {
-        let mut report: Report = serde_json::from_str(VERSION_1).unwrap();
-        report.dataset.classes[0] = "<script>".to_owned();
+    fn a_loss_that_is_not_a_number_comes_back() {
+        let mut report = with_runs(&[("sft", 0, 0.2)]);
         report.runs[0].epochs[0].train_loss = f64::NAN;
-        report.runs[0].peak_memory_bytes = None;
-        let page = crate::html(&report).unwrap();
-        assert!(page.contains("&lt;script&gt;") && !page.contains("<script>"));
-        report.runs.clear();
-        assert!(
-            crate::html(&report)
-                .unwrap()
-                .contains("No run has finished.")
-        );
-        crate::picture(&report).unwrap();
-        // Titles and the line under them.
-        assert_eq!(crate::table(&report).lines().count(), 2);
+        report.runs[0].epochs[0].valid_loss = Some(f64::INFINITY);
+        let epoch = &read(&report.to_json().unwrap()).unwrap().runs[0].epochs[0];
+        assert!(epoch.train_loss.is_nan() && epoch.valid_loss.is_none());
+    }
+
+    #[test]
+    fn what_changes_between_executions_is_left_out() {
+        let report = with_runs(&[("sft", 0, 0.5)]);
+        let mut other = report.clone();
+        other.runs[0].train_seconds = 1.0;
+        other.runs[0].seconds_per_step = 2.0;
+        other.runs[0].peak_memory_bytes = Some(3);
+        other.runs[0].epochs[0].seconds = 4.0;
+        assert_eq!(other.without_times(), report.without_times());
+        other.runs[0].accuracy = 0.6;
+        assert_ne!(other.without_times(), report.without_times());
     }
 }

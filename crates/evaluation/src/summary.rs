@@ -55,7 +55,10 @@ impl Summary {
 pub(crate) fn fullest(summaries: &[Summary]) -> Vec<&Summary> {
     let images = |summary: &Summary| summary.train_per_class.unwrap_or(usize::MAX);
     let most = summaries.iter().map(images).max();
-    summaries.iter().filter(|summary| Some(images(summary)) == most).collect()
+    summaries
+        .iter()
+        .filter(|summary| Some(images(summary)) == most)
+        .collect()
 }
 
 /// A mean and how far values lie around it.
@@ -177,9 +180,15 @@ mod tests {
         report.runs[2].seconds_per_step = 0.5;
         report.runs[2].peak_memory_bytes = Some(999);
         let summaries = summarize(&report);
-        let names: Vec<_> = summaries.iter().map(|summary| summary.method.as_str()).collect();
+        let names: Vec<_> = summaries
+            .iter()
+            .map(|summary| summary.method.as_str())
+            .collect();
         assert_eq!(names, ["sft", "lora"]);
-        assert_eq!((summaries[0].seeds, summaries[0].peak_memory_bytes), (2, Some(999)));
+        assert_eq!(
+            (summaries[0].seeds, summaries[0].peak_memory_bytes),
+            (2, Some(999))
+        );
         // (0.19 + 0.5) / 2; sqrt(2 · 0.02²) of two values 0.04 apart.
         assert!((summaries[0].seconds_per_step - 0.345).abs() < 1e-12);
         assert!((summaries[0].accuracy.std - 0.0008_f64.sqrt()).abs() < 1e-12);

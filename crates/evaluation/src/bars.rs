@@ -1,0 +1,280 @@
+//! Panels that compare methods: bars from zero for costs, dots with their interval for shares.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+use crate::error::EvaluationError;
+use crate::looks::Look;
+use crate::plots::{Area, GRID, draw, inline, marker, plot, text};
+
+/// A panel, one row a method.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Panel {
+    pub title: String,
+    pub kind: Kind,
+    pub rows: Vec<Row>,
+}
+
+/// How values are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Bars, from zero: twice as long is twice as much.
+    Bars,
+    /// Marks on a scale that need not start at zero: shares that lie close together.
+    Dots,
+}
+
+/// A method's row.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub name: String,
+    pub look: Look,
+    /// What is shown; not finite where it was not measured.
+    pub value: f64,
+    pub label: String,
+    /// Values of the single seeds.
+    pub seeds: Vec<f64>,
+    /// Where the true value lies.
+    pub interval: Option<(f64, f64)>,
+}
+
+const WIDTH: u32 = 430;
+const ROW: i32 = 30;
+/// Above the rows: the title. Below: the scale.
+const TOP: i32 = 30;
+const BOTTOM: i32 = 24;
+/// Beside the rows: the values as text.
+const LABELS: i32 = 122;
+
+/// One panel, for a page.
+pub(crate) fn panel(panel: &Panel) -> Result<String, EvaluationError> {
+    inline((WIDTH, height(panel)), |area| paint(area, panel))
+}
+
+/// Panels two by two on white, for a README.
+pub(crate) fn panels(panels: &[Panel]) -> Result<String, EvaluationError> {
+    let rows = panels.len().div_ceil(2).max(1);
+    let tallest = panels.iter().map(height).max().unwrap_or(0);
+    let size = (
+        2 * (WIDTH + 20),
+        u32::try_from(rows).unwrap_or(1) * (tallest + 16),
+    );
+    draw(size, |area| {
+        area.fill(&WHITE).map_err(plot)?;
+        for (area, panel) in area.split_evenly((rows, 2)).iter().zip(panels) {
+            paint(&area.margin(8, 8, 10, 10), panel)?;
+        }
+        Ok(())
+    })
+}
+
+fn height(panel: &Panel) -> u32 {
+    let rows = i32::try_from(panel.rows.len()).unwrap_or(0);
+    u32::try_from(TOP + ROW * rows + BOTTOM).unwrap_or(0)
+}
+
+/// The scale of a panel: values to pixels.
+struct Scale {
+    low: f64,
+    high: f64,
+    left: i32,
+    right: i32,
+}
+
+impl Scale {
+    #[allow(clippy::cast_possible_truncation)]
+    fn pixel(&self, value: f64) -> i32 {
+        let share = (value - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
+        self.left + (share.clamp(0.0, 1.0) * f64::from(self.right - self.left)).round() as i32
+    }
+}
+
+fn paint(area: &Area<'_>, panel: &Panel) -> Result<(), EvaluationError> {
+    let width = i32::try_from(area.dim_in_pixel().0).unwrap_or(i32::MAX);
+    let longest = panel
+        .rows
+        .iter()
+        .map(|row| row.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let left = 14 + 7 * i32::try_from(longest.clamp(6, 18)).unwrap_or(18);
+    let right = width - LABELS;
+    text(area, &panel.title, (0, 12), HPos::Left)?;
+    let values = panel
+        .rows
+        .iter()
+        .flat_map(values)
+        .filter(|value| value.is_finite());
+    match panel.kind {
+        Kind::Bars => {
+            let high = values.fold(0.0, f64::max);
+            let scale = Scale {
+                low: 0.0,
+                high,
+                left,
+                right,
+            };
+            rows(area, panel, left, |row, y| bar(area, &scale, row, y))
+        }
+        Kind::Dots => {
+            let Some((low, high, step)) = ticks(values) else {
+                return rows(area, panel, left, |_, _| Ok(()));
+            };
+            let scale = Scale {
+                low,
+                high,
+                left: left + 6,
+                right: right - 6,
+            };
+            grid(area, &scale, step, panel.rows.len())?;
+            rows(area, panel, left, |row, y| {
+                dot(area, &scale, row, y, right + 6)
+            })
+        }
+    }
+}
+
+fn values(row: &Row) -> impl Iterator<Item = f64> {
+    let ends = row.interval.map(|(low, high)| [low, high]);
+    row.seeds
+        .iter()
+        .copied()
+        .chain([row.value])
+        .chain(ends.into_iter().flatten())
+}
+
+/// Names each row and draws what was measured.
+fn rows(
+    area: &Area<'_>,
+    panel: &Panel,
+    left: i32,
+    draw: impl Fn(&Row, i32) -> Result<(), EvaluationError>,
+) -> Result<(), EvaluationError> {
+    let mut y = TOP + ROW / 2;
+    for row in &panel.rows {
+        text(area, &row.name, (left - 8, y), HPos::Right)?;
+        if row.value.is_finite() {
+            draw(row, y)?;
+        } else {
+            text(area, "not measured", (left, y), HPos::Left)?;
+        }
+        y += ROW;
+    }
+    Ok(())
+}
+
+fn bar(area: &Area<'_>, scale: &Scale, row: &Row, y: i32) -> Result<(), EvaluationError> {
+    let end = scale.pixel(row.value).max(scale.left + 2);
+    let corners = [(scale.left, y - 9), (end, y + 9)];
+    area.draw(&Rectangle::new(corners, row.look.color.filled()))
+        .map_err(plot)?;
+    text(area, &row.label, (end + 6, y), HPos::Left)
+}
+
+fn dot(
+    area: &Area<'_>,
+    scale: &Scale,
+    row: &Row,
+    y: i32,
+    label: i32,
+) -> Result<(), EvaluationError> {
+    let color = row.look.color;
+    if let Some((low, high)) = row.interval {
+        let ends = vec![(scale.pixel(low), y), (scale.pixel(high), y)];
+        area.draw(&PathElement::new(ends, color.mix(0.6).stroke_width(2)))
+            .map_err(plot)?;
+    }
+    for seed in row.seeds.iter().filter(|_| row.seeds.len() > 1) {
+        let at = (scale.pixel(*seed), y + 10);
+        area.draw(&Circle::new(at, 2, color.filled()))
+            .map_err(plot)?;
+    }
+    marker(area, row.look, (scale.pixel(row.value), y), 5)?;
+    text(area, &row.label, (label, y), HPos::Left)
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn grid(area: &Area<'_>, scale: &Scale, step: f64, rows: usize) -> Result<(), EvaluationError> {
+    let bottom = TOP + ROW * i32::try_from(rows).unwrap_or(0);
+    let count = ((scale.high - scale.low) / step).round() as i32;
+    for i in 0..=count {
+        let value = scale.low + f64::from(i) * step;
+        let x = scale.pixel(value);
+        let line = vec![(x, TOP - 4), (x, bottom)];
+        area.draw(&PathElement::new(line, GRID.stroke_width(1)))
+            .map_err(plot)?;
+        text(
+            area,
+            &format!("{:.0} %", 100.0 * value),
+            (x, bottom + 12),
+            HPos::Center,
+        )?;
+    }
+    Ok(())
+}
+
+/// A scale for shares, with at most four steps of whole percents: `(low, high, step)`.
+fn ticks(values: impl Iterator<Item = f64>) -> Option<(f64, f64, f64)> {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    if low > high {
+        return None;
+    }
+    let (low, high) = (100.0 * low.clamp(0.0, 1.0), 100.0 * high.clamp(0.0, 1.0));
+    [1.0, 2.0, 5.0, 10.0, 20.0, 25.0]
+        .into_iter()
+        .find_map(|step| {
+            let first = ((low / step + 1e-9).floor() * step).min(100.0 - step);
+            let last = ((high / step - 1e-9).ceil() * step).max(first + step);
+            let fits = last - first <= 4.0 * step && last <= 100.0;
+            fits.then_some((first / 100.0, last / 100.0, step / 100.0))
+        })
+        .or(Some((0.0, 1.0, 0.25)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_of_shares_are_round() {
+        let of = |values: &[f64]| {
+            let (low, high, step) = ticks(values.iter().copied()).unwrap();
+            format!(
+                "{:.0}–{:.0} by {:.0}",
+                100.0 * low,
+                100.0 * high,
+                100.0 * step
+            )
+        };
+        assert_eq!(of(&[0.88, 0.996]), "85–100 by 5");
+        assert_eq!(of(&[0.981, 0.999]), "98–100 by 1");
+        assert_eq!(of(&[0.0, 1.0]), "0–100 by 25");
+        assert_eq!(of(&[0.42]), "42–43 by 1");
+        // A scale never passes 100 %.
+        assert_eq!(of(&[1.0, 1.0]), "99–100 by 1");
+        assert_eq!(ticks(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn a_scale_maps_its_ends_to_its_ends() {
+        let scale = Scale {
+            low: 0.5,
+            high: 1.0,
+            left: 10,
+            right: 110,
+        };
+        assert_eq!(
+            [0.5, 0.75, 1.0, 2.0].map(|value| scale.pixel(value)),
+            [10, 60, 110, 110]
+        );
+        let empty = Scale {
+            low: 0.0,
+            high: 0.0,
+            left: 10,
+            right: 110,
+        };
+        assert_eq!(empty.pixel(0.0), 10);
+    }
+}

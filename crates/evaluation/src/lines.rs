@@ -1,0 +1,245 @@
+//! Line charts: something over epochs, or over numbers of images.
+
+use std::ops::Range;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+use crate::error::EvaluationError;
+use crate::looks::Look;
+use crate::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
+
+/// A line of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series {
+    pub name: String,
+    pub look: Look,
+    /// The mean.
+    pub points: Vec<(f64, f64)>,
+    /// The single seeds behind it, drawn faintly.
+    pub singles: Vec<Vec<(f64, f64)>>,
+}
+
+/// What a chart's axes mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Axes<'a> {
+    /// What goes up, above the chart.
+    pub title: &'a str,
+    /// What goes right, below it.
+    pub x: &'a str,
+    /// Whether what goes up is a share, from 0 to 100 %.
+    pub share: bool,
+}
+
+const PIXELS: (u32, u32) = (460, 300);
+/// Space for the title, and for the numbers and the name of the horizontal axis.
+const TOP: i32 = 30;
+const BOTTOM: i32 = 46;
+
+/// Lines, each named at its end; empty where there is nothing to show.
+pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, EvaluationError> {
+    let Some((x, y)) = ranges(series, axes.share) else {
+        return Ok(String::new());
+    };
+    let longest = series
+        .iter()
+        .map(|line| line.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let names = 30 + 7 * u32::try_from(longest.min(16)).unwrap_or(0);
+    inline(PIXELS, |area| {
+        text(area, axes.title, (4, 12), HPos::Left)?;
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(TOP)
+            .margin_right(names)
+            .x_label_area_size(BOTTOM)
+            .y_label_area_size(48)
+            .build_cartesian_2d(x, y.clone())
+            .map_err(plot)?;
+        let digits = digits(y.end);
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(GRID)
+            .axis_style(GRID)
+            .x_desc(axes.x)
+            .x_labels(8)
+            .y_labels(6)
+            .x_label_formatter(&|x| whole(*x))
+            .y_label_formatter(&|y| {
+                if axes.share {
+                    format!("{:.0} %", 100.0 * y)
+                } else {
+                    format!("{y:.digits$}")
+                }
+            })
+            .label_style((FONT, SIZE))
+            .axis_desc_style((FONT, SIZE))
+            .draw()
+            .map_err(plot)?;
+        for line in series {
+            for single in line.singles.iter().filter(|_| line.singles.len() > 1) {
+                let points = single.iter().copied().filter(finite);
+                let faint = line.look.color.mix(0.35).stroke_width(1);
+                chart
+                    .draw_series(LineSeries::new(points, faint))
+                    .map_err(plot)?;
+            }
+        }
+        let mut ends = Vec::new();
+        for line in series {
+            let points: Vec<_> = line.points.iter().copied().filter(finite).collect();
+            let style = line.look.color.stroke_width(2);
+            chart
+                .draw_series(LineSeries::new(points.clone(), style))
+                .map_err(plot)?;
+            let pixels: Vec<_> = points
+                .iter()
+                .map(|(x, value)| chart.backend_coord(&(*x, value.clamp(y.start, y.end))))
+                .collect();
+            // Not more marks than can be told apart, the last one always.
+            for at in pixels
+                .iter()
+                .rev()
+                .step_by(pixels.len().div_ceil(12).max(1))
+            {
+                marker(area, line.look, *at, 4)?;
+            }
+            ends.extend(pixels.last().map(|(x, y)| (*x, *y, line)));
+        }
+        // Names at the ends of the lines, moved apart where they would overlap.
+        ends.sort_by_key(|(_, y, _)| *y);
+        let bottom = i32::try_from(PIXELS.1).unwrap_or(i32::MAX) - BOTTOM;
+        let heights = apart(ends.iter().map(|(_, y, _)| *y).collect(), 17, bottom);
+        for ((x, _, line), y) in ends.into_iter().zip(heights) {
+            marker(area, line.look, (x + 14, y), 4)?;
+            text(area, &line.name, (x + 23, y), HPos::Left)?;
+        }
+        Ok(())
+    })
+}
+
+fn finite((x, y): &(f64, f64)) -> bool {
+    x.is_finite() && y.is_finite()
+}
+
+/// The ranges of both axes; `None` without a point.
+fn ranges(series: &[Series], share: bool) -> Option<(Range<f64>, Range<f64>)> {
+    let all = series
+        .iter()
+        .flat_map(|line| line.singles.iter().flatten().chain(&line.points))
+        .copied()
+        .filter(finite);
+    let (mut left, mut right, mut top) = (f64::INFINITY, f64::NEG_INFINITY, 1e-3_f64);
+    for (x, y) in all {
+        (left, right, top) = (left.min(x), right.max(x), top.max(y));
+    }
+    if left > right {
+        return None;
+    }
+    if left >= right {
+        (left, right) = (left - 0.5, right + 0.5);
+    }
+    let y = if share { 0.0..1.0 } else { 0.0..top * 1.05 };
+    Some((left..right, y))
+}
+
+/// Decimals that tell six numbers up to `end` apart.
+fn digits(end: f64) -> usize {
+    match end {
+        _ if end > 8.0 => 0,
+        _ if end > 0.8 => 1,
+        _ if end > 0.08 => 2,
+        _ => 3,
+    }
+}
+
+/// Whole numbers only: there is no half epoch.
+fn whole(x: f64) -> String {
+    if (x - x.round()).abs() < 1e-6 {
+        format!("{x:.0}")
+    } else {
+        String::new()
+    }
+}
+
+/// Moves sorted positions so that they lie `distance` apart and the last one not below `bottom`.
+fn apart(mut positions: Vec<i32>, distance: i32, bottom: i32) -> Vec<i32> {
+    for i in 1..positions.len() {
+        positions[i] = positions[i].max(positions[i - 1] + distance);
+    }
+    let mut limit = bottom;
+    for position in positions.iter_mut().rev() {
+        *position = (*position).min(limit);
+        limit = *position - distance;
+    }
+    positions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::looks::Marker;
+
+    fn line(points: &[(f64, f64)]) -> Series {
+        let look = Look {
+            color: RED,
+            marker: Marker::Circle,
+        };
+        Series {
+            name: "a<b".to_owned(),
+            look,
+            points: points.to_vec(),
+            singles: Vec::new(),
+        }
+    }
+
+    const AXES: Axes<'_> = Axes {
+        title: "loss",
+        x: "epoch",
+        share: false,
+    };
+
+    #[test]
+    fn names_keep_their_distance_and_stay_inside() {
+        assert_eq!(apart(vec![10, 12, 60], 15, 100), [10, 25, 60]);
+        assert_eq!(apart(vec![90, 95, 98], 15, 100), [70, 85, 100]);
+        assert_eq!(apart(vec![], 15, 100), [0; 0]);
+    }
+
+    #[test]
+    fn axes_hold_the_finite_points() {
+        let series = [line(&[
+            (1.0, 2.0),
+            (2.0, f64::NAN),
+            (3.0, 4.0),
+            (4.0, f64::INFINITY),
+        ])];
+        let (x, y) = ranges(&series, false).unwrap();
+        assert_eq!((x, y.start), (1.0..3.0, 0.0));
+        assert!((y.end - 4.2).abs() < 1e-12);
+        // One epoch lies in the middle; none is no picture.
+        assert_eq!(
+            ranges(&[line(&[(1.0, 2.0)])], true).unwrap(),
+            (0.5..1.5, 0.0..1.0)
+        );
+        assert_eq!(ranges(&[line(&[(1.0, f64::NAN)])], false), None);
+        assert_eq!(lines(&[line(&[])], AXES).unwrap(), "");
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let svg = lines(&[line(&[(1.0, 2.0)])], AXES).unwrap();
+        assert!(svg.contains("a&lt;b") && !svg.contains("a<b"));
+    }
+
+    #[test]
+    fn numbers_at_axes() {
+        assert_eq!([whole(2.0), whole(2.5)], ["2", ""]);
+        assert_eq!(
+            [digits(20.0), digits(2.0), digits(0.2), digits(0.02)],
+            [0, 1, 2, 3]
+        );
+    }
+}
