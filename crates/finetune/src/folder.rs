@@ -121,7 +121,7 @@ pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
 ///
 /// Where a file cannot be written.
 pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
-    write_atomically(&folder.join("report.json"), report.to_json()?.as_bytes())?;
+    report.write(folder)?;
     write_atomically(
         &folder.join("report.html"),
         finetune_evaluation::html(report)?.as_bytes(),
