@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 /// Commands that are the `finetune` command's own.
-const PASSED_ON: [&str; 7] = [
-    "compare", "train", "evaluate", "predict", "merge", "inspect", "pretrain",
+const PASSED_ON: [&str; 8] = [
+    "compare", "train", "evaluate", "predict", "merge", "export", "inspect", "pretrain",
 ];
 
 fn main() -> ExitCode {
@@ -42,6 +42,9 @@ fn finetune(args: &[OsString]) -> ExitCode {
     build.args(["build", "--quiet", "--workspace", "--bin", "finetune"]);
     if wants_gpu(args) {
         build.args(["--features", "finetune/wgpu"]);
+    }
+    if wants_hub(args) {
+        build.args(["--features", "finetune/hub"]);
     }
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
@@ -82,6 +85,13 @@ fn wants_gpu(args: &[OsString]) -> bool {
     })
 }
 
+/// Whether weights are named that are on the Hugging Face Hub.
+fn wants_hub(args: &[OsString]) -> bool {
+    args.iter()
+        .filter_map(|arg| arg.to_str())
+        .any(|arg| arg.starts_with("hf:") || arg.starts_with("--weights=hf:"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +101,9 @@ mod tests {
         let wants =
             |line: &str| wants_gpu(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert!(wants("compare --device gpu") && wants("train --device=wgpu --epochs 1"));
+        let hub = |line: &str| wants_hub(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(hub("train --weights hf:a/b") && hub("train --weights=hf:a/b"));
+        assert!(!hub("train --weights half:a"));
         assert!(!wants("compare") && !wants("train --device cpu") && !wants("train --out gpu"));
     }
 }

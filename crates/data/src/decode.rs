@@ -5,6 +5,7 @@ use std::io::{BufRead, Cursor, Seek};
 use fast_image_resize as fir;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::images::Images;
@@ -12,7 +13,8 @@ use crate::jpeg::is_whole;
 use crate::set::{ImageSet, Source};
 
 /// How a resized pixel is put together from those around it, both antialiased as in PIL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// Triangle.
     #[default]
@@ -30,6 +32,9 @@ pub struct Preprocess {
     pub width: usize,
     /// Resizing filter.
     pub filter: Filter,
+    /// Share of the resized image's sides that the centre crop keeps, above 0 and at most 1:
+    /// 0.875 resizes to 256 pixels for 224.
+    pub crop: f32,
     /// Images with more pixels than this are refused.
     pub max_pixels: u64,
 }
@@ -42,6 +47,7 @@ impl Preprocess {
             height: side,
             width: side,
             filter: Filter::Bilinear,
+            crop: 1.0,
             max_pixels: 100_000_000,
         }
     }
@@ -51,8 +57,8 @@ impl ImageSet {
     /// Decodes all images, in parallel, order kept.
     ///
     /// Grey and 16-bit images become 8-bit RGB, an alpha channel is dropped, EXIF orientation is
-    /// applied. The shorter side is resized to the target, the rest cropped at the centre
-    /// (torchvision's `Resize` and `CenterCrop`).
+    /// applied. The shorter side is resized to the target (divided by `crop`), the rest cropped at
+    /// the centre (torchvision's `Resize` and `CenterCrop`).
     ///
     /// # Errors
     ///
@@ -128,12 +134,15 @@ pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8
         .collect())
 }
 
-/// Height and width after resizing: as small as covers the target in both.
+/// Height and width after resizing: as small as covers the target, divided by `crop`, in both.
 ///
 /// For a square target this is torchvision's `Resize`: the shorter side becomes the target, the
 /// longer one `int(target · longer / shorter)`.
 fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usize) {
-    let (target_height, target_width) = (preprocess.height, preprocess.width);
+    let (target_height, target_width) = (
+        covered(preprocess.height, preprocess.crop),
+        covered(preprocess.width, preprocess.crop),
+    );
     if target_height * width >= target_width * height {
         (
             target_height,
@@ -145,6 +154,18 @@ fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usiz
             target_width,
         )
     }
+}
+
+/// The side to resize to for a centre crop of `target`: `⌊target / crop⌋`, as timm rounds it.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn covered(target: usize, crop: f32) -> usize {
+    // The small addition undoes the rounding of f32: 224 / 0.875 is 256.
+    let side = (target as f64 / f64::from(crop) + 1e-4).floor() as usize;
+    side.max(target)
 }
 
 /// Where torchvision's `CenterCrop` starts: `round((size - target) / 2)`, halves to even.

@@ -1,19 +1,15 @@
-//! What can be typed. `resolve` turns it into what it means; nothing else reads these structs.
+//! What can be typed. `resolve` turns it into what it means.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use finetune_data::Augment;
-use finetune_methods::{Budget, LoraConfig, Method, PeftConfig, Regrow};
-use finetune_model::Architecture;
+use finetune_methods::{Budget, Regrow};
 use finetune_training::{Optimizer, Schedule};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{DataConfig, RunConfig};
-use crate::exit::Usage;
+use crate::defaults;
 use crate::progress::Ui;
-use crate::{defaults, device};
 
 /// Fine-tune a pretrained vision model on your own image folder, and see which method serves you.
 #[derive(Debug, Parser)]
@@ -38,6 +34,8 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write a run's model with its adapter merged into the weights
     Merge(MergeArgs),
+    /// Write a run's model for PyTorch: safetensors or .pth
+    Export(ExportArgs),
     /// Show what a method would train; trains nothing
     Inspect(InspectArgs),
     /// Train a model from random weights, to be fine-tuned later
@@ -56,9 +54,13 @@ pub struct Common {
     /// Model (`inspect` lists them)
     #[arg(long)]
     pub model: Option<String>,
-    /// Pretrained weights (safetensors, PyTorch names) [default: shipped with the default model]
+    /// Pretrained weights: a safetensors or PyTorch file, or hf:OWNER/NAME[@REVISION][/FILE]; the
+    /// model is recognised from it [default: shipped with the default model]
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    pub weights: Option<String>,
+    /// SHA-256 that the weights' file must have
+    #[arg(long, value_name = "HEX")]
+    pub weights_sha256: Option<String>,
     /// Folder for the results [default: runs/TIME-COMMAND]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -110,6 +112,9 @@ pub struct Common {
     /// Settings of the adapters
     #[command(flatten)]
     pub adapter: AdapterArgs,
+    /// Write the finished models as PyTorch files as well
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    pub format: Format,
     /// One JSON document on stdout
     #[arg(long)]
     pub json: bool,
@@ -243,6 +248,26 @@ pub struct MergeArgs {
     pub out: PathBuf,
 }
 
+/// `finetune export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Folder of a finished run
+    #[arg(long, value_name = "DIR")]
+    pub run: PathBuf,
+    /// Method, where the folder holds several
+    #[arg(long)]
+    pub method: Option<String>,
+    /// Kind of file
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    pub format: Format,
+    /// Whose names the tensors get: torchvision or timm [default: torchvision where it has the model]
+    #[arg(long, value_name = "LIBRARY")]
+    pub names: Option<String>,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
 /// `finetune inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
@@ -319,6 +344,17 @@ pub enum Preset {
     Chapter,
 }
 
+/// Kind of a weights file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// safetensors
+    #[default]
+    Safetensors,
+    /// PyTorch's own, a state dict for `torch.load(weights_only=True)`
+    Pth,
+}
+
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
@@ -388,121 +424,5 @@ impl From<AugmentArg> for Augment {
                 ..light
             },
         }
-    }
-}
-
-impl Common {
-    /// The run that was asked for, with one method and seed.
-    ///
-    /// # Errors
-    ///
-    /// Unknown names and settings out of range.
-    pub fn resolve(&self, method: &str, seed: u64) -> Result<RunConfig> {
-        let Some((mut what, from_scratch)) = defaults::method(method) else {
-            let known = defaults::METHODS.join(", ");
-            bail!(Usage(format!(
-                "there is no method `{method}`; methods: {known}"
-            )));
-        };
-        let chapter = self.preset == Some(Preset::Chapter);
-        let preset_model = if chapter { "chapter" } else { defaults::MODEL };
-        let model = self
-            .model
-            .clone()
-            .unwrap_or_else(|| preset_model.to_owned());
-        let architecture = Architecture::find(&model)?;
-        let image_size = self.image_size.unwrap_or(architecture.image_size);
-        architecture.check_image_size(image_size, image_size)?;
-        if !(0.0..1.0).contains(&self.valid_fraction) {
-            bail!(Usage(format!(
-                "the share of validation images is {}, but must be at least 0 and below 1",
-                self.valid_fraction
-            )));
-        }
-        if self.train_per_class == Some(0) || self.threads == Some(0) {
-            bail!(Usage(
-                "--train-per-class and --threads must be at least 1".to_owned()
-            ));
-        }
-        device::device(&self.device)?;
-        match &mut what {
-            Method::Lora(lora) => self.adapter.apply_lora(lora),
-            Method::Peft(peft) => self.adapter.apply_peft(peft),
-            Method::Sft | Method::Linear => {}
-        }
-        let mut recipe = defaults::recipe(method, chapter);
-        recipe.seed = seed;
-        set(&mut recipe.epochs, self.epochs);
-        set(&mut recipe.batch_size, self.batch_size);
-        set(&mut recipe.learning_rate, self.lr);
-        set(&mut recipe.optimizer, self.optimizer.map(Into::into));
-        set(&mut recipe.schedule, self.schedule.map(Into::into));
-        set(&mut recipe.weight_decay, self.weight_decay);
-        set(&mut recipe.label_smoothing, self.label_smoothing);
-        set(&mut recipe.augment, self.augment.map(Into::into));
-        recipe.check()?;
-        Ok(RunConfig {
-            method: what,
-            from_scratch,
-            model,
-            weights: self.weights.clone(),
-            data: DataConfig {
-                path: self.data.clone(),
-                image_size,
-                train_per_class: self.train_per_class,
-                valid_fraction: self.valid_fraction,
-            },
-            targets: self.adapter.targets.clone(),
-            exclude_targets: self.adapter.exclude_targets.clone(),
-            recipe,
-            device: device::canonical(&self.device).to_owned(),
-            threads: self.threads,
-            seed,
-        })
-    }
-
-    /// How progress is shown.
-    #[must_use]
-    pub fn ui(&self) -> Ui {
-        let ui = self.ui.unwrap_or_else(Ui::fitting);
-        // The dashboard takes over stdout: where that is no terminal, lines do.
-        if ui == Ui::Tui && !std::io::stdout().is_terminal() {
-            Ui::Plain
-        } else {
-            ui
-        }
-    }
-}
-
-impl AdapterArgs {
-    fn apply_lora(&self, lora: &mut LoraConfig) {
-        set(&mut lora.rank, self.lora_rank);
-        set(&mut lora.alpha, self.lora_alpha);
-        set(&mut lora.dropout, self.lora_dropout);
-    }
-
-    fn apply_peft(&self, peft: &mut PeftConfig) {
-        set(&mut peft.rank, self.peft_rank);
-        set(&mut peft.alpha, self.peft_alpha);
-        set(&mut peft.density, self.peft_density);
-        set(
-            &mut peft.share,
-            self.peft_share.map(|switch| switch == Switch::On),
-        );
-        set(
-            &mut peft.dynamic,
-            self.peft_dynamic.map(|switch| switch == Switch::On),
-        );
-        set(&mut peft.drop_fraction, self.peft_drop);
-        set(&mut peft.interval, self.peft_interval);
-        set(&mut peft.regrow, self.peft_regrow.map(Into::into));
-        set(&mut peft.budget, self.peft_budget.map(Into::into));
-        peft.train_shared = self.peft_train_shared;
-    }
-}
-
-fn set<T>(value: &mut T, typed: Option<T>) {
-    if let Some(typed) = typed {
-        *value = typed;
     }
 }

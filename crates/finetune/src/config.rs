@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use finetune_data::{
-    IdxOptions, ImageSet, Images, Normalization, Preprocess, SplitOptions, Splits, embedded_signs,
-    open, open_idx,
+    IdxOptions, ImageSet, Images, Preprocess, SplitOptions, Splits, embedded_signs, open, open_idx,
 };
 use finetune_methods::{Method, Targets};
 use finetune_model::Architecture;
 use finetune_training::Recipe;
 use serde::{Deserialize, Serialize};
+
+use crate::cli::Format;
 
 /// One run: a method, a seed, and all that goes with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct RunConfig {
     pub device: String,
     /// Threads that compute; `None` is one a core.
     pub threads: Option<usize>,
+    /// Kind of file that the finished model is written as, beside safetensors.
+    #[serde(default)]
+    pub format: Format,
     /// Seed of all that is random.
     pub seed: u64,
 }
@@ -77,13 +81,13 @@ impl RunConfig {
         }
     }
 
-    /// The model's architecture.
+    /// The model's architecture, for the run's image size.
     ///
     /// # Errors
     ///
-    /// Where there is none of that name.
-    pub fn architecture(&self) -> Result<&'static Architecture> {
-        Ok(Architecture::find(&self.model)?)
+    /// Where there is none of that name, or it does not take images of that size.
+    pub fn architecture(&self) -> Result<Architecture> {
+        Ok(Architecture::find(&self.model)?.at(self.data.image_size)?)
     }
 
     /// The layers that get an adapter.
@@ -100,16 +104,6 @@ impl RunConfig {
             Some(pattern) => targets.exclude(pattern)?,
             None => targets,
         })
-    }
-
-    /// How values are normalised.
-    ///
-    /// # Errors
-    ///
-    /// Where there is no model of that name.
-    pub fn normalization(&self) -> Result<Normalization> {
-        let Architecture { mean, std, .. } = *self.architecture()?;
-        Ok(Normalization { mean, std })
     }
 }
 
@@ -141,10 +135,9 @@ impl DataConfig {
     /// # Errors
     ///
     /// Where the folder is not as it should be, or an image cannot be decoded.
-    pub fn decode(&self, seed: u64) -> Result<Decoded> {
+    pub fn decode(&self, seed: u64, preprocess: &Preprocess) -> Result<Decoded> {
         let splits = self.open(seed)?;
-        let preprocess = Preprocess::square(self.image_size);
-        let decode = |set: &ImageSet| set.decode(&preprocess);
+        let decode = |set: &ImageSet| set.decode(preprocess);
         Ok(Decoded {
             train: decode(&splits.train)?,
             valid: splits.valid.as_ref().map(decode).transpose()?,

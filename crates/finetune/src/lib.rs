@@ -6,7 +6,7 @@
 //! use finetune::{config::DataConfig, defaults, run};
 //! # fn main() -> anyhow::Result<()> {
 //! # let config: finetune::config::RunConfig = todo!();
-//! let data = config.data.decode(config.seed)?;
+//! let data = config.data.decode(config.seed, &config.architecture()?.preprocess())?;
 //! let result = run::run(&config, &data, "out".as_ref(), false, &mut ())?;
 //! println!("{:.2} %", 100.0 * result.accuracy);
 //! # Ok(())
@@ -27,9 +27,11 @@ pub mod device;
 pub mod exit;
 pub mod folder;
 pub mod interrupt;
+pub mod locate;
 pub mod metadata;
 pub mod process;
 pub mod progress;
+mod resolve;
 pub mod run;
 pub mod weights;
 
@@ -50,6 +52,7 @@ pub fn command() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate(&args),
         Command::Predict(args) => commands::predict(&args),
         Command::Merge(args) => commands::merge(&args),
+        Command::Export(args) => commands::export(&args),
         Command::Inspect(args) => commands::inspect(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
         Command::Run(args) => commands::run_one(&args),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use finetune_data::Normalization;
-use finetune_model::Checkpoint;
+use finetune_data::{Filter, Normalization};
+use finetune_model::{Architecture, Checkpoint};
 use serde::{Deserialize, Serialize};
 
 /// Enough to use a weights file without anything else. It is written as one JSON value under the
@@ -21,9 +21,33 @@ pub struct Metadata {
     pub image_size: usize,
     /// How values are normalised.
     pub normalization: Normalization,
+    /// How images are resized.
+    #[serde(default)]
+    pub filter: Filter,
+    /// Share of the resized image's side that the centre crop keeps.
+    #[serde(default = "whole")]
+    pub crop: f32,
+}
+
+fn whole() -> f32 {
+    1.0
 }
 
 impl Metadata {
+    /// Of a model for these classes.
+    #[must_use]
+    pub fn new(architecture: &Architecture, method: &str, classes: Vec<String>) -> Self {
+        Self {
+            model: architecture.name.to_owned(),
+            method: method.to_owned(),
+            classes,
+            image_size: architecture.image_size,
+            normalization: architecture.normalization,
+            filter: architecture.filter,
+            crop: architecture.crop,
+        }
+    }
+
     /// As the key–value pairs of a safetensors file.
     ///
     /// # Errors

@@ -9,9 +9,12 @@ use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
 use finetune_methods::{Attached, Method, Scope, count_parameters};
-use finetune_model::{Checkpoint, Head, Network, load_adapter, save_adapter, save_network};
+use finetune_model::{
+    Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
+};
 use finetune_training::{Observer, Trained, TrainingData, evaluate, train};
 
+use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
 use crate::device::device;
 use crate::metadata::Metadata;
@@ -42,20 +45,28 @@ pub fn stem(config: &RunConfig, with_seed: bool) -> String {
     }
 }
 
+/// A network ready to be trained.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The network and its method.
+    pub attached: Attached<Network>,
+    /// What a person should know of the weights, a sentence each.
+    pub notes: Vec<String>,
+}
+
 /// Builds the network with its base weights and attaches the method.
 ///
 /// # Errors
 ///
 /// Weights that cannot be read or do not fit, or a method that cannot be attached.
-pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Attached<Network>> {
+pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Prepared> {
     let architecture = config.architecture()?;
-    let network = if config.from_scratch {
-        architecture.build(classes, config.seed, device)
+    let (network, notes) = if config.from_scratch {
+        (architecture.build(classes, config.seed, device), Vec::new())
     } else {
         let head = Head::New { seed: config.seed };
-        weights::open(config)?
-            .load(architecture, classes, head, device)?
-            .network
+        let loaded = weights::open(config)?.load(&architecture, classes, head, device)?;
+        (loaded.network, loaded.notes)
     };
     let targets = config.targets()?;
     let scope = Scope {
@@ -63,7 +74,10 @@ pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<At
         targets: &targets,
         seed: config.seed,
     };
-    Ok(config.method.attach(network, &scope)?)
+    Ok(Prepared {
+        attached: config.method.attach(network, &scope)?,
+        notes,
+    })
 }
 
 /// Trains, evaluates on the test images and saves into `out`.
@@ -79,14 +93,13 @@ pub fn run(
     observer: &mut impl Observer,
 ) -> Result<Run> {
     let architecture = config.architecture()?;
-    architecture.check_image_size(config.data.image_size, config.data.image_size)?;
     let device = device(&config.device)?;
     device.seed(config.seed);
     let device = device.autodiff();
-    let normalization = config.normalization()?;
+    let normalization = architecture.normalization;
     let classes = data.train.classes.len();
 
-    let attached = prepare(config, classes, &device)?;
+    let attached = prepare(config, classes, &device)?.attached;
     let count = count_parameters(&attached.model);
     let training = TrainingData {
         train: &data.train,
@@ -104,21 +117,24 @@ pub fn run(
     // Merging and saving come after: they are not what training needs.
     let peak_memory_bytes = process::peak_memory_bytes();
 
-    let metadata = Metadata {
-        model: config.model.clone(),
-        method: config.method_name().to_owned(),
-        classes: data.train.classes.clone(),
-        image_size: config.data.image_size,
-        normalization,
-    };
+    let metadata = Metadata::new(
+        &architecture,
+        config.method_name(),
+        data.train.classes.clone(),
+    );
     let mut settings = settings(config);
     if stopped {
         settings.insert("stopped early".to_owned(), "yes".to_owned());
     }
     let file = model_file(config, with_seed);
     let mut artifact_bytes =
-        save_network(&model, architecture, &metadata.to_map()?, &out.join(&file))?;
+        save_network(&model, &architecture, &metadata.to_map()?, &out.join(&file))?;
     let mut artifacts = vec![file];
+    if config.format == Format::Pth {
+        let file = format!("finetuned_model_{}.pth", stem(config, with_seed));
+        artifact_bytes = write_pth(&state_dict(&model, &architecture), &out.join(&file))?;
+        artifacts.push(file);
+    }
     if let Some(file) = adapter_file(config, with_seed) {
         artifact_bytes = save_adapter(&model, &metadata.to_map()?, &out.join(&file))?;
         artifacts.push(file);
@@ -189,13 +205,13 @@ pub fn reload(
     let device = device(&config.device)?;
     match adapter_file(config, with_seed) {
         Some(file) if !merged => {
-            let attached = prepare(config, classes, &device.autodiff())?;
+            let attached = prepare(config, classes, &device.autodiff())?.attached;
             let mut file = Checkpoint::open(&folder.join(file))?;
             Ok(load_adapter(attached.model, &mut file)?.valid())
         }
         _ => {
             let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
-            let loaded = file.load(config.architecture()?, classes, Head::Stored, &device)?;
+            let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
             Ok(loaded.network)
         }
     }
@@ -232,7 +248,13 @@ pub fn reevaluate(
             )
         })?;
     let device = device(&config.device)?;
-    test(&network, images, config.normalization()?, config, &device)
+    test(
+        &network,
+        images,
+        config.architecture()?.normalization,
+        config,
+        &device,
+    )
 }
 
 /// The settings that a report shows.

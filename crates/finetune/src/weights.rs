@@ -45,6 +45,13 @@ pub fn is_shipped(config: &RunConfig) -> bool {
     config.weights.is_none() && config.model == defaults::MODEL
 }
 
+/// Whether a run's weights are the ones that are pretrained when they are first wanted: the
+/// chapter's, too large to ship.
+#[must_use]
+pub fn is_made_on_demand(config: &RunConfig) -> bool {
+    config.weights.is_none() && !config.from_scratch && config.model == "chapter"
+}
+
 /// Where a description of the weights stands in reports.
 #[must_use]
 pub fn describe(config: &RunConfig) -> String {
@@ -113,13 +120,13 @@ impl Pretraining {
         })
     }
 
-    fn images(&self) -> Result<Images> {
+    fn images(&self, preprocess: &Preprocess) -> Result<Images> {
         let set = match self.data.to_str() {
             Some("embedded") => embedded_signs_pretrain(),
             Some("fashion-mnist") => fashion_mnist(FashionHalf::Other)?.train,
             _ => finetune_data::open(&self.data, &finetune_data::SplitOptions::default())?.train,
         };
-        Ok(set.decode(&Preprocess::square(self.image_size))?)
+        Ok(set.decode(preprocess)?)
     }
 
     /// Trains the model from random weights and writes a checkpoint.
@@ -128,15 +135,11 @@ impl Pretraining {
     ///
     /// Images that cannot be read, a recipe out of range, or a file that cannot be written.
     pub fn run(&self, out: &Path, observer: &mut impl Observer) -> Result<u64> {
-        let architecture = Architecture::find(&self.model)?;
-        architecture.check_image_size(self.image_size, self.image_size)?;
+        let architecture = Architecture::find(&self.model)?.at(self.image_size)?;
         self.recipe.check()?;
-        let images = self.images()?;
+        let images = self.images(&architecture.preprocess())?;
         let device = crate::device::device(&self.device)?.autodiff();
-        let normalization = finetune_data::Normalization {
-            mean: architecture.mean,
-            std: architecture.std,
-        };
+        let normalization = architecture.normalization;
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
         let attached = Attached {
             model,
@@ -151,20 +154,14 @@ impl Pretraining {
         if trained.stopped {
             bail!("stopped before it was done; nothing was written");
         }
-        let metadata = Metadata {
-            model: self.model.clone(),
-            method: "pretrain".to_owned(),
-            classes: images.classes.clone(),
-            image_size: self.image_size,
-            normalization,
-        };
+        let metadata = Metadata::new(&architecture, "pretrain", images.classes.clone());
         if let Some(folder) = out.parent() {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         Ok(save_network(
             &trained.model,
-            architecture,
+            &architecture,
             &metadata.to_map()?,
             out,
         )?)

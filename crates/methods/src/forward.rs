@@ -6,9 +6,9 @@
 
 use burn::Tensor;
 use burn::module::Param;
-use burn::nn::{Linear, conv::Conv2d};
-use burn::tensor::module;
+use burn::nn::{Linear, PaddingConfig2d, conv::Conv2d};
 use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Slice, module};
 
 use crate::adapter::Adapter;
 
@@ -41,16 +41,29 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 #[must_use]
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     let Some(adapter) = layer.weight.reparameterization::<Adapter>() else {
-        return layer.forward(x);
+        return if is_pointwise(layer) && x.device().is_autodiff() {
+            pointwise_layer(layer, layer.weight.val(), x)
+        } else {
+            layer.forward(x)
+        };
     };
-    let base = with_weight(layer, layer.weight.base(), layer.bias.clone()).forward(x.clone());
+    let base = if is_pointwise(layer) {
+        pointwise_layer(layer, layer.weight.base(), x.clone())
+    } else {
+        with_weight(layer, layer.weight.base(), layer.bias.clone()).forward(x.clone())
+    };
 
     let [outputs, channels, height, width] = layer.weight.base().dims();
     let rank = adapter.geometry.rank;
     let a = adapter
         .a()
         .reshape([layer.groups * rank, channels, height, width]);
-    let down = with_weight(layer, a, None).forward(adapter.dropout.forward(x));
+    let x = adapter.dropout.forward(x);
+    let down = if is_pointwise(layer) {
+        pointwise(subsampled(x, layer.stride), a.reshape([rank, channels]))
+    } else {
+        with_weight(layer, a, None).forward(x)
+    };
     let b = adapter.b().mul_scalar(adapter.geometry.scale);
     let up = if layer.groups == 1 {
         pointwise(down, b)
@@ -72,6 +85,44 @@ fn with_weight(layer: &Conv2d, weight: Tensor<4>, bias: Option<Param<Tensor<1>>>
         groups: layer.groups,
         padding: layer.padding.clone(),
     }
+}
+
+/// Whether a convolution mixes the channels of each pixel and does nothing else.
+///
+/// Such a one is trained as a matrix product: the gradient of its weight is 5 to 7 times as fast
+/// as through Burn's convolution (flex).
+fn is_pointwise(layer: &Conv2d) -> bool {
+    layer.kernel_size == [1, 1]
+        && layer.groups == 1
+        && matches!(
+            layer.padding,
+            PaddingConfig2d::Valid | PaddingConfig2d::Explicit(0, 0, 0, 0)
+        )
+}
+
+fn pointwise_layer(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+    let [outputs, inputs, _, _] = weight.dims();
+    let y = pointwise(
+        subsampled(x, layer.stride),
+        weight.reshape([outputs, inputs]),
+    );
+    match &layer.bias {
+        Some(bias) => y + bias.val().reshape([1, outputs, 1, 1]),
+        None => y,
+    }
+}
+
+/// Every `stride`-th row and column.
+#[allow(clippy::cast_possible_wrap)]
+fn subsampled(x: Tensor<4>, stride: [usize; 2]) -> Tensor<4> {
+    if stride == [1, 1] {
+        return x;
+    }
+    let [_, _, height, width] = x.dims();
+    let every =
+        |length: usize, stride: usize| Slice::new(0, Some(length as isize), stride as isize);
+    x.slice_dim(2, every(height, stride[0]))
+        .slice_dim(3, every(width, stride[1]))
 }
 
 /// A 1×1 convolution as a matrix product: `weight` `[out, in]` on `[batch, in, h, w]`.

@@ -10,7 +10,7 @@ use finetune_methods::ParamInfo;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::ModelError;
-use crate::registry::Network;
+use crate::networks::Network;
 use crate::save::write_safetensors;
 use crate::state::StateTensor;
 

@@ -14,17 +14,25 @@ pub enum ModelError {
         /// All names.
         known: Vec<&'static str>,
     },
+    /// No names of that library for the model.
+    #[error("`{library}` has no names for `{model}`; names of: {}", known.join(", "))]
+    UnknownLibrary {
+        /// The library as given.
+        library: String,
+        /// The model's name.
+        model: &'static str,
+        /// Those that have.
+        known: Vec<&'static str>,
+    },
     /// The model cannot take images of that size.
-    #[error("`{model}` takes images of {wanted}, not {height}×{width}")]
+    #[error("`{model}` takes images of {wanted}, not {side}×{side}")]
     ImageSize {
         /// The model's name.
         model: &'static str,
         /// What it takes.
         wanted: String,
-        /// Height as given, pixels.
-        height: usize,
-        /// Width as given, pixels.
-        width: usize,
+        /// Side as given, pixels.
+        side: usize,
     },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]

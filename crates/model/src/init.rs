@@ -14,6 +14,8 @@ pub enum Init {
     Torch,
     /// Weights `N(0, 2/n)` (He et al. 2015, arXiv:1502.01852, equation 10), biases 0.
     KaimingNormal,
+    /// Weights `N(0, 0.02²)`, biases 0: transformers' and `ConvNeXt`'s usual one, not truncated.
+    Normal,
 }
 
 /// Draws every Linear and Conv2d weight and bias of a module anew.
@@ -52,6 +54,10 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
     for param in parameters {
+        if matches!(param.path.as_str(), "cls_token" | "pos_embed") {
+            plan.push((param.id, Role::Token, 1));
+            continue;
+        }
         let weight = match param.path.rsplit_once('.') {
             Some((_, "weight")) => true,
             Some((_, "bias")) => false,
@@ -76,6 +82,8 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
 enum Role {
     Weight,
     Bias,
+    /// A token or a position of a transformer.
+    Token,
 }
 
 struct Draw {
@@ -94,7 +102,7 @@ impl ModuleMapper for Draw {
         let count = shape.num_elements();
         let rng = &mut self.rng;
         let values: Vec<f32> = match (self.init, role) {
-            (Init::Torch, _) => {
+            (Init::Torch, Role::Weight | Role::Bias) => {
                 let bound = 1.0 / (inputs as f32).sqrt();
                 (0..count)
                     .map(|_| rng.random_range(-bound..bound))
@@ -106,7 +114,10 @@ impl ModuleMapper for Draw {
                     .map(|_| finetune_methods::normal(rng) * std)
                     .collect()
             }
-            (Init::KaimingNormal, Role::Bias) => vec![0.0; count],
+            (Init::Normal, Role::Weight) | (_, Role::Token) => (0..count)
+                .map(|_| finetune_methods::normal(rng) * 0.02)
+                .collect(),
+            (_, Role::Bias) => vec![0.0; count],
         };
         let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
         param.transform_for_load(tensor, id)

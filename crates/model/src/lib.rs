@@ -15,21 +15,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adapter_file;
-mod chapter;
 mod checkpoint;
 mod error;
 mod init;
+mod networks;
+mod position;
+mod pth;
 mod registry;
-mod resnet;
 mod save;
 mod state;
 
 pub use adapter_file::{load_adapter, save_adapter};
-pub use chapter::ChapterCnn;
 pub use checkpoint::{Checkpoint, Head, Loaded};
 pub use error::ModelError;
 pub use init::Init;
-pub use registry::{ARCHITECTURES, Architecture, Network};
-pub use resnet::{BasicBlock, CifarResNet};
-pub use save::{save_network, write_safetensors};
+pub use networks::{
+    ChapterCnn, CifarResNet, ConvNext, InvertedResidualNet, Network, ResNet, VisionTransformer,
+    VitSize,
+};
+pub use pth::write_pth;
+pub use registry::{ARCHITECTURES, Architecture, Sizes};
+pub use save::{save_network, state_dict, state_dict_of, write_safetensors};
 pub use state::StateTensor;

@@ -1,113 +1,299 @@
 //! The models by name, with what goes with each.
 
-use burn::Tensor;
-use burn::module::Module;
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization, Preprocess};
 use finetune_methods::{MethodError, Targets};
 
-use crate::chapter::ChapterCnn;
 use crate::error::ModelError;
 use crate::init::{Init, initialize};
-use crate::resnet::CifarResNet;
+use crate::networks::vit::{PATCH, VitSize};
+use crate::networks::{
+    ChapterCnn, CifarResNet, ConvNext, InvertedResidualNet, Network, ResNet, VisionTransformer,
+    chapter, cifar_resnet, convnext, inverted_residual, resnet, vit,
+};
 
 /// What is known of an architecture before it is built.
 #[derive(Debug, Clone, Copy)]
 pub struct Architecture {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Default side of its images, pixels.
+    /// Side of its images, pixels: its default's, or the one chosen with [`Architecture::at`].
     pub image_size: usize,
-    /// Whether other sides work as well.
-    pub any_size: bool,
-    /// Mean of each channel that images are normalised with, of values in 0–1.
-    pub mean: [f32; 3],
-    /// Standard deviation likewise.
-    pub std: [f32; 3],
+    /// Which other sides work as well.
+    pub sizes: Sizes,
+    /// What images are normalised with.
+    pub normalization: Normalization,
+    /// How images are resized.
+    pub filter: Filter,
+    /// Share of the resized image's side that the centre crop keeps: 224 of 256 is 0.875.
+    pub crop: f32,
     /// Path of the head in Burn's names.
     pub head: &'static str,
     /// Pattern of the layers that get an adapter unless told otherwise.
     pub targets: &'static str,
     /// How weights start that are not loaded.
     pub init: Init,
-    /// Pairs of a path's start in Burn's names and in PyTorch's, where they differ.
-    pub(crate) rename: &'static [(&'static str, &'static str)],
-    /// Other names of a checkpoint's tensors: its start, and the start it stands for.
-    pub(crate) alias: &'static [(&'static str, &'static str)],
-    build: fn(usize, &Device) -> Network,
+    /// What its tensors are called in PyTorch's libraries; files are written in the first.
+    pub(crate) dialects: &'static [Dialect],
+    build: fn(&Self, usize, &Device) -> Network,
 }
 
-const RESNET: Architecture = Architecture {
+/// Which image sizes a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// Its own only.
+    Fixed,
+    /// Any height and width from this many pixels on.
+    From(usize),
+    /// Squares whose side is a multiple of this; the position embedding is fitted when weights are
+    /// loaded.
+    MultipleOf(usize),
+}
+
+/// The names that a library gives to an architecture's tensors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialect {
+    /// The library; several with commas.
+    pub library: &'static str,
+    /// From a path in Burn's names (norms' `gamma` and `beta` already `weight` and `bias`).
+    pub name: fn(&str) -> String,
+}
+
+const fn dialect(library: &'static str, name: fn(&str) -> String) -> Dialect {
+    Dialect { library, name }
+}
+
+const CIFAR: Architecture = Architecture {
     name: "resnet8",
     image_size: 32,
-    any_size: true,
-    mean: [0.5; 3],
-    std: [0.25; 3],
+    sizes: Sizes::From(8),
+    normalization: Normalization {
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    },
+    filter: Filter::Bilinear,
+    crop: 1.0,
     head: "linear",
     targets: "all",
     init: Init::KaimingNormal,
-    rename: &[],
-    alias: &[("fc", "linear")],
-    build: resnet::<1, 1>,
+    dialects: &[
+        dialect("pytorch_resnet_cifar10", str::to_owned),
+        dialect("others", cifar_resnet::with_fc),
+    ],
+    build: cifar::<1, 1>,
 };
 
-const RESNET_64: Architecture = Architecture {
+const CIFAR_64: Architecture = Architecture {
     name: "resnet8-64",
     image_size: 64,
-    build: resnet::<1, 2>,
+    build: cifar::<1, 2>,
+    ..CIFAR
+};
+
+fn cifar<const BLOCKS: usize, const STRIDE: usize>(
+    _: &Architecture,
+    classes: usize,
+    device: &Device,
+) -> Network {
+    Network::CifarResNet(CifarResNet::new(BLOCKS, STRIDE, classes, device))
+}
+
+const RESNET: Architecture = Architecture {
+    name: "resnet18",
+    image_size: 224,
+    sizes: Sizes::From(32),
+    normalization: Normalization::IMAGENET,
+    crop: 0.875,
+    head: "fc",
+    dialects: &[dialect("torchvision, timm", resnet::torchvision)],
+    build: |_, classes, device| Network::ResNet(ResNet::new([2, 2, 2, 2], false, classes, device)),
+    ..CIFAR
+};
+
+const MOBILENET_V2: Architecture = Architecture {
+    name: "mobilenet_v2",
+    head: "classifier",
+    // The 1×1 convolutions: nearly all of the weights. A depthwise one has 9 a channel.
+    targets: r"(expand|project|last)\.conv\.",
+    dialects: &[
+        dialect("torchvision", inverted_residual::torchvision_mobilenet),
+        dialect("timm", inverted_residual::timm_mobilenet),
+    ],
+    build: |_, classes, device| {
+        Network::InvertedResidual(InvertedResidualNet::mobilenet_v2(classes, device))
+    },
     ..RESNET
 };
 
-fn resnet<const BLOCKS: usize, const STRIDE: usize>(classes: usize, device: &Device) -> Network {
-    Network::CifarResNet(CifarResNet::new(BLOCKS, STRIDE, classes, device))
+const VIT_TINY: Architecture = Architecture {
+    name: "vit_tiny_patch16_224",
+    sizes: Sizes::MultipleOf(PATCH),
+    normalization: Normalization::HALF,
+    filter: Filter::Bicubic,
+    crop: 0.9,
+    head: "head",
+    targets: "all-linear",
+    init: Init::Normal,
+    dialects: &[
+        dialect("timm", vit::timm),
+        dialect("torchvision", vit::torchvision),
+        dialect("torchvision", vit::torchvision_old),
+    ],
+    build: |architecture, classes, device| vit(architecture, VIT_TINY_SIZE, classes, device),
+    ..RESNET
+};
+
+const VIT_SMALL: Architecture = Architecture {
+    name: "vit_small_patch16_224",
+    build: |architecture, classes, device| vit(architecture, VIT_SMALL_SIZE, classes, device),
+    ..VIT_TINY
+};
+
+const VIT_BASE: Architecture = Architecture {
+    name: "vit_base_patch16_224",
+    build: |architecture, classes, device| vit(architecture, VIT_BASE_SIZE, classes, device),
+    ..VIT_TINY
+};
+
+/// torchvision's: the same network as `vit_base_patch16_224` under other names, and other images.
+const VIT_B_16: Architecture = Architecture {
+    name: "vit_b_16",
+    normalization: Normalization::IMAGENET,
+    filter: Filter::Bilinear,
+    crop: 0.875,
+    dialects: &[
+        dialect("torchvision", vit::torchvision),
+        dialect("torchvision", vit::torchvision_old),
+    ],
+    ..VIT_BASE
+};
+
+const VIT_TINY_SIZE: VitSize = vit_size(192, 3);
+const VIT_SMALL_SIZE: VitSize = vit_size(384, 6);
+const VIT_BASE_SIZE: VitSize = vit_size(768, 12);
+
+const fn vit_size(width: usize, heads: usize) -> VitSize {
+    VitSize {
+        width,
+        depth: 12,
+        heads,
+    }
+}
+
+fn vit(architecture: &Architecture, size: VitSize, classes: usize, device: &Device) -> Network {
+    let side = architecture.image_size;
+    Network::VisionTransformer(VisionTransformer::new(size, side, classes, device))
+}
+
+const fn named(name: &'static str, architecture: Architecture) -> Architecture {
+    Architecture {
+        name,
+        ..architecture
+    }
+}
+
+/// DeiT's are ViT's of the same size, with `ImageNet`'s normalisation.
+const fn deit(name: &'static str, vit: Architecture) -> Architecture {
+    Architecture {
+        name,
+        normalization: Normalization::IMAGENET,
+        ..vit
+    }
+}
+
+macro_rules! cifar {
+    ($name:literal, $base:ident, $blocks:literal, $stride:literal) => {
+        Architecture {
+            build: cifar::<$blocks, $stride>,
+            ..named($name, $base)
+        }
+    };
 }
 
 /// All models.
 ///
-/// `resnetN` are He et al.'s for images of 32×32; `resnetN-64` have a first convolution of stride
-/// 2, for images of 64×64.
+/// `resnet8` to `resnet56` are He et al.'s for images of 32×32; those with `-64` have a first
+/// convolution of stride 2, for images of 64×64. The others carry torchvision's or timm's names.
+///
+/// A checkpoint is recognised as the first that fits.
 pub const ARCHITECTURES: &[Architecture] = &[
-    RESNET,
-    Architecture {
-        name: "resnet14",
-        build: resnet::<2, 1>,
-        ..RESNET
-    },
-    Architecture {
-        name: "resnet20",
-        build: resnet::<3, 1>,
-        ..RESNET
-    },
-    RESNET_64,
-    Architecture {
-        name: "resnet14-64",
-        build: resnet::<2, 2>,
-        ..RESNET_64
-    },
-    Architecture {
-        name: "resnet20-64",
-        build: resnet::<3, 2>,
-        ..RESNET_64
-    },
+    CIFAR,
+    cifar!("resnet14", CIFAR, 2, 1),
+    cifar!("resnet20", CIFAR, 3, 1),
+    cifar!("resnet32", CIFAR, 5, 1),
+    cifar!("resnet44", CIFAR, 7, 1),
+    cifar!("resnet56", CIFAR, 9, 1),
+    CIFAR_64,
+    cifar!("resnet14-64", CIFAR_64, 2, 2),
+    cifar!("resnet20-64", CIFAR_64, 3, 2),
     Architecture {
         name: "chapter",
         image_size: ChapterCnn::SIDE,
-        any_size: false,
-        mean: [0.5; 3],
-        std: [0.5; 3],
+        sizes: Sizes::Fixed,
+        normalization: Normalization::HALF,
         head: "head",
         // Not the convolution: it sees 27 values, so rank 8 has 728 parameters beside its 1728 and
         // takes longer than itself.
         targets: "all-linear",
         init: Init::Torch,
-        rename: &[("conv", "0"), ("hidden", "4"), ("head", "6")],
-        // The same sequence without a `Flatten` in it.
-        alias: &[("3", "4"), ("5", "6")],
-        build: |classes, device| Network::Chapter(ChapterCnn::new(classes, device)),
+        dialects: &[
+            dialect("the chapter", chapter::with_flatten),
+            dialect("the chapter", chapter::without_flatten),
+        ],
+        build: |_, classes, device| Network::Chapter(ChapterCnn::new(classes, device)),
+        ..CIFAR
     },
+    RESNET,
+    Architecture {
+        build: |_, classes, device| {
+            Network::ResNet(ResNet::new([3, 4, 6, 3], false, classes, device))
+        },
+        ..named("resnet34", RESNET)
+    },
+    Architecture {
+        build: |_, classes, device| {
+            Network::ResNet(ResNet::new([3, 4, 6, 3], true, classes, device))
+        },
+        ..named("resnet50", RESNET)
+    },
+    MOBILENET_V2,
+    Architecture {
+        name: "efficientnet_b0",
+        filter: Filter::Bicubic,
+        dialects: &[
+            dialect("torchvision", inverted_residual::torchvision_efficientnet),
+            dialect("timm", inverted_residual::timm_efficientnet),
+        ],
+        build: |_, classes, device| {
+            Network::InvertedResidual(InvertedResidualNet::efficientnet_b0(classes, device))
+        },
+        ..MOBILENET_V2
+    },
+    Architecture {
+        name: "convnext_tiny",
+        crop: 224.0 / 236.0,
+        head: "head",
+        targets: r"fc[12]\.",
+        init: Init::Normal,
+        dialects: &[
+            dialect("torchvision", convnext::torchvision),
+            dialect("timm", convnext::timm),
+        ],
+        build: |_, classes, device| Network::ConvNext(ConvNext::tiny(classes, device)),
+        ..RESNET
+    },
+    VIT_TINY,
+    VIT_SMALL,
+    // Before `vit_base`, so that torchvision's names are recognised as torchvision's.
+    VIT_B_16,
+    VIT_BASE,
+    deit("deit_tiny_patch16_224", VIT_TINY),
+    deit("deit_small_patch16_224", VIT_SMALL),
+    deit("deit_base_patch16_224", VIT_BASE),
 ];
 
 impl Architecture {
-    /// The architecture of that name.
+    /// The architecture of that name, at its default image size.
     ///
     /// # Errors
     ///
@@ -125,6 +311,57 @@ impl Architecture {
             })
     }
 
+    /// The architecture for square images of that side, pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ImageSize`] where it does not take them.
+    pub fn at(&self, image_size: usize) -> Result<Self, ModelError> {
+        let wanted = match self.sizes {
+            Sizes::Fixed if image_size != self.image_size => {
+                format!("{0}×{0} pixels", self.image_size)
+            }
+            Sizes::From(least) if image_size < least => format!("{least}×{least} pixels or more"),
+            Sizes::MultipleOf(patch) if image_size == 0 || !image_size.is_multiple_of(patch) => {
+                format!("a multiple of {patch} pixels on each side")
+            }
+            _ => {
+                return Ok(Self {
+                    image_size,
+                    ..*self
+                });
+            }
+        };
+        Err(ModelError::ImageSize {
+            model: self.name,
+            wanted,
+            side: image_size,
+        })
+    }
+
+    /// The libraries whose names for its tensors are known; the first one's are written.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<&'static str> {
+        let mut libraries: Vec<_> = self
+            .dialects
+            .iter()
+            .flat_map(|dialect| dialect.library.split(", "))
+            .collect();
+        libraries.dedup();
+        libraries
+    }
+
+    /// How an image becomes what the network takes, as the weights' publishers do it: the shorter
+    /// side resized to `image_size / crop`, then the centre.
+    #[must_use]
+    pub fn preprocess(&self) -> Preprocess {
+        Preprocess {
+            filter: self.filter,
+            crop: self.crop,
+            ..Preprocess::square(self.image_size)
+        }
+    }
+
     /// Builds the network with `classes` outputs and seeded random weights.
     #[must_use]
     pub fn build(&self, classes: usize, seed: u64, device: &Device) -> Network {
@@ -133,34 +370,7 @@ impl Architecture {
 
     /// Builds the network without choosing its weights: for loading all of them.
     pub(crate) fn skeleton(&self, classes: usize, device: &Device) -> Network {
-        (self.build)(classes, device)
-    }
-
-    /// Checks that the network takes images of that size.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::ImageSize`] where it does not.
-    pub fn check_image_size(&self, height: usize, width: usize) -> Result<(), ModelError> {
-        let fits = if self.any_size {
-            height >= 8 && width >= 8
-        } else {
-            (height, width) == (self.image_size, self.image_size)
-        };
-        if fits {
-            return Ok(());
-        }
-        let wanted = if self.any_size {
-            "8×8 pixels or more".to_owned()
-        } else {
-            format!("{0}×{0} pixels", self.image_size)
-        };
-        Err(ModelError::ImageSize {
-            model: self.name,
-            wanted,
-            height,
-            width,
-        })
+        (self.build)(self, classes, device)
     }
 
     /// The layers that get an adapter unless told otherwise.
@@ -170,26 +380,5 @@ impl Architecture {
     /// None for the models of [`ARCHITECTURES`]; a test holds their patterns valid.
     pub fn default_targets(&self) -> Result<Targets, MethodError> {
         Targets::parse(self.targets)
-    }
-}
-
-/// A network of any architecture.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)]
-pub enum Network {
-    /// Of the CIFAR ResNet family.
-    CifarResNet(CifarResNet),
-    /// The chapter's own.
-    Chapter(ChapterCnn),
-}
-
-impl Network {
-    /// Logits `[batch, classes]` of normalised images `[batch, 3, height, width]`.
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::CifarResNet(network) => network.forward(images),
-            Self::Chapter(network) => network.forward(images),
-        }
     }
 }

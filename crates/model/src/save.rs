@@ -7,8 +7,9 @@ use burn::module::Module;
 use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
-use crate::registry::{Architecture, Network};
-use crate::state::{StateTensor, collect, slots};
+use crate::networks::Network;
+use crate::registry::Architecture;
+use crate::state::{StateTensor, collect};
 
 /// Writes the whole network, adapters merged, to a safetensors file that PyTorch loads.
 ///
@@ -23,10 +24,41 @@ pub fn save_network(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
-    let network = network.valid().materialize();
-    let slots = slots(&network, architecture);
-    let tensors = collect(&network, &slots);
-    write_safetensors(tensors, metadata, path)
+    write_safetensors(state_dict(network, architecture), metadata, path)
+}
+
+/// The whole network's tensors, adapters merged, under the names of the architecture's first
+/// [library](Architecture::libraries) and in PyTorch's layout.
+#[must_use]
+pub fn state_dict(network: &Network, architecture: &Architecture) -> Vec<StateTensor> {
+    let first = architecture.dialects.first();
+    in_dialect(network, first.map_or(str::to_owned, |dialect| dialect.name))
+}
+
+/// The same under the names of another library that knows the architecture, e.g. `timm`.
+///
+/// # Errors
+///
+/// [`ModelError::UnknownLibrary`] where it does not know it.
+pub fn state_dict_of(
+    network: &Network,
+    architecture: &Architecture,
+    library: &str,
+) -> Result<Vec<StateTensor>, ModelError> {
+    let dialect = architecture
+        .dialects
+        .iter()
+        .find(|dialect| dialect.library.split(", ").any(|name| name == library))
+        .ok_or_else(|| ModelError::UnknownLibrary {
+            library: library.to_owned(),
+            model: architecture.name,
+            known: architecture.libraries(),
+        })?;
+    Ok(in_dialect(network, dialect.name))
+}
+
+fn in_dialect(network: &Network, name: fn(&str) -> String) -> Vec<StateTensor> {
+    collect(&network.valid().materialize(), name)
 }
 
 /// Writes tensors to a safetensors file: to a temporary name, synced, then renamed.
@@ -41,6 +73,24 @@ pub fn write_safetensors(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
+    // The format's maps are unordered; one key–value pair a file keeps it the same to the byte.
+    let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
+    let views = tensors
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor));
+    write_whole(path, |temporary| {
+        safetensors::serialize_to_file(views, Some(metadata), temporary)
+            .map_err(std::io::Error::other)
+    })
+}
+
+/// Has a file written under a temporary name in the same folder, syncs and renames it.
+///
+/// Returns its size in bytes.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<u64, ModelError> {
     let io = |source| ModelError::Io {
         action: "write",
         path: path.to_owned(),
@@ -51,13 +101,7 @@ pub fn write_safetensors(
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    // The format's maps are unordered; one key–value pair a file keeps it the same to the byte.
-    let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
-    let views = tensors
-        .into_iter()
-        .map(|tensor| (tensor.name.clone(), tensor));
-    safetensors::serialize_to_file(views, Some(metadata), temporary.path())
-        .map_err(|error| io(std::io::Error::other(error)))?;
+    write(temporary.path()).map_err(io)?;
     let file = std::fs::File::open(temporary.path()).map_err(io)?;
     file.sync_all().map_err(io)?;
     let size = file.metadata().map_err(io)?.len();

@@ -1,7 +1,7 @@
-//! A module's tensors under PyTorch's names and in PyTorch's layout.
+//! A module's tensors in PyTorch's layout, and under the names its layers have there.
 //!
-//! Linear weights are `[out, in]` there and `[in, out]` in Burn; `BatchNorm`'s `gamma` and `beta`
-//! are `weight` and `bias`.
+//! Linear weights are `[out, in]` there and `[in, out]` in Burn; a norm's `gamma` and `beta` are
+//! `weight` and `bias`. What a library calls the layers themselves, a `Dialect` says.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,13 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
 use finetune_methods::{ParamInfo, parameters_lazily};
 
-use crate::registry::Architecture;
-
 /// Where a tensor of a module stands in a state dict.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Slot {
     /// Its identity in the module.
     pub id: ParamId,
-    /// Its name in PyTorch.
-    pub name: String,
+    /// Its path in Burn's names, with a norm's `weight` and `bias`.
+    pub path: String,
     /// Its shape in PyTorch.
     pub shape: Vec<usize>,
     /// Whether the layouts are each other's transpose.
@@ -26,15 +24,15 @@ pub(crate) struct Slot {
 }
 
 /// The state dict's slots of a module, adapters left out, in field order.
-pub(crate) fn slots<M: Module>(module: &M, architecture: &Architecture) -> Vec<Slot> {
+pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
     parameters_lazily(module)
         .into_iter()
         .filter(|param| param.owner != "Adapter")
-        .map(|param| slot(param, architecture))
+        .map(slot)
         .collect()
 }
 
-fn slot(param: ParamInfo, architecture: &Architecture) -> Slot {
+fn slot(param: ParamInfo) -> Slot {
     let ParamInfo {
         path,
         id,
@@ -46,22 +44,14 @@ fn slot(param: ParamInfo, architecture: &Architecture) -> Slot {
     if transposed {
         shape.reverse();
     }
-    let mut name = match path.rsplit_once('.') {
+    let path = match path.rsplit_once('.') {
         Some((layer, "gamma")) => format!("{layer}.weight"),
         Some((layer, "beta")) => format!("{layer}.bias"),
         _ => path,
     };
-    for (from, to) in architecture.rename {
-        if let Some(rest) = name.strip_prefix(from)
-            && rest.starts_with('.')
-        {
-            name = format!("{to}{rest}");
-            break;
-        }
-    }
     Slot {
         id,
-        name,
+        path,
         shape,
         transposed,
     }
@@ -78,22 +68,28 @@ pub struct StateTensor {
     pub values: Vec<f32>,
 }
 
-/// Reads the tensors of the given slots from a module, adapters merged where they are attached.
-pub(crate) fn collect<M: Module>(module: &M, slots: &[Slot]) -> Vec<StateTensor> {
+/// Reads a module's tensors, adapters merged where they are attached; `name` says what a slot's
+/// path is called.
+pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<StateTensor> {
     let mut collect = Collect {
-        slots: slots.iter().map(|slot| (slot.id, slot)).collect(),
+        slots: slots(module)
+            .into_iter()
+            .map(|slot| (slot.id, slot))
+            .collect(),
+        name,
         found: Vec::new(),
     };
     module.visit(&mut collect);
     collect.found
 }
 
-struct Collect<'a> {
-    slots: HashMap<ParamId, &'a Slot>,
+struct Collect {
+    slots: HashMap<ParamId, Slot>,
+    name: fn(&str) -> String,
     found: Vec<StateTensor>,
 }
 
-impl ModuleVisitor for Collect<'_> {
+impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(slot) = self.slots.get(&param.id) else {
             return;
@@ -103,7 +99,7 @@ impl ModuleVisitor for Collect<'_> {
             tensor = tensor.swap_dims(0, 1);
         }
         self.found.push(StateTensor {
-            name: slot.name.clone(),
+            name: (self.name)(&slot.path),
             shape: slot.shape.clone(),
             values: tensor.into_data().iter::<f32>().collect(),
         });

@@ -48,7 +48,9 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
     let text = std::fs::read_to_string(&args.config).context("cannot read the run's config")?;
     let config: RunConfig = serde_json::from_str(&text)?;
     threads(&config)?;
-    let data = config.data.decode(config.seed)?;
+    let data = config
+        .data
+        .decode(config.seed, &config.architecture()?.preprocess())?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
     let result = run::run(&config, &data, &args.out, args.with_seed, &mut progress)?;
     std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")
@@ -130,28 +132,33 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
 /// Finds what is wrong before anything is trained or written.
 fn check(plan: &Plan) -> Result<Decoded> {
     let first = &plan.runs[0];
-    let data = first.data.decode(first.seed)?;
+    let data = first
+        .data
+        .decode(first.seed, &first.architecture()?.preprocess())?;
     let device = crate::device::device(&first.device)?;
+    let mut told = Vec::new();
     for config in plan.runs.iter().filter(|run| run.seed == first.seed) {
-        let missing = config.weights.is_none()
-            && !config.from_scratch
-            && config.model == "chapter"
-            && !weights::cached(&config.model)?.is_file();
-        if missing {
+        if weights::is_made_on_demand(config) && !weights::cached(&config.model)?.is_file() {
             continue;
         }
-        run::prepare(config, data.train.classes.len(), &device)?;
+        let prepared = run::prepare(config, data.train.classes.len(), &device)?;
+        // The shipped checkpoint's new head is no news.
+        if !weights::is_shipped(config) {
+            for note in prepared.notes {
+                let note = format!("{}: {note}", weights::describe(config));
+                if !told.contains(&note) {
+                    eprintln!("{note}");
+                    told.push(note);
+                }
+            }
+        }
     }
     Ok(data)
 }
 
 /// Pretrains the chapter's network where its checkpoint is not in the cache.
 fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
-    let wanted = plan
-        .runs
-        .iter()
-        .find(|run| !run.from_scratch && run.weights.is_none());
-    let Some(config) = wanted.filter(|run| run.model == "chapter") else {
+    let Some(config) = plan.runs.iter().find(|run| weights::is_made_on_demand(run)) else {
         return Ok(());
     };
     let path = weights::cached(&config.model)?;

@@ -16,7 +16,8 @@ use crate::run::prepare;
 /// A wrong call, or weights that cannot be read.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let config = args.common.resolve(&args.method, args.common.seed)?;
-    let attached = prepare(&config, args.classes, &device(&config.device)?.autodiff())?;
+    let device = device(&config.device)?.autodiff();
+    let attached = prepare(&config, args.classes, &device)?.attached;
     let count = count_parameters(&attached.model);
     let parameters = parameters(&attached.model);
     let trained: Vec<_> = parameters.iter().filter(|param| param.trainable).collect();

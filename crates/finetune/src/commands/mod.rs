@@ -2,14 +2,14 @@
 
 mod compare;
 mod evaluate;
+mod export;
 mod inspect;
-mod merge;
 mod predict;
 mod pretrain;
 
 pub use compare::{compare, run_one, train};
 pub use evaluate::evaluate;
+pub use export::{export, merge};
 pub use inspect::inspect;
-pub use merge::merge;
 pub use predict::predict;
 pub use pretrain::pretrain;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::activation::softmax;
-use finetune_data::{ImageSet, Preprocess, Sample, Source};
+use finetune_data::{ImageSet, Sample, Source};
 use serde::Serialize;
 
 use crate::cli::PredictArgs;
@@ -34,10 +34,10 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         classes: classes.clone(),
         samples: samples.collect(),
     };
-    let images = set.decode(&Preprocess::square(config.data.image_size))?;
+    let images = set.decode(&config.architecture()?.preprocess())?;
     let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
     let device = device(&config.device)?;
-    let norm = config.normalization()?;
+    let norm = config.architecture()?.normalization;
     let mut predictions = Vec::new();
     for (index, path) in args.paths.iter().enumerate() {
         let batch = images.batch(&[index], &norm, &device);

@@ -1,11 +1,9 @@
 //! `pretrain`: a model trained from random weights, to be fine-tuned later.
 
-use std::fmt::Write;
-
 use anyhow::Result;
-use sha2::{Digest, Sha256};
 
 use crate::cli::PretrainArgs;
+use crate::locate;
 use crate::progress::{Progress, Ui};
 use crate::weights::Pretraining;
 
@@ -25,11 +23,7 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let ui = args.ui.unwrap_or_else(Ui::fitting);
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
-    let hash = Sha256::digest(std::fs::read(&args.out)?);
-    let hash = hash.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-        text
-    });
+    let hash = locate::hash(&args.out)?;
     println!(
         "{} ({}), SHA-256 {hash}",
         args.out.display(),

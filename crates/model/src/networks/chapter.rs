@@ -49,3 +49,22 @@ impl ChapterCnn {
         linear(&self.head, x)
     }
 }
+
+/// The names in the chapter's `nn.Sequential`.
+pub(crate) fn with_flatten(path: &str) -> String {
+    renumbered(path, ["0", "4", "6"])
+}
+
+/// The same sequence without a `Flatten` in it.
+pub(crate) fn without_flatten(path: &str) -> String {
+    renumbered(path, ["0", "3", "5"])
+}
+
+fn renumbered(path: &str, [conv, hidden, head]: [&str; 3]) -> String {
+    match path.split_once('.') {
+        Some(("conv", rest)) => format!("{conv}.{rest}"),
+        Some(("hidden", rest)) => format!("{hidden}.{rest}"),
+        Some(("head", rest)) => format!("{head}.{rest}"),
+        _ => path.to_owned(),
+    }
+}

@@ -5,10 +5,12 @@
 
 use burn::Tensor;
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, Slice, activation::relu};
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, Linear, LinearConfig};
+use burn::tensor::{Device, activation::relu};
 use finetune_methods::{conv2d, linear};
+
+use super::blocks::{Convolution, batch_norm, every, global_average};
 
 /// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
 #[derive(Module, Debug)]
@@ -23,7 +25,7 @@ pub struct CifarResNet {
 
 /// Two 3×3 convolutions and a shortcut.
 #[derive(Module, Debug)]
-pub struct BasicBlock {
+pub(crate) struct BasicBlock {
     conv1: Conv2d,
     bn1: BatchNorm,
     conv2: Conv2d,
@@ -48,7 +50,7 @@ impl CifarResNet {
         };
         Self {
             conv1: conv3x3(3, 16, stride, device),
-            bn1: BatchNormConfig::new(16).init(device),
+            bn1: batch_norm(16, device),
             layer1: stage(16, 16, 1),
             layer2: stage(16, 32, 2),
             layer3: stage(32, 64, 2),
@@ -63,13 +65,7 @@ impl CifarResNet {
         for block in self.layer1.iter().chain(&self.layer2).chain(&self.layer3) {
             x = block.forward(x);
         }
-        // Global average pooling.
-        let [batch, channels, height, width] = x.dims();
-        let x = x
-            .reshape([batch, channels, height * width])
-            .mean_dim(2)
-            .reshape([batch, channels]);
-        linear(&self.linear, x)
+        linear(&self.linear, global_average(x))
     }
 }
 
@@ -77,9 +73,9 @@ impl BasicBlock {
     fn new(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Self {
         Self {
             conv1: conv3x3(inputs, outputs, stride, device),
-            bn1: BatchNormConfig::new(outputs).init(device),
+            bn1: batch_norm(outputs, device),
             conv2: conv3x3(outputs, outputs, 1, device),
-            bn2: BatchNormConfig::new(outputs).init(device),
+            bn2: batch_norm(outputs, device),
             stride,
         }
     }
@@ -93,15 +89,13 @@ impl BasicBlock {
 }
 
 /// Option A of the paper: every `stride`-th pixel, and channels of zeros on either side.
-#[allow(clippy::cast_possible_wrap)]
 fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
-    let [batch, inputs, height, width] = x.dims();
+    let inputs = x.dims()[1];
     if stride == 1 && inputs == channels {
         return x;
     }
-    let every = |length: usize| Slice::new(0, Some(length as isize), stride as isize);
-    let x = x.slice_dim(2, every(height)).slice_dim(3, every(width));
-    let [_, _, height, width] = x.dims();
+    let x = every(x, stride);
+    let [batch, _, height, width] = x.dims();
     let before = (channels - inputs) / 2;
     let after = channels - inputs - before;
     let zeros = |count| Tensor::zeros([batch, count, height, width], &x.device());
@@ -109,9 +103,13 @@ fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
 }
 
 fn conv3x3(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([inputs, outputs], [3, 3])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-        .with_bias(false)
-        .init(device)
+    Convolution::new(inputs, outputs, 3, stride).init(device)
+}
+
+/// The name of the fully connected layer in other implementations, `fc`.
+pub(crate) fn with_fc(path: &str) -> String {
+    match path.strip_prefix("linear.") {
+        Some(rest) => format!("fc.{rest}"),
+        None => path.to_owned(),
+    }
 }

@@ -1,0 +1,175 @@
+//! From what was typed to what it means: names looked up, defaults filled in, ranges checked.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use finetune_methods::{LoraConfig, Method, PeftConfig};
+use finetune_model::{Architecture, Checkpoint};
+
+use crate::cli::{AdapterArgs, Common, Preset, Switch};
+use crate::config::{DataConfig, RunConfig};
+use crate::exit::Usage;
+use crate::metadata::Metadata;
+use crate::progress::Ui;
+use crate::{defaults, device, locate};
+
+impl Common {
+    /// The run that was asked for, with one method and seed.
+    ///
+    /// # Errors
+    ///
+    /// Unknown names and settings out of range.
+    pub fn resolve(&self, method: &str, seed: u64) -> Result<RunConfig> {
+        let Some((mut what, from_scratch)) = defaults::method(method) else {
+            let known = defaults::METHODS.join(", ");
+            bail!(Usage(format!(
+                "there is no method `{method}`; methods: {known}"
+            )));
+        };
+        let chapter = self.preset == Some(Preset::Chapter);
+        let weights = match &self.weights {
+            Some(name) => Some(locate::locate(name, self.weights_sha256.as_deref())?),
+            None => None,
+        };
+        let known = weights.as_deref().map(Known::of).transpose()?;
+        let model = match (&self.model, chapter, known.as_ref()) {
+            (Some(model), ..) => model.clone(),
+            (None, true, _) => "chapter".to_owned(),
+            (None, false, Some(known)) => known.model()?,
+            (None, false, None) => defaults::MODEL.to_owned(),
+        };
+        let architecture = Architecture::find(&model)?;
+        let image_size = self
+            .image_size
+            .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
+            .unwrap_or(architecture.image_size);
+        architecture.at(image_size)?;
+        if !(0.0..1.0).contains(&self.valid_fraction) {
+            bail!(Usage(format!(
+                "the share of validation images is {}, but must be at least 0 and below 1",
+                self.valid_fraction
+            )));
+        }
+        if self.train_per_class == Some(0) || self.threads == Some(0) {
+            bail!(Usage(
+                "--train-per-class and --threads must be at least 1".to_owned()
+            ));
+        }
+        device::device(&self.device)?;
+        match &mut what {
+            Method::Lora(lora) => self.adapter.apply_lora(lora),
+            Method::Peft(peft) => self.adapter.apply_peft(peft),
+            Method::Sft | Method::Linear => {}
+        }
+        let mut recipe = defaults::recipe(method, chapter);
+        recipe.seed = seed;
+        set(&mut recipe.epochs, self.epochs);
+        set(&mut recipe.batch_size, self.batch_size);
+        set(&mut recipe.learning_rate, self.lr);
+        set(&mut recipe.optimizer, self.optimizer.map(Into::into));
+        set(&mut recipe.schedule, self.schedule.map(Into::into));
+        set(&mut recipe.weight_decay, self.weight_decay);
+        set(&mut recipe.label_smoothing, self.label_smoothing);
+        set(&mut recipe.augment, self.augment.map(Into::into));
+        recipe.check()?;
+        Ok(RunConfig {
+            method: what,
+            from_scratch,
+            model,
+            weights,
+            data: DataConfig {
+                path: self.data.clone(),
+                image_size,
+                train_per_class: self.train_per_class,
+                valid_fraction: self.valid_fraction,
+            },
+            targets: self.adapter.targets.clone(),
+            exclude_targets: self.adapter.exclude_targets.clone(),
+            recipe,
+            device: device::canonical(&self.device).to_owned(),
+            threads: self.threads,
+            format: self.format,
+            seed,
+        })
+    }
+
+    /// How progress is shown.
+    #[must_use]
+    pub fn ui(&self) -> Ui {
+        let ui = self.ui.unwrap_or_else(Ui::fitting);
+        // The dashboard takes over stdout: where that is no terminal, lines do.
+        if ui == Ui::Tui && !std::io::stdout().is_terminal() {
+            Ui::Plain
+        } else {
+            ui
+        }
+    }
+}
+
+impl AdapterArgs {
+    fn apply_lora(&self, lora: &mut LoraConfig) {
+        set(&mut lora.rank, self.lora_rank);
+        set(&mut lora.alpha, self.lora_alpha);
+        set(&mut lora.dropout, self.lora_dropout);
+    }
+
+    fn apply_peft(&self, peft: &mut PeftConfig) {
+        set(&mut peft.rank, self.peft_rank);
+        set(&mut peft.alpha, self.peft_alpha);
+        set(&mut peft.density, self.peft_density);
+        set(
+            &mut peft.share,
+            self.peft_share.map(|switch| switch == Switch::On),
+        );
+        set(
+            &mut peft.dynamic,
+            self.peft_dynamic.map(|switch| switch == Switch::On),
+        );
+        set(&mut peft.drop_fraction, self.peft_drop);
+        set(&mut peft.interval, self.peft_interval);
+        set(&mut peft.regrow, self.peft_regrow.map(Into::into));
+        set(&mut peft.budget, self.peft_budget.map(Into::into));
+        peft.train_shared = self.peft_train_shared;
+    }
+}
+
+fn set<T>(value: &mut T, typed: Option<T>) {
+    if let Some(typed) = typed {
+        *value = typed;
+    }
+}
+
+/// What weights that were given say about their model.
+struct Known {
+    checkpoint: Checkpoint,
+    metadata: Option<Metadata>,
+}
+
+impl Known {
+    fn of(path: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path)?;
+        Ok(Self {
+            metadata: Metadata::of(&checkpoint).ok(),
+            checkpoint,
+        })
+    }
+
+    /// The model that the weights are of.
+    fn model(&self) -> Result<String> {
+        if let Some(metadata) = &self.metadata {
+            return Ok(metadata.model.clone());
+        }
+        if let Some(architecture) = self.checkpoint.recognize() {
+            return Ok(architecture.name.to_owned());
+        }
+        let shapes = self.checkpoint.shapes();
+        let first = shapes.keys().next().cloned().unwrap_or_default();
+        bail!(
+            "{} is of no model that is known here (it has {} tensors, `{first}` the first); name one \
+             with --model to see how they differ",
+            self.checkpoint.origin(),
+            shapes.len()
+        )
+    }
+}

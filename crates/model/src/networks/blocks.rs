@@ -1,0 +1,121 @@
+//! Parts that several networks are made of.
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig2d};
+use burn::tensor::activation::silu;
+use burn::tensor::{Device, Slice};
+use finetune_methods::conv2d;
+
+/// What a convolution is, as PyTorch's `Conv2d(inputs, outputs, kernel, stride, groups=…)` with
+/// the padding that keeps the size at stride 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Convolution {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub kernel: usize,
+    pub stride: usize,
+    pub groups: usize,
+}
+
+impl Convolution {
+    pub(crate) fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize) -> Self {
+        Self {
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            groups: 1,
+        }
+    }
+
+    pub(crate) fn depthwise(channels: usize, kernel: usize, stride: usize) -> Self {
+        Self {
+            groups: channels,
+            ..Self::new(channels, channels, kernel, stride)
+        }
+    }
+
+    /// Without a bias, for a normalisation after it.
+    pub(crate) fn init(self, device: &Device) -> Conv2d {
+        self.config().with_bias(false).init(device)
+    }
+
+    pub(crate) fn init_with_bias(self, device: &Device) -> Conv2d {
+        self.config().init(device)
+    }
+
+    fn config(self) -> Conv2dConfig {
+        let pad = (self.kernel - 1) / 2;
+        Conv2dConfig::new([self.inputs, self.outputs], [self.kernel, self.kernel])
+            .with_stride([self.stride, self.stride])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_groups(self.groups)
+    }
+}
+
+/// A convolution and its batch normalisation.
+#[derive(Module, Debug)]
+pub(crate) struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    pub(crate) fn new(convolution: Convolution, device: &Device) -> Self {
+        Self {
+            conv: convolution.init(device),
+            norm: batch_norm(convolution.outputs, device),
+        }
+    }
+
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(conv2d(&self.conv, x))
+    }
+}
+
+/// The nonlinearities of the networks that are told apart by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// `min(max(x, 0), 6)` (Howard et al. 2017, arXiv:1704.04861).
+    Relu6,
+    /// `x · sigmoid(x)` (Ramachandran et al. 2017, arXiv:1710.05941).
+    Silu,
+}
+
+impl Activation {
+    pub(crate) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Relu6 => x.clamp(0.0, 6.0),
+            Self::Silu => silu(x),
+        }
+    }
+}
+
+pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(channels).init(device)
+}
+
+/// Layer normalisation with the ε of transformers, 1e-6.
+pub(crate) fn layer_norm(features: usize, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(features)
+        .with_epsilon(1e-6)
+        .init(device)
+}
+
+/// Mean over height and width: `[batch, channels, height, width]` to `[batch, channels]`.
+pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = x.dims();
+    x.reshape([batch, channels, height * width])
+        .mean_dim(2)
+        .reshape([batch, channels])
+}
+
+/// Every `stride`-th row and column.
+#[allow(clippy::cast_possible_wrap)]
+pub(crate) fn every(x: Tensor<4>, stride: usize) -> Tensor<4> {
+    let [_, _, height, width] = x.dims();
+    let slice = |length: usize| Slice::new(0, Some(length as isize), stride as isize);
+    x.slice_dim(2, slice(height)).slice_dim(3, slice(width))
+}

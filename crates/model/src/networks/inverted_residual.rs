@@ -1,0 +1,374 @@
+//! Networks of inverted residual blocks: MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381,
+//! table 2) and EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1).
+//!
+//! Dropout before the classifier and stochastic depth are left out, as timm leaves them out unless
+//! asked for: they are regularisers of training from scratch.
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::Device;
+use burn::tensor::activation::sigmoid;
+use finetune_methods::{conv2d, linear};
+
+use super::blocks::{Activation, ConvNorm, Convolution, global_average};
+
+/// A stem, inverted residual blocks, a last 1×1 convolution and a classifier.
+#[derive(Module, Debug)]
+pub struct InvertedResidualNet {
+    stem: ConvNorm,
+    blocks: Vec<InvertedResidual>,
+    last: ConvNorm,
+    classifier: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// Expand (1×1), filter (depthwise k×k), squeeze and excite where wanted, project (1×1); added to
+/// its input where the shapes agree.
+#[derive(Module, Debug)]
+pub(crate) struct InvertedResidual {
+    expand: Option<ConvNorm>,
+    depthwise: ConvNorm,
+    squeeze: Option<SqueezeExcitation>,
+    project: ConvNorm,
+    residual: bool,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// Scales each channel by what the means of all channels say (Hu et al. 2017, arXiv:1709.01507).
+#[derive(Module, Debug)]
+pub(crate) struct SqueezeExcitation {
+    reduce: Conv2d,
+    expand: Conv2d,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// One row of the papers' tables.
+#[derive(Debug, Clone, Copy)]
+struct Stage {
+    expansion: usize,
+    kernel: usize,
+    stride: usize,
+    channels: usize,
+    blocks: usize,
+}
+
+const fn stage(
+    expansion: usize,
+    kernel: usize,
+    stride: usize,
+    channels: usize,
+    blocks: usize,
+) -> Stage {
+    Stage {
+        expansion,
+        kernel,
+        stride,
+        channels,
+        blocks,
+    }
+}
+
+const MOBILENET_V2: [Stage; 7] = [
+    stage(1, 3, 1, 16, 1),
+    stage(6, 3, 2, 24, 2),
+    stage(6, 3, 2, 32, 3),
+    stage(6, 3, 2, 64, 4),
+    stage(6, 3, 1, 96, 3),
+    stage(6, 3, 2, 160, 3),
+    stage(6, 3, 1, 320, 1),
+];
+
+const EFFICIENTNET_B0: [Stage; 7] = [
+    stage(1, 3, 1, 16, 1),
+    stage(6, 3, 2, 24, 2),
+    stage(6, 5, 2, 40, 2),
+    stage(6, 3, 2, 80, 3),
+    stage(6, 5, 1, 112, 3),
+    stage(6, 5, 2, 192, 4),
+    stage(6, 3, 1, 320, 1),
+];
+
+impl InvertedResidualNet {
+    /// MobileNetV2 of width 1.
+    #[must_use]
+    pub fn mobilenet_v2(classes: usize, device: &Device) -> Self {
+        Self::new(&MOBILENET_V2, false, Activation::Relu6, classes, device)
+    }
+
+    /// EfficientNet-B0.
+    #[must_use]
+    pub fn efficientnet_b0(classes: usize, device: &Device) -> Self {
+        Self::new(&EFFICIENTNET_B0, true, Activation::Silu, classes, device)
+    }
+
+    fn new(
+        stages: &[Stage],
+        squeeze: bool,
+        activation: Activation,
+        classes: usize,
+        device: &Device,
+    ) -> Self {
+        let mut inputs = 32;
+        let mut blocks = Vec::new();
+        for stage in stages {
+            for index in 0..stage.blocks {
+                let first = Stage {
+                    stride: if index == 0 { stage.stride } else { 1 },
+                    ..*stage
+                };
+                blocks.push(InvertedResidual::new(
+                    inputs, first, squeeze, activation, device,
+                ));
+                inputs = stage.channels;
+            }
+        }
+        Self {
+            stem: ConvNorm::new(Convolution::new(3, 32, 3, 2), device),
+            blocks,
+            last: ConvNorm::new(Convolution::new(inputs, 1280, 1, 1), device),
+            classifier: LinearConfig::new(1280, classes).init(device),
+            activation,
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = self.activation.forward(self.stem.forward(images));
+        for block in &self.blocks {
+            x = block.forward(x);
+        }
+        let x = self.activation.forward(self.last.forward(x));
+        linear(&self.classifier, global_average(x))
+    }
+}
+
+impl InvertedResidual {
+    fn new(
+        inputs: usize,
+        stage: Stage,
+        squeeze: bool,
+        activation: Activation,
+        device: &Device,
+    ) -> Self {
+        let wide = inputs * stage.expansion;
+        Self {
+            expand: (stage.expansion > 1)
+                .then(|| ConvNorm::new(Convolution::new(inputs, wide, 1, 1), device)),
+            depthwise: ConvNorm::new(
+                Convolution::depthwise(wide, stage.kernel, stage.stride),
+                device,
+            ),
+            squeeze: squeeze
+                .then(|| SqueezeExcitation::new(wide, (inputs / 4).max(1), activation, device)),
+            project: ConvNorm::new(Convolution::new(wide, stage.channels, 1, 1), device),
+            residual: stage.stride == 1 && inputs == stage.channels,
+            activation,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let mut y = x.clone();
+        if let Some(expand) = &self.expand {
+            y = self.activation.forward(expand.forward(y));
+        }
+        y = self.activation.forward(self.depthwise.forward(y));
+        if let Some(squeeze) = &self.squeeze {
+            y = squeeze.forward(y);
+        }
+        y = self.project.forward(y);
+        if self.residual { x + y } else { y }
+    }
+}
+
+impl SqueezeExcitation {
+    fn new(channels: usize, reduced: usize, activation: Activation, device: &Device) -> Self {
+        Self {
+            reduce: Convolution::new(channels, reduced, 1, 1).init_with_bias(device),
+            expand: Convolution::new(reduced, channels, 1, 1).init_with_bias(device),
+            activation,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, _, _] = x.dims();
+        let means = global_average(x.clone()).reshape([batch, channels, 1, 1]);
+        let reduced = self.activation.forward(conv2d(&self.reduce, means));
+        x * sigmoid(conv2d(&self.expand, reduced))
+    }
+}
+
+/// A path's parts: of the block with this index, or of the whole network.
+fn split(path: &str) -> (Option<usize>, &str) {
+    let block = path
+        .strip_prefix("blocks.")
+        .and_then(|rest| rest.split_once('.'))
+        .and_then(|(index, rest)| Some((index.parse().ok()?, rest)));
+    match block {
+        Some((index, rest)) => (Some(index), rest),
+        None => (None, path),
+    }
+}
+
+/// `prefix.conv.weight` → `conv.weight`, `prefix.norm.bias` → `norm.bias`.
+fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
+    for (from, to) in names {
+        if let Some(tail) = rest.strip_prefix(from)
+            && tail.starts_with('.')
+        {
+            return format!("{to}{tail}");
+        }
+    }
+    rest.to_owned()
+}
+
+/// The stage and the place in it of block `index`.
+fn place(stages: &[Stage], mut index: usize) -> (usize, usize) {
+    for (number, stage) in stages.iter().enumerate() {
+        if index < stage.blocks {
+            return (number, index);
+        }
+        index -= stage.blocks;
+    }
+    (stages.len(), index)
+}
+
+/// torchvision's names of MobileNetV2.
+pub(crate) fn torchvision_mobilenet(path: &str) -> String {
+    match split(path) {
+        (None, rest) => renamed(
+            rest,
+            &[
+                ("stem.conv", "features.0.0"),
+                ("stem.norm", "features.0.1"),
+                ("last.conv", "features.18.0"),
+                ("last.norm", "features.18.1"),
+                ("classifier", "classifier.1"),
+            ],
+        ),
+        (Some(0), rest) => {
+            let rest = renamed(
+                rest,
+                &[
+                    ("depthwise.conv", "0.0"),
+                    ("depthwise.norm", "0.1"),
+                    ("project.conv", "1"),
+                    ("project.norm", "2"),
+                ],
+            );
+            format!("features.1.conv.{rest}")
+        }
+        (Some(index), rest) => {
+            let rest = renamed(
+                rest,
+                &[
+                    ("expand.conv", "0.0"),
+                    ("expand.norm", "0.1"),
+                    ("depthwise.conv", "1.0"),
+                    ("depthwise.norm", "1.1"),
+                    ("project.conv", "2"),
+                    ("project.norm", "3"),
+                ],
+            );
+            format!("features.{}.conv.{rest}", index + 1)
+        }
+    }
+}
+
+/// torchvision's names of EfficientNet-B0.
+pub(crate) fn torchvision_efficientnet(path: &str) -> String {
+    match split(path) {
+        (None, rest) => renamed(
+            rest,
+            &[
+                ("stem.conv", "features.0.0"),
+                ("stem.norm", "features.0.1"),
+                ("last.conv", "features.8.0"),
+                ("last.norm", "features.8.1"),
+                ("classifier", "classifier.1"),
+            ],
+        ),
+        (Some(index), rest) => {
+            let (stage, block) = place(&EFFICIENTNET_B0, index);
+            let names: &[(&str, &str)] = if stage == 0 {
+                &[
+                    ("depthwise.conv", "0.0"),
+                    ("depthwise.norm", "0.1"),
+                    ("squeeze.reduce", "1.fc1"),
+                    ("squeeze.expand", "1.fc2"),
+                    ("project.conv", "2.0"),
+                    ("project.norm", "2.1"),
+                ]
+            } else {
+                &[
+                    ("expand.conv", "0.0"),
+                    ("expand.norm", "0.1"),
+                    ("depthwise.conv", "1.0"),
+                    ("depthwise.norm", "1.1"),
+                    ("squeeze.reduce", "2.fc1"),
+                    ("squeeze.expand", "2.fc2"),
+                    ("project.conv", "3.0"),
+                    ("project.norm", "3.1"),
+                ]
+            };
+            format!(
+                "features.{}.{block}.block.{}",
+                stage + 1,
+                renamed(rest, names)
+            )
+        }
+    }
+}
+
+/// timm's names of MobileNetV2 (`mobilenetv2_100`).
+pub(crate) fn timm_mobilenet(path: &str) -> String {
+    timm(&MOBILENET_V2, path)
+}
+
+/// timm's names of EfficientNet-B0.
+pub(crate) fn timm_efficientnet(path: &str) -> String {
+    timm(&EFFICIENTNET_B0, path)
+}
+
+fn timm(stages: &[Stage], path: &str) -> String {
+    let (index, rest) = split(path);
+    let Some(index) = index else {
+        return renamed(
+            rest,
+            &[
+                ("stem.conv", "conv_stem"),
+                ("stem.norm", "bn1"),
+                ("last.conv", "conv_head"),
+                ("last.norm", "bn2"),
+            ],
+        );
+    };
+    let (stage, block) = place(stages, index);
+    let names: &[(&str, &str)] = if stages[stage].expansion == 1 {
+        &[
+            ("depthwise.conv", "conv_dw"),
+            ("depthwise.norm", "bn1"),
+            ("squeeze.reduce", "se.conv_reduce"),
+            ("squeeze.expand", "se.conv_expand"),
+            ("project.conv", "conv_pw"),
+            ("project.norm", "bn2"),
+        ]
+    } else {
+        &[
+            ("expand.conv", "conv_pw"),
+            ("expand.norm", "bn1"),
+            ("depthwise.conv", "conv_dw"),
+            ("depthwise.norm", "bn2"),
+            ("squeeze.reduce", "se.conv_reduce"),
+            ("squeeze.expand", "se.conv_expand"),
+            ("project.conv", "conv_pwl"),
+            ("project.norm", "bn3"),
+        ]
+    };
+    format!("blocks.{stage}.{block}.{}", renamed(rest, names))
+}

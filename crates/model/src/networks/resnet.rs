@@ -1,0 +1,131 @@
+//! The residual networks for `ImageNet` of He et al. 2015 (arXiv:1512.03385, table 1).
+//!
+//! Parameter names are torchvision's and timm's, but for the shortcut's convolution and
+//! normalisation, `downsample.0` and `downsample.1` there. The stride of a bottleneck is in its
+//! 3×3 convolution, as in both ("ResNet v1.5").
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::conv::Conv2d;
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::{Device, activation::relu};
+use finetune_methods::{conv2d, linear};
+
+use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
+
+/// A residual network of four stages.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    maxpool: MaxPool2d,
+    layer1: Vec<Residual>,
+    layer2: Vec<Residual>,
+    layer3: Vec<Residual>,
+    layer4: Vec<Residual>,
+    fc: Linear,
+}
+
+/// A basic block (two 3×3 convolutions) or a bottleneck (1×1, 3×3, 1×1), and its shortcut.
+#[derive(Module, Debug)]
+pub(crate) struct Residual {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm>,
+    downsample: Option<ConvNorm>,
+}
+
+impl ResNet {
+    /// A network with `blocks` residual blocks in its four stages, bottlenecks or basic ones, and
+    /// `classes` outputs.
+    #[must_use]
+    pub fn new(blocks: [usize; 4], bottleneck: bool, classes: usize, device: &Device) -> Self {
+        let mut inputs = 64;
+        let mut stage = |index: usize| {
+            let width = 64 << index;
+            (0..blocks[index])
+                .map(|block| {
+                    let stride = if block == 0 && index > 0 { 2 } else { 1 };
+                    let residual = Residual::new(inputs, width, stride, bottleneck, device);
+                    inputs = if bottleneck { 4 * width } else { width };
+                    residual
+                })
+                .collect::<Vec<_>>()
+        };
+        let (layer1, layer2, layer3, layer4) = (stage(0), stage(1), stage(2), stage(3));
+        Self {
+            conv1: Convolution::new(3, 64, 7, 2).init(device),
+            bn1: batch_norm(64, device),
+            maxpool: MaxPool2dConfig::new([3, 3])
+                .with_strides([2, 2])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .init(),
+            layer1,
+            layer2,
+            layer3,
+            layer4,
+            fc: LinearConfig::new(inputs, classes).init(device),
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
+        let mut x = self.maxpool.forward(x);
+        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+            for block in stage {
+                x = block.forward(x);
+            }
+        }
+        linear(&self.fc, global_average(x))
+    }
+}
+
+impl Residual {
+    fn new(inputs: usize, width: usize, stride: usize, bottleneck: bool, device: &Device) -> Self {
+        let outputs = if bottleneck { 4 * width } else { width };
+        let (first, second) = if bottleneck {
+            ((1, 1), (3, stride))
+        } else {
+            ((3, stride), (3, 1))
+        };
+        let conv = |inputs, outputs, (kernel, stride)| {
+            Convolution::new(inputs, outputs, kernel, stride).init(device)
+        };
+        Self {
+            conv1: conv(inputs, width, first),
+            bn1: batch_norm(width, device),
+            conv2: conv(width, width, second),
+            bn2: batch_norm(width, device),
+            conv3: bottleneck.then(|| conv(width, outputs, (1, 1))),
+            bn3: bottleneck.then(|| batch_norm(outputs, device)),
+            // Option B of the paper: a projection where the shape changes.
+            downsample: (stride != 1 || inputs != outputs)
+                .then(|| ConvNorm::new(Convolution::new(inputs, outputs, 1, stride), device)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(self.bn1.forward(conv2d(&self.conv1, x.clone())));
+        let mut y = self.bn2.forward(conv2d(&self.conv2, y));
+        if let (Some(conv), Some(norm)) = (&self.conv3, &self.bn3) {
+            y = norm.forward(conv2d(conv, relu(y)));
+        }
+        let shortcut = match &self.downsample {
+            Some(projection) => projection.forward(x),
+            None => x,
+        };
+        relu(y + shortcut)
+    }
+}
+
+/// torchvision's names, and timm's.
+pub(crate) fn torchvision(path: &str) -> String {
+    path.replace("downsample.conv.", "downsample.0.")
+        .replace("downsample.norm.", "downsample.1.")
+}

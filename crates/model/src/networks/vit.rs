@@ -1,0 +1,186 @@
+//! The Vision Transformer of Dosovitskiy et al. 2020 (arXiv:2010.11929), as in timm and DeiT, and
+//! under torchvision's names.
+
+use burn::Tensor;
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::tensor::Device;
+use burn::tensor::activation::{gelu, softmax};
+use finetune_methods::{conv2d, linear};
+
+use super::blocks::layer_norm;
+
+/// Pixels on a side of a patch.
+pub(crate) const PATCH: usize = 16;
+
+/// Patches to tokens, transformer blocks, and a head on the class token.
+#[derive(Module, Debug)]
+pub struct VisionTransformer {
+    patch_embed: Conv2d,
+    /// `[1, 1, width]`.
+    cls_token: Param<Tensor<3>>,
+    /// `[1, 1 + patches, width]`, the class token's first.
+    pos_embed: Param<Tensor<3>>,
+    blocks: Vec<TransformerBlock>,
+    norm: LayerNorm,
+    head: Linear,
+}
+
+/// Attention and a multilayer perceptron, each behind a normalisation and beside a shortcut.
+#[derive(Module, Debug)]
+pub(crate) struct TransformerBlock {
+    norm1: LayerNorm,
+    attn: Attention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+/// Multi-head self-attention with queries, keys and values from one layer.
+#[derive(Module, Debug)]
+pub(crate) struct Attention {
+    qkv: Linear,
+    proj: Linear,
+    heads: usize,
+}
+
+/// Two layers with a GELU between them.
+#[derive(Module, Debug)]
+pub(crate) struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// Width, depth and heads.
+#[derive(Debug, Clone, Copy)]
+pub struct VitSize {
+    /// Features of a token.
+    pub width: usize,
+    /// Transformer blocks.
+    pub depth: usize,
+    /// Heads of each attention.
+    pub heads: usize,
+}
+
+impl VisionTransformer {
+    /// A network for square images of `side` pixels, a multiple of 16, with `classes` outputs.
+    #[must_use]
+    pub fn new(size: VitSize, side: usize, classes: usize, device: &Device) -> Self {
+        let VitSize {
+            width,
+            depth,
+            heads,
+        } = size;
+        let patches = (side / PATCH) * (side / PATCH);
+        Self {
+            patch_embed: Conv2dConfig::new([3, width], [PATCH, PATCH])
+                .with_stride([PATCH, PATCH])
+                .init(device),
+            cls_token: zeros([1, 1, width], device),
+            pos_embed: zeros([1, 1 + patches, width], device),
+            blocks: (0..depth)
+                .map(|_| TransformerBlock {
+                    norm1: layer_norm(width, device),
+                    attn: Attention {
+                        qkv: LinearConfig::new(width, 3 * width).init(device),
+                        proj: LinearConfig::new(width, width).init(device),
+                        heads,
+                    },
+                    norm2: layer_norm(width, device),
+                    mlp: Mlp {
+                        fc1: LinearConfig::new(width, 4 * width).init(device),
+                        fc2: LinearConfig::new(4 * width, width).init(device),
+                    },
+                })
+                .collect(),
+            norm: layer_norm(width, device),
+            head: LinearConfig::new(width, classes).init(device),
+        }
+    }
+
+    /// Logits `[batch, classes]` of images `[batch, 3, side, side]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = conv2d(&self.patch_embed, images);
+        let [batch, width, rows, columns] = x.dims();
+        let x = x.reshape([batch, width, rows * columns]).swap_dims(1, 2);
+        let class = self.cls_token.val().repeat_dim(0, batch);
+        let mut x = Tensor::cat(vec![class, x], 1) + self.pos_embed.val();
+        for block in &self.blocks {
+            x = block.forward(x);
+        }
+        // Only the class token goes on, and normalisation is a token's own.
+        let class = x.narrow(1, 0, 1).reshape([batch, width]);
+        linear(&self.head, self.norm.forward(class))
+    }
+}
+
+impl TransformerBlock {
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
+        let y = linear(&self.mlp.fc1, self.norm2.forward(x.clone()));
+        x + linear(&self.mlp.fc2, gelu(y))
+    }
+}
+
+impl Attention {
+    /// `softmax(Q·Kᵀ / √d)·V` a head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
+    #[allow(clippy::cast_precision_loss)]
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let [batch, tokens, width] = x.dims();
+        let dim = width / self.heads;
+        let qkv = linear(&self.qkv, x)
+            .reshape([batch, tokens, 3, self.heads, dim])
+            .permute([2, 0, 3, 1, 4]);
+        let part = |index: usize| {
+            qkv.clone()
+                .narrow(0, index, 1)
+                .reshape([batch, self.heads, tokens, dim])
+        };
+        let (query, key, value) = (part(0), part(1), part(2));
+        let scores = (query * (dim as f64).powf(-0.5)).matmul(key.transpose());
+        let mixed = softmax(scores, 3).matmul(value);
+        let mixed = mixed.swap_dims(1, 2).reshape([batch, tokens, width]);
+        linear(&self.proj, mixed)
+    }
+}
+
+fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    burn::nn::Initializer::Zeros.init(shape, device)
+}
+
+/// timm's names, and DeiT's.
+pub(crate) fn timm(path: &str) -> String {
+    path.replacen("patch_embed.", "patch_embed.proj.", 1)
+}
+
+/// torchvision's names.
+pub(crate) fn torchvision(path: &str) -> String {
+    let top = match path.split_once('.') {
+        None if path == "cls_token" => return "class_token".to_owned(),
+        None if path == "pos_embed" => return "encoder.pos_embedding".to_owned(),
+        Some(("patch_embed", rest)) => return format!("conv_proj.{rest}"),
+        Some(("norm", rest)) => return format!("encoder.ln.{rest}"),
+        Some(("head", rest)) => return format!("heads.head.{rest}"),
+        Some(("blocks", rest)) => rest,
+        _ => return path.to_owned(),
+    };
+    let (index, rest) = top.split_once('.').unwrap_or((top, ""));
+    let rest = rest
+        .replace("norm1.", "ln_1.")
+        .replace("norm2.", "ln_2.")
+        // One tensor for the three, without a layer of its own.
+        .replace("attn.qkv.weight", "self_attention.in_proj_weight")
+        .replace("attn.qkv.bias", "self_attention.in_proj_bias")
+        .replace("attn.proj.", "self_attention.out_proj.")
+        .replace("mlp.fc1.", "mlp.0.")
+        .replace("mlp.fc2.", "mlp.3.");
+    format!("encoder.layers.encoder_layer_{index}.{rest}")
+}
+
+/// torchvision's names before its version 0.13, as its published checkpoints still have them.
+pub(crate) fn torchvision_old(path: &str) -> String {
+    torchvision(path)
+        .replace(".mlp.0.", ".mlp.linear_1.")
+        .replace(".mlp.3.", ".mlp.linear_2.")
+}

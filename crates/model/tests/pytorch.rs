@@ -1,0 +1,159 @@
+//! PyTorch's own files: `fixtures/make.py` wrote them.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use finetune_model::{Architecture, Checkpoint, Head, StateTensor, state_dict, write_pth};
+use proptest::prelude::*;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn open(bytes: &[u8]) -> Result<Checkpoint, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.pth");
+    std::fs::write(&path, bytes).unwrap();
+    let mut file = Checkpoint::open(&path).map_err(|error| error.to_string())?;
+    // A file that opens may still lack the bytes of a tensor.
+    for name in file.shapes().into_keys() {
+        file.values(&name).map_err(|error| error.to_string())?;
+    }
+    Ok(file)
+}
+
+#[test]
+fn every_kind_of_file_gives_the_same_tensors() {
+    for name in [
+        "zip.pth",
+        "legacy.pth",
+        "half.pth",
+        "bfloat16.pth",
+        "strided.pth",
+        "state_dict.pth",
+        "model.pth",
+        "model_state_dict.pth",
+    ] {
+        let mut file = Checkpoint::open(&fixture(name)).unwrap();
+        let shapes = file.shapes();
+        assert_eq!(shapes.len(), 2, "{name}: {shapes:?}");
+        assert_eq!(
+            (&shapes["a.weight"][..], &shapes["a.bias"][..]),
+            (&[2, 3][..], &[2][..])
+        );
+        let weight = file.values("a.weight").unwrap();
+        assert_eq!(weight, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5], "{name}");
+        assert_eq!(file.values("a.bias").unwrap(), [-1.0, 1.0], "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_would_run_a_command_is_refused_and_runs_none() {
+    let error = Checkpoint::open(&fixture("forbidden.pth"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("system") || error.contains("no tensors"),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 1);
+    assert!(!Path::new("finetune-ran-code-from-a-file").exists());
+}
+
+#[test]
+fn damaged_files_are_errors_in_one_line() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let whole = std::fs::read(fixture(name)).unwrap();
+        for share in [2, 10, 50, 90, 99] {
+            let error = open(&whole[..whole.len() * share / 100]).unwrap_err();
+            assert_eq!(error.lines().count(), 1, "{name} {share} %: {error}");
+        }
+    }
+    let error = open(b"MZ this is a program").unwrap_err();
+    assert!(error.contains("is not a readable checkpoint"), "{error}");
+}
+
+#[test]
+fn a_written_network_is_read_again_to_the_bit() {
+    let architecture = Architecture::find("resnet8").unwrap();
+    let network = architecture.build(3, 1, &Device::flex());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pth");
+    let size = write_pth(&state_dict(&network, architecture), &path).unwrap();
+    assert_eq!(size, path.metadata().unwrap().len());
+    let bytes = std::fs::read(&path).unwrap();
+    write_pth(&state_dict(&network, architecture), &path).unwrap();
+    assert_eq!(bytes, std::fs::read(&path).unwrap());
+    let mut file = Checkpoint::open(&path).unwrap();
+    assert_eq!(file.recognize().unwrap().name, "resnet8");
+    let loaded = file
+        .load(architecture, 3, Head::Stored, &Device::flex())
+        .unwrap();
+    assert_eq!(
+        state_dict(&loaded.network, architecture),
+        state_dict(&network, architecture)
+    );
+}
+
+#[test]
+fn weights_that_are_not_finite_are_told() {
+    let architecture = Architecture::find("resnet8").unwrap();
+    let mut tensors = state_dict(&architecture.build(3, 1, &Device::flex()), architecture);
+    tensors[0].values[5] = f32::NAN;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pth");
+    write_pth(&tensors, &path).unwrap();
+    let mut file = Checkpoint::open(&path).unwrap();
+    let head = Head::New { seed: 0 };
+    let loaded = file.load(architecture, 5, head, &Device::flex()).unwrap();
+    assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
+    assert_eq!(
+        loaded.notes[0],
+        "its head for 3 classes gives way to a new one for 5"
+    );
+    assert!(loaded.notes[1].contains("not finite, `conv1.weight`"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tensors_come_back(
+        shapes in prop::collection::vec(prop::collection::vec(1_usize..6, 0..5), 1..6),
+        seed in any::<u32>(),
+    ) {
+        let tensors: Vec<_> = shapes
+            .into_iter()
+            .enumerate()
+            .map(|(index, shape)| {
+                let count = shape.iter().product::<usize>();
+                #[allow(clippy::cast_possible_truncation)]
+                let values = (0..count)
+                    .map(|i| f32::from_bits(seed.wrapping_mul(i as u32 + 1) & 0x7f7f_ffff))
+                    .collect();
+                StateTensor { name: format!("layer.{index}.weight"), shape, values }
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pth");
+        write_pth(&tensors, &path).unwrap();
+        let mut file = Checkpoint::open(&path).unwrap();
+        for tensor in tensors {
+            prop_assert_eq!(&file.shapes()[&tensor.name], &tensor.shape);
+            prop_assert_eq!(file.values(&tensor.name).unwrap(), tensor.values);
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_never_panic(position in 0_usize..1000, byte in any::<u8>(), legacy in any::<bool>()) {
+        let name = if legacy { "legacy.pth" } else { "zip.pth" };
+        let mut bytes = std::fs::read(fixture(name)).unwrap();
+        let position = position % bytes.len();
+        bytes[position] = byte;
+        let _ = open(&bytes);
+    }
+}

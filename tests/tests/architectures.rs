@@ -1,0 +1,89 @@
+//! Logits in evaluation and training mode and gradients of every architecture, in `f32`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "util/architectures.rs"]
+mod architectures;
+
+use std::collections::BTreeMap;
+
+use architectures::{Bars, check, fixture, uniform};
+use burn::tensor::Device;
+use finetune::model::{Architecture, Checkpoint, Head, state_dict, write_safetensors};
+
+/// Gradients in training mode are compared in `f64`, by `architectures_f64.rs`.
+const BARS: Bars = Bars {
+    logits: 1e-4,
+    gradients: 1e-3,
+    training_gradients: None,
+};
+
+macro_rules! checks {
+    ($($test:ident => $($key:literal),+;)+) => {
+        $(#[test] fn $test() { $(check($key, BARS);)+ })+
+    };
+}
+
+checks! {
+    cifar_resnets => "resnet20", "resnet32", "resnet44", "resnet56";
+    basic_resnets => "resnet18", "resnet34";
+    bottleneck_resnet => "resnet50";
+    mobilenet => "mobilenet_v2", "mobilenet_v2 (timm)";
+    efficientnet => "efficientnet_b0", "efficientnet_b0 (timm)";
+    convnext => "convnext_tiny", "convnext_tiny (timm)";
+    small_transformers => "vit_tiny_patch16_224", "vit_small_patch16_224", "deit_tiny_patch16_224";
+    base_transformers => "vit_base_patch16_224", "vit_b_16";
+}
+
+#[test]
+fn position_embeddings_are_resampled_as_by_timm() {
+    // A network small enough to look at would be no ViT of the registry: four features of the
+    // tiny one's are set, the others stay at 0.
+    let architecture = Architecture::find("vit_tiny_patch16_224").unwrap();
+    let stored = architecture.at(48).unwrap();
+    let mut tensors = state_dict(&stored.build(2, 0, &Device::flex()), &stored);
+    let values: Vec<f64> = uniform("pos_embed", 40).collect();
+    for tensor in &mut tensors {
+        if tensor.name == "pos_embed" {
+            tensor.values.fill(0.0);
+            for (index, value) in values.iter().enumerate() {
+                #[allow(clippy::cast_possible_truncation)]
+                let value = *value as f32;
+                tensor.values[index / 4 * 192 + index % 4] = value;
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
+    for side in [5, 2] {
+        let wanted = &fixture()["positions"][side.to_string()];
+        let wanted: Vec<f64> = wanted
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_f64().unwrap())
+            .collect();
+        let larger = architecture.at(16 * side).unwrap();
+        let mut file = Checkpoint::open(&path).unwrap();
+        let loaded = file
+            .load(&larger, 2, Head::Stored, &Device::flex())
+            .unwrap();
+        assert_eq!(
+            loaded.notes,
+            [format!(
+                "its position embedding for 3×3 patches is interpolated to {side}×{side}"
+            )]
+        );
+        let tensors = state_dict(&loaded.network, &larger);
+        let found = tensors.iter().find(|tensor| tensor.name == "pos_embed");
+        let found = &found.unwrap().values;
+        for (index, wanted) in wanted.iter().enumerate() {
+            let found = f64::from(found[index / 4 * 192 + index % 4]);
+            assert!(
+                (found - wanted).abs() <= 2e-6,
+                "{found} instead of {wanted}"
+            );
+        }
+    }
+}

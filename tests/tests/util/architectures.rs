@@ -1,0 +1,226 @@
+//! Every architecture against torchvision and timm: `tests/parity/architectures.py` made the
+//! numbers. Weights and images are its formula, repeated here.
+
+use std::collections::BTreeMap;
+
+use burn::Tensor;
+use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::tensor::{Device, Gradients, Int, TensorData};
+use finetune::methods::parameters;
+use finetune::model::{
+    Architecture, Checkpoint, Head, Network, StateTensor, state_dict, state_dict_of,
+    write_safetensors,
+};
+use serde_json::Value;
+
+const CLASSES: usize = 7;
+
+pub(crate) fn fixture() -> Value {
+    serde_json::from_str(include_str!("../../fixtures/architectures.json")).unwrap()
+}
+
+/// CRC-32 (IEEE), a bit at a time.
+fn crc32(text: &str) -> u32 {
+    !text.bytes().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+/// Uniform in [-1, 1): the script's hash of name and index.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
+    let seed = crc32(name);
+    (0..count).map(move |index| {
+        let mut x = (index as u32).wrapping_add(seed).wrapping_mul(0x9E37_79B1);
+        x ^= x >> 15;
+        x = x.wrapping_mul(0x85EB_CA77);
+        x ^= x >> 13;
+        f64::from(x) / f64::from(1_u32 << 31) - 1.0
+    })
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+fn fill(tensor: &mut StateTensor) {
+    let StateTensor {
+        name,
+        shape,
+        values,
+    } = tensor;
+    let inputs: usize = shape.iter().skip(1).product();
+    let long = shape.iter().filter(|length| **length != 1).count();
+    let position = name.ends_with("pos_embed") || name.ends_with("pos_embedding");
+    let formula = |u: f64| {
+        // The only weights of one axis are the norms'.
+        if name.ends_with("running_var") || (shape.len() == 1 && name.ends_with("weight")) {
+            1.0 + 0.3 * u
+        } else if long > 1 && !position {
+            u * (3.0 / inputs as f64).sqrt()
+        } else {
+            0.1 * u
+        }
+    };
+    *values = uniform(name, values.len())
+        .map(|u| formula(u) as f32)
+        .collect();
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn images(batch: usize, height: usize, width: usize, device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = uniform("images", batch * 3 * height * width)
+        .map(|u| u as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, [batch, 3, height, width]), device)
+}
+
+struct Norms<'a> {
+    gradients: &'a Gradients,
+    found: BTreeMap<ParamId, f64>,
+}
+
+impl ModuleVisitor for Norms<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            let norm = gradient.powi_scalar(2).sum().sqrt();
+            self.found
+                .insert(param.id, f64::from(norm.into_scalar::<f32>()));
+        }
+    }
+}
+
+fn numbers(rows: &Value) -> Vec<f64> {
+    let rows = rows.as_array().unwrap().iter();
+    rows.flat_map(|row| row.as_array().unwrap())
+        .map(|value| value.as_f64().unwrap())
+        .collect()
+}
+
+/// How exactly results must agree.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bars {
+    /// Of logits, relative to the largest.
+    pub(crate) logits: f64,
+    /// Of the gradients' norms in evaluation mode, relative to each.
+    pub(crate) gradients: f64,
+    /// The same in training mode; `None` where kinks decide.
+    pub(crate) training_gradients: Option<f64>,
+}
+
+fn agrees(
+    network: &Network,
+    names: &BTreeMap<ParamId, String>,
+    case: &Value,
+    mode: &str,
+    bars: Bars,
+) {
+    let size = |key: &str| usize::try_from(case[key].as_u64().unwrap()).unwrap();
+    let device = Device::flex().autodiff();
+    let batch = size("batch");
+    let output = network.forward(images(batch, size("height"), size("width"), &device));
+    let wanted = numbers(&case[mode]["logits"]);
+    let found: Vec<f64> = output.clone().into_data().iter::<f64>().collect();
+    let largest = wanted
+        .iter()
+        .fold(0.0_f64, |max, value| max.max(value.abs()));
+    for (found, wanted) in found.iter().zip(&wanted) {
+        assert!(
+            (found - wanted).abs() <= bars.logits * largest,
+            "{mode}: logit {found} instead of {wanted}"
+        );
+    }
+    let bar = match mode {
+        "eval" => bars.gradients,
+        _ => match bars.training_gradients {
+            Some(bar) => bar,
+            None => return,
+        },
+    };
+    let labels: Vec<i64> = (0..i64::try_from(batch).unwrap()).map(|i| i % 7).collect();
+    let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), &device);
+    let loss = CrossEntropyLossConfig::new()
+        .init(&device)
+        .forward(output, labels);
+    let gradients = loss.backward();
+    let mut norms = Norms {
+        gradients: &gradients,
+        found: BTreeMap::new(),
+    };
+    network.visit(&mut norms);
+    let wanted: BTreeMap<&String, f64> = case[mode]["gradient_norms"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, norm)| (name, norm.as_f64().unwrap()))
+        .collect();
+    let found: BTreeMap<&String, f64> = norms
+        .found
+        .iter()
+        .map(|(id, norm)| (&names[id], *norm))
+        .collect();
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        wanted.keys().collect::<Vec<_>>()
+    );
+    let largest = wanted.values().fold(0.0_f64, |max, norm| max.max(*norm));
+    for (name, norm) in wanted {
+        assert!(
+            (found[name] - norm).abs() <= bar * norm + 1e-6 * largest,
+            "{mode}: gradient of {name} has norm {} instead of {norm}",
+            found[name]
+        );
+    }
+}
+
+pub(crate) fn check(key: &str, bars: Bars) {
+    let fixture = fixture();
+    let case = &fixture["models"][key];
+    let (name, library) = match key.split_once(" (") {
+        Some((name, library)) => (name, Some(library.trim_end_matches(')'))),
+        None => (key, None),
+    };
+    let architecture = Architecture::find(name).unwrap();
+    let architecture = match architecture.sizes {
+        finetune::model::Sizes::MultipleOf(_) => {
+            let side = case["height"].as_u64().unwrap();
+            architecture.at(usize::try_from(side).unwrap()).unwrap()
+        }
+        _ => *architecture,
+    };
+    // Through a file, under the library's names, which must be recognised.
+    let network = architecture.build(CLASSES, 0, &Device::flex());
+    let mut tensors = match library {
+        Some(library) => state_dict_of(&network, &architecture, library).unwrap(),
+        None => state_dict(&network, &architecture),
+    };
+    tensors.iter_mut().for_each(fill);
+    let torch_names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
+    let mut file = Checkpoint::open(&path).unwrap();
+    let recognized = file.recognize().unwrap().name;
+    assert_eq!(
+        recognized.replace("vit_", "deit_"),
+        name.replace("vit_", "deit_")
+    );
+    let device = Device::flex().autodiff();
+    let loaded = file
+        .load(&architecture, CLASSES, Head::Stored, &device)
+        .unwrap();
+    assert_eq!(loaded.notes, [String::new(); 0]);
+    let network = loaded.network;
+    let names: BTreeMap<ParamId, String> = parameters(&network)
+        .into_iter()
+        .map(|param| param.id)
+        .zip(torch_names)
+        .collect();
+
+    let evaluation = network.freeze();
+    // Gradients everywhere, while the norms keep to their running statistics.
+    let evaluation = evaluation.set_require_grad_group(ParamGroup::all(), true);
+    agrees(&evaluation, &names, case, "eval", bars);
+    let training = evaluation.unfreeze_group(ParamGroup::all());
+    agrees(&training, &names, case, "train", bars);
+}
