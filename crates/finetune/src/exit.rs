@@ -18,7 +18,11 @@ pub fn code(error: &anyhow::Error) -> u8 {
             || cause.is::<MethodError>()
             || matches!(
                 cause.downcast_ref(),
-                Some(ModelError::UnknownModel { .. } | ModelError::ImageSize { .. })
+                Some(
+                    ModelError::UnknownModel { .. }
+                        | ModelError::UnknownLibrary { .. }
+                        | ModelError::ImageSize { .. }
+                )
             )
             || matches!(cause.downcast_ref(), Some(TrainingError::Setting { .. }))
             || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))

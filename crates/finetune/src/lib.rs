@@ -13,6 +13,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub use finetune_data as data;
 pub use finetune_evaluation as evaluation;
 pub use finetune_methods as methods;

@@ -163,13 +163,12 @@ impl Known {
         if let Some(architecture) = self.checkpoint.recognize() {
             return Ok(architecture.name.to_owned());
         }
-        let shapes = self.checkpoint.shapes();
-        let first = shapes.keys().next().cloned().unwrap_or_default();
+        let first = self.checkpoint.shapes().into_keys().next();
+        let first = first.unwrap_or_default();
         bail!(
-            "{} is of no model that is known here (it has {} tensors, `{first}` the first); name one \
-             with --model to see how they differ",
-            self.checkpoint.origin(),
-            shapes.len()
+            "{} is of no model that is known here (its tensors begin with `{first}`); name one with \
+             --model to see how they differ",
+            self.checkpoint.origin()
         )
     }
 }

@@ -180,9 +180,9 @@ const fn vit_size(width: usize, heads: usize) -> VitSize {
     }
 }
 
-fn vit(architecture: &Architecture, size: VitSize, classes: usize, device: &Device) -> Network {
+fn vit(architecture: &Architecture, shape: VitSize, classes: usize, device: &Device) -> Network {
     let side = architecture.image_size;
-    Network::VisionTransformer(VisionTransformer::new(size, side, classes, device))
+    Network::VisionTransformer(VisionTransformer::new(shape, side, classes, device))
 }
 
 const fn named(name: &'static str, architecture: Architecture) -> Architecture {

@@ -36,11 +36,9 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(());
     }
-    let names: Vec<_> = ARCHITECTURES
-        .iter()
-        .map(|architecture| architecture.name)
-        .collect();
-    println!("models: {}", names.join(", "));
+    if args.common.model.is_none() && args.common.weights.is_none() {
+        println!("{}\n", models());
+    }
     println!(
         "{} with {}: these train",
         config.model,
@@ -56,4 +54,25 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         count.trainable, count.total
     );
     Ok(())
+}
+
+/// All models and what goes with them, a line each.
+fn models() -> String {
+    let mut lines = vec![format!(
+        "{:<24} {:>6}  {:<9} {:>5}  {:<12} {:<32} {}",
+        "model", "pixels", "resize", "crop", "head", "adapters on", "names of"
+    )];
+    lines.extend(ARCHITECTURES.iter().map(|model| {
+        format!(
+            "{:<24} {:>6}  {:<9} {:>5.3}  {:<12} {:<32} {}",
+            model.name,
+            model.image_size,
+            format!("{:?}", model.filter).to_lowercase(),
+            model.crop,
+            model.head,
+            model.targets,
+            model.libraries().join(", ")
+        )
+    }));
+    lines.join("\n")
 }

@@ -40,7 +40,7 @@ pub(super) fn fit(
             match shapes.get(name) {
                 None => missing.push(name.clone()),
                 Some(shape) if !same(shape, slot, architecture) => {
-                    differing.push(format!("{name} is {shape:?} instead of {:?}", slot.shape))
+                    differing.push(format!("{name} is {shape:?} instead of {:?}", slot.shape));
                 }
                 Some(_) => {}
             }

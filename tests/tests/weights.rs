@@ -1,0 +1,159 @@
+//! Pretrained weights from PyTorch files, and models for PyTorch.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use finetune::model::{
+    Architecture, Checkpoint, state_dict, state_dict_of, write_pth, write_safetensors,
+};
+use util::Folder;
+
+const QUICK: &str = "--data data --epochs 1 --image-size 32 --ui none --threads 2";
+
+/// A `.pth` of random weights under a library's names.
+fn write(folder: &Folder, model: &str, library: Option<&str>) {
+    let architecture = Architecture::find(model).unwrap();
+    let network = architecture.build(10, 3, &Device::flex());
+    let tensors = match library {
+        Some(library) => state_dict_of(&network, architecture, library).unwrap(),
+        None => state_dict(&network, architecture),
+    };
+    write_pth(&tensors, &folder.path("weights.pth")).unwrap();
+}
+
+#[test]
+fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
+    let folder = Folder::colors();
+    write(&folder, "mobilenet_v2", Some("timm"));
+    let trained = folder
+        .run(&format!(
+            "train {QUICK} --weights weights.pth --method lora --format pth --out out"
+        ))
+        .ok();
+    let said = trained.stderr();
+    assert!(
+        said.contains("weights.pth: its head for 10 classes gives way to a new one for 2"),
+        "{said}"
+    );
+    let report = folder.json("out/report.json");
+    assert_eq!(report["model"], "mobilenet_v2");
+    let artifacts = report["runs"][0]["artifacts"].as_array().unwrap();
+    assert!(artifacts.contains(&"finetuned_model_lora.pth".into()));
+
+    // The run's PyTorch file and the exported ones hold what its safetensors file holds.
+    folder.run("export --run out --format pth --out a.pth").ok();
+    folder
+        .run("export --run out --names timm --out b.safetensors")
+        .ok();
+    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let values = |file: &str, name: &str| open(file).values(name).unwrap();
+    let wanted = values(
+        "out/finetuned_model_lora.safetensors",
+        "classifier.1.weight",
+    );
+    assert_eq!(wanted.len(), 2 * 1280);
+    assert_eq!(values("a.pth", "classifier.1.weight"), wanted);
+    assert_eq!(values("b.safetensors", "classifier.weight"), wanted);
+    assert_eq!(
+        values("out/finetuned_model_lora.pth", "features.2.conv.0.0.weight"),
+        values("b.safetensors", "blocks.1.0.conv_pw.weight")
+    );
+    assert_eq!(open("a.pth").recognize().unwrap().name, "mobilenet_v2");
+    let beside = folder.json("a.json");
+    assert_eq!(beside["classes"], serde_json::json!(["green", "red"]));
+    assert_eq!(
+        (&beside["image_size"], &beside["crop"]),
+        (&32.into(), &0.875.into())
+    );
+
+    let outcome = folder.run("export --run out --names keras --out c.safetensors");
+    assert_eq!(outcome.code(), 2);
+    assert!(
+        outcome
+            .stderr()
+            .contains("`keras` has no names for `mobilenet_v2`; names of: torchvision, timm")
+    );
+}
+
+#[test]
+fn a_transformer_takes_another_image_size() {
+    let folder = Folder::colors();
+    let architecture = Architecture::find("vit_tiny_patch16_224")
+        .unwrap()
+        .at(48)
+        .unwrap();
+    let network = architecture.build(10, 3, &Device::flex());
+    let tensors = state_dict(&network, &architecture);
+    write_safetensors(tensors, &BTreeMap::new(), &folder.path("vit.safetensors")).unwrap();
+    let trained = folder
+        .run(&format!(
+            "train {QUICK} --weights vit.safetensors --method linear --out out"
+        ))
+        .ok();
+    let said = trained.stderr();
+    assert!(
+        said.contains("its position embedding for 3×3 patches is interpolated to 2×2"),
+        "{said}"
+    );
+    let outcome = folder.run(&format!(
+        "{} --weights vit.safetensors --out out2",
+        format!("train {QUICK}").replace("--image-size 32", "--image-size 50")
+    ));
+    assert_eq!(outcome.code(), 2, "{}", outcome.stderr());
+    assert!(
+        outcome
+            .stderr()
+            .contains("a multiple of 16 pixels on each side, not 50×50")
+    );
+}
+
+#[test]
+fn weights_that_do_not_fit_are_named() {
+    let folder = Folder::colors();
+    write(&folder, "resnet18", None);
+    let fails = |args: &str, code: i32, message: &str| {
+        let outcome = folder.run(&format!("train {QUICK} --out out {args}"));
+        let said = outcome.stderr();
+        assert_eq!(outcome.code(), code, "{said}");
+        assert!(said.contains(message), "{said}");
+        assert_eq!(said.trim_end().lines().count(), 1, "{said}");
+        assert!(!folder.exists("out"));
+    };
+    fails(
+        "--weights weights.pth --model resnet50",
+        1,
+        "it looks like `resnet18` (use --model resnet18); missing: layer1.0.conv3.weight",
+    );
+    fails(
+        "--weights weights.pth --weights-sha256 00",
+        1,
+        "it is another file or damaged",
+    );
+    fails(
+        "--weights hf:nobody",
+        2,
+        "write hf:OWNER/NAME[@REVISION][/FILE]",
+    );
+    let bytes = std::fs::read(folder.path("weights.pth")).unwrap();
+    std::fs::write(folder.path("cut.pth"), &bytes[..bytes.len() / 2]).unwrap();
+    fails(
+        "--weights cut.pth",
+        1,
+        "cut.pth is not a readable checkpoint",
+    );
+    let strange = finetune::model::StateTensor {
+        name: "encoder.weight".to_owned(),
+        shape: vec![2],
+        values: vec![0.0; 2],
+    };
+    write_pth(&[strange], &folder.path("strange.pth")).unwrap();
+    fails(
+        "--weights strange.pth",
+        1,
+        "strange.pth is of no model that is known here (its tensors begin with `encoder.weight`)",
+    );
+}
