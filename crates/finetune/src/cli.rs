@@ -54,7 +54,7 @@ pub struct Common {
     /// Model (`inspect` lists them)
     #[arg(long)]
     pub model: Option<String>,
-    /// Pretrained weights: a safetensors or PyTorch file, or hf:OWNER/NAME[@REVISION][/FILE]; the
+    /// Pretrained weights: a safetensors or PyTorch file, or `hf:OWNER/NAME[@REVISION][/FILE]`; the
     /// model is recognised from it [default: shipped with the default model]
     #[arg(long, value_name = "FILE")]
     pub weights: Option<String>,
