@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, Cursor, Seek};
 
-use fast_image_resize as fir;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 use crate::images::Images;
 use crate::jpeg::is_whole;
+use crate::resize::resize;
 use crate::set::{ImageSet, Source};
 
 /// How a resized pixel is put together from those around it, both antialiased as in PIL.
@@ -108,21 +108,12 @@ pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8
     let resized = if (new_height, new_width) == (height as usize, width as usize) {
         image.into_raw()
     } else {
-        let filter = match preprocess.filter {
-            Filter::Bilinear => fir::FilterType::Bilinear,
-            Filter::Bicubic => fir::FilterType::CatmullRom,
-        };
-        let from =
-            fir::images::Image::from_vec_u8(width, height, image.into_raw(), fir::PixelType::U8x3)
-                .map_err(|error| failed(error.to_string()))?;
-        let side = |pixels: usize| u32::try_from(pixels).map_err(|error| failed(error.to_string()));
-        let mut to =
-            fir::images::Image::new(side(new_width)?, side(new_height)?, fir::PixelType::U8x3);
-        let options = fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(filter));
-        fir::Resizer::new()
-            .resize(&from, &mut to, &options)
-            .map_err(|error| failed(error.to_string()))?;
-        to.into_vec()
+        resize(
+            image.as_raw(),
+            [height as usize, width as usize],
+            [new_height, new_width],
+            preprocess.filter,
+        )
     };
     let top = crop_start(new_height, target_height);
     let left = crop_start(new_width, target_width);

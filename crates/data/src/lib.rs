@@ -35,6 +35,7 @@ mod images;
 mod jpeg;
 mod loader;
 mod random;
+mod resize;
 mod set;
 
 pub use augment::Augment;
