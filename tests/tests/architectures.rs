@@ -41,7 +41,7 @@ fn position_embeddings_are_resampled_as_by_timm() {
     // tiny one's are set, the others stay at 0.
     let architecture = Architecture::find("vit_tiny_patch16_224").unwrap();
     let stored = architecture.at(48).unwrap();
-    let mut tensors = state_dict(&stored.build(2, 0, &Device::flex()), &stored);
+    let mut tensors = state_dict(&stored.build(2, 0, &Device::flex()), &stored).unwrap();
     let values: Vec<f64> = uniform("pos_embed", 40).collect();
     for tensor in &mut tensors {
         if tensor.name == "pos_embed" {
@@ -75,7 +75,7 @@ fn position_embeddings_are_resampled_as_by_timm() {
                 "its position embedding for 3×3 patches is interpolated to {side}×{side}"
             )]
         );
-        let tensors = state_dict(&loaded.network, &larger);
+        let tensors = state_dict(&loaded.network, &larger).unwrap();
         let found = tensors.iter().find(|tensor| tensor.name == "pos_embed");
         let found = &found.unwrap().values;
         for (index, wanted) in wanted.iter().enumerate() {

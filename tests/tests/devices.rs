@@ -23,11 +23,8 @@ fn logits(method: &Method, device: &Device) -> Vec<f32> {
     let images = images();
     let architecture = Architecture::find("resnet8-64").unwrap();
     let model = architecture.build(5, 3, &device);
-    let scope = Scope {
-        head: architecture.head,
-        targets: &Targets::all(),
-        seed: 1,
-    };
+    let targets = Targets::all();
+    let scope = Scope::new(architecture.head, &targets, 1);
     let attached = method.attach(model, &scope).unwrap();
     let data = TrainingData {
         train: &images,

@@ -20,7 +20,7 @@ fn write(folder: &Folder, model: &str, library: Option<&str>) {
     let network = architecture.build(10, 3, &Device::flex());
     let tensors = match library {
         Some(library) => state_dict_of(&network, architecture, library).unwrap(),
-        None => state_dict(&network, architecture),
+        None => state_dict(&network, architecture).unwrap(),
     };
     write_pth(&tensors, &folder.path("weights.pth")).unwrap();
 }
@@ -87,7 +87,7 @@ fn a_transformer_takes_another_image_size() {
         .at(48)
         .unwrap();
     let network = architecture.build(10, 3, &Device::flex());
-    let tensors = state_dict(&network, &architecture);
+    let tensors = state_dict(&network, &architecture).unwrap();
     write_safetensors(tensors, &BTreeMap::new(), &folder.path("vit.safetensors")).unwrap();
     let trained = folder
         .run(&format!(

@@ -123,7 +123,7 @@ pub struct Common {
     pub ui: Option<Ui>,
 }
 
-/// Settings of lora and peft.
+/// Settings of the methods that attach to layers.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Adapters")]
 pub struct AdapterArgs {
@@ -134,6 +134,12 @@ pub struct AdapterArgs {
     /// Layers that are left out: a regular expression
     #[arg(long, value_name = "PATTERN")]
     pub exclude_targets: Option<String>,
+    /// `BatchNorm` statistics of a frozen base: as they were, or moved by the new images
+    #[arg(long, value_enum, default_value_t = StatisticsArg::Freeze)]
+    pub batch_norm: StatisticsArg,
+    /// A setting of a method, e.g. `lora.dora=true`, `vera.rank=64`; `inspect` lists them
+    #[arg(long, value_name = "METHOD.KEY=VALUE")]
+    pub set: Vec<String>,
     /// Rank of lora
     #[arg(long)]
     pub lora_rank: Option<usize>,
@@ -175,10 +181,19 @@ pub struct AdapterArgs {
     pub peft_budget: Option<BudgetArg>,
 }
 
+/// What happens to a frozen base's `BatchNorm` statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatisticsArg {
+    /// They stay
+    Freeze,
+    /// They move, and are kept with what was trained
+    Adapt,
+}
+
 /// `finetune compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// Methods, separated by commas: sft, peft, lora, linear, scratch
+    /// Methods, separated by commas (`inspect` lists them)
     #[arg(long, value_delimiter = ',', default_values = defaults::METHODS)]
     pub methods: Vec<String>,
     /// Repetitions of each method
@@ -192,7 +207,7 @@ pub struct CompareArgs {
 /// `finetune train`.
 #[derive(Debug, Clone, Args)]
 pub struct TrainArgs {
-    /// Method: sft, peft, lora, linear or scratch
+    /// Method (`inspect` lists them)
     #[arg(long, default_value = "sft")]
     pub method: String,
     #[command(flatten)]

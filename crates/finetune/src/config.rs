@@ -30,6 +30,9 @@ pub struct RunConfig {
     pub targets: Option<String>,
     /// Pattern of layers that are left out.
     pub exclude_targets: Option<String>,
+    /// Whether `BatchNorm` statistics of a frozen base move.
+    #[serde(default)]
+    pub adapt_statistics: bool,
     /// Epochs, batches, optimiser and the like.
     pub recipe: Recipe,
     /// The device's name.
@@ -98,7 +101,7 @@ impl RunConfig {
     pub fn targets(&self) -> Result<Targets> {
         let targets = match &self.targets {
             Some(pattern) => Targets::parse(pattern)?,
-            None => self.architecture()?.default_targets()?,
+            None => Targets::parse(self.architecture()?.targets_of(&self.method)?)?,
         };
         Ok(match &self.exclude_targets {
             Some(pattern) => targets.exclude(pattern)?,

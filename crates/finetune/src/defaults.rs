@@ -3,7 +3,7 @@
 //! Epochs and learning rates were chosen on a validation split of the embedded training images,
 //! never on the test images; `docs/defaults.md` has the measurements.
 
-use finetune_methods::{LoraConfig, Method, PeftConfig};
+use finetune_methods::Method;
 use finetune_training::{Optimizer, Recipe, Schedule};
 
 /// The default model.
@@ -12,17 +12,23 @@ pub const MODEL: &str = "resnet8-64";
 /// A method by its name, with default settings.
 #[must_use]
 pub fn method(name: &str) -> Option<(Method, bool)> {
-    Some(match name {
-        "sft" => (Method::Sft, false),
-        "lora" => (Method::Lora(LoraConfig::default()), false),
-        "peft" => (Method::Peft(PeftConfig::default()), false),
-        "linear" => (Method::Linear, false),
-        "scratch" => (Method::Sft, true),
-        _ => return None,
-    })
+    if name == "scratch" {
+        return Some((Method::Sft, true));
+    }
+    let mut methods = Method::all().into_iter();
+    methods
+        .find(|method| method.name() == name)
+        .map(|method| (method, false))
 }
 
-/// Names of all methods, in the order of the comparison.
+/// Names of all methods, with `scratch`.
+#[must_use]
+pub fn all_methods() -> Vec<&'static str> {
+    let names = Method::all().into_iter().map(|method| method.name());
+    names.chain(["scratch"]).collect()
+}
+
+/// Names of the methods of a comparison, in its order.
 pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", "scratch"];
 
 /// The recipe of a method.

@@ -22,6 +22,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
                     ModelError::UnknownModel { .. }
                         | ModelError::UnknownLibrary { .. }
                         | ModelError::ImageSize { .. }
+                        | ModelError::NoBlocks { .. }
                 )
             )
             || matches!(cause.downcast_ref(), Some(TrainingError::Setting { .. }))

@@ -35,6 +35,7 @@ pub mod process;
 pub mod progress;
 mod resolve;
 pub mod run;
+pub mod settings;
 pub mod weights;
 
 use std::process::ExitCode;

@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_model::{Architecture, Checkpoint};
 
-use crate::cli::{AdapterArgs, Common, Preset, Switch};
+use crate::cli::{AdapterArgs, Common, Preset, StatisticsArg, Switch};
 use crate::config::{DataConfig, RunConfig};
 use crate::exit::Usage;
 use crate::metadata::Metadata;
 use crate::progress::Ui;
-use crate::{defaults, device, locate};
+use crate::{defaults, device, locate, settings};
 
 impl Common {
     /// The run that was asked for, with one method and seed.
@@ -22,7 +22,7 @@ impl Common {
     /// Unknown names and settings out of range.
     pub fn resolve(&self, method: &str, seed: u64) -> Result<RunConfig> {
         let Some((mut what, from_scratch)) = defaults::method(method) else {
-            let known = defaults::METHODS.join(", ");
+            let known = defaults::all_methods().join(", ");
             bail!(Usage(format!(
                 "there is no method `{method}`; methods: {known}"
             )));
@@ -60,8 +60,9 @@ impl Common {
         match &mut what {
             Method::Lora(lora) => self.adapter.apply_lora(lora),
             Method::Peft(peft) => self.adapter.apply_peft(peft),
-            Method::Sft | Method::Linear => {}
+            _ => {}
         }
+        what = settings::apply(&what, &self.adapter.set)?;
         let mut recipe = defaults::recipe(method, chapter);
         recipe.seed = seed;
         set(&mut recipe.epochs, self.epochs);
@@ -86,6 +87,7 @@ impl Common {
             },
             targets: self.adapter.targets.clone(),
             exclude_targets: self.adapter.exclude_targets.clone(),
+            adapt_statistics: self.adapter.batch_norm == StatisticsArg::Adapt,
             recipe,
             device: device::canonical(&self.device).to_owned(),
             threads: self.threads,

@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
-use finetune_methods::{Attached, Method, Scope, count_parameters};
+use finetune_methods::{Attached, Importance, Method, Scope, count_parameters};
 use finetune_model::{
     Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
 };
-use finetune_training::{Observer, Trained, TrainingData, evaluate, train};
+use finetune_training::{Observer, Trained, TrainingData, evaluate, importance, train};
 
 use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
 use crate::device::device;
+use crate::exit::Usage;
 use crate::metadata::Metadata;
 use crate::{process, weights};
 
@@ -60,6 +61,16 @@ pub struct Prepared {
 ///
 /// Weights that cannot be read or do not fit, or a method that cannot be attached.
 pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Prepared> {
+    prepare_with(config, classes, device, |_| Ok(Importance::default()))
+}
+
+/// The same, with the gradients before training for a method that chooses by them.
+fn prepare_with(
+    config: &RunConfig,
+    classes: usize,
+    device: &Device,
+    importance: impl FnOnce(&Network) -> Result<Importance>,
+) -> Result<Prepared> {
     let architecture = config.architecture()?;
     let (network, notes) = if config.from_scratch {
         (architecture.build(classes, config.seed, device), Vec::new())
@@ -69,10 +80,15 @@ pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Pr
         (loaded.network, loaded.notes)
     };
     let targets = config.targets()?;
+    let importance = config
+        .method
+        .needs_gradients()
+        .then(|| importance(&network))
+        .transpose()?;
     let scope = Scope {
-        head: architecture.head,
-        targets: &targets,
-        seed: config.seed,
+        importance: importance.as_ref(),
+        adapt_statistics: config.adapt_statistics,
+        ..Scope::new(architecture.head, &targets, config.seed)
     };
     Ok(Prepared {
         attached: config.method.attach(network, &scope)?,
@@ -99,13 +115,16 @@ pub fn run(
     let normalization = architecture.normalization;
     let classes = data.train.classes.len();
 
-    let attached = prepare(config, classes, &device)?.attached;
-    let count = count_parameters(&attached.model);
     let training = TrainingData {
         train: &data.train,
         valid: data.valid.as_ref(),
         normalization,
     };
+    let attached = prepare_with(config, classes, &device, |network| {
+        Ok(importance(network, &training, &config.recipe, &device)?)
+    })?
+    .attached;
+    let count = count_parameters(&attached.model);
     let Trained {
         model,
         epochs,
@@ -126,14 +145,18 @@ pub fn run(
     if stopped {
         settings.insert("stopped early".to_owned(), "yes".to_owned());
     }
-    let file = model_file(config, with_seed);
-    let mut artifact_bytes =
-        save_network(&model, &architecture, &metadata.to_map()?, &out.join(&file))?;
-    let mut artifacts = vec![file];
-    if config.format == Format::Pth {
-        let file = format!("finetuned_model_{}.pth", stem(config, with_seed));
-        artifact_bytes = write_pth(&state_dict(&model, &architecture), &out.join(&file))?;
+    let mut artifact_bytes = 0;
+    let mut artifacts = Vec::new();
+    if config.method.merges() {
+        let file = model_file(config, with_seed);
+        artifact_bytes =
+            save_network(&model, &architecture, &metadata.to_map()?, &out.join(&file))?;
         artifacts.push(file);
+        if config.format == Format::Pth {
+            let file = format!("finetuned_model_{}.pth", stem(config, with_seed));
+            artifact_bytes = write_pth(&state_dict(&model, &architecture)?, &out.join(&file))?;
+            artifacts.push(file);
+        }
     }
     if let Some(file) = adapter_file(config, with_seed) {
         artifact_bytes = save_adapter(&model, &metadata.to_map()?, &out.join(&file))?;
@@ -206,9 +229,12 @@ pub fn reload(
     match adapter_file(config, with_seed) {
         Some(file) if !merged => {
             let attached = prepare(config, classes, &device.autodiff())?.attached;
-            let mut file = Checkpoint::open(&folder.join(file))?;
-            Ok(load_adapter(attached.model, &mut file)?.valid())
+            Ok(load_adapter(attached.model, &folder.join(file))?.valid())
         }
+        _ if !config.method.merges() => bail!(Usage(format!(
+            "what {} adds cannot be merged into a model of plain layers",
+            config.method_name()
+        ))),
         _ => {
             let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
             let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
@@ -223,7 +249,8 @@ pub fn reload(
 ///
 /// A file that is missing or was not written by a run.
 pub fn stored_classes(config: &RunConfig, folder: &Path, with_seed: bool) -> Result<Vec<String>> {
-    let file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
+    let file = adapter_file(config, with_seed).unwrap_or_else(|| model_file(config, with_seed));
+    let file = Checkpoint::open(&folder.join(file))?;
     Ok(Metadata::of(&file)?.classes)
 }
 
@@ -293,11 +320,14 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
             ("regrow", format!("{:?}", peft.regrow).to_lowercase()),
             ("budget", format!("{:?}", peft.budget).to_lowercase()),
         ]),
-        Method::Sft | Method::Linear => {}
+        _ => {}
     }
-    if matches!(config.method, Method::Lora(_) | Method::Peft(_)) {
+    if config.method.has_adapters() {
         let targets = config.targets.clone();
-        let targets = targets.or_else(|| Some(config.architecture().ok()?.targets.to_owned()));
+        let targets = targets.or_else(|| {
+            let own = config.architecture().ok()?.targets_of(&config.method);
+            own.ok().map(str::to_owned)
+        });
         settings.push(("targets", targets.unwrap_or_default()));
     }
     settings

@@ -141,10 +141,7 @@ impl Pretraining {
         let device = crate::device::device(&self.device)?.autodiff();
         let normalization = architecture.normalization;
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
-        let attached = Attached {
-            model,
-            dynamics: None,
-        };
+        let attached = Attached::from(model);
         let data = TrainingData {
             train: &images,
             valid: None,

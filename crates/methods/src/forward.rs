@@ -2,7 +2,7 @@
 //!
 //! A model that calls these instead of `layer.forward(x)` gets the factored path where an
 //! [`Adapter`] is attached, `W·x + s·B·(A·x)`: no dense `ΔW`, and no dense gradient of `W`.
-//! Without an adapter (or with another reparameterization) they are the layer's own forward.
+//! Without an adapter (or with one that has no such path) they are the layer's own forward.
 
 use burn::Tensor;
 use burn::module::Param;
@@ -12,6 +12,22 @@ use burn::tensor::{Slice, module};
 
 use crate::adapter::Adapter;
 
+/// A layer as an adapter on its weight sees it; outputs and inputs are on one axis of `Tensor<D>`.
+pub(crate) trait Site<const D: usize> {
+    /// The base weight, as the layer keeps it.
+    fn weight(&self) -> Tensor<D>;
+    /// The layer's bias, `[outputs]`.
+    fn bias(&self) -> Option<Tensor<1>>;
+    /// The base layer on `x`.
+    fn base(&self, x: Tensor<D>, bias: bool) -> Tensor<D>;
+    /// `A·x` for `A` of `[groups · rank, inputs]`: `rank` values a group.
+    fn down(&self, x: Tensor<D>, a: Tensor<2>) -> Tensor<D>;
+    /// `B·h` for `B` of `[outputs, rank]` on what `down` made.
+    fn up(&self, h: Tensor<D>, b: Tensor<2>) -> Tensor<D>;
+    /// One number for each output, or input, to be combined with the layer's.
+    fn channels(&self, values: Tensor<1>) -> Tensor<D>;
+}
+
 /// Applies a Linear layer to `x` of shape `[.., in]`; returns `[.., out]`.
 ///
 /// # Panics
@@ -19,59 +35,157 @@ use crate::adapter::Adapter;
 /// Where the last axis of `x` is not the layer's input size, as Burn's own forward does.
 #[must_use]
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let Some(adapter) = layer.weight.reparameterization::<Adapter>() else {
-        return layer.forward(x);
-    };
-    let bias = layer.bias.as_ref().map(Param::val);
-    let base = module::linear(x.clone(), layer.weight.base(), bias);
-    let x = adapter.dropout.forward(x);
-    let down = module::linear(x, adapter.a().transpose(), None);
-    let up = module::linear(down, adapter.b().transpose(), None);
-    base + up.mul_scalar(adapter.geometry.scale)
+    match layer.weight.reparameterization::<Adapter>() {
+        Some(Adapter::LowRank(adapter)) => adapter.forward(&LinearSite(layer), x),
+        Some(Adapter::Scale(adapter)) => adapter.forward(&LinearSite(layer), x),
+        _ => layer.forward(x),
+    }
 }
 
 /// Applies a Conv2d layer to `x` of shape `[batch, channels, height, width]`.
 ///
-/// The adapter's `A` is a convolution of the layer's own kernel size, stride, padding, dilation
-/// and groups to `rank` channels a group, its `B` a 1×1 convolution.
+/// A low-rank adapter's `A` is a convolution of the layer's own kernel size, stride, padding,
+/// dilation and groups to `rank` channels a group, its `B` a 1×1 convolution.
 ///
 /// # Panics
 ///
 /// Where the channels of `x` are not the layer's, as Burn's own forward does.
 #[must_use]
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    let Some(adapter) = layer.weight.reparameterization::<Adapter>() else {
-        return if as_product(layer, &x) {
-            pointwise_layer(layer, layer.weight.val(), x)
-        } else {
-            layer.forward(x)
-        };
-    };
-    let base = if as_product(layer, &x) {
-        pointwise_layer(layer, layer.weight.base(), x.clone())
-    } else {
-        with_weight(layer, layer.weight.base(), layer.bias.clone()).forward(x.clone())
-    };
+    match layer.weight.reparameterization::<Adapter>() {
+        Some(Adapter::LowRank(adapter)) => adapter.forward(&ConvSite(layer), x),
+        Some(Adapter::Scale(adapter)) => adapter.forward(&ConvSite(layer), x),
+        _ => convolve(layer, layer.weight.val(), x, true),
+    }
+}
 
-    let [outputs, channels, height, width] = layer.weight.base().dims();
-    let rank = adapter.geometry.rank;
-    let a = adapter
-        .a()
-        .reshape([layer.groups * rank, channels, height, width]);
-    let x = adapter.dropout.forward(x);
-    let down = if is_pointwise(layer) {
-        pointwise(subsampled(x, layer.stride), a.reshape([rank, channels]))
-    } else {
-        with_weight(layer, a, None).forward(x)
+/// A block `x → inner(x)` whose first layer may carry a [`Bottleneck`](crate::Bottleneck): that is
+/// added beside it.
+///
+/// `adapter_input` is what the bottleneck sees, before the block's own normalisation.
+#[must_use]
+pub fn parallel<const D: usize>(
+    layer: &Linear,
+    adapter_input: Tensor<D>,
+    inner: impl FnOnce() -> Tensor<D>,
+) -> Tensor<D> {
+    match layer.weight.reparameterization::<Adapter>() {
+        Some(Adapter::Bottleneck(adapter)) => inner() + adapter.forward(adapter_input),
+        _ => inner(),
+    }
+}
+
+/// A block on tokens `[batch, tokens, width]` whose layer `layer` may carry
+/// [`Prompts`](crate::Prompts): they come after the first token for the block, and leave with it.
+#[must_use]
+pub fn prompted(
+    layer: &Linear,
+    tokens: Tensor<3>,
+    block: impl FnOnce(Tensor<3>) -> Tensor<3>,
+) -> Tensor<3> {
+    let Some(Adapter::Prompts(adapter)) = layer.weight.reparameterization::<Adapter>() else {
+        return block(tokens);
     };
-    let b = adapter.b().mul_scalar(adapter.geometry.scale);
-    let up = if layer.groups == 1 {
-        pointwise(down, b)
-    } else {
-        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], layer.groups);
-        module::conv2d(down, b.reshape([outputs, rank, 1, 1]), None, options)
-    };
-    base + up
+    let [batch, count, _] = tokens.dims();
+    let prompts = adapter.prompts.val().unsqueeze::<3>().repeat_dim(0, batch);
+    let added = prompts.dims()[1];
+    let first = tokens.clone().narrow(1, 0, 1);
+    let rest = tokens.narrow(1, 1, count - 1);
+    let seen = block(Tensor::cat(vec![first, prompts, rest], 1));
+    Tensor::cat(
+        vec![
+            seen.clone().narrow(1, 0, 1),
+            seen.narrow(1, 1 + added, count - 1),
+        ],
+        1,
+    )
+}
+
+struct LinearSite<'a>(&'a Linear);
+
+impl<const D: usize> Site<D> for LinearSite<'_> {
+    fn weight(&self) -> Tensor<D> {
+        // `[in, out]` under leading axes of 1: the adapter only reshapes it.
+        self.0.weight.base().unsqueeze()
+    }
+
+    fn bias(&self) -> Option<Tensor<1>> {
+        self.0.bias.as_ref().map(Param::val)
+    }
+
+    fn base(&self, x: Tensor<D>, bias: bool) -> Tensor<D> {
+        let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
+        module::linear(x, self.0.weight.base(), bias)
+    }
+
+    fn down(&self, x: Tensor<D>, a: Tensor<2>) -> Tensor<D> {
+        module::linear(x, a.transpose(), None)
+    }
+
+    fn up(&self, h: Tensor<D>, b: Tensor<2>) -> Tensor<D> {
+        module::linear(h, b.transpose(), None)
+    }
+
+    fn channels(&self, values: Tensor<1>) -> Tensor<D> {
+        values.unsqueeze()
+    }
+}
+
+struct ConvSite<'a>(&'a Conv2d);
+
+impl Site<4> for ConvSite<'_> {
+    fn weight(&self) -> Tensor<4> {
+        self.0.weight.base()
+    }
+
+    fn bias(&self) -> Option<Tensor<1>> {
+        self.0.bias.as_ref().map(Param::val)
+    }
+
+    fn base(&self, x: Tensor<4>, bias: bool) -> Tensor<4> {
+        convolve(self.0, self.0.weight.base(), x, bias)
+    }
+
+    fn down(&self, x: Tensor<4>, a: Tensor<2>) -> Tensor<4> {
+        let [rows, inputs] = a.dims();
+        if is_pointwise(self.0) {
+            return pointwise(subsampled(x, self.0.stride), a);
+        }
+        let [height, width] = self.0.kernel_size;
+        let channels = inputs / (height * width);
+        with_weight(self.0, a.reshape([rows, channels, height, width]), None).forward(x)
+    }
+
+    fn up(&self, h: Tensor<4>, b: Tensor<2>) -> Tensor<4> {
+        if self.0.groups == 1 {
+            return pointwise(h, b);
+        }
+        let [outputs, rank] = b.dims();
+        let options = ConvOptions::new([1, 1], [0, 0], [1, 1], self.0.groups);
+        module::conv2d(h, b.reshape([outputs, rank, 1, 1]), None, options)
+    }
+
+    fn channels(&self, values: Tensor<1>) -> Tensor<4> {
+        let count = values.dims()[0];
+        values.reshape([1, count, 1, 1])
+    }
+}
+
+/// The convolution with that weight, as a matrix product where it is one and `x` is being trained
+/// on: the gradient of a 1×1 weight is then 5 to 7 times as fast as through Burn's convolution
+/// (flex).
+fn convolve(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>, bias: bool) -> Tensor<4> {
+    let bias = layer.bias.as_ref().filter(|_| bias);
+    if !(is_pointwise(layer) && x.device().is_autodiff()) {
+        return with_weight(layer, weight, bias.cloned()).forward(x);
+    }
+    let [outputs, inputs, _, _] = weight.dims();
+    let x = subsampled(x, layer.stride);
+    let y = pointwise(x, weight.reshape([outputs, inputs]));
+    match bias {
+        Some(bias) => y + bias.val().reshape([1, outputs, 1, 1]),
+        None => y,
+    }
 }
 
 /// The same convolution (stride, padding, dilation, groups) with other weights.
@@ -87,12 +201,6 @@ fn with_weight(layer: &Conv2d, weight: Tensor<4>, bias: Option<Param<Tensor<1>>>
     }
 }
 
-/// Whether a convolution is computed as a matrix product: a 1×1 one while training, where the
-/// gradient of its weight is 5 to 7 times as fast as through Burn's convolution (flex).
-fn as_product(layer: &Conv2d, x: &Tensor<4>) -> bool {
-    is_pointwise(layer) && x.device().is_autodiff()
-}
-
 /// Whether a convolution mixes the channels of each pixel and does nothing else.
 fn is_pointwise(layer: &Conv2d) -> bool {
     layer.kernel_size == [1, 1]
@@ -101,18 +209,6 @@ fn is_pointwise(layer: &Conv2d) -> bool {
             layer.padding,
             PaddingConfig2d::Valid | PaddingConfig2d::Explicit(0, 0, 0, 0)
         )
-}
-
-fn pointwise_layer(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
-    let [outputs, inputs, _, _] = weight.dims();
-    let y = pointwise(
-        subsampled(x, layer.stride),
-        weight.reshape([outputs, inputs]),
-    );
-    match &layer.bias {
-        Some(bias) => y + bias.val().reshape([1, outputs, 1, 1]),
-        None => y,
-    }
 }
 
 /// Every `stride`-th row and column.

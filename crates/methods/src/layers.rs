@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use burn::Tensor;
-use burn::module::{DisplaySettings, Module, ModuleDisplay, ModuleVisitor, Param, ParamId};
+use burn::module::{DisplaySettings, Flag, Module, ModuleDisplay, ModuleVisitor, Param, ParamId};
+
+use crate::adapter::WeightShape;
 
 /// A layer kind that can carry an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +30,8 @@ pub struct Layer {
     pub weight: ParamId,
     /// Linear or convolution.
     pub kind: LayerKind,
-    /// Outputs: features or channels.
-    pub outputs: usize,
-    /// Inputs one output sees: `in` for Linear, `in / groups · kernel area` for a convolution.
-    pub inputs: usize,
-}
-
-impl Layer {
-    /// Number of groups, 1 for Linear.
-    #[must_use]
-    pub fn groups(&self) -> usize {
-        match self.kind {
-            LayerKind::Linear => 1,
-            LayerKind::Conv2d { groups, .. } => groups,
-        }
-    }
+    /// That weight as a matrix.
+    pub shape: WeightShape,
 }
 
 /// One floating-point tensor of a module, trained or not.
@@ -58,9 +47,40 @@ pub struct ParamInfo {
     pub trainable: bool,
     /// Whether it is a running statistic rather than a parameter.
     pub buffer: bool,
+    /// Whether training changes it: by gradients, or as a statistic that is not frozen.
+    pub changes: bool,
     /// The type that holds it, e.g. `Linear`.
     pub owner: String,
 }
+
+impl ParamInfo {
+    /// Whether it belongs to an adapter rather than to the model.
+    #[must_use]
+    pub fn in_adapter(&self) -> bool {
+        self.path.contains(ADAPTER)
+    }
+
+    /// Whether it is a bias: of a layer, or the shift of a normalisation.
+    #[must_use]
+    pub fn is_bias(&self) -> bool {
+        !self.in_adapter() && matches!(self.name(), "bias" | "beta")
+    }
+
+    /// Whether it is the scale or the shift of a normalisation.
+    #[must_use]
+    pub fn is_norm(&self) -> bool {
+        !self.in_adapter() && matches!(self.name(), "gamma" | "beta")
+    }
+
+    /// The last part of its path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+/// What stands between a weight's path and the names of its adapter's tensors.
+pub(crate) const ADAPTER: &str = ".adapter.";
 
 /// Lists every floating-point tensor of a module, in the order of its fields.
 ///
@@ -97,13 +117,20 @@ pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
         let Some(path) = param.path.strip_suffix(".weight") else {
             continue;
         };
+        if param.in_adapter() {
+            continue;
+        }
         let layer = match (param.owner.as_str(), param.shape.as_slice()) {
             ("Linear", &[inputs, outputs]) => Layer {
                 path: path.to_owned(),
                 weight: param.id,
                 kind: LayerKind::Linear,
-                outputs,
-                inputs,
+                shape: WeightShape {
+                    outputs,
+                    inputs,
+                    groups: 1,
+                    kernel: None,
+                },
             },
             ("Conv2d", &[outputs, inputs, height, width]) => {
                 let groups = groups.get(conv_index).copied().unwrap_or(1);
@@ -115,8 +142,12 @@ pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
                         groups,
                         kernel: [height, width],
                     },
-                    outputs,
-                    inputs: inputs * height * width,
+                    shape: WeightShape {
+                        outputs,
+                        inputs: inputs * height * width,
+                        groups,
+                        kernel: Some([height, width]),
+                    },
                 }
             }
             _ => continue,
@@ -200,6 +231,8 @@ impl PathStack {
 struct Lister {
     lazily: bool,
     stack: PathStack,
+    /// Whether the statistics of the normalisation that is visited move.
+    moving: bool,
     found: Vec<ParamInfo>,
 }
 
@@ -212,16 +245,25 @@ impl ModuleVisitor for Lister {
         self.stack.exit();
     }
 
+    fn visit_flag(&mut self, flag: &Param<Flag>) {
+        // The flag comes before the statistics in the order of fields.
+        if let ("training", "BatchNorm") = self.stack.field() {
+            self.moving = flag.val().is_enabled();
+        }
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let (field, owner) = self.stack.field();
         let buffer = owner == "BatchNorm" && field.starts_with("running_");
+        let trainable =
+            !buffer && ((self.lazily && !param.is_initialized()) || param.is_require_grad());
         self.found.push(ParamInfo {
             path: self.stack.path(),
             id: param.id,
             shape: param.lazy_shape().to_vec(),
-            trainable: !buffer
-                && ((self.lazily && !param.is_initialized()) || param.is_require_grad()),
+            trainable,
             buffer,
+            changes: trainable || (buffer && self.moving),
             owner: owner.to_owned(),
         });
     }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use burn::{Tensor, module::Module, nn::{Linear, LinearConfig}, tensor::Device};
-//! use finetune_methods::{LoraConfig, Method, Scope, Targets, count_parameters, linear};
+//! use finetune_methods::{LoraConfig, Method, Scope, Targets, count_parameters, linear, merge};
 //!
 //! #[derive(Module, Debug)]
 //! struct Net { body: Linear, head: Linear }
@@ -17,13 +17,14 @@
 //!     body: LinearConfig::new(64, 32).init(&device),
 //!     head: LinearConfig::new(32, 5).init(&device),
 //! };
-//! let scope = Scope { head: "head", targets: &Targets::all(), seed: 0 };
+//! let targets = Targets::all();
+//! let scope = Scope::new("head", &targets, 0);
 //! let net = Method::Lora(LoraConfig::default()).attach(net, &scope)?.model;
 //! let logits = linear(&net.head, linear(&net.body, Tensor::<2>::ones([1, 64], &device)));
 //! assert_eq!(logits.dims(), [1, 5]);
 //! // 8 · (64 + 32) for the adapter, 32 · 5 + 5 for the head.
 //! assert_eq!(count_parameters(&net).trainable, 768 + 165);
-//! let merged = net.valid().materialize(); // plain layers again
+//! let merged = merge(&net.valid())?; // plain layers again
 //! # let _ = merged;
 //! # Ok::<(), finetune_methods::MethodError>(())
 //! ```
@@ -31,26 +32,40 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adapter;
+mod bytes;
+mod config;
 mod dynamics;
 mod error;
 mod forward;
+mod importance;
 mod layers;
-mod lora;
+mod merge;
 mod method;
-mod peft;
 mod random;
+mod state;
+mod statistics;
 mod targets;
 
-pub use adapter::{Adapter, Geometry};
-pub use dynamics::{Moved, SparseDynamics};
+pub use adapter::{
+    Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Scale, Sparse,
+    WeightShape,
+};
+pub use bytes::{from_safetensors, to_safetensors};
+pub use config::{
+    AdaloraConfig, AdaptformerConfig, Bias, Budget, GpsConfig, Ia3Config, LohaConfig, LokrConfig,
+    LoraConfig, LoraInit, PeftConfig, Regrow, ShiraConfig, SsfConfig, VeraConfig, VptConfig,
+};
+pub use dynamics::{Dynamics, Moved, RankBudget, SparseDynamics};
 pub use error::MethodError;
-pub use forward::{conv2d, linear};
+pub use forward::{conv2d, linear, parallel, prompted};
+pub use importance::Importance;
 pub use layers::{
     Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, layers, parameters,
     parameters_lazily,
 };
-pub use lora::LoraConfig;
-pub use method::{Attached, Method, Scope};
-pub use peft::{Budget, PeftConfig, Regrow};
+pub use merge::merge;
+pub use method::{Attached, Faster, Method, Scope};
 pub use random::normal;
+pub use state::{TrainedTensor, Values, load, trained};
+pub use statistics::freeze_statistics;
 pub use targets::Targets;

@@ -7,12 +7,14 @@ use burn::module::{Module, ModuleDisplay, Param, ParamGroup, ParamId, Reparamete
 use serde::{Deserialize, Serialize};
 
 use crate::adapter::Adapter;
-use crate::dynamics::SparseDynamics;
+use crate::config::{
+    AdaloraConfig, AdaptformerConfig, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig,
+    LoraConfig, Maker, PeftConfig, ShiraConfig, SsfConfig, VeraConfig, VptConfig,
+};
+use crate::dynamics::Dynamics;
 use crate::error::MethodError;
-use crate::layers::{layers, nearest, parameters};
-use crate::lora::LoraConfig;
-use crate::peft::PeftConfig;
-use crate::random::rng;
+use crate::importance::Importance;
+use crate::layers::{Layer, ParamInfo, layers, nearest, parameters};
 use crate::targets::{Targets, is_under};
 
 /// What of a model trains.
@@ -23,10 +25,36 @@ pub enum Method {
     Sft,
     /// The head alone; everything else, statistics included, is frozen.
     Linear,
+    /// Biases, shifts of normalisations included, and the head (Ben Zaken et al. 2022, "`BitFit`",
+    /// arXiv:2106.10199).
+    Bitfit,
+    /// Scales and shifts of normalisations, and the head (Frankle et al. 2021, arXiv:2003.00152).
+    Norm,
     /// Low-rank adapters and the head.
     Lora(LoraConfig),
     /// Sparse adapters on a shared projection, and the head.
     Peft(PeftConfig),
+    /// Two vectors a layer around shared random factors, and the head.
+    Vera(VeraConfig),
+    /// Low-rank adapters whose ranks move to where they matter, and the head.
+    Adalora(AdaloraConfig),
+    /// Random entries of the weights, and the head.
+    Shira(ShiraConfig),
+    /// The entries with the largest gradients, and the head.
+    Gps(GpsConfig),
+    /// Scaled activations, and the head.
+    Ia3(Ia3Config),
+    /// Scaled and shifted activations, and the head.
+    Ssf(SsfConfig),
+    /// Elementwise products of low-rank matrices, and the head.
+    Loha(LohaConfig),
+    /// Kronecker products, and the head.
+    Lokr(LokrConfig),
+    /// Bottlenecks beside a transformer's feed-forward blocks, and the head.
+    Adaptformer(AdaptformerConfig),
+    /// Prompts before each of a transformer's blocks, and the head.
+    #[serde(rename = "vpt-deep")]
+    VptDeep(VptConfig),
 }
 
 /// A model with a method attached.
@@ -35,7 +63,29 @@ pub struct Attached<M> {
     /// The model; what is frozen is frozen, what trains requires gradients.
     pub model: M,
     /// What the training loop calls at every step, for methods that change while training.
-    pub dynamics: Option<SparseDynamics>,
+    pub dynamics: Option<Dynamics>,
+    /// Parameters whose learning rate is another one than the rest's.
+    pub faster: Option<Faster>,
+}
+
+impl<M> From<M> for Attached<M> {
+    /// The model as it is, nothing attached: what trains is what requires gradients.
+    fn from(model: M) -> Self {
+        Self {
+            model,
+            dynamics: None,
+            faster: None,
+        }
+    }
+}
+
+/// Parameters whose learning rate is a multiple of the rest's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Faster {
+    /// The multiple.
+    pub ratio: f64,
+    /// Those parameters.
+    pub parameters: Vec<ParamId>,
 }
 
 /// Where a method works.
@@ -47,6 +97,24 @@ pub struct Scope<'a> {
     pub targets: &'a Targets,
     /// Seed of the adapters' random start.
     pub seed: u64,
+    /// Gradients before training, for the methods that choose by them.
+    pub importance: Option<&'a Importance>,
+    /// Whether `BatchNorm` statistics move although the base is frozen.
+    pub adapt_statistics: bool,
+}
+
+impl<'a> Scope<'a> {
+    /// With frozen statistics and no gradients.
+    #[must_use]
+    pub fn new(head: &'a str, targets: &'a Targets, seed: u64) -> Self {
+        Self {
+            head,
+            targets,
+            seed,
+            importance: None,
+            adapt_statistics: false,
+        }
+    }
 }
 
 impl Method {
@@ -56,9 +124,44 @@ impl Method {
         match self {
             Self::Sft => "sft",
             Self::Linear => "linear",
+            Self::Bitfit => "bitfit",
+            Self::Norm => "norm",
             Self::Lora(_) => "lora",
             Self::Peft(_) => "peft",
+            Self::Vera(_) => "vera",
+            Self::Adalora(_) => "adalora",
+            Self::Shira(_) => "shira",
+            Self::Gps(_) => "gps",
+            Self::Ia3(_) => "ia3",
+            Self::Ssf(_) => "ssf",
+            Self::Loha(_) => "loha",
+            Self::Lokr(_) => "lokr",
+            Self::Adaptformer(_) => "adaptformer",
+            Self::VptDeep(_) => "vpt-deep",
         }
+    }
+
+    /// Every method with its default settings.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        vec![
+            Self::Sft,
+            Self::Linear,
+            Self::Bitfit,
+            Self::Norm,
+            Self::Lora(LoraConfig::default()),
+            Self::Peft(PeftConfig::default()),
+            Self::Vera(VeraConfig::default()),
+            Self::Adalora(AdaloraConfig::default()),
+            Self::Shira(ShiraConfig::default()),
+            Self::Gps(GpsConfig::default()),
+            Self::Ia3(Ia3Config::default()),
+            Self::Ssf(SsfConfig::default()),
+            Self::Loha(LohaConfig::default()),
+            Self::Lokr(LokrConfig::default()),
+            Self::Adaptformer(AdaptformerConfig::default()),
+            Self::VptDeep(VptConfig::default()),
+        ]
     }
 
     /// Whether the base stays as it is, so that what was trained can be kept without it.
@@ -67,9 +170,27 @@ impl Method {
         !matches!(self, Self::Sft)
     }
 
+    /// Whether layers carry adapters, so that targets mean something.
+    #[must_use]
+    pub fn has_adapters(&self) -> bool {
+        !matches!(self, Self::Sft | Self::Linear | Self::Bitfit | Self::Norm)
+    }
+
+    /// Whether the method chooses by gradients before training; see [`Importance`].
+    #[must_use]
+    pub fn needs_gradients(&self) -> bool {
+        matches!(self, Self::Gps(_))
+    }
+
+    /// Whether the finished model can be one of plain layers.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        !matches!(self, Self::Adaptformer(_) | Self::VptDeep(_))
+    }
+
     /// Attaches the method to a model whose parameters all train.
     ///
-    /// An adapter's `B` is 0, so the model computes what it did before.
+    /// But for [`VptDeep`](Self::VptDeep), the model computes what it did before.
     ///
     /// # Errors
     ///
@@ -80,64 +201,146 @@ impl Method {
         model: M,
         scope: &Scope<'_>,
     ) -> Result<Attached<M>, MethodError> {
-        let head = head_ids(&model, scope.head)?;
-        match self {
-            Self::Sft => Ok(Attached {
-                model,
-                dynamics: None,
+        let parameters = parameters(&model);
+        let mut trained = head_ids(&parameters, scope.head)?;
+        if matches!(self, Self::Sft) {
+            return Ok(Attached::from(model));
+        }
+        let all = layers(&model);
+        let selected = if self.has_adapters() {
+            scope.targets.select(&all, scope.head)?
+        } else {
+            Vec::new()
+        };
+        trained.extend(self.own(&parameters, &selected));
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let maker = self.maker(scope, &selected, &parameters, &device)?;
+        let mut model = model.freeze();
+        if let Some(mut maker) = maker {
+            model = model.apply_reparameterization(Attach {
+                layers: selected
+                    .iter()
+                    .map(|layer| (layer.weight, *layer))
+                    .collect(),
+                maker: maker.as_mut(),
+            });
+        }
+        let mut model = model.unfreeze_group(ParamGroup::from_ids(trained));
+        if scope.adapt_statistics {
+            model = crate::statistics::adapt(model);
+        }
+        let faster = match self {
+            Self::Lora(config) if (config.b_lr_ratio - 1.0).abs() > f64::EPSILON => Some(Faster {
+                ratio: config.b_lr_ratio,
+                parameters: crate::layers::parameters(&model)
+                    .into_iter()
+                    .filter(|param| param.trainable && param.path.ends_with(".adapter.lora_b"))
+                    .map(|param| param.id)
+                    .collect(),
             }),
-            Self::Linear => Ok(Attached {
-                model: model.freeze().unfreeze_group(head),
-                dynamics: None,
-            }),
+            _ => None,
+        };
+        Ok(Attached {
+            model,
+            dynamics: Dynamics::of(self, scope.seed),
+            faster,
+        })
+    }
+
+    /// The model's own parameters that train beside the head and the adapters.
+    fn own(&self, parameters: &[ParamInfo], selected: &[&Layer]) -> Vec<ParamId> {
+        let of_selected = |param: &ParamInfo| {
+            param
+                .path
+                .strip_suffix(".bias")
+                .is_some_and(|path| selected.iter().any(|layer| layer.path == path))
+        };
+        let trains = |param: &&ParamInfo| match self {
+            Self::Bitfit => param.is_bias(),
+            Self::Norm | Self::Ssf(_) => param.is_norm(),
+            Self::Lora(config) => match config.bias {
+                Bias::None => false,
+                Bias::All => param.is_bias(),
+                Bias::LoraOnly => of_selected(param),
+            },
+            _ => false,
+        };
+        parameters
+            .iter()
+            .filter(trains)
+            .map(|param| param.id)
+            .collect()
+    }
+
+    fn maker<'a>(
+        &self,
+        scope: &Scope<'a>,
+        selected: &[&Layer],
+        parameters: &[ParamInfo],
+        device: &burn::tensor::Device,
+    ) -> Result<Option<Box<dyn Maker + 'a>>, MethodError> {
+        let seed = scope.seed;
+        Ok(Some(match self {
+            Self::Sft | Self::Linear | Self::Bitfit | Self::Norm => return Ok(None),
             Self::Lora(config) => {
-                config.check()?;
-                let adapters = build(&model, scope, |layers, device| {
-                    let mut rng = rng(scope.seed, 1);
-                    layers
-                        .iter()
-                        .map(|layer| config.adapter(layer, device, &mut rng))
-                        .collect()
-                })?;
-                Ok(Attached {
-                    model: attach(model, adapters, head),
-                    dynamics: None,
-                })
+                config.check(selected)?;
+                Box::new(config.maker(seed))
             }
             Self::Peft(config) => {
                 config.check()?;
-                let adapters = build(&model, scope, |layers, device| {
-                    let mut rng = rng(scope.seed, 2);
-                    let widest = layers.iter().map(|layer| layer.inputs).max().unwrap_or(1);
-                    let shared = config
-                        .share
-                        .then(|| config.projection(widest, device, &mut rng));
-                    layers
-                        .iter()
-                        .map(|layer| config.adapter(layer, shared.as_ref(), device, &mut rng))
-                        .collect()
-                })?;
-                let dynamics = (config.moves() || config.train_shared)
-                    .then(|| SparseDynamics::new(config.clone(), scope.seed));
-                Ok(Attached {
-                    model: attach(model, adapters, head),
-                    dynamics,
-                })
+                Box::new(config.maker(selected, device, seed))
             }
-        }
+            Self::Vera(config) => {
+                config.check()?;
+                Box::new(config.maker(selected, device, seed))
+            }
+            Self::Adalora(config) => {
+                config.check(selected)?;
+                Box::new(config.maker(seed))
+            }
+            Self::Shira(config) => {
+                config.check()?;
+                Box::new(config.maker(seed))
+            }
+            Self::Gps(config) => {
+                config.check()?;
+                let method = self.name();
+                let importance = scope.importance;
+                Box::new(config.maker(importance.ok_or(MethodError::NeedsGradients { method })?))
+            }
+            Self::Ia3(config) => Box::new(config.maker()?),
+            Self::Ssf(config) => {
+                let biased = parameters
+                    .iter()
+                    .filter_map(|param| param.path.strip_suffix(".bias").map(str::to_owned));
+                Box::new(config.maker(biased.collect()))
+            }
+            Self::Loha(config) => {
+                config.check()?;
+                Box::new(config.maker(seed))
+            }
+            Self::Lokr(config) => {
+                config.check()?;
+                Box::new(config.maker(seed))
+            }
+            Self::Adaptformer(config) => {
+                config.check()?;
+                Box::new(config.maker(seed))
+            }
+            Self::VptDeep(config) => {
+                config.check()?;
+                Box::new(config.maker(seed))
+            }
+        }))
     }
 }
 
-fn head_ids<M: Module>(model: &M, head: &str) -> Result<ParamGroup, MethodError> {
-    let parameters = parameters(model);
-    if let Some(adapted) = parameters.iter().find(|param| param.owner == "Adapter") {
-        let path = adapted
-            .path
-            .split(".adapter.")
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        return Err(MethodError::AlreadyAdapted { path });
+fn head_ids(parameters: &[ParamInfo], head: &str) -> Result<Vec<ParamId>, MethodError> {
+    if let Some(adapted) = parameters.iter().find(|param| param.in_adapter()) {
+        let path = adapted.path.split(crate::layers::ADAPTER).next();
+        return Err(MethodError::AlreadyAdapted {
+            path: path.unwrap_or_default().to_owned(),
+        });
     }
     let ids: Vec<ParamId> = parameters
         .iter()
@@ -155,37 +358,15 @@ fn head_ids<M: Module>(model: &M, head: &str) -> Result<ParamGroup, MethodError>
             nearest: nearest(head, paths.into_iter(), 3),
         });
     }
-    Ok(ParamGroup::from_ids(ids))
+    Ok(ids)
 }
 
-fn build<M: Module + ModuleDisplay>(
-    model: &M,
-    scope: &Scope<'_>,
-    make: impl FnOnce(&[&crate::layers::Layer], &burn::tensor::Device) -> Vec<Adapter>,
-) -> Result<HashMap<ParamId, Adapter>, MethodError> {
-    let layers = layers(model);
-    let selected = scope.targets.select(&layers, scope.head)?;
-    let device = model.devices().into_iter().next().unwrap_or_default();
-    let adapters = make(&selected, &device);
-    Ok(selected
-        .iter()
-        .map(|layer| layer.weight)
-        .zip(adapters)
-        .collect())
+struct Attach<'a, 'b> {
+    layers: HashMap<ParamId, &'a Layer>,
+    maker: &'a mut (dyn Maker + 'b),
 }
 
-fn attach<M: Module>(model: M, adapters: HashMap<ParamId, Adapter>, head: ParamGroup) -> M {
-    model
-        .freeze()
-        .apply_reparameterization(Attach { adapters })
-        .unfreeze_group(head)
-}
-
-struct Attach {
-    adapters: HashMap<ParamId, Adapter>,
-}
-
-impl Reparameterizer for Attach {
+impl Reparameterizer for Attach<'_, '_> {
     type Reparam = Adapter;
 
     fn reparameterize<const D: usize>(
@@ -193,7 +374,16 @@ impl Reparameterizer for Attach {
         _path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<Adapter>) {
-        let adapter = self.adapters.remove(&param.id);
-        (param, adapter)
+        let Some(layer) = self.layers.remove(&param.id) else {
+            return (param, None);
+        };
+        let base = param.base();
+        let shape = base.dims();
+        let made = self.maker.make(layer, layer.shape.matrix(base));
+        let param = match made.base {
+            None => param,
+            Some(base) => param.map(|_| layer.shape.weight(base, shape).detach()),
+        };
+        (param, Some(made.adapter))
     }
 }

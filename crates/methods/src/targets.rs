@@ -110,7 +110,7 @@ pub(crate) fn is_under(path: &str, parent: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-fn regex(pattern: &str) -> Result<Regex, MethodError> {
+pub(crate) fn regex(pattern: &str) -> Result<Regex, MethodError> {
     Regex::new(pattern).map_err(|error| MethodError::Pattern {
         pattern: pattern.to_owned(),
         reason: error

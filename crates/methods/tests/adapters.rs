@@ -1,196 +1,19 @@
-//! Adapters on a module that is not one of ours: every kind of layer, merged against unmerged,
-//! the factored path's gradients against those of the composed weight, and what is frozen.
+//! Adapters on a module that is not one of ours: the factored path's gradients against those of
+//! the composed weight, what trains and what is frozen.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_wrap, missing_docs)]
 
+mod common;
+
 use burn::Tensor;
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::{Device, Distribution, TensorData};
+use burn::tensor::{Device, TensorData};
+use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
 use finetune_methods::{
-    Adapter, LayerKind, LoraConfig, Method, MethodError, PeftConfig, Regrow, Scope, Targets,
-    conv2d, count_parameters, layers, linear, parameters,
+    Dynamics, LayerKind, LoraConfig, LowRank, Method, MethodError, PeftConfig, Regrow, Scope,
+    Targets, conv2d, count_parameters, layers, parameters,
 };
-use proptest::prelude::*;
-
-#[derive(Module, Debug)]
-struct Net {
-    conv: Conv2d,
-    norm: BatchNorm,
-    hidden: Linear,
-    head: Linear,
-}
-
-#[derive(Debug, Clone)]
-struct Shape {
-    groups: usize,
-    inputs: usize,
-    outputs: usize,
-    kernel: [usize; 2],
-    stride: [usize; 2],
-    dilation: [usize; 2],
-    padding: usize,
-}
-
-const SIDE: usize = 9;
-
-impl Shape {
-    fn net(&self, device: &Device) -> Net {
-        let p = self.padding;
-        let conv = Conv2dConfig::new(
-            [self.groups * self.inputs, self.groups * self.outputs],
-            self.kernel,
-        )
-        .with_groups(self.groups)
-        .with_stride(self.stride)
-        .with_dilation(self.dilation)
-        .with_padding(PaddingConfig2d::Explicit(p, p, p, p))
-        .init(device);
-        let channels = self.groups * self.outputs;
-        Net {
-            conv,
-            norm: BatchNormConfig::new(channels).init(device),
-            hidden: LinearConfig::new(channels, 7).init(device),
-            head: LinearConfig::new(7, 3).init(device),
-        }
-    }
-
-    fn images(&self, device: &Device) -> Tensor<4> {
-        let shape = [2, self.groups * self.inputs, SIDE, SIDE];
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
-    }
-}
-
-impl Net {
-    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = self.norm.forward(conv2d(&self.conv, x));
-        let [batch, channels, height, width] = x.dims();
-        let x = x
-            .reshape([batch, channels, height * width])
-            .mean_dim(2)
-            .reshape([batch, channels]);
-        linear(&self.head, linear(&self.hidden, x))
-    }
-}
-
-fn plain() -> Shape {
-    Shape {
-        groups: 1,
-        inputs: 4,
-        outputs: 6,
-        kernel: [3, 3],
-        stride: [1, 1],
-        dilation: [1, 1],
-        padding: 1,
-    }
-}
-
-fn lora() -> Method {
-    Method::Lora(LoraConfig {
-        rank: 3,
-        alpha: 7.5,
-        dropout: 0.0,
-    })
-}
-
-fn attach(method: &Method, net: Net) -> Net {
-    let scope = Scope {
-        head: "head",
-        targets: &Targets::all(),
-        seed: 5,
-    };
-    method.attach(net, &scope).unwrap().model
-}
-
-/// Gives every `B` random values, as training would.
-fn stir(net: Net) -> Net {
-    struct Stir;
-    impl burn::module::ModuleMapper for Stir {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let zero = param.base().abs().max().into_data().iter::<f32>().next() == Some(0.0);
-            if D != 2 || !zero {
-                return param;
-            }
-            param.map(|tensor| {
-                let trained = tensor.is_require_grad();
-                tensor
-                    .random_like(Distribution::Normal(0.0, 0.5))
-                    .set_require_grad(trained)
-            })
-        }
-    }
-    net.map(&mut Stir)
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
-
-/// Largest difference as a share of the largest value.
-fn relative<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
-    let (a, b) = (values(a), values(b));
-    let largest = b
-        .iter()
-        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let apart = a
-        .iter()
-        .zip(&b)
-        .fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-    apart / largest
-}
-
-fn shapes() -> impl Strategy<Value = Shape> {
-    let size = || prop::sample::select(vec![1_usize, 2, 3]);
-    (
-        1_usize..4,
-        1_usize..5,
-        1_usize..5,
-        [size(), size()],
-        [1_usize..3, 1_usize..3],
-        [1_usize..3, 1_usize..3],
-        0_usize..3,
-    )
-        .prop_map(
-            |(groups, inputs, outputs, kernel, stride, dilation, padding)| Shape {
-                groups,
-                inputs,
-                outputs,
-                kernel,
-                stride,
-                dilation,
-                padding,
-            },
-        )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn merged_equals_unmerged_and_a_fresh_adapter_changes_nothing(shape in shapes(), sparse: bool) {
-        let device = Device::flex().autodiff();
-        let method = if sparse {
-            Method::Peft(PeftConfig { rank: 5, alpha: 3.0, density: 0.4, ..PeftConfig::default() })
-        } else {
-            lora()
-        };
-        let net = shape.net(&device);
-        let x = shape.images(&Device::flex());
-        let before = net.valid().forward(x.clone());
-        let adapted = attach(&method, net);
-        prop_assert_eq!(values(adapted.valid().forward(x.clone())), values(before.clone()));
-
-        let adapted = stir(adapted).valid();
-        let unmerged = adapted.forward(x.clone());
-        prop_assert!(relative(unmerged.clone(), before) > 1e-4, "the adapter has no effect");
-        let merged = adapted.materialize();
-        prop_assert!(merged.conv.weight.reparameterization::<Adapter>().is_none());
-        let apart = relative(merged.forward(x), unmerged);
-        prop_assert!(apart <= 1e-5, "merged and unmerged are {apart} apart");
-    }
-}
 
 #[test]
 fn lora_on_linear_by_hand() {
@@ -202,24 +25,27 @@ fn lora_on_linear_by_hand() {
         &Method::Lora(LoraConfig {
             rank: 1,
             alpha: 3.0,
-            dropout: 0.0,
+            ..LoraConfig::default()
         }),
         plain().net(&Device::flex().autodiff()),
     );
-    let adapter = net.hidden.weight.reparameterization::<Adapter>().unwrap();
+    let adapter = low_rank(&net.hidden.weight);
     assert_eq!(adapter.lora_a.dims(), [1, 6]);
-    assert_eq!(adapter.lora_b.dims(), [7, 1]);
-    let adapter = Adapter {
+    assert_eq!(adapter.lora_b.as_ref().unwrap().dims(), [7, 1]);
+    let adapter = LowRank {
         lora_a: Param::from_tensor(data(&[1.0, 2.0, 0.0, -1.0, 0.0, 0.0], [1, 6])),
-        lora_b: Param::from_tensor(data(&[0.0, 1.0, 0.0, -2.0, 0.0, 0.0, 0.0], [7, 1])),
+        lora_b: Some(Param::from_tensor(data(
+            &[0.0, 1.0, 0.0, -2.0, 0.0, 0.0, 0.0],
+            [7, 1],
+        ))),
         ..adapter.clone()
     };
-    // 3/1 · b · a: 3 at (input 0, output 1), 6 at (1, 1), -3 at (3, 1), and -2 times that at 3.
+    // 3/1 · b · a: 3 at (output 1, input 0), 6 at (1, 1), -3 at (1, 3), and -2 times that at 3.
     let delta = values(adapter.delta());
     let mut wanted = vec![0.0; 42];
     for (input, a) in [(0, 1.0), (1, 2.0), (3, -1.0)] {
-        wanted[input * 7 + 1] = 3.0 * a;
-        wanted[input * 7 + 3] = -6.0 * a;
+        wanted[6 + input] = 3.0 * a;
+        wanted[3 * 6 + input] = -6.0 * a;
     }
     assert_eq!(delta, wanted);
 }
@@ -242,14 +68,14 @@ fn the_factored_path_has_the_gradients_of_the_composed_weight() {
         };
         let gradients = |output: Tensor<4>| {
             let gradients = weights(output).backward();
-            let adapter = net.conv.weight.reparameterization::<Adapter>().unwrap();
+            let adapter = low_rank(&net.conv.weight);
             assert!(
                 net.conv.weight.base().grad(&gradients).is_none(),
                 "a frozen weight's gradient"
             );
             (
                 adapter.lora_a.val().grad(&gradients).unwrap(),
-                adapter.lora_b.val().grad(&gradients).unwrap(),
+                adapter.b().unwrap().grad(&gradients).unwrap(),
             )
         };
         let factored = gradients(conv2d(&net.conv, x.clone()));
@@ -272,7 +98,10 @@ fn groups_are_read_from_burns_own_description() {
                 kernel: [3, 3]
             }
         );
-        assert_eq!((found[0].outputs, found[0].inputs), (6 * groups, 4 * 9));
+        assert_eq!(
+            (found[0].shape.outputs, found[0].shape.inputs),
+            (6 * groups, 4 * 9)
+        );
         assert_eq!(found[1].kind, LayerKind::Linear);
         assert_eq!(
             found
@@ -311,11 +140,8 @@ fn counts_are_the_formulas() {
 /// Trains a few steps; returns the net and the paths of the tensors that changed.
 fn train(method: &Method, steps: usize) -> (Net, Vec<String>) {
     let device = Device::flex().autodiff();
-    let scope = Scope {
-        head: "head",
-        targets: &Targets::all(),
-        seed: 5,
-    };
+    let targets = Targets::all();
+    let scope = Scope::new("head", &targets, 5);
     let attached = method.attach(plain().net(&device), &scope).unwrap();
     let (mut net, mut dynamics) = (attached.model, attached.dynamics);
     if let Some(dynamics) = &mut dynamics {
@@ -382,13 +208,14 @@ fn each_method_changes_what_it_says_and_nothing_else() {
 
 /// `B` and mask of each adapter.
 fn sparse(net: &Net) -> [(Vec<f32>, Vec<f32>); 2] {
-    let read = |adapter: &Adapter| {
+    let read = |adapter: &LowRank| {
         let mask = adapter.lora_b_mask.as_ref().unwrap();
-        (values(adapter.lora_b.val()), values(mask.val()))
+        let b = adapter.lora_b.as_ref().unwrap();
+        (values(b.val()), values(mask.val()))
     };
     [
-        read(net.conv.weight.reparameterization().unwrap()),
-        read(net.hidden.weight.reparameterization().unwrap()),
+        read(low_rank(&net.conv.weight)),
+        read(low_rank(&net.hidden.weight)),
     ]
 }
 
@@ -443,20 +270,16 @@ fn a_trained_projection_stays_shared() {
     };
     let (net, changed) = train(&Method::Peft(config), 4);
     assert!(changed.contains(&"conv.weight.adapter.lora_a".to_owned()));
-    let a = |adapter: Option<&Adapter>| values(adapter.unwrap().lora_a.val());
     assert_eq!(
-        a(net.conv.weight.reparameterization()),
-        a(net.hidden.weight.reparameterization())
+        values(low_rank(&net.conv.weight).lora_a.val()),
+        values(low_rank(&net.hidden.weight).lora_a.val())
     );
 }
 
 #[test]
 fn the_share_of_moved_entries_falls_along_a_cosine() {
-    let scope = Scope {
-        head: "head",
-        targets: &Targets::all(),
-        seed: 0,
-    };
+    let targets = Targets::all();
+    let scope = Scope::new("head", &targets, 0);
     let method = Method::Peft(PeftConfig {
         interval: 25,
         ..PeftConfig::default()
@@ -464,7 +287,9 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
     let attached = method
         .attach(plain().net(&Device::flex().autodiff()), &scope)
         .unwrap();
-    let mut dynamics = attached.dynamics.unwrap();
+    let Some(Dynamics::Sparse(mut dynamics)) = attached.dynamics else {
+        panic!("the mask moves");
+    };
     dynamics.start(200); // the moves end before step 150
     // 0.1 · (1 + cos(π t / 150)) at t = 25, 75, 125; nothing between and at the end.
     for (step, wanted) in [
@@ -518,11 +343,8 @@ fn targets_select_by_name() {
 
 #[test]
 fn settings_out_of_range_and_second_adapters_are_refused() {
-    let scope = Scope {
-        head: "head",
-        targets: &Targets::all(),
-        seed: 0,
-    };
+    let targets = Targets::all();
+    let scope = Scope::new("head", &targets, 0);
     let net = || plain().net(&Device::flex().autodiff());
     let refused = |method: Method| method.attach(net(), &scope).unwrap_err().to_string();
     assert_eq!(

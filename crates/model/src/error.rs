@@ -24,6 +24,14 @@ pub enum ModelError {
         /// Those that have.
         known: Vec<&'static str>,
     },
+    /// A method for transformers on a model that is none.
+    #[error("{method} stands beside the blocks of a vision transformer, and `{model}` has none")]
+    NoBlocks {
+        /// The model's name.
+        model: &'static str,
+        /// The method's name.
+        method: &'static str,
+    },
     /// The model cannot take images of that size.
     #[error("`{model}` takes images of {wanted}, not {side}×{side}")]
     ImageSize {
@@ -62,4 +70,7 @@ pub enum ModelError {
         /// Missing, left-over and differently shaped tensors by name, and what it looks like.
         details: String,
     },
+    /// What a method says.
+    #[error(transparent)]
+    Method(#[from] finetune_methods::MethodError),
 }

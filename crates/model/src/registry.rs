@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use finetune_data::{Filter, Normalization, Preprocess};
-use finetune_methods::{MethodError, Targets};
+use finetune_methods::Method;
 
 use crate::error::ModelError;
 use crate::init::{Init, initialize};
@@ -31,11 +31,22 @@ pub struct Architecture {
     pub head: &'static str,
     /// Pattern of the layers that get an adapter unless told otherwise.
     pub targets: &'static str,
+    /// Where a transformer's blocks take what stands beside them; `None` elsewhere.
+    pub blocks: Option<Blocks>,
     /// How weights start that are not loaded.
     pub init: Init,
     /// What its tensors are called in PyTorch's libraries; files are written in the first.
     pub(crate) dialects: &'static [Dialect],
     build: fn(&Self, usize, &Device) -> Network,
+}
+
+/// Patterns of the layers of a transformer's blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocks {
+    /// The layer that prompts are put before.
+    pub attention: &'static str,
+    /// The layer that a bottleneck stands beside.
+    pub feed_forward: &'static str,
 }
 
 /// Which image sizes a network takes.
@@ -75,6 +86,7 @@ const CIFAR: Architecture = Architecture {
     crop: 1.0,
     head: "linear",
     targets: "all",
+    blocks: None,
     init: Init::KaimingNormal,
     dialects: &[
         dialect("pytorch_resnet_cifar10", str::to_owned),
@@ -133,6 +145,10 @@ const VIT_TINY: Architecture = Architecture {
     crop: 0.9,
     head: "head",
     targets: "all-linear",
+    blocks: Some(Blocks {
+        attention: r"attn\.qkv\.",
+        feed_forward: r"mlp\.fc1\.",
+    }),
     init: Init::Normal,
     dialects: &[
         dialect("timm", vit::timm),
@@ -373,12 +389,23 @@ impl Architecture {
         (self.build)(self, classes, device)
     }
 
-    /// The layers that get an adapter unless told otherwise.
+    /// Pattern of the layers that get an adapter of a method unless told otherwise.
     ///
     /// # Errors
     ///
-    /// None for the models of [`ARCHITECTURES`]; a test holds their patterns valid.
-    pub fn default_targets(&self) -> Result<Targets, MethodError> {
-        Targets::parse(self.targets)
+    /// [`ModelError::NoBlocks`] where the method stands beside a transformer's blocks and this is
+    /// none.
+    pub fn targets_of(&self, method: &Method) -> Result<&'static str, ModelError> {
+        let blocks = || {
+            self.blocks.ok_or(ModelError::NoBlocks {
+                model: self.name,
+                method: method.name(),
+            })
+        };
+        match method {
+            Method::Adaptformer(_) => Ok(blocks()?.feed_forward),
+            Method::VptDeep(_) => Ok(blocks()?.attention),
+            _ => Ok(self.targets),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::module::Module;
+use finetune_methods::merge;
 use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
@@ -17,20 +18,27 @@ use crate::state::{StateTensor, collect};
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be written; nothing is left half-written.
+/// [`ModelError::Io`] where the file cannot be written (nothing is left half-written), and
+/// [`ModelError::Method`] where an adapter cannot be merged.
 pub fn save_network(
     network: &Network,
     architecture: &Architecture,
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
-    write_safetensors(state_dict(network, architecture), metadata, path)
+    write_safetensors(state_dict(network, architecture)?, metadata, path)
 }
 
 /// The whole network's tensors, adapters merged, under the names of the architecture's first
 /// [library](Architecture::libraries) and in PyTorch's layout.
-#[must_use]
-pub fn state_dict(network: &Network, architecture: &Architecture) -> Vec<StateTensor> {
+///
+/// # Errors
+///
+/// [`ModelError::Method`] where an adapter cannot be merged.
+pub fn state_dict(
+    network: &Network,
+    architecture: &Architecture,
+) -> Result<Vec<StateTensor>, ModelError> {
     let first = architecture.dialects.first();
     in_dialect(network, first.map_or(str::to_owned, |dialect| dialect.name))
 }
@@ -39,7 +47,8 @@ pub fn state_dict(network: &Network, architecture: &Architecture) -> Vec<StateTe
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownLibrary`] where it does not know it.
+/// [`ModelError::UnknownLibrary`] where it does not know it, and [`ModelError::Method`] where an
+/// adapter cannot be merged.
 pub fn state_dict_of(
     network: &Network,
     architecture: &Architecture,
@@ -54,11 +63,11 @@ pub fn state_dict_of(
             model: architecture.name,
             known: architecture.libraries(),
         })?;
-    Ok(in_dialect(network, dialect.name))
+    in_dialect(network, dialect.name)
 }
 
-fn in_dialect(network: &Network, name: fn(&str) -> String) -> Vec<StateTensor> {
-    collect(&network.valid().materialize(), name)
+fn in_dialect(network: &Network, name: fn(&str) -> String) -> Result<Vec<StateTensor>, ModelError> {
+    Ok(collect(&merge(&network.valid())?, name))
 }
 
 /// Writes tensors to a safetensors file: to a temporary name, synced, then renamed.

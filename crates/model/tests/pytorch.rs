@@ -83,10 +83,10 @@ fn a_written_network_is_read_again_to_the_bit() {
     let network = architecture.build(3, 1, &Device::flex());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");
-    let size = write_pth(&state_dict(&network, architecture), &path).unwrap();
+    let size = write_pth(&state_dict(&network, architecture).unwrap(), &path).unwrap();
     assert_eq!(size, path.metadata().unwrap().len());
     let bytes = std::fs::read(&path).unwrap();
-    write_pth(&state_dict(&network, architecture), &path).unwrap();
+    write_pth(&state_dict(&network, architecture).unwrap(), &path).unwrap();
     assert_eq!(bytes, std::fs::read(&path).unwrap());
     let mut file = Checkpoint::open(&path).unwrap();
     assert_eq!(file.recognize().unwrap().name, "resnet8");
@@ -94,15 +94,15 @@ fn a_written_network_is_read_again_to_the_bit() {
         .load(architecture, 3, Head::Stored, &Device::flex())
         .unwrap();
     assert_eq!(
-        state_dict(&loaded.network, architecture),
-        state_dict(&network, architecture)
+        state_dict(&loaded.network, architecture).unwrap(),
+        state_dict(&network, architecture).unwrap()
     );
 }
 
 #[test]
 fn weights_that_are_not_finite_are_told() {
     let architecture = Architecture::find("resnet8").unwrap();
-    let mut tensors = state_dict(&architecture.build(3, 1, &Device::flex()), architecture);
+    let mut tensors = state_dict(&architecture.build(3, 1, &Device::flex()), architecture).unwrap();
     tensors[0].values[5] = f32::NAN;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");

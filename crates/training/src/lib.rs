@@ -12,7 +12,7 @@
 //! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
 //! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
 //! let recipe = Recipe { epochs: 1, schedule: Schedule::Cosine, ..Recipe::new(Optimizer::Adam, 0.001) };
-//! let trained = train(Attached { model, dynamics: None }, &data, &recipe, &device, &mut ())?;
+//! let trained = train(Attached::from(model), &data, &recipe, &device, &mut ())?;
 //! assert!(trained.epochs[0].train_loss.is_finite());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -29,5 +29,6 @@ pub use dashboard::Dashboard;
 pub use error::TrainingError;
 pub use recipe::{Optimizer, Recipe, Schedule};
 pub use train::{
-    Classifier, Epoch, Observer, Predictions, Step, Trained, TrainingData, evaluate, train,
+    Classifier, Epoch, Observer, Predictions, Step, Trained, TrainingData, evaluate, importance,
+    train,
 };

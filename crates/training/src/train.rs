@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use burn::Tensor;
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int};
 use finetune_data::{Images, Loader, Normalization, Order};
-use finetune_methods::Attached;
+use finetune_methods::{Attached, Faster, Importance, freeze_statistics};
 use finetune_model::Network;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,7 @@ pub fn train<M: Classifier>(
     let Attached {
         mut model,
         mut dynamics,
+        faster,
     } = attached;
     let mut optimizer = recipe.optimizer();
     let criterion = cross_entropy(recipe.label_smoothing, device);
@@ -167,9 +168,20 @@ pub fn train<M: Classifier>(
                     learning_rate,
                 });
             }
+            let penalty = dynamics
+                .as_ref()
+                .and_then(|dynamics| dynamics.penalty(&model));
+            let loss = match penalty {
+                Some(penalty) => loss + penalty,
+                None => loss,
+            };
             let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
             if let Some(dynamics) = &mut dynamics {
                 gradients = dynamics.after_backward(&model, gradients);
+            }
+            if let Some(faster) = &faster {
+                let apart = split(&mut gradients, faster);
+                model = optimizer.step(rate * faster.ratio, model, apart);
             }
             model = optimizer.step(rate, model, gradients);
             if let Some(dynamics) = &mut dynamics {
@@ -228,6 +240,49 @@ pub fn train<M: Classifier>(
         seconds,
         stopped,
     })
+}
+
+/// The gradients of a model whose weights all train, summed over the first batches of an epoch:
+/// what some methods choose by before they freeze it.
+///
+/// # Errors
+///
+/// A recipe out of range.
+pub fn importance<M: Classifier + ModuleDisplay>(
+    model: &M,
+    data: &TrainingData<'_>,
+    recipe: &Recipe,
+    device: &Device,
+) -> Result<Importance, TrainingError> {
+    const BATCHES: usize = 16;
+    recipe.check()?;
+    let criterion = cross_entropy(recipe.label_smoothing, device);
+    let order = Order::Shuffled {
+        seed: recipe.seed,
+        epoch: 0,
+    };
+    let loader = Loader::new(data.train, recipe.batch_size, order)
+        .normalization(data.normalization)
+        .device(device);
+    let mut importance = Importance::default();
+    let model = freeze_statistics(model.clone());
+    for batch in loader.take(BATCHES) {
+        let loss = criterion.forward(model.logits(batch.images), batch.labels);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        importance.add(&model, &gradients);
+    }
+    Ok(importance)
+}
+
+/// Takes out the gradients of the parameters with a learning rate of their own: all matrices.
+fn split(gradients: &mut GradientsParams, faster: &Faster) -> GradientsParams {
+    let mut apart = GradientsParams::new();
+    for id in &faster.parameters {
+        if let Some(gradient) = gradients.remove::<2>(*id) {
+            apart.register(*id, gradient);
+        }
+    }
+    apart
 }
 
 /// What a model says of images.

@@ -192,7 +192,7 @@ pub(crate) fn check(key: &str, bars: Bars) {
     let network = architecture.build(CLASSES, 0, &Device::flex());
     let mut tensors = match library {
         Some(library) => state_dict_of(&network, &architecture, library).unwrap(),
-        None => state_dict(&network, &architecture),
+        None => state_dict(&network, &architecture).unwrap(),
     };
     tensors.iter_mut().for_each(fill);
     let torch_names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();

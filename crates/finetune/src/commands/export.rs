@@ -42,7 +42,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     let metadata = Metadata::new(&architecture, config.method_name(), classes);
     let tensors = match &args.names {
         Some(library) => state_dict_of(&network, &architecture, library)?,
-        None => state_dict(&network, &architecture),
+        None => state_dict(&network, &architecture)?,
     };
     match args.format {
         Format::Safetensors => {

@@ -7,7 +7,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{gelu, softmax};
-use finetune_methods::{conv2d, linear};
+use finetune_methods::{conv2d, linear, parallel, prompted};
 
 use super::blocks::layer_norm;
 
@@ -117,9 +117,15 @@ impl VisionTransformer {
 
 impl TransformerBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.norm1.forward(x));
-        let y = linear(&self.mlp.fc1, self.norm2.forward(x.clone()));
-        x + linear(&self.mlp.fc2, gelu(y))
+        prompted(&self.attn.qkv, x, |x| {
+            let x = x.clone() + self.attn.forward(self.norm1.forward(x));
+            let fc1 = &self.mlp.fc1;
+            let y = parallel(fc1, x.clone(), || {
+                let y = linear(fc1, self.norm2.forward(x.clone()));
+                linear(&self.mlp.fc2, gelu(y))
+            });
+            x + y
+        })
     }
 }
 

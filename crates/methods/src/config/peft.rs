@@ -20,11 +20,11 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Adapter, Geometry};
+use super::{Made, Maker, check, start};
+use crate::adapter::{Adapter, Geometry, LowRank};
 use crate::error::MethodError;
 use crate::layers::Layer;
-use crate::lora::{check_dropout, check_finite, check_rank, kernel, param, setting, zeros};
-use crate::random::normal;
+use crate::random::{normal, rng};
 
 /// Where dropped entries grow back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -99,22 +99,19 @@ impl Default for PeftConfig {
 
 impl PeftConfig {
     pub(crate) fn check(&self) -> Result<(), MethodError> {
-        check_rank(self.rank)?;
-        check_finite("alpha", self.alpha)?;
-        check_dropout(self.dropout)?;
+        check::rank(self.rank)?;
+        check::finite("alpha", self.alpha)?;
+        check::dropout(self.dropout)?;
         if !(self.density > 0.0 && self.density <= 1.0) {
-            return Err(setting("density", self.density, "above 0 and at most 1"));
+            return Err(check::setting(
+                "density",
+                self.density,
+                "above 0 and at most 1",
+            ));
         }
-        if !(0.0..=1.0).contains(&self.drop_fraction) {
-            return Err(setting("drop fraction", self.drop_fraction, "from 0 to 1"));
-        }
-        if !(0.0..=1.0).contains(&self.end) {
-            return Err(setting("end of the moves", self.end, "from 0 to 1"));
-        }
-        if self.interval == 0 {
-            return Err(setting("interval", self.interval, "at least 1 step"));
-        }
-        Ok(())
+        check::share("drop fraction", self.drop_fraction)?;
+        check::share("end of the moves", self.end)?;
+        check::at_least_one("interval", self.interval)
     }
 
     /// Whether a moving mask exists at all.
@@ -134,58 +131,74 @@ impl PeftConfig {
         ((self.density * size as f64).round() as usize).clamp(1, size)
     }
 
-    /// The shared projection `A ~ N(0, 1)`, `[rank, widest]`.
-    pub(crate) fn projection(
+    pub(crate) fn maker(
         &self,
-        widest: usize,
+        layers: &[&Layer],
         device: &Device,
-        rng: &mut ChaCha8Rng,
-    ) -> Param<Tensor<2>> {
-        let values = (0..self.rank * widest).map(|_| normal(rng)).collect();
-        param(values, [self.rank, widest], device).set_require_grad(self.train_shared)
-    }
-
-    /// An adapter for `layer` on the projection `shared`, or on one of its own.
-    #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn adapter(
-        &self,
-        layer: &Layer,
-        shared: Option<&Param<Tensor<2>>>,
-        device: &Device,
-        rng: &mut ChaCha8Rng,
-    ) -> Adapter {
-        let geometry = Geometry {
-            rank: self.rank,
-            scale: self.alpha / self.rank as f64,
-            inputs: layer.inputs,
-            groups: layer.groups(),
-            kernel: kernel(layer),
-            shared: shared.is_some(),
-            dense_gradient: self.moves() && self.regrow == Regrow::Gradient,
-        };
-        let lora_a = shared.cloned().unwrap_or_else(|| {
-            let rows = geometry.groups * self.rank;
-            let scale = 1.0 / (layer.inputs as f32).sqrt();
-            let values = (0..rows * layer.inputs)
-                .map(|_| normal(rng) * scale)
-                .collect();
-            param(values, [rows, layer.inputs], device).set_require_grad(self.train_shared)
+        seed: u64,
+    ) -> impl Maker + use<> {
+        let mut rng = rng(seed, 2);
+        let widest = layers.iter().map(|layer| layer.shape.inputs).max();
+        let shared = self.share.then(|| {
+            // A ~ N(0, 1), [rank, widest].
+            let shape = [self.rank, widest.unwrap_or(1)];
+            start::gaussian(1.0, shape, device, &mut rng).set_require_grad(self.train_shared)
         });
-        let shape = [layer.outputs, self.rank];
-        let lora_b_mask = (self.density < 1.0).then(|| {
+        PeftMaker {
+            config: self.clone(),
+            shared,
+            rng,
+        }
+    }
+}
+
+struct PeftMaker {
+    config: PeftConfig,
+    shared: Option<Param<Tensor<2>>>,
+    rng: ChaCha8Rng,
+}
+
+impl Maker for PeftMaker {
+    #[allow(clippy::cast_precision_loss)]
+    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
+        let (config, device, shape) = (&self.config, base.device(), layer.shape);
+        let geometry = Geometry {
+            weight: shape,
+            rank: config.rank,
+            scale: config.alpha / config.rank as f64,
+            shared: self.shared.is_some(),
+            // 1/√n keeps the variance of A·x at that of x for A ~ N(0, 1).
+            divisor: (shape.inputs as f64).sqrt(),
+            dense_gradient: config.moves() && config.regrow == Regrow::Gradient,
+        };
+        let lora_a = self.shared.clone().unwrap_or_else(|| {
+            let rows = geometry.groups_rank();
+            let scale = 1.0 / start::root(shape.inputs);
+            let values = (0..rows * shape.inputs)
+                .map(|_| normal(&mut self.rng) * scale)
+                .collect();
+            start::param(values, [rows, shape.inputs], &device)
+                .set_require_grad(config.train_shared)
+        });
+        let shape = [shape.outputs, config.rank];
+        let lora_b_mask = (config.density < 1.0).then(|| {
             let size = shape[0] * shape[1];
             let mut mask = vec![0.0; size];
-            for index in sample(rng, size, self.active(size)) {
+            for index in sample(&mut self.rng, size, config.active(size)) {
                 mask[index] = 1.0;
             }
-            param(mask, shape, device).set_require_grad(false)
+            start::param(mask, shape, &device).set_require_grad(false)
         });
-        Adapter {
+        Made::from(Adapter::LowRank(LowRank {
             lora_a,
-            lora_b: zeros(shape, device),
+            lora_b: Some(start::full(0.0, shape, &device)),
             lora_b_mask,
-            dropout: DropoutConfig::new(self.dropout).init(),
+            inner: None,
+            outer: None,
+            magnitude: None,
+            base_square: None,
+            dropout: DropoutConfig::new(config.dropout).init(),
             geometry,
-        }
+        }))
     }
 }

@@ -15,8 +15,9 @@ use burn::tensor::TensorData;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::Moved;
+use crate::config::{Budget, PeftConfig, Regrow};
 use crate::layers::PathStack;
-use crate::peft::{Budget, PeftConfig, Regrow};
 use crate::random::rng;
 
 /// Moves the masks of a model's sparse adapters while it trains.
@@ -30,15 +31,6 @@ pub struct SparseDynamics {
     total_steps: usize,
     /// Size of the gradient of each `B`, where entries grow back by gradient.
     gradients: HashMap<ParamId, Vec<f32>>,
-}
-
-/// A change of one `B`: which entries were dropped or grown, so that optimiser state is cleared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// Identity of the `B`.
-    pub id: ParamId,
-    /// For each entry of `B`, in row order, whether its optimiser state stays.
-    pub keep: Vec<bool>,
 }
 
 /// One sparse `B`, read from the model.
@@ -234,8 +226,8 @@ impl ModuleVisitor for Reader {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
-            ("lora_b", "Adapter") => self.last = Some((param.id, values(param.base()))),
-            ("lora_b_mask", "Adapter") => {
+            ("lora_b", "LowRank") => self.last = Some((param.id, values(param.base()))),
+            ("lora_b_mask", "LowRank") => {
                 if let Some((id, numbers)) = self.last.take() {
                     let active = values(param.base()).iter().map(|on| *on != 0.0).collect();
                     self.found.push(Sparse {
@@ -269,8 +261,8 @@ impl ModuleVisitor for MaskGradients<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
-            ("lora_b", "Adapter") => self.last = Some(param.id),
-            ("lora_b_mask", "Adapter") => {
+            ("lora_b", "LowRank") => self.last = Some(param.id),
+            ("lora_b_mask", "LowRank") => {
                 let Some(id) = self.last.take() else { return };
                 let Some(gradient) = self.gradients.remove::<D>(id) else {
                     return;
@@ -318,7 +310,7 @@ impl ModuleMapper for Replace {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.stack.field() {
-            ("lora_a", "Adapter") if self.tie => {
+            ("lora_a", "LowRank") if self.tie => {
                 // All projections are matrices; Burn's mapper only knows their rank as `D`.
                 let param: Box<dyn Any> = Box::new(param);
                 let tied = match param.downcast::<Param<Tensor<2>>>() {
@@ -331,7 +323,7 @@ impl ModuleMapper for Replace {
                     Err(_) => unreachable!("it had this type before"),
                 }
             }
-            ("lora_b", "Adapter") => match self.new.remove(&param.id) {
+            ("lora_b", "LowRank") => match self.new.remove(&param.id) {
                 Some(sparse) => {
                     // The mask follows its B in the order of fields.
                     self.mask = Some(sparse.active.iter().map(|on| f32::from(*on)).collect());
@@ -339,7 +331,7 @@ impl ModuleMapper for Replace {
                 }
                 None => param,
             },
-            ("lora_b_mask", "Adapter") => match self.mask.take() {
+            ("lora_b_mask", "LowRank") => match self.mask.take() {
                 Some(mask) => Self::leaf(param, mask),
                 None => param,
             },

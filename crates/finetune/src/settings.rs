@@ -1,0 +1,66 @@
+//! Settings of methods by name: `--set lora.dora=true`.
+
+use anyhow::{Result, bail};
+use finetune_methods::Method;
+use serde_json::Value;
+
+use crate::defaults;
+use crate::exit::Usage;
+
+/// A method with those of the settings that are its own.
+///
+/// # Errors
+///
+/// A setting that is not `METHOD.KEY=VALUE`, of a method or key that there is not, or with a value
+/// of another kind.
+pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
+    let mut value = serde_json::to_value(method)?;
+    for setting in typed {
+        let Some(((name, key), text)) = setting
+            .split_once('=')
+            .and_then(|(name, text)| Some((name.split_once('.')?, text)))
+        else {
+            bail!(Usage(format!(
+                "--set {setting}: write METHOD.KEY=VALUE, e.g. lora.dora=true"
+            )));
+        };
+        let Some((of, _)) = defaults::method(name) else {
+            let known = defaults::all_methods().join(", ");
+            bail!(Usage(format!(
+                "--set {setting}: there is no method `{name}`; methods: {known}"
+            )));
+        };
+        let keys = keys(&of)?;
+        if !keys.iter().any(|known| known == key) {
+            let keys = keys.join(", ");
+            bail!(Usage(if keys.is_empty() {
+                format!("--set {setting}: {name} has no settings")
+            } else {
+                format!("--set {setting}: {name} has no setting `{key}`; it has {keys}")
+            }));
+        }
+        if of.name() != method.name() {
+            continue;
+        }
+        // JSON where it is some (numbers, true, {"fc1": 4}), text otherwise.
+        let new = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        value[key] = new;
+        if let Err(error) = serde_json::from_value::<Method>(value.clone()) {
+            bail!(Usage(format!("--set {setting}: {error}")));
+        }
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+/// The names of a method's settings.
+///
+/// # Errors
+///
+/// None for the methods there are.
+pub fn keys(method: &Method) -> Result<Vec<String>> {
+    let value = serde_json::to_value(method)?;
+    let names = value.as_object().map(|map| map.keys().cloned().collect());
+    let mut names: Vec<String> = names.unwrap_or_default();
+    names.retain(|name| name != "method");
+    Ok(names)
+}

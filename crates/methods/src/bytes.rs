@@ -1,0 +1,125 @@
+//! Trained tensors as the bytes of a safetensors file.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors, View};
+
+use crate::error::MethodError;
+use crate::state::{TrainedTensor, Values};
+
+/// The bytes of a safetensors file with those tensors and key–value pairs.
+///
+/// # Errors
+///
+/// [`MethodError::Bytes`] where two tensors have one name.
+pub fn to_safetensors(
+    tensors: Vec<TrainedTensor>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, MethodError> {
+    let metadata =
+        (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect::<HashMap<_, _>>());
+    let views = tensors
+        .into_iter()
+        .map(|tensor| (tensor.path.clone(), Stored(tensor)));
+    safetensors::serialize(views, metadata).map_err(|error| failed(&error))
+}
+
+/// The tensors of a safetensors file, numbers widened to `f32`.
+///
+/// # Errors
+///
+/// [`MethodError::Bytes`] where it is none, or has tensors of another kind than numbers and places.
+pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<TrainedTensor>, MethodError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| failed(&error))?;
+    let mut tensors: Vec<_> = file
+        .iter()
+        .map(|(name, view)| {
+            Ok(TrainedTensor {
+                path: name.to_owned(),
+                shape: view.shape().to_vec(),
+                values: values(name, &view)?,
+            })
+        })
+        .collect::<Result<_, MethodError>>()?;
+    tensors.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(tensors)
+}
+
+fn values(name: &str, view: &TensorView<'_>) -> Result<Values, MethodError> {
+    let data = view.data();
+    let place = |value: i64| {
+        u32::try_from(value).map_err(|_| failed(&format!("`{name}` has the place {value}")))
+    };
+    Ok(match view.dtype() {
+        Dtype::F32 => Values::Floats(each(data, f32::from_le_bytes)),
+        Dtype::F16 => Values::Floats(each(data, |bytes| f16::from_le_bytes(bytes).to_f32())),
+        Dtype::BF16 => Values::Floats(each(data, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        #[allow(clippy::cast_possible_truncation)]
+        Dtype::F64 => Values::Floats(each(data, |bytes| f64::from_le_bytes(bytes) as f32)),
+        Dtype::U32 => Values::Indices(each(data, u32::from_le_bytes)),
+        Dtype::I32 => Values::Indices(
+            each(data, i32::from_le_bytes)
+                .into_iter()
+                .map(|value| place(value.into()))
+                .collect::<Result<_, _>>()?,
+        ),
+        Dtype::I64 => Values::Indices(
+            each(data, i64::from_le_bytes)
+                .into_iter()
+                .map(place)
+                .collect::<Result<_, _>>()?,
+        ),
+        other => return Err(failed(&format!("`{name}` is of {other:?}"))),
+    })
+}
+
+fn each<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
+    data.as_chunks::<N>()
+        .0
+        .iter()
+        .map(|bytes| read(*bytes))
+        .collect()
+}
+
+fn failed(reason: &dyn std::fmt::Display) -> MethodError {
+    MethodError::Bytes {
+        reason: reason.to_string(),
+    }
+}
+
+struct Stored(TrainedTensor);
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        match self.0.values {
+            Values::Floats(_) => Dtype::F32,
+            // PyTorch has little use for unsigned ones.
+            Values::Indices(_) => Dtype::I32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let bytes: Vec<u8> = match &self.0.values {
+            Values::Floats(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+            Values::Indices(values) => values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        };
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.values.len() * 4
+    }
+}

@@ -1,0 +1,231 @@
+//! Every method on every kind of layer: a fresh adapter changes nothing, merged equals unmerged, and
+//! what was trained comes back from its bytes.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use common::{Net, Shape, attach, plain, relative, shapes, stir, values};
+use finetune_methods::{
+    AdaloraConfig, Adapter, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig, LoraConfig,
+    LoraInit, Method, MethodError, PeftConfig, ShiraConfig, SsfConfig, VeraConfig,
+    count_parameters, from_safetensors, load, merge, parameters, to_safetensors, trained,
+};
+use proptest::prelude::*;
+
+fn lora(change: impl FnOnce(&mut LoraConfig)) -> Method {
+    // Rank 1: the property's smallest layers have no more.
+    let mut config = LoraConfig {
+        rank: 1,
+        alpha: 2.5,
+        ..LoraConfig::default()
+    };
+    change(&mut config);
+    Method::Lora(config)
+}
+
+/// Every method that changes weights, α ≠ r throughout.
+fn mergeable() -> Vec<(&'static str, Method)> {
+    vec![
+        ("lora", lora(|_| {})),
+        ("rslora", lora(|config| config.rslora = true)),
+        ("dora", lora(|config| config.dora = true)),
+        ("pissa", lora(|config| config.init = LoraInit::Pissa)),
+        ("olora", lora(|config| config.init = LoraInit::Olora)),
+        (
+            "pissa and dora",
+            lora(|config| (config.init, config.dora) = (LoraInit::Pissa, true)),
+        ),
+        ("lora-fa", lora(|config| config.freeze_a = true)),
+        ("trained biases", lora(|config| config.bias = Bias::All)),
+        (
+            "peft",
+            Method::Peft(PeftConfig {
+                rank: 5,
+                alpha: 3.0,
+                density: 0.4,
+                ..PeftConfig::default()
+            }),
+        ),
+        (
+            "vera",
+            Method::Vera(VeraConfig {
+                rank: 6,
+                ..VeraConfig::default()
+            }),
+        ),
+        (
+            "adalora",
+            Method::Adalora(AdaloraConfig {
+                rank: 1,
+                target_rank: 1,
+                ..AdaloraConfig::default()
+            }),
+        ),
+        ("shira", Method::Shira(ShiraConfig { rank: 1 })),
+        ("gps", Method::Gps(GpsConfig { per_output: 2 })),
+        ("ia3", Method::Ia3(Ia3Config::default())),
+        (
+            "ia3 on inputs",
+            Method::Ia3(Ia3Config {
+                feedforward: Some(String::new()),
+            }),
+        ),
+        ("ssf", Method::Ssf(SsfConfig {})),
+        (
+            "loha",
+            Method::Loha(LohaConfig {
+                rank: 2,
+                alpha: 3.0,
+            }),
+        ),
+        (
+            "lokr",
+            Method::Lokr(LokrConfig {
+                rank: 1,
+                alpha: 3.0,
+                decompose_both: true,
+                decompose_factor: None,
+            }),
+        ),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn merged_equals_unmerged_and_a_fresh_adapter_changes_nothing(shape in shapes()) {
+        let device = Device::flex().autodiff();
+        let net = shape.net(&device);
+        let x = shape.images(&Device::flex());
+        let before = net.valid().forward(x.clone());
+        for (name, method) in mergeable() {
+            let adapted = attach(&method, net.clone());
+            let fresh = adapted.valid().forward(x.clone());
+            prop_assert!(relative(fresh, before.clone()) <= 2e-5, "{name} changes the outputs");
+
+            let adapted = stir(adapted).valid();
+            let unmerged = adapted.forward(x.clone());
+            prop_assert!(
+                relative(unmerged.clone(), before.clone()) > 1e-4,
+                "{name} has no effect"
+            );
+            let merged = merge(&adapted).unwrap();
+            prop_assert!(merged.conv.weight.reparameterization::<Adapter>().is_none());
+            let apart = relative(merged.forward(x.clone()), unmerged.clone());
+            prop_assert!(apart <= 1e-5, "{name}: merged and unmerged are {apart} apart");
+            // The adapted model is the way back.
+            prop_assert_eq!(values(adapted.forward(x.clone())), values(unmerged));
+        }
+    }
+}
+
+#[test]
+fn what_was_trained_comes_back_from_its_bytes() {
+    let device = Device::flex().autodiff();
+    let net = plain().net(&device);
+    let x = plain().images(&Device::flex());
+    for (name, method) in mergeable() {
+        let adapted = stir(attach(&method, net.clone()));
+        let bytes = to_safetensors(trained(&adapted), &BTreeMap::new()).unwrap();
+        let fresh = attach(&method, net.clone());
+        let loaded = load(fresh, from_safetensors(&bytes).unwrap()).unwrap();
+        assert_eq!(
+            values(loaded.valid().forward(x.clone())),
+            values(adapted.valid().forward(x.clone())),
+            "{name}"
+        );
+        // The same trains as before, and no more.
+        let train = |net: &Net| -> Vec<bool> {
+            parameters(net)
+                .iter()
+                .map(|param| param.trainable)
+                .collect()
+        };
+        assert_eq!(train(&loaded), train(&adapted), "{name}");
+    }
+}
+
+#[test]
+fn another_models_adapter_is_refused_by_its_first_difference() {
+    let device = Device::flex().autodiff();
+    let other = Shape {
+        outputs: 5,
+        ..plain()
+    };
+    let method = lora(|_| {});
+    let tensors = trained(&attach(&method, other.net(&device)));
+    let refused = load(attach(&method, plain().net(&device)), tensors).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the adapter was made for another model: `conv.weight.adapter.lora_b` is of shape [5, 1], \
+         not [6, 1]"
+    );
+    let tensors = trained(&attach(&Method::Linear, plain().net(&device)));
+    let refused = load(attach(&method, plain().net(&device)), tensors).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .ends_with("it lacks `conv.weight.adapter.lora_a`")
+    );
+    let tensors = trained(&attach(&method, plain().net(&device)));
+    let refused = load(attach(&Method::Linear, plain().net(&device)), tensors).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .ends_with("it has `conv.weight.adapter.lora_a`, which the model has not")
+    );
+}
+
+#[test]
+fn a_broken_adapter_is_not_merged() {
+    let device = Device::flex().autodiff();
+    let method = lora(|config| config.alpha = 1e38);
+    let net = stir(attach(&method, plain().net(&device)));
+    assert_eq!(
+        merge(&net.valid()).unwrap_err(),
+        MethodError::NotFinite {
+            path: "conv.weight".to_owned()
+        }
+    );
+}
+
+/// The formulas of each configuration's documentation, on a convolution of 4·3·3 → 6 and a Linear of
+/// 6 → 7, each with a bias; the head has 7·3 + 3.
+#[test]
+fn counts_are_the_documented_formulas() {
+    let device = Device::flex().autodiff();
+    let head = 7 * 3 + 3;
+    let both = |conv: usize, linear: usize| head + conv + linear;
+    let wanted = [
+        ("lora", both(36 + 6, 6 + 7)),
+        ("dora", both(36 + 6 + 6, 6 + 7 + 7)),
+        ("lora-fa", both(6, 7)),
+        // 6 + 7 biases and the batch norm's shift of 6; the head has its own.
+        ("trained biases", both(36 + 6, 6 + 7) + 6 + 7 + 6),
+        ("peft", both(12, 14)), // 0.4 of 5 a output
+        ("vera", both(6 + 6, 6 + 7)),
+        ("adalora", both(36 + 6 + 1, 6 + 7 + 1)),
+        ("shira", both(36 + 6, 6 + 7)),
+        ("gps", both(2 * 6, 2 * 7)),
+        ("ia3", both(6, 7)),
+        ("ia3 on inputs", both(4, 6)),
+        // And the batch norm's scale and shift.
+        ("ssf", both(2 * 6, 2 * 7) + 2 * 6),
+        ("loha", both(2 * 2 * (36 + 6), 2 * 2 * (6 + 7))),
+        // 6 = 2·3 and 4 = 2·2: C of 2×2 is whole, D of 3 × 2·9 has rank 1. 7 = 1·7 and 6 = 2·3:
+        // C of 1×2 is whole, D of 7×3 has rank 1.
+        ("lokr", both(2 * 2 + 3 + 18, 2 + 7 + 3)),
+    ];
+    let methods = mergeable();
+    for (name, count) in wanted {
+        let (_, method) = methods.iter().find(|(known, _)| *known == name).unwrap();
+        let net = attach(method, plain().net(&device));
+        assert_eq!(count_parameters(&net).trainable, count, "{name}");
+    }
+}
