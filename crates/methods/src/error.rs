@@ -108,6 +108,12 @@ pub enum MethodError {
         /// What is wrong.
         reason: String,
     },
+    /// What PEFT's files have no form for.
+    #[error("PEFT has no form for this: {reason}; export the merged model instead")]
+    NotInPeft {
+        /// The first thing that has none.
+        reason: String,
+    },
     /// A PEFT configuration that asks for what is not supported.
     #[error("adapter_config.json: {reason}")]
     PeftConfig {

@@ -18,6 +18,8 @@ pub enum LayerKind {
         groups: usize,
         /// Kernel height and width.
         kernel: [usize; 2],
+        /// Steps between the kernel's rows and columns.
+        dilation: [usize; 2],
     },
 }
 
@@ -110,7 +112,7 @@ fn list<M: Module>(module: &M, lazily: bool) -> Vec<ParamInfo> {
 /// Lists every Linear and Conv2d of a module, in the order of its fields.
 #[must_use]
 pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
-    let groups = conv_groups(module);
+    let convolutions = convolutions(module);
     let mut conv_index = 0;
     let mut found = Vec::new();
     for param in parameters(module) {
@@ -133,7 +135,8 @@ pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
                 },
             },
             ("Conv2d", &[outputs, inputs, height, width]) => {
-                let groups = groups.get(conv_index).copied().unwrap_or(1);
+                let (groups, dilation) =
+                    convolutions.get(conv_index).copied().unwrap_or((1, [1, 1]));
                 conv_index += 1;
                 Layer {
                     path: path.to_owned(),
@@ -141,6 +144,7 @@ pub fn layers<M: Module + ModuleDisplay>(module: &M) -> Vec<Layer> {
                     kind: LayerKind::Conv2d {
                         groups,
                         kernel: [height, width],
+                        dilation,
                     },
                     shape: WeightShape {
                         outputs,
@@ -174,24 +178,29 @@ pub(crate) fn nearest<'a>(
         .collect()
 }
 
-/// The group counts of all `Conv2d` layers, in field order.
+/// Groups and dilation of all `Conv2d` layers, in field order.
 ///
-/// Burn's visitor shows tensors only and a grouped weight does not tell its groups, but every
-/// module prints itself, and `Conv2d` prints `groups: N`. A test holds this to Burn's format.
-fn conv_groups<M: ModuleDisplay>(module: &M) -> Vec<usize> {
+/// Burn's visitor shows tensors only and a weight does not tell these, but every module prints
+/// itself, and `Conv2d` prints `groups: N` and `dilation: [H, W]`. A test holds this to Burn's
+/// format.
+fn convolutions<M: ModuleDisplay>(module: &M) -> Vec<(usize, [usize; 2])> {
     let text = module.format(DisplaySettings::default());
     text.split("Conv2d {")
         .skip(1)
         .filter_map(|rest| {
             let body = rest.split('}').next()?;
-            let value = body.split("groups: ").nth(1)?;
-            value
-                .split(|c: char| !c.is_ascii_digit())
-                .next()?
-                .parse()
-                .ok()
+            let groups = numbers(body.split("groups: ").nth(1)?).next()?;
+            let mut dilation = numbers(body.split("dilation: [").nth(1)?);
+            Some((groups, [dilation.next()?, dilation.next()?]))
         })
         .collect()
+}
+
+/// The numbers that a text begins with.
+fn numbers(text: &str) -> impl Iterator<Item = usize> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .filter(|digits| !digits.is_empty())
+        .map_while(|digits| digits.parse().ok())
 }
 
 /// Joins the names of a traversal into paths, leaving out the names of enum variants.

@@ -41,6 +41,7 @@ mod importance;
 mod layers;
 mod merge;
 mod method;
+mod peft_format;
 mod random;
 mod state;
 mod statistics;
@@ -65,6 +66,7 @@ pub use layers::{
 };
 pub use merge::merge;
 pub use method::{Attached, Faster, Method, Scope};
+pub use peft_format::{Names, PeftAdapter};
 pub use random::normal;
 pub use state::{TrainedTensor, Values, load, trained};
 pub use statistics::freeze_statistics;

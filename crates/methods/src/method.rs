@@ -217,13 +217,7 @@ impl Method {
         let maker = self.maker(scope, &selected, &parameters, &device)?;
         let mut model = model.freeze();
         if let Some(mut maker) = maker {
-            model = model.apply_reparameterization(Attach {
-                layers: selected
-                    .iter()
-                    .map(|layer| (layer.weight, *layer))
-                    .collect(),
-                maker: maker.as_mut(),
-            });
+            model = attach_adapters(model, &selected, maker.as_mut());
         }
         let mut model = model.unfreeze_group(ParamGroup::from_ids(trained));
         if scope.adapt_statistics {
@@ -335,7 +329,7 @@ impl Method {
     }
 }
 
-fn head_ids(parameters: &[ParamInfo], head: &str) -> Result<Vec<ParamId>, MethodError> {
+pub(crate) fn head_ids(parameters: &[ParamInfo], head: &str) -> Result<Vec<ParamId>, MethodError> {
     if let Some(adapted) = parameters.iter().find(|param| param.in_adapter()) {
         let path = adapted.path.split(crate::layers::ADAPTER).next();
         return Err(MethodError::AlreadyAdapted {
@@ -359,6 +353,14 @@ fn head_ids(parameters: &[ParamInfo], head: &str) -> Result<Vec<ParamId>, Method
         });
     }
     Ok(ids)
+}
+
+/// Puts the adapters that `maker` makes on those layers of a model.
+pub(crate) fn attach_adapters<M: Module>(model: M, layers: &[&Layer], maker: &mut dyn Maker) -> M {
+    model.apply_reparameterization(Attach {
+        layers: layers.iter().map(|layer| (layer.weight, *layer)).collect(),
+        maker,
+    })
 }
 
 struct Attach<'a, 'b> {

@@ -44,6 +44,7 @@ impl Values {
 /// them, are left out: they come back from the base and the method's seed.
 #[must_use]
 pub fn trained<M: Module>(model: &M) -> Vec<TrainedTensor> {
+    settle(model);
     let mut collect = Collect {
         plan: parameters(model).into_iter(),
         stack: PathStack::default(),
@@ -51,6 +52,12 @@ pub fn trained<M: Module>(model: &M) -> Vec<TrainedTensor> {
     };
     model.visit(&mut collect);
     collect.found
+}
+
+/// Brings running statistics up to date: Burn keeps what a forward pass adds to them apart until a
+/// model is looked at for inference.
+pub(crate) fn settle<M: Module>(model: &M) {
+    drop(model.valid());
 }
 
 /// Puts what was trained onto a model that the same method was attached to.
@@ -120,10 +127,15 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
             difference: format!("it has `{path}`, which the model has not"),
         });
     }
-    Ok(model.map(&mut Put {
+    Ok(put(model, new))
+}
+
+/// Puts values in the place of a model's own, by path.
+pub(crate) fn put<M: Module>(model: M, values: HashMap<String, Values>) -> M {
+    model.map(&mut Put {
         stack: PathStack::default(),
-        values: new,
-    }))
+        values,
+    })
 }
 
 fn is_mask_of(mask: &ParamInfo, param: &ParamInfo) -> bool {

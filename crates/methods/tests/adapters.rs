@@ -86,16 +86,22 @@ fn the_factored_path_has_the_gradients_of_the_composed_weight() {
 }
 
 #[test]
-fn groups_are_read_from_burns_own_description() {
+fn groups_and_dilation_are_read_from_burns_own_description() {
     let device = Device::flex();
     for groups in [1, 3] {
-        let net = Shape { groups, ..plain() }.net(&device);
+        let net = Shape {
+            groups,
+            dilation: [1, 2],
+            ..plain()
+        }
+        .net(&device);
         let found = layers(&net);
         assert_eq!(
             found[0].kind,
             LayerKind::Conv2d {
                 groups,
-                kernel: [3, 3]
+                kernel: [3, 3],
+                dilation: [1, 2],
             }
         );
         assert_eq!(

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use burn::Tensor;
 use burn::nn::DropoutConfig;
-use burn::tensor::TensorData;
 use rand_chacha::ChaCha8Rng;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -143,10 +142,34 @@ impl LoraConfig {
 
     /// Factor `s` of a layer that was asked for `rank`.
     #[allow(clippy::cast_precision_loss)]
-    fn scale(&self, layer: &Layer, rank: usize) -> f64 {
+    pub(crate) fn scale(&self, layer: &Layer, rank: usize) -> f64 {
         let alpha = matching(&self.alpha_pattern, &layer.path).unwrap_or(self.alpha);
         let rank = rank as f64;
         alpha / if self.rslora { rank.sqrt() } else { rank }
+    }
+
+    /// The same with the ranks and scales that layers have, by their paths.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn with_ranks(self, layers: &[(String, Geometry)]) -> Self {
+        let path = |path: &String| format!("^{}", regex::escape(path));
+        let divisor = |rank: usize| {
+            if self.rslora {
+                (rank as f64).sqrt()
+            } else {
+                rank as f64
+            }
+        };
+        let ranks = layers.iter().filter(|(_, own)| own.rank != self.rank);
+        let alphas = layers
+            .iter()
+            .map(|(layer, own)| (layer, own.scale * divisor(own.rank)))
+            .filter(|(_, alpha)| (alpha - self.alpha).abs() > 1e-9 * self.alpha.abs());
+        Self {
+            rank_pattern: ranks.map(|(layer, own)| (path(layer), own.rank)).collect(),
+            alpha_pattern: alphas.map(|(layer, alpha)| (path(layer), alpha)).collect(),
+            ..self
+        }
     }
 
     pub(crate) fn maker(&self, seed: u64) -> impl Maker + use<> {
@@ -191,32 +214,15 @@ impl Maker for LoraMaker {
             dense_gradient: false,
         };
         let rows = geometry.groups_rank();
-        let mut new_base = None;
-        let (lora_a, lora_b) = match (rank, config.init) {
-            (None, _) => (start::full(0.0, [rows, shape.inputs], &device), None),
-            (Some(rank), LoraInit::Kaiming) => (
+        let split = rank.and_then(|rank| start::split(&base, shape, config.init, rank, scale));
+        let (lora_a, lora_b, new_base) = match (rank, split) {
+            (_, Some(split)) => (split.a, Some(split.b), Some(split.base)),
+            (None, None) => (start::full(0.0, [rows, shape.inputs], &device), None, None),
+            (Some(rank), None) => (
                 start::kaiming([rows, shape.inputs], &device, &mut self.rng),
                 Some(start::full(0.0, [shape.outputs, rank], &device)),
+                None,
             ),
-            (Some(rank), init) => {
-                let weight: Vec<f32> = base.clone().into_data().iter::<f32>().collect();
-                // B·A is to be the part of the weight itself, so s is taken out of both.
-                let portion = 1.0 / scale.abs().sqrt();
-                let found = start::factors(&weight, shape, |w| match init {
-                    LoraInit::Pissa => {
-                        let (b, a) = start::principal(w, rank);
-                        (b * portion, a * (portion * scale.signum()))
-                    }
-                    _ => start::orthonormal(w, rank),
-                });
-                let product = TensorData::new(found.product, [shape.outputs, shape.inputs]);
-                let product = Tensor::<2>::from_data(product, &device);
-                new_base = Some(base.clone() - product.mul_scalar(scale));
-                (
-                    start::param(found.a, [rows, shape.inputs], &device),
-                    Some(start::param(found.b, [shape.outputs, rank], &device)),
-                )
-            }
         };
         let square = |base: Tensor<2>| base.square().sum_dim(1).squeeze_dim::<1>(1).detach();
         let frozen = |tensor| burn::module::Param::from_tensor(tensor).set_require_grad(false);

@@ -8,7 +8,7 @@ mod lycoris;
 mod peft;
 mod scale;
 mod sparse;
-mod start;
+pub(crate) mod start;
 mod vera;
 
 use burn::Tensor;

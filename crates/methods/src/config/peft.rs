@@ -131,6 +131,22 @@ impl PeftConfig {
         ((self.density * size as f64).round() as usize).clamp(1, size)
     }
 
+    /// Factor `s` of `s·B·A`.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    /// What a layer divides `A` by: `√inputs` where it is shared, which keeps the variance of `A·x`
+    /// at that of `x` for `A ~ N(0, 1)`; a layer's own is made so.
+    pub(crate) fn divisor(&self, layer: &Layer) -> f32 {
+        if self.share {
+            start::root(layer.shape.inputs)
+        } else {
+            1.0
+        }
+    }
+
     pub(crate) fn maker(
         &self,
         layers: &[&Layer],
@@ -159,16 +175,14 @@ struct PeftMaker {
 }
 
 impl Maker for PeftMaker {
-    #[allow(clippy::cast_precision_loss)]
     fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
         let (config, device, shape) = (&self.config, base.device(), layer.shape);
         let geometry = Geometry {
             weight: shape,
             rank: config.rank,
-            scale: config.alpha / config.rank as f64,
+            scale: config.scale(),
             shared: self.shared.is_some(),
-            // 1/√n keeps the variance of A·x at that of x for A ~ N(0, 1).
-            divisor: (shape.inputs as f64).sqrt(),
+            divisor: f64::from(config.divisor(layer)),
             dense_gradient: config.moves() && config.regrow == Regrow::Gradient,
         };
         let lora_a = self.shared.clone().unwrap_or_else(|| {

@@ -76,7 +76,9 @@ impl Maker for ScaleMaker {
         let count = match layer.kind {
             _ if !on_inputs => shape.outputs,
             LayerKind::Linear => shape.inputs,
-            LayerKind::Conv2d { groups, kernel } => groups * shape.inputs / (kernel[0] * kernel[1]),
+            LayerKind::Conv2d { groups, kernel, .. } => {
+                groups * shape.inputs / (kernel[0] * kernel[1])
+            }
         };
         let shifted = self
             .shift

@@ -7,6 +7,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::LoraInit;
 use crate::adapter::WeightShape;
 use crate::random::normal;
 
@@ -100,6 +101,46 @@ pub(crate) fn factors(
         append(&mut found.a, &a);
     }
     found
+}
+
+/// Factors taken out of a weight, and what is left of it.
+pub(crate) struct Split {
+    pub(crate) a: Param<Tensor<2>>,
+    pub(crate) b: Param<Tensor<2>>,
+    pub(crate) base: Tensor<2>,
+}
+
+/// Takes factors of a rank out of a weight `[outputs, inputs]`, so that with `s·B·A` added it is what
+/// it was; `None` for a start that leaves the weight alone.
+pub(crate) fn split(
+    base: &Tensor<2>,
+    shape: WeightShape,
+    init: LoraInit,
+    rank: usize,
+    scale: f64,
+) -> Option<Split> {
+    // B·A is to be the part of the weight itself, so s is taken out of both.
+    let portion = 1.0 / scale.abs().sqrt();
+    let factor = |w: DMatrix<f64>| match init {
+        LoraInit::Pissa => {
+            let (b, a) = principal(w, rank);
+            (b * portion, a * (portion * scale.signum()))
+        }
+        _ => orthonormal(w, rank),
+    };
+    if init == LoraInit::Kaiming {
+        return None;
+    }
+    let device = base.device();
+    let weight: Vec<f32> = base.clone().into_data().iter::<f32>().collect();
+    let found = factors(&weight, shape, factor);
+    let product = TensorData::new(found.product, [shape.outputs, shape.inputs]);
+    let product = Tensor::<2>::from_data(product, &device);
+    Some(Split {
+        a: param(found.a, [shape.groups * rank, shape.inputs], &device),
+        b: param(found.b, [shape.outputs, rank], &device),
+        base: base.clone() - product.mul_scalar(scale),
+    })
 }
 
 /// `U·√Σ` and `√Σ·Vᵀ` of the `rank` largest singular values.

@@ -22,6 +22,8 @@ pub struct RankBudget {
     config: AdaloraConfig,
     total_steps: usize,
     gradients: HashMap<ParamId, Vec<f32>>,
+    /// Which entries of each `Λ` the whole of the budget's fall has left.
+    left: Option<HashMap<ParamId, Vec<bool>>>,
     /// Smoothed sensitivity and uncertainty of each entry.
     smoothed: HashMap<ParamId, (Vec<f32>, Vec<f32>)>,
 }
@@ -46,6 +48,7 @@ impl RankBudget {
             config,
             total_steps: 0,
             gradients: HashMap::new(),
+            left: None,
             smoothed: HashMap::new(),
         }
     }
@@ -53,6 +56,18 @@ impl RankBudget {
     /// Tells how many optimiser steps the run takes.
     pub fn start(&mut self, total_steps: usize) {
         self.total_steps = total_steps;
+    }
+
+    /// The steps at which the budget begins to fall and has fallen.
+    #[allow(clippy::cast_precision_loss)]
+    fn fall(&self) -> (f64, f64) {
+        let at = |share: f64| (share * self.total_steps as f64).floor();
+        (at(self.config.warmup), at(self.config.settle))
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn has_fallen(&self, step: usize) -> bool {
+        step as f64 >= self.fall().1
     }
 
     /// How many of `all` triplets stay at `step`, towards `target`; `None` where nothing is pruned
@@ -64,16 +79,12 @@ impl RankBudget {
         clippy::cast_sign_loss
     )]
     pub fn budget(&self, step: usize, all: usize, target: usize) -> Option<usize> {
-        let steps = self.total_steps as f64;
-        let (start, end) = (
-            (self.config.warmup * steps).floor(),
-            (self.config.settle * steps).floor(),
-        );
+        let (start, end) = self.fall();
         let now = step as f64;
         if now <= start {
             return None;
         }
-        if now > end {
+        if now >= end {
             return Some(target);
         }
         if !step.is_multiple_of(self.config.interval) {
@@ -106,12 +117,16 @@ impl RankBudget {
         model.visit(&mut visitor);
     }
 
-    /// Updates the importance and prunes where that is due.
+    /// Updates the importance and prunes where that is due; once the budget has fallen, what it left
+    /// stays the same.
     #[must_use]
     pub fn after_step<M: Module>(&mut self, step: usize, model: M) -> M {
         let mut reader = Reader::default();
         model.visit(&mut reader);
         let adapters = reader.found;
+        if let Some(left) = &self.left {
+            return prune(model, adapters, left);
+        }
         for adapter in &adapters {
             for factor in [&adapter.q, &adapter.p, &adapter.lambda] {
                 self.smooth(factor);
@@ -125,27 +140,32 @@ impl RankBudget {
         let Some(budget) = self.budget(step, all, target) else {
             return model;
         };
+        let left = self.most_important(&adapters, budget);
+        let model = prune(model, adapters, &left);
+        if self.has_fallen(step) {
+            self.left = Some(left);
+        }
+        model
+    }
+
+    /// The entries of `Λ` that stay where `budget` of them may.
+    fn most_important(&self, adapters: &[Triplets], budget: usize) -> HashMap<ParamId, Vec<bool>> {
         let scores: Vec<Vec<f32>> = adapters
             .iter()
             .map(|adapter| self.importance(adapter))
             .collect();
         let mut sorted: Vec<f32> = scores.concat();
         sorted.sort_by(f32::total_cmp);
-        let Some(threshold) = (all - budget).checked_sub(1).map(|last| sorted[last]) else {
-            return model;
-        };
-        let mut pruned = HashMap::new();
-        for (adapter, scores) in adapters.into_iter().zip(scores) {
-            let Factor { id, values, .. } = adapter.lambda;
-            let kept =
-                values.into_iter().zip(scores).map(
-                    |(value, score)| {
-                        if score <= threshold { 0.0 } else { value }
-                    },
-                );
-            pruned.insert(id, kept.collect());
-        }
-        model.map(&mut Write { values: pruned })
+        let last = (sorted.len() - budget).checked_sub(1);
+        let threshold = last.map_or(f32::NEG_INFINITY, |last| sorted[last]);
+        adapters
+            .iter()
+            .zip(scores)
+            .map(|(adapter, scores)| {
+                let stays = scores.into_iter().map(|score| score > threshold);
+                (adapter.lambda.id, stays.collect())
+            })
+            .collect()
     }
 
     #[allow(clippy::cast_possible_truncation)]
@@ -189,6 +209,20 @@ impl RankBudget {
             })
             .collect()
     }
+}
+
+/// Sets the entries of each `Λ` that do not stay to 0.
+fn prune<M: Module>(model: M, adapters: Vec<Triplets>, left: &HashMap<ParamId, Vec<bool>>) -> M {
+    let mut values = HashMap::new();
+    for Triplets { lambda, .. } in adapters {
+        let Some(left) = left.get(&lambda.id) else {
+            continue;
+        };
+        let pruned = lambda.values.into_iter().zip(left);
+        let pruned = pruned.map(|(value, stays)| if *stays { value } else { 0.0 });
+        values.insert(lambda.id, pruned.collect());
+    }
+    model.map(&mut Write { values })
 }
 
 /// The name of a tensor of a low-rank adapter.

@@ -1,0 +1,159 @@
+//! Matrices as they stand in files: row by row.
+
+use crate::error::MethodError;
+use crate::state::{TrainedTensor, Values};
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Matrix {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) values: Vec<f32>,
+}
+
+impl Matrix {
+    /// The first axis of a tensor as rows, the rest flattened.
+    pub(super) fn of(shape: &[usize], values: Vec<f32>) -> Self {
+        let rows = shape.first().copied().unwrap_or(1);
+        Self {
+            rows,
+            columns: values.len() / rows.max(1),
+            values,
+        }
+    }
+
+    /// 1 in row `i` at column `i mod columns`: the identity, repeated downwards.
+    pub(super) fn identity(rows: usize, columns: usize) -> Self {
+        let mut values = vec![0.0; rows * columns];
+        for row in 0..rows {
+            values[row * columns + row % columns] = 1.0;
+        }
+        Self {
+            rows,
+            columns,
+            values,
+        }
+    }
+
+    pub(super) fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.columns..(row + 1) * self.columns]
+    }
+
+    pub(super) fn map(mut self, new: impl Fn(usize, usize, f32) -> f32) -> Self {
+        for (index, value) in self.values.iter_mut().enumerate() {
+            *value = new(index / self.columns, index % self.columns, *value);
+        }
+        self
+    }
+
+    /// Each row times its factor.
+    pub(super) fn scale_rows(self, factors: &[f32]) -> Self {
+        self.map(|row, _, value| value * factors[row])
+    }
+
+    /// The first `rows` and `columns`.
+    pub(super) fn corner(&self, rows: usize, columns: usize) -> Self {
+        let values = (0..rows).flat_map(|row| &self.row(row)[..columns]);
+        Self {
+            rows,
+            columns,
+            values: values.copied().collect(),
+        }
+    }
+
+    /// Itself below itself.
+    pub(super) fn repeated(&self, times: usize) -> Self {
+        Self {
+            rows: self.rows * times,
+            columns: self.columns,
+            values: self.values.repeat(times),
+        }
+    }
+
+    pub(super) fn transposed(&self) -> Self {
+        let values = (0..self.columns).flat_map(|column| {
+            (0..self.rows).map(move |row| self.values[row * self.columns + column])
+        });
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            values: values.collect(),
+        }
+    }
+
+    /// `groups` blocks of rows, each with its own columns, 0 elsewhere: `[rows, groups · columns]`.
+    pub(super) fn block_diagonal(&self, groups: usize) -> Self {
+        let (height, columns) = (self.rows / groups, self.columns * groups);
+        let mut values = vec![0.0; self.rows * columns];
+        for row in 0..self.rows {
+            let start = row * columns + row / height * self.columns;
+            values[start..start + self.columns].copy_from_slice(self.row(row));
+        }
+        Self {
+            rows: self.rows,
+            columns,
+            values,
+        }
+    }
+
+    /// The way back; `None` where something stands outside the blocks.
+    pub(super) fn blocks(&self, groups: usize) -> Option<Self> {
+        let (height, columns) = (self.rows / groups, self.columns / groups);
+        let values = (0..self.rows).flat_map(|row| {
+            let start = row / height * columns;
+            self.row(row)[start..start + columns].iter().copied()
+        });
+        let blocks = Self {
+            rows: self.rows,
+            columns,
+            values: values.collect(),
+        };
+        (blocks.block_diagonal(groups) == *self).then_some(blocks)
+    }
+
+    pub(super) fn into_tensor(self, path: String, shape: Vec<usize>) -> TrainedTensor {
+        TrainedTensor {
+            path,
+            shape,
+            values: Values::Floats(self.values),
+        }
+    }
+}
+
+/// The numbers of a tensor.
+pub(super) fn floats(tensor: TrainedTensor) -> Result<(Vec<usize>, Vec<f32>), MethodError> {
+    match tensor.values {
+        Values::Floats(values) => Ok((tensor.shape, values)),
+        Values::Indices(_) => Err(MethodError::OtherBase {
+            difference: format!("`{}` has whole numbers", tensor.path),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_stand_on_the_diagonal_and_come_back() {
+        let matrix = Matrix::of(&[4, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        let blocks = matrix.block_diagonal(2);
+        assert_eq!(blocks.row(1), [3.0, 4.0, 0.0, 0.0]);
+        assert_eq!(blocks.row(2), [0.0, 0.0, 5.0, 6.0]);
+        assert_eq!(blocks.blocks(2), Some(matrix));
+        let mixed =
+            blocks.map(|row, column, value| if (row, column) == (0, 3) { 1.0 } else { value });
+        assert_eq!(mixed.blocks(2), None);
+    }
+
+    #[test]
+    fn rows_columns_and_transpose() {
+        let matrix = Matrix::of(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(matrix.transposed().values, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(matrix.corner(1, 2).values, [1.0, 2.0]);
+        assert_eq!(matrix.repeated(2).rows, 4);
+        assert_eq!(
+            Matrix::identity(4, 2).values,
+            [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]
+        );
+    }
+}

@@ -1,0 +1,585 @@
+//! Adapters of HF PEFT on a module that is not ours: `fixtures/hf_peft.py` wrote them, with the
+//! logits that PEFT computes, before and after an optimiser step.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::Tensor;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Distribution, Int, TensorData};
+use finetune_methods::{
+    AdaloraConfig, Attached, Bias, Dynamics, Ia3Config, LohaConfig, LokrConfig, LoraConfig,
+    LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope, ShiraConfig, Targets,
+    TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear, parameters,
+    to_safetensors,
+};
+
+#[derive(Module, Debug)]
+struct Net {
+    conv: Conv2d,
+    grouped: Conv2d,
+    norm: BatchNorm,
+    hidden: Linear,
+    head: Linear,
+}
+
+impl Net {
+    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let x = relu(conv2d(&self.conv, x));
+        let x = self.norm.forward(conv2d(&self.grouped, x));
+        let [batch, channels, height, width] = x.dims();
+        let x = x.reshape([batch, channels, height * width]).mean_dim(2);
+        let x = x.reshape([batch, channels]);
+        linear(&self.head, relu(linear(&self.hidden, x)))
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft")
+}
+
+fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let tensors = from_safetensors(&std::fs::read(path).unwrap()).unwrap();
+    let numbers = |values| match values {
+        Values::Floats(values) => values,
+        #[allow(clippy::cast_precision_loss)]
+        Values::Indices(values) => values.into_iter().map(|value| value as f32).collect(),
+    };
+    tensors
+        .into_iter()
+        .map(|tensor| (tensor.path, (tensor.shape, numbers(tensor.values))))
+        .collect()
+}
+
+/// The network with the fixtures' weights.
+fn base(device: &Device) -> Net {
+    struct Put(Vec<Vec<f32>>);
+    impl ModuleMapper for Put {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let values = self.0.remove(0);
+            param.map(|tensor| {
+                let data = TensorData::new(values, tensor.dims());
+                Tensor::from_data(data, &tensor.device()).set_require_grad(true)
+            })
+        }
+    }
+    let conv = |channels, kernel| Conv2dConfig::new(channels, kernel);
+    let padding = |rows, columns| PaddingConfig2d::Explicit(rows, columns, rows, columns);
+    let net = Net {
+        conv: conv([4, 6], [3, 3])
+            .with_stride([2, 2])
+            .with_padding(padding(1, 1))
+            .init(device),
+        grouped: conv([6, 8], [3, 1])
+            .with_groups(2)
+            .with_padding(padding(1, 1))
+            .init(device),
+        norm: BatchNormConfig::new(8).init(device),
+        hidden: LinearConfig::new(8, 7).init(device),
+        head: LinearConfig::new(7, 3).init(device),
+    };
+    let mut stored = read(&fixtures().join("base.safetensors"));
+    let values = parameters(&net).into_iter().map(|param| {
+        let name = param
+            .path
+            .replace("gamma", "weight")
+            .replace("beta", "bias");
+        let (shape, values) = stored.remove(&name).unwrap();
+        if param.owner != "Linear" || shape.len() == 1 {
+            return values;
+        }
+        let (rows, columns) = (shape[0], shape[1]);
+        let transposed = (0..rows * columns).map(|i| values[i % rows * columns + i / rows]);
+        transposed.collect()
+    });
+    let values = values.collect();
+    net.map(&mut Put(values))
+}
+
+fn tensor<const D: usize>(name: &str, path: &Path, device: &Device) -> Tensor<D> {
+    let (shape, values) = read(path).remove(name).unwrap();
+    let shape: [usize; D] = shape.try_into().unwrap();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn input(device: &Device) -> Tensor<4> {
+    tensor("x", &fixtures().join("base.safetensors"), device)
+}
+
+fn labels(device: &Device) -> Tensor<1, Int> {
+    tensor::<1>("labels", &fixtures().join("base.safetensors"), device).int()
+}
+
+fn open(folder: &Path) -> PeftAdapter {
+    let config = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
+    let tensors = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
+    PeftAdapter::parse(&config, &tensors).unwrap()
+}
+
+fn attach(adapter: PeftAdapter, device: &Device) -> Result<(Attached<Net>, Method), MethodError> {
+    adapter.attach(base(device), Names::same("head"))
+}
+
+/// Largest difference as a share of the largest value.
+fn apart<const D: usize>(found: Tensor<D>, wanted: Tensor<D>) -> f32 {
+    let (found, wanted) = (found.into_data(), wanted.into_data());
+    let pairs = found.iter::<f32>().zip(wanted.iter::<f32>());
+    let most = pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+    most / wanted
+        .iter::<f32>()
+        .fold(0.0_f32, |most, value| most.max(value.abs()))
+}
+
+const CASES: [&str; 15] = [
+    "lora",
+    "lora_patterns",
+    "lora_bias",
+    "lora_grouped",
+    "rslora",
+    "dora",
+    "pissa",
+    "olora",
+    "adalora",
+    "vera",
+    "ia3",
+    "loha",
+    "lokr",
+    "lokr_whole",
+    "shira",
+];
+
+#[test]
+fn logits_and_an_optimiser_step_are_pefts() {
+    let device = Device::flex().autodiff();
+    for case in CASES {
+        let folder = fixtures().join(case);
+        let results = folder.join("results.safetensors");
+        let (attached, _) = attach(open(&folder), &device).unwrap();
+        let x = input(&device);
+        let logits = attached.model.forward(x.clone());
+        let found = apart(logits.clone(), tensor("logits", &results, &device));
+        assert!(found <= 1e-5, "{case}: logits {found:e} apart");
+        if case == "lora_grouped" {
+            continue;
+        }
+
+        let mut loss = CrossEntropyLossConfig::new()
+            .init(&device)
+            .forward(logits, labels(&device));
+        if let Some(Dynamics::Ranks(ranks)) = attached.dynamics {
+            loss = loss + ranks.penalty(&attached.model).unwrap();
+        }
+        let found = apart(loss.clone(), tensor("loss", &results, &device));
+        assert!(found <= 1e-5, "{case}: loss {found:e} apart");
+        let gradients = GradientsParams::from_grads(loss.backward(), &attached.model);
+        let model = SgdConfig::new()
+            .init()
+            .step(0.25, attached.model, gradients);
+        let found = apart(model.forward(x), tensor("logits_after", &results, &device));
+        assert!(found <= 1e-4, "{case}: after a step {found:e} apart");
+    }
+}
+
+#[test]
+fn adaloras_budget_falls_as_in_peft() {
+    let device = Device::flex().autodiff();
+    let folder = fixtures().join("adalora");
+    let (attached, _) = attach(open(&folder), &device).unwrap();
+    let mut dynamics = attached.dynamics.unwrap();
+    dynamics.start(10);
+    let (mut model, x) = (attached.model, input(&device));
+    let wanted: Tensor<2> = tensor("lambda", &folder.join("results.safetensors"), &device);
+    let mut optimizer = SgdConfig::new().init();
+    for step in 1..10 {
+        let loss = CrossEntropyLossConfig::new()
+            .init(&device)
+            .forward(model.forward(x.clone()), labels(&device));
+        let loss = loss + dynamics.penalty(&model).unwrap();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        let gradients = dynamics.after_backward(&model, gradients);
+        model = optimizer.step(0.25, model, gradients);
+        model = dynamics.after_step(step, model).0;
+        let lambda = |path: &str| {
+            let tensors = finetune_methods::trained(&model);
+            let found = tensors
+                .into_iter()
+                .find(|tensor| tensor.path == path)
+                .unwrap();
+            match found.values {
+                Values::Floats(values) => values,
+                Values::Indices(_) => unreachable!("Λ is of numbers"),
+            }
+        };
+        let found = [
+            lambda("conv.weight.adapter.inner"),
+            lambda("hidden.weight.adapter.inner"),
+        ]
+        .concat();
+        let row: Vec<f32> = wanted
+            .clone()
+            .narrow(0, step - 1, 1)
+            .into_data()
+            .iter::<f32>()
+            .collect();
+        for (found, wanted) in found.iter().zip(&row) {
+            assert!(
+                (found - wanted).abs() <= 1e-4,
+                "step {step}: {found} for {wanted}: {row:?}"
+            );
+            assert_eq!(*found == 0.0, *wanted == 0.0, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn what_was_read_is_written_as_it_was() {
+    let device = Device::flex().autodiff();
+    for case in CASES {
+        let folder = fixtures().join(case);
+        let (attached, method) = attach(open(&folder), &device).unwrap();
+        let written = PeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
+        let bytes = to_safetensors(written.tensors.clone(), &BTreeMap::new()).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let (found, mut wanted) = (
+            read(file.path()),
+            read(&folder.join("adapter_model.safetensors")),
+        );
+        wanted.retain(|name, _| {
+            !name.contains("modules_to_save") && !name.contains("original_module")
+        });
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            wanted.keys().collect::<Vec<_>>(),
+            "{case}"
+        );
+        for (name, (shape, values)) in &found {
+            assert_eq!(&wanted[name].0, shape, "{case} {name}");
+            assert_eq!(&wanted[name].1, values, "{case} {name}");
+        }
+        let again =
+            PeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
+        let (again, _) = attach(again.unwrap(), &device).unwrap();
+        let x = input(&device);
+        let found = apart(again.model.forward(x.clone()), attached.model.forward(x));
+        assert!(
+            found <= 1e-6,
+            "{case}: {found:e} apart after writing and reading"
+        );
+    }
+}
+
+fn changed(case: &str, change: impl FnOnce(&mut PeftAdapter)) -> String {
+    let mut adapter = open(&fixtures().join(case));
+    change(&mut adapter);
+    let device = Device::flex().autodiff();
+    let error = attach(adapter, &device)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let set = |key: &'static str, value: serde_json::Value| {
+        changed("lora", |adapter| {
+            adapter.config.insert(key.to_owned(), value);
+        })
+    };
+    let error = set("peft_type", "BOFT".into());
+    assert!(
+        error.contains("`peft_type` is BOFT; supported: LORA"),
+        "{error}"
+    );
+    let error = set("use_qalora", true.into());
+    assert!(error.contains("`use_qalora` is true"), "{error}");
+    let error = set("init_lora_weights", "loftq".into());
+    assert!(error.contains("`init_lora_weights` is loftq"), "{error}");
+    let error = set("r", "many".into());
+    assert!(error.contains("`r` must be a whole number"), "{error}");
+    // A key that nobody knows yet says nothing.
+    let mut adapter = open(&fixtures().join("lora"));
+    adapter.config.insert("a_new_idea".to_owned(), 7.into());
+    assert!(attach(adapter, &Device::flex().autodiff()).is_ok());
+
+    let first = |adapter: &mut PeftAdapter, end: &str| -> usize {
+        let mut paths = adapter.tensors.iter();
+        paths.position(|tensor| tensor.path.ends_with(end)).unwrap()
+    };
+    let error = changed("lora", |adapter| {
+        let at = first(adapter, "conv.lora_B.weight");
+        adapter.tensors.remove(at);
+    });
+    assert!(
+        error.contains("lacks `base_model.model.conv.lora_B.weight`"),
+        "{error}"
+    );
+    let error = changed("lora", |adapter| {
+        let at = first(adapter, "head.weight");
+        adapter.tensors[at].shape = vec![1, 21];
+    });
+    assert!(
+        error.contains("`head.weight` is of shape [1, 21], the model's of [3, 7]"),
+        "{error}"
+    );
+    let error = changed("lora", |adapter| {
+        for tensor in &mut adapter.tensors {
+            tensor.path = tensor.path.replace("hidden", "hidden2");
+        }
+    });
+    assert!(error.contains("hidden2"), "{error}");
+    let error = changed("lora", |adapter| {
+        let at = first(adapter, "conv.lora_A.weight");
+        adapter.tensors[at].shape = vec![3, 4, 3, 3];
+        if let Values::Floats(values) = &mut adapter.tensors[at].values {
+            values.truncate(3 * 4 * 3 * 3);
+        }
+    });
+    assert!(
+        error.contains(
+            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], where the model's layer wants 6 × 3"
+        ),
+        "{error}"
+    );
+    let error = changed("vera", |adapter| {
+        adapter
+            .tensors
+            .retain(|tensor| !tensor.path.contains("vera_A"));
+    });
+    assert!(error.contains("`save_projection` was off"), "{error}");
+    let error = changed("lora_grouped", |adapter| {
+        let at = first(adapter, "grouped.lora_A.weight");
+        if let Values::Floats(values) = &mut adapter.tensors[at].values {
+            values.fill(1.0);
+        }
+    });
+    assert!(error.contains("mixes its groups"), "{error}");
+    let error = changed("shira", |adapter| {
+        let at = first(adapter, "shira_indices");
+        if let Values::Indices(places) = &mut adapter.tensors[at].values {
+            places[0] = 1000;
+        }
+    });
+    assert!(
+        error.contains("`hidden.shira_indices` do not fit"),
+        "{error}"
+    );
+}
+
+/// A method on the network, its adapters away from where they started.
+fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
+    struct Stir(Vec<bool>);
+    impl ModuleMapper for Stir {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if !self.0.remove(0) {
+                return param;
+            }
+            param.map(|tensor| {
+                let noise = tensor.random_like(Distribution::Normal(0.0, 0.3));
+                (tensor.detach() + noise).detach().set_require_grad(true)
+            })
+        }
+    }
+    let targets = Targets::parse(targets).unwrap();
+    let scope = Scope {
+        adapt_statistics: true,
+        ..Scope::new("head", &targets, 1)
+    };
+    let net = method.attach(base(device), &scope).unwrap().model;
+    let listed = parameters(&net);
+    let net = net.map(&mut Stir(
+        listed.iter().map(|param| param.trainable).collect(),
+    ));
+    // Statistics that moved are saved with the adapter.
+    let _ = net.forward(input(device) * 2.0 + 1.0);
+    net
+}
+
+/// Every method that PEFT has a form for, and where.
+fn exported() -> Vec<(&'static str, Method, &'static str)> {
+    let lora = |change: fn(&mut LoraConfig)| {
+        let mut config = LoraConfig {
+            rank: 3,
+            alpha: 5.0,
+            ..LoraConfig::default()
+        };
+        change(&mut config);
+        Method::Lora(config)
+    };
+    let ungrouped = "conv|hidden";
+    vec![
+        ("lora", lora(|_| {}), "all"),
+        ("lora_bias", lora(|config| config.bias = Bias::All), "all"),
+        (
+            "lora_only_bias",
+            lora(|config| config.bias = Bias::LoraOnly),
+            "all",
+        ),
+        ("rslora", lora(|config| config.rslora = true), "all"),
+        ("direct", lora(|config| config.rank = 7), "grouped"),
+        ("dora", lora(|config| config.dora = true), ungrouped),
+        (
+            "pissa",
+            lora(|config| config.init = LoraInit::Pissa),
+            "hidden",
+        ),
+        (
+            "olora",
+            lora(|config| config.init = LoraInit::Olora),
+            "hidden",
+        ),
+        (
+            "peft",
+            Method::Peft(PeftConfig {
+                rank: 5,
+                density: 0.5,
+                ..PeftConfig::default()
+            }),
+            "all",
+        ),
+        (
+            "vera",
+            Method::Vera(VeraConfig {
+                rank: 6,
+                ..VeraConfig::default()
+            }),
+            "hidden",
+        ),
+        (
+            "vera_conv",
+            Method::Vera(VeraConfig {
+                rank: 6,
+                ..VeraConfig::default()
+            }),
+            "all",
+        ),
+        (
+            "adalora",
+            Method::Adalora(AdaloraConfig {
+                rank: 7,
+                target_rank: 4,
+                ..AdaloraConfig::default()
+            }),
+            ungrouped,
+        ),
+        ("shira", Method::Shira(ShiraConfig { rank: 2 }), "hidden"),
+        ("ia3", Method::Ia3(Ia3Config::default()), "all"),
+        (
+            "ia3_inputs",
+            Method::Ia3(Ia3Config {
+                feedforward: Some("hidden|grouped".to_owned()),
+            }),
+            "all",
+        ),
+        (
+            "loha",
+            Method::Loha(LohaConfig {
+                rank: 2,
+                alpha: 3.0,
+            }),
+            "all",
+        ),
+        (
+            "lokr",
+            Method::Lokr(LokrConfig {
+                rank: 1,
+                alpha: 3.0,
+                ..LokrConfig::default()
+            }),
+            "all",
+        ),
+    ]
+}
+
+#[test]
+fn every_method_survives_peft_format() {
+    let device = Device::flex().autodiff();
+    for (name, method, targets) in exported() {
+        let net = stirred(&method, targets, &device);
+        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let (back, _) = attach(written, &device).unwrap();
+        let x = input(&Device::flex());
+        let found = apart(
+            back.model.valid().forward(x.clone()),
+            net.valid().forward(x),
+        );
+        assert!(found <= 1e-5, "{name}: {found:e} apart");
+    }
+}
+
+#[test]
+fn what_peft_has_no_form_for_is_refused() {
+    let device = Device::flex().autodiff();
+    let refused = |method: &Method, targets: &str| {
+        let net = stirred(method, targets, &device);
+        let error = PeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
+        assert!(matches!(error, MethodError::NotInPeft { .. }), "{error}");
+        error.to_string()
+    };
+    let dora = Method::Lora(LoraConfig {
+        rank: 2,
+        dora: true,
+        ..LoraConfig::default()
+    });
+    assert!(refused(&dora, "all").contains("`grouped`: PEFT's DoRA knows no groups"));
+    let shira = Method::Shira(ShiraConfig { rank: 1 });
+    assert!(refused(&shira, "all").contains("`conv`: PEFT's SHiRA knows Linear layers only"));
+    assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in PEFT"));
+}
+
+/// Set `FINETUNE_PYTHON` to a Python with torch, peft and safetensors of the versions that
+/// `hf_peft.py` names, and run with `--ignored`.
+#[test]
+#[ignore = "needs a Python with PEFT: see above"]
+fn peft_computes_what_we_exported() {
+    let python = std::env::var("FINETUNE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::flex().autodiff();
+    let store = |path: &Path, tensors: Vec<TrainedTensor>| {
+        std::fs::write(path, to_safetensors(tensors, &BTreeMap::new()).unwrap()).unwrap();
+    };
+    std::fs::copy(
+        fixtures().join("base.safetensors"),
+        folder.path().join("base.safetensors"),
+    )
+    .unwrap();
+    for (name, method, targets) in exported() {
+        let net = stirred(&method, targets, &device);
+        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("adapter_config.json"), written.config_text()).unwrap();
+        store(&path.join("adapter_model.safetensors"), written.tensors);
+        let logits = net.valid().forward(input(&Device::flex()));
+        let logits = TrainedTensor {
+            path: "logits".to_owned(),
+            shape: vec![5, 3],
+            values: Values::Floats(logits.into_data().iter::<f32>().collect()),
+        };
+        store(&path.join("logits.safetensors"), vec![logits]);
+    }
+    let script = fixtures().with_file_name("hf_peft.py");
+    let output = std::process::Command::new(python)
+        .arg(script)
+        .arg("check")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(text.lines().count(), exported().len());
+}
