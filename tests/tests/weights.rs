@@ -80,6 +80,68 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
 }
 
 #[test]
+fn an_adapter_goes_to_peft_and_comes_back() {
+    let folder = Folder::colors();
+    write(&folder, "resnet18", None);
+    folder
+        .run(&format!(
+            "train {QUICK} --weights weights.pth --method lora --out out"
+        ))
+        .ok();
+    folder
+        .run("export --run out --format peft --out adapter")
+        .ok();
+    let config = folder.json("adapter/adapter_config.json");
+    assert_eq!(
+        (&config["peft_type"], &config["modules_to_save"]),
+        (&"LORA".into(), &serde_json::json!(["fc"]))
+    );
+    let targets = config["target_modules"].as_array().unwrap();
+    assert!(targets.contains(&"layer4.1.conv2".into()), "{targets:?}");
+    folder
+        .run(
+            "merge --adapter adapter --weights weights.pth --classes green,red --out a.safetensors",
+        )
+        .ok();
+    folder.run("merge --run out --out b.safetensors").ok();
+    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let (a, b) = (open("a.safetensors"), open("b.safetensors"));
+    assert_eq!(a.shapes(), b.shapes());
+    for name in a.shapes().into_keys() {
+        let (a, b) = (
+            open("a.safetensors").values(&name).unwrap(),
+            open("b.safetensors").values(&name).unwrap(),
+        );
+        for (a, b) in a.iter().zip(&b) {
+            assert!((a - b).abs() <= 1e-6, "{name}: {a} and {b}");
+        }
+    }
+
+    let refused = |arguments: &str, reason: &str| {
+        let outcome = folder.run(arguments);
+        assert_ne!(outcome.code(), 0);
+        let said = outcome.stderr();
+        assert!(said.contains(reason), "{said}");
+        assert!(!folder.path("c.safetensors").exists());
+    };
+    refused(
+        "merge --adapter out --weights weights.pth --out c.safetensors",
+        "out is no folder of a PEFT adapter",
+    );
+    refused(
+        "merge --adapter adapter --weights weights.pth --classes red --out c.safetensors",
+        "--classes names 1 classes, but the model tells 2 apart",
+    );
+    let text = std::fs::read_to_string(folder.path("adapter/adapter_config.json")).unwrap();
+    let text = text.replace("\"LORA\"", "\"BOFT\"");
+    std::fs::write(folder.path("adapter/adapter_config.json"), text).unwrap();
+    refused(
+        "merge --adapter adapter --weights weights.pth --out c.safetensors",
+        "`peft_type` is BOFT; supported: LORA",
+    );
+}
+
+#[test]
 fn a_transformer_takes_another_image_size() {
     let folder = Folder::colors();
     let architecture = Architecture::find("vit_tiny_patch16_224")

@@ -32,9 +32,9 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Say which class images show
     Predict(PredictArgs),
-    /// Write a run's model with its adapter merged into the weights
+    /// Write a run's model, or a PEFT adapter's, with the adapter merged into the weights
     Merge(MergeArgs),
-    /// Write a run's model for PyTorch: safetensors or .pth
+    /// Write a run's model for PyTorch (safetensors or .pth), or its adapter for HF PEFT
     Export(ExportArgs),
     /// Show what a method would train; trains nothing
     Inspect(InspectArgs),
@@ -127,13 +127,22 @@ pub struct Common {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Adapters")]
 pub struct AdapterArgs {
-    /// Layers that get an adapter: a regular expression over parameter paths, `all`, `all-linear`
-    /// or `all-conv` [default: the model's own]
+    /// Layers that get an adapter: a regular expression over parameter paths, ends of layers' paths
+    /// with commas between them, `all`, `all-linear` or `all-conv` [default: the model's own]
     #[arg(long, value_name = "PATTERN")]
     pub targets: Option<String>,
     /// Layers that are left out: a regular expression
     #[arg(long, value_name = "PATTERN")]
     pub exclude_targets: Option<String>,
+    /// Only layers in blocks of these numbers, e.g. `8,9,10,11`
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    pub layers_to_transform: Vec<usize>,
+    /// What stands before a block's number, e.g. `blocks` [default: the first number counts]
+    #[arg(long, value_name = "PATTERN", requires = "layers_to_transform")]
+    pub layers_pattern: Option<String>,
+    /// Layers that train whole beside the head: ends of their paths, with commas between them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub modules_to_save: Vec<String>,
     /// `BatchNorm` statistics of a frozen base: as they were, or moved by the new images
     #[arg(long, value_enum, default_value_t = StatisticsArg::Freeze)]
     pub batch_norm: StatisticsArg,
@@ -253,11 +262,24 @@ pub struct PredictArgs {
 #[derive(Debug, Clone, Args)]
 pub struct MergeArgs {
     /// Folder of a finished run
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "adapter")]
+    pub run: Option<PathBuf>,
     /// Method, where the folder holds several
     #[arg(long)]
     pub method: Option<String>,
+    /// Instead of a run: folder of an adapter of HF PEFT (adapter_config.json and
+    /// adapter_model.safetensors)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method"], requires = "weights")]
+    pub adapter: Option<PathBuf>,
+    /// The weights that the PEFT adapter was trained on
+    #[arg(long, value_name = "FILE", requires = "adapter")]
+    pub weights: Option<String>,
+    /// Their model [default: recognised]
+    #[arg(long, requires = "adapter")]
+    pub model: Option<String>,
+    /// Names of the classes, separated by commas, in the order of the logits [default: 0, 1, …]
+    #[arg(long, requires = "adapter", value_delimiter = ',')]
+    pub classes: Vec<String>,
     /// File to write (safetensors)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -273,12 +295,12 @@ pub struct ExportArgs {
     #[arg(long)]
     pub method: Option<String>,
     /// Kind of file
-    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
+    pub format: ExportFormat,
     /// Whose names the tensors get: torchvision or timm [default: torchvision where it has the model]
     #[arg(long, value_name = "LIBRARY")]
     pub names: Option<String>,
-    /// File to write
+    /// File to write; a folder for peft
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
@@ -286,7 +308,7 @@ pub struct ExportArgs {
 /// `finetune inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// Method: sft, peft, lora or linear
+    /// Method
     #[arg(long, default_value = "lora")]
     pub method: String,
     /// Number of classes
@@ -368,6 +390,17 @@ pub enum Format {
     Safetensors,
     /// PyTorch's own, a state dict for `torch.load(weights_only=True)`
     Pth,
+}
+
+/// What an export is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// The merged model as safetensors
+    Safetensors,
+    /// The merged model as a state dict for `torch.load(weights_only=True)`
+    Pth,
+    /// The adapter and the head as HF PEFT keeps them, a folder for `PeftModel.from_pretrained`
+    Peft,
 }
 
 /// On or off.

@@ -30,6 +30,15 @@ pub struct RunConfig {
     pub targets: Option<String>,
     /// Pattern of layers that are left out.
     pub exclude_targets: Option<String>,
+    /// Numbers of the blocks whose layers get one; all where empty.
+    #[serde(default)]
+    pub layers_to_transform: Vec<usize>,
+    /// What stands before a block's number.
+    #[serde(default)]
+    pub layers_pattern: Option<String>,
+    /// Layers that train whole beside the head.
+    #[serde(default)]
+    pub modules_to_save: Vec<String>,
     /// Whether `BatchNorm` statistics of a frozen base move.
     #[serde(default)]
     pub adapt_statistics: bool,
@@ -103,9 +112,14 @@ impl RunConfig {
             Some(pattern) => Targets::parse(pattern)?,
             None => Targets::parse(self.architecture()?.targets_of(&self.method)?)?,
         };
-        Ok(match &self.exclude_targets {
+        let targets = match &self.exclude_targets {
             Some(pattern) => targets.exclude(pattern)?,
             None => targets,
+        };
+        Ok(if self.layers_to_transform.is_empty() {
+            targets
+        } else {
+            targets.in_blocks(&self.layers_to_transform, self.layers_pattern.as_deref())?
         })
     }
 }

@@ -88,6 +88,7 @@ fn prepare_with(
     let scope = Scope {
         importance: importance.as_ref(),
         adapt_statistics: config.adapt_statistics,
+        modules_to_save: &config.modules_to_save,
         ..Scope::new(architecture.head, &targets, config.seed)
     };
     Ok(Prepared {
@@ -225,22 +226,39 @@ pub fn reload(
     with_seed: bool,
     merged: bool,
 ) -> Result<Network> {
+    if !merged && let Some(network) = reload_to_train(config, classes, folder, with_seed)? {
+        return Ok(network.valid());
+    }
     let device = device(&config.device)?;
-    match adapter_file(config, with_seed) {
-        Some(file) if !merged => {
-            let attached = prepare(config, classes, &device.autodiff())?.attached;
-            Ok(load_adapter(attached.model, &folder.join(file))?.valid())
-        }
-        _ if !config.method.merges() => bail!(Usage(format!(
+    if !config.method.merges() {
+        bail!(Usage(format!(
             "what {} adds cannot be merged into a model of plain layers",
             config.method_name()
-        ))),
-        _ => {
-            let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
-            let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
-            Ok(loaded.network)
-        }
+        )));
     }
+    let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
+    let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
+    Ok(loaded.network)
+}
+
+/// The base weights with a finished run's adapter on them, as training left it; `None` where the
+/// method changed the base itself.
+///
+/// # Errors
+///
+/// Files that are missing or do not fit each other.
+pub fn reload_to_train(
+    config: &RunConfig,
+    classes: usize,
+    folder: &Path,
+    with_seed: bool,
+) -> Result<Option<Network>> {
+    let Some(file) = adapter_file(config, with_seed) else {
+        return Ok(None);
+    };
+    let device = device(&config.device)?.autodiff();
+    let attached = prepare(config, classes, &device)?.attached;
+    Ok(Some(load_adapter(attached.model, &folder.join(file))?))
 }
 
 /// Names of the classes that a finished run's model tells apart.

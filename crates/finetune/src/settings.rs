@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use finetune_methods::Method;
 use serde_json::Value;
 
-use crate::defaults;
+use crate::defaults as methods;
 use crate::exit::Usage;
 
 /// A method with those of the settings that are its own.
@@ -24,8 +24,8 @@ pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
                 "--set {setting}: write METHOD.KEY=VALUE, e.g. lora.dora=true"
             )));
         };
-        let Some((of, _)) = defaults::method(name) else {
-            let known = defaults::all_methods().join(", ");
+        let Some((of, _)) = methods::method(name) else {
+            let known = methods::all_methods().join(", ");
             bail!(Usage(format!(
                 "--set {setting}: there is no method `{name}`; methods: {known}"
             )));
@@ -52,15 +52,22 @@ pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
     Ok(serde_json::from_value(value)?)
 }
 
-/// The names of a method's settings.
+/// A method's settings and their values, in the order of the alphabet.
 ///
 /// # Errors
 ///
 /// None for the methods there are.
-pub fn keys(method: &Method) -> Result<Vec<String>> {
-    let value = serde_json::to_value(method)?;
-    let names = value.as_object().map(|map| map.keys().cloned().collect());
-    let mut names: Vec<String> = names.unwrap_or_default();
-    names.retain(|name| name != "method");
-    Ok(names)
+pub fn defaults(method: &Method) -> Result<Vec<(String, Value)>> {
+    let Value::Object(map) = serde_json::to_value(method)? else {
+        return Ok(Vec::new());
+    };
+    let settings = map.into_iter().filter(|(name, _)| name != "method");
+    Ok(settings.collect())
+}
+
+fn keys(method: &Method) -> Result<Vec<String>> {
+    Ok(defaults(method)?
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect())
 }

@@ -293,25 +293,39 @@ pub struct ParameterCount {
 /// is 1.
 #[must_use]
 pub fn count_parameters<M: Module>(module: &M) -> ParameterCount {
-    let mut masks = MaskSums::default();
-    module.visit(&mut masks);
-    let mut seen = std::collections::HashSet::new();
     let mut count = ParameterCount {
         trainable: 0,
         total: 0,
     };
+    for (param, trainable) in counts(module) {
+        count.total += param.shape.iter().product::<usize>();
+        count.trainable += trainable;
+    }
+    count
+}
+
+/// Every tensor of a module, once however often it is shared, without running statistics and masks;
+/// and how many of its entries train.
+#[must_use]
+pub fn counts<M: Module>(module: &M) -> Vec<(ParamInfo, usize)> {
+    let mut masks = MaskSums::default();
+    module.visit(&mut masks);
+    let mut seen = std::collections::HashSet::new();
+    let mut found = Vec::new();
     for param in parameters(module) {
         if param.buffer || param.path.ends_with("_mask") || !seen.insert(param.id) {
             continue;
         }
-        let size: usize = param.shape.iter().product();
-        count.total += size;
-        if param.trainable {
+        let trainable = if param.trainable {
             let mask = format!("{}_mask", param.path);
-            count.trainable += masks.active.get(&mask).copied().unwrap_or(size);
-        }
+            let size = param.shape.iter().product();
+            masks.active.get(&mask).copied().unwrap_or(size)
+        } else {
+            0
+        };
+        found.push((param, trainable));
     }
-    count
+    found
 }
 
 #[derive(Default)]

@@ -61,7 +61,7 @@ pub use error::MethodError;
 pub use forward::{conv2d, linear, parallel, prompted};
 pub use importance::Importance;
 pub use layers::{
-    Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, layers, parameters,
+    Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, counts, layers, parameters,
     parameters_lazily,
 };
 pub use merge::merge;

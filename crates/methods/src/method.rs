@@ -15,7 +15,7 @@ use crate::dynamics::Dynamics;
 use crate::error::MethodError;
 use crate::importance::Importance;
 use crate::layers::{Layer, ParamInfo, layers, nearest, parameters};
-use crate::targets::{Targets, is_under};
+use crate::targets::{Targets, ends_with, is_under};
 
 /// What of a model trains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Scope<'a> {
     pub importance: Option<&'a Importance>,
     /// Whether `BatchNorm` statistics move although the base is frozen.
     pub adapt_statistics: bool,
+    /// Layers that train whole beside the head: their paths, or the ends of them (PEFT's
+    /// `modules_to_save`).
+    pub modules_to_save: &'a [String],
 }
 
 impl<'a> Scope<'a> {
@@ -113,6 +116,7 @@ impl<'a> Scope<'a> {
             seed,
             importance: None,
             adapt_statistics: false,
+            modules_to_save: &[],
         }
     }
 }
@@ -206,7 +210,10 @@ impl Method {
         if matches!(self, Self::Sft) {
             return Ok(Attached::from(model));
         }
-        let all = layers(&model);
+        let saved = saved(&parameters, scope.modules_to_save)?;
+        let mut all = layers(&model);
+        all.retain(|layer| !saved.contains(&layer.weight));
+        trained.extend(saved);
         let selected = if self.has_adapters() {
             scope.targets.select(&all, scope.head)?
         } else {
@@ -353,6 +360,33 @@ pub(crate) fn head_ids(parameters: &[ParamInfo], head: &str) -> Result<Vec<Param
         });
     }
     Ok(ids)
+}
+
+/// The parameters of the layers with those names.
+fn saved(parameters: &[ParamInfo], names: &[String]) -> Result<Vec<ParamId>, MethodError> {
+    let mut found = Vec::new();
+    for name in names {
+        let is_of = |param: &&ParamInfo| {
+            // The layer itself, or any that it is in.
+            let parts = param.path.match_indices('.');
+            let mut parents = parts.map(|(dot, _)| &param.path[..dot]);
+            !param.buffer && parents.any(|parent| ends_with(parent, name))
+        };
+        let before = found.len();
+        found.extend(parameters.iter().filter(is_of).map(|param| param.id));
+        if found.len() == before {
+            let paths = parameters
+                .iter()
+                .filter_map(|param| param.path.rsplit_once('.'));
+            let mut paths: Vec<_> = paths.map(|(layer, _)| layer).collect();
+            paths.dedup();
+            return Err(MethodError::NothingMatched {
+                pattern: name.clone(),
+                nearest: nearest(name, paths.into_iter(), 3),
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Puts the adapters that `maker` makes on those layers of a model.

@@ -8,13 +8,22 @@ use crate::layers::{Layer, LayerKind, nearest};
 /// A selection of layers by name.
 ///
 /// A pattern is a regular expression searched for in the path of each layer's weight, e.g.
-/// `layer1.0.conv1.weight`; anchor it with `^` and `$` where that matters. Three words stand for
-/// themselves: `all`, `all-linear` and `all-conv`.
+/// `layer1.0.conv1.weight`; anchor it with `^` and `$` where that matters. Names with commas between
+/// them, `qkv,mlp.fc1`, are the ends of layers' paths, as in PEFT's `target_modules`. Three words
+/// stand for themselves: `all`, `all-linear` and `all-conv`.
 #[derive(Debug, Clone)]
 pub struct Targets {
     pattern: String,
     include: Selector,
     exclude: Option<Regex>,
+    blocks: Option<Blocks>,
+}
+
+/// PEFT's `layers_to_transform` and `layers_pattern`.
+#[derive(Debug, Clone)]
+struct Blocks {
+    indices: Vec<usize>,
+    index: Regex,
 }
 
 #[derive(Debug, Clone)]
@@ -23,6 +32,7 @@ enum Selector {
     Linear,
     Conv,
     Matching(Regex),
+    Ending(Vec<String>),
 }
 
 impl Targets {
@@ -33,6 +43,7 @@ impl Targets {
             pattern: "all".to_owned(),
             include: Selector::All,
             exclude: None,
+            blocks: None,
         }
     }
 
@@ -46,12 +57,18 @@ impl Targets {
             "all" => Selector::All,
             "all-linear" => Selector::Linear,
             "all-conv" => Selector::Conv,
+            _ if is_list(pattern) => {
+                let names = pattern.split(',').map(str::trim);
+                let names = names.filter(|name| !name.is_empty());
+                Selector::Ending(names.map(str::to_owned).collect())
+            }
             _ => Selector::Matching(regex(pattern)?),
         };
         Ok(Self {
             pattern: pattern.to_owned(),
             include,
             exclude: None,
+            blocks: None,
         })
     }
 
@@ -62,6 +79,24 @@ impl Targets {
     /// [`MethodError::Pattern`] where it is not a valid regular expression.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, MethodError> {
         self.exclude = Some(regex(pattern)?);
+        Ok(self)
+    }
+
+    /// Only layers in blocks of those numbers, e.g. the 3 of `blocks.3.mlp.fc1`: the first number in a
+    /// layer's path, or the one behind `name` where one is given.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::Pattern`] where `name` is not a valid regular expression.
+    pub fn in_blocks(mut self, indices: &[usize], name: Option<&str>) -> Result<Self, MethodError> {
+        let index = match name {
+            Some(name) => regex(&format!(r"(?:^|\.)(?:{name})\.([0-9]+)(?:\.|$)"))?,
+            None => regex(r"(?:^|\.)([0-9]+)(?:\.|$)")?,
+        };
+        self.blocks = Some(Blocks {
+            indices: indices.to_vec(),
+            index,
+        });
         Ok(self)
     }
 
@@ -85,8 +120,17 @@ impl Targets {
                     Selector::Linear => layer.kind == LayerKind::Linear,
                     Selector::Conv => matches!(layer.kind, LayerKind::Conv2d { .. }),
                     Selector::Matching(regex) => regex.is_match(&weight),
+                    Selector::Ending(names) => {
+                        names.iter().any(|name| ends_with(&layer.path, name))
+                    }
                 };
+                let in_blocks = self.blocks.as_ref().is_none_or(|blocks| {
+                    let found = blocks.index.captures(&layer.path);
+                    let number = found.and_then(|found| found[1].parse().ok());
+                    number.is_some_and(|number: usize| blocks.indices.contains(&number))
+                });
                 included
+                    && in_blocks
                     && !self
                         .exclude
                         .as_ref()
@@ -102,6 +146,17 @@ impl Targets {
         }
         Ok(selected)
     }
+}
+
+/// Whether a pattern is names with commas between them.
+fn is_list(pattern: &str) -> bool {
+    pattern.contains(',') && !pattern.contains(['^', '$', '*', '+', '?', '(', '[', '{', '|', '\\'])
+}
+
+/// Whether a path is `name`, or ends with it from a dot on.
+pub(crate) fn ends_with(path: &str, name: &str) -> bool {
+    path.strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Whether `path` is `parent` or lies below it.

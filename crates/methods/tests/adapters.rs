@@ -11,8 +11,8 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
 use finetune_methods::{
-    Dynamics, LayerKind, LoraConfig, LowRank, Method, MethodError, PeftConfig, Regrow, Scope,
-    Targets, conv2d, count_parameters, layers, parameters,
+    Dynamics, Layer, LayerKind, LoraConfig, LowRank, Method, MethodError, PeftConfig, Regrow,
+    Scope, Targets, conv2d, count_parameters, layers, parameters,
 };
 
 #[test]
@@ -311,6 +311,81 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
 }
 
 #[test]
+fn targets_select_by_block() {
+    let first = layers(&plain().net(&Device::flex())).remove(0);
+    let paths = [
+        "stem.conv",
+        "blocks.0.mlp.fc1",
+        "blocks.0.attn.qkv",
+        "blocks.1.mlp.fc1",
+        "blocks.11.mlp.fc1",
+        "stages.1.blocks.0.mlp.fc1",
+    ];
+    let layers: Vec<_> = paths
+        .iter()
+        .map(|path| Layer {
+            path: (*path).to_owned(),
+            ..first.clone()
+        })
+        .collect();
+    let select = |targets: Targets| -> Vec<&str> {
+        let found = targets.select(&layers, "head").unwrap();
+        let at = |layer: &&Layer| layers.iter().position(|other| other.path == layer.path);
+        found.iter().filter_map(at).map(|i| paths[i]).collect()
+    };
+    assert_eq!(
+        select(Targets::parse("fc1,qkv").unwrap()),
+        paths[1..].to_vec()
+    );
+    assert_eq!(
+        select(Targets::all().in_blocks(&[1, 11], None).unwrap()),
+        paths[3..].to_vec()
+    );
+    assert_eq!(
+        select(Targets::all().in_blocks(&[0], Some("blocks")).unwrap()),
+        [paths[1], paths[2], paths[5]]
+    );
+}
+
+#[test]
+fn whole_layers_train_beside_the_head_and_are_never_adapted() {
+    let device = Device::flex().autodiff();
+    let targets = Targets::all();
+    let attach = |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let scope = Scope {
+            modules_to_save: &names,
+            ..Scope::new("head", &targets, 5)
+        };
+        lora().attach(plain().net(&device), &scope)
+    };
+    let net = attach(&["norm", "hidden"]).unwrap().model;
+    let trained: Vec<_> = parameters(&net)
+        .into_iter()
+        .filter(|param| param.trainable)
+        .map(|param| param.path)
+        .collect();
+    assert_eq!(
+        trained,
+        [
+            "conv.weight.adapter.lora_a",
+            "conv.weight.adapter.lora_b",
+            "norm.gamma",
+            "norm.beta",
+            "hidden.weight",
+            "hidden.bias",
+            "head.weight",
+            "head.bias"
+        ]
+    );
+    let error = attach(&["hiden"]).unwrap_err().to_string();
+    assert!(
+        error.contains("`hiden` matches no layer") && error.contains("hidden"),
+        "{error}"
+    );
+}
+
+#[test]
 fn targets_select_by_name() {
     let net = plain().net(&Device::flex());
     let layers = layers(&net);
@@ -335,6 +410,11 @@ fn targets_select_by_name() {
     assert_eq!(
         select(Targets::all().exclude("conv").unwrap()).unwrap(),
         ["hidden"]
+    );
+    assert_eq!(
+        select(Targets::parse("dden, conv").unwrap()).unwrap(),
+        ["conv"],
+        "ends of paths count from a dot on"
     );
     let error = select(Targets::parse("hiden").unwrap()).unwrap_err();
     assert_eq!(

@@ -70,6 +70,14 @@ pub enum ModelError {
         /// Missing, left-over and differently shaped tensors by name, and what it looks like.
         details: String,
     },
+    /// A PEFT adapter that cannot be used.
+    #[error("the adapter in {} cannot be used: {source}", folder.display())]
+    Adapter {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why.
+        source: finetune_methods::MethodError,
+    },
     /// What a method says.
     #[error(transparent)]
     Method(#[from] finetune_methods::MethodError),

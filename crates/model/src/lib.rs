@@ -19,6 +19,7 @@ mod checkpoint;
 mod error;
 mod init;
 mod networks;
+mod peft_file;
 mod position;
 mod pth;
 mod registry;
@@ -33,6 +34,7 @@ pub use networks::{
     ChapterCnn, CifarResNet, ConvNext, InvertedResidualNet, Network, ResNet, VisionTransformer,
     VitSize,
 };
+pub use peft_file::{is_peft, load_peft, save_peft};
 pub use pth::write_pth;
 pub use registry::{ARCHITECTURES, Architecture, Sizes};
 pub use save::{save_network, state_dict, state_dict_of, write_safetensors};

@@ -389,6 +389,29 @@ impl Architecture {
         (self.build)(self, classes, device)
     }
 
+    /// What a library calls the tensors; the first one's names where none is asked for.
+    pub(crate) fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
+        let Some(library) = library else {
+            return Ok(self.all_names().next().unwrap_or(str::to_owned));
+        };
+        let mut dialects = self.dialects.iter();
+        let found =
+            dialects.find(|dialect| dialect.library.split(", ").any(|name| name == library));
+        match found {
+            Some(dialect) => Ok(dialect.name),
+            None => Err(ModelError::UnknownLibrary {
+                library: library.to_owned(),
+                model: self.name,
+                known: self.libraries(),
+            }),
+        }
+    }
+
+    /// The names of every library that knows the architecture.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = fn(&str) -> String> + use<> {
+        self.dialects.iter().map(|dialect| dialect.name)
+    }
+
     /// Pattern of the layers that get an adapter of a method unless told otherwise.
     ///
     /// # Errors

@@ -39,8 +39,7 @@ pub fn state_dict(
     network: &Network,
     architecture: &Architecture,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    let first = architecture.dialects.first();
-    in_dialect(network, first.map_or(str::to_owned, |dialect| dialect.name))
+    in_dialect(network, architecture.names(None)?)
 }
 
 /// The same under the names of another library that knows the architecture, e.g. `timm`.
@@ -54,16 +53,7 @@ pub fn state_dict_of(
     architecture: &Architecture,
     library: &str,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    let dialect = architecture
-        .dialects
-        .iter()
-        .find(|dialect| dialect.library.split(", ").any(|name| name == library))
-        .ok_or_else(|| ModelError::UnknownLibrary {
-            library: library.to_owned(),
-            model: architecture.name,
-            known: architecture.libraries(),
-        })?;
-    in_dialect(network, dialect.name)
+    in_dialect(network, architecture.names(Some(library))?)
 }
 
 fn in_dialect(network: &Network, name: fn(&str) -> String) -> Result<Vec<StateTensor>, ModelError> {

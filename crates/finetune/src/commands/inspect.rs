@@ -1,13 +1,16 @@
 //! `inspect`: what a method would train.
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
-use finetune_methods::{count_parameters, parameters};
+use finetune_methods::{Method, ParamInfo, ParameterCount, count_parameters, counts};
 use finetune_model::ARCHITECTURES;
 use serde_json::json;
 
 use crate::cli::InspectArgs;
 use crate::device::device;
 use crate::run::prepare;
+use crate::settings;
 
 /// `finetune inspect`.
 ///
@@ -17,14 +20,19 @@ use crate::run::prepare;
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let config = args.common.resolve(&args.method, args.common.seed)?;
     let device = device(&config.device)?.autodiff();
-    let attached = prepare(&config, args.classes, &device)?.attached;
+    // What trains does not depend on the weights: without any the model's own random ones do.
+    let mut plan = config.clone();
+    plan.from_scratch |= plan.weights.is_none();
+    let attached = prepare(&plan, args.classes, &device)?.attached;
     let count = count_parameters(&attached.model);
-    let parameters = parameters(&attached.model);
-    let trained: Vec<_> = parameters.iter().filter(|param| param.trainable).collect();
+    let mut trained = counts(&attached.model);
+    trained.retain(|(_, trainable)| *trainable > 0);
     if args.common.json {
         let trained: Vec<_> = trained
             .iter()
-            .map(|param| json!({ "path": param.path, "shape": param.shape }))
+            .map(|(param, trainable)| {
+                json!({ "path": param.path, "shape": param.shape, "parameters": trainable })
+            })
             .collect();
         let document = json!({
             "model": config.model,
@@ -37,23 +45,64 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         return Ok(());
     }
     if args.common.model.is_none() && args.common.weights.is_none() {
-        println!("{}\n", models());
+        println!("{}\n\n{}\n", models(), methods()?);
     }
-    println!(
-        "{} with {}: these train",
-        config.model,
-        config.method_name()
-    );
-    for param in trained {
-        println!("  {:<44} {:?}", param.path, param.shape);
-    }
-    #[allow(clippy::cast_precision_loss)]
-    let share = 100.0 * count.trainable as f64 / count.total as f64;
-    println!(
-        "{} of {} parameters ({share:.2} %)",
-        count.trainable, count.total
-    );
+    println!("{} with {}", config.model, config.method_name());
+    print!("{}", table(&trained, count));
     Ok(())
+}
+
+/// What trains: path, shape, parameters and their share of all.
+fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
+    let shape = |param: &ParamInfo| {
+        let sizes: Vec<_> = param.shape.iter().map(ToString::to_string).collect();
+        sizes.join("×")
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let share = |trainable: usize| 100.0 * trainable as f64 / count.total as f64;
+    let mut rows: Vec<_> = trained
+        .iter()
+        .map(|(param, trainable)| (param.path.clone(), shape(param), *trainable))
+        .collect();
+    rows.push(("trains".to_owned(), String::new(), count.trainable));
+    let widest = |column: fn(&(String, String, usize)) -> usize, title: &str| {
+        rows.iter().map(column).max().unwrap_or(0).max(title.len())
+    };
+    let paths = widest(|row| row.0.len(), "path");
+    let shapes = widest(|row| row.1.chars().count(), "shape");
+    let mut text = format!(
+        "{:<paths$}  {:>shapes$}  {:>10}  {:>8}\n",
+        "path", "shape", "parameters", "share"
+    );
+    for (path, shape, trainable) in rows {
+        let share = share(trainable);
+        let _ = writeln!(
+            text,
+            "{path:<paths$}  {shape:>shapes$}  {trainable:>10}  {share:>6.2} %"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{:<paths$}  {:>shapes$}  {:>10}",
+        "of", "", count.total
+    );
+    text
+}
+
+/// All methods and their settings, a line each.
+fn methods() -> Result<String> {
+    let mut lines =
+        vec!["method        settings (--set METHOD.KEY=VALUE) and their defaults".to_owned()];
+    for method in Method::all() {
+        let settings = settings::defaults(&method)?;
+        let settings: Vec<_> = settings
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        lines.push(format!("{:<12}  {}", method.name(), settings.join(" ")));
+    }
+    lines.push("scratch       as sft, from random weights".to_owned());
+    Ok(lines.join("\n"))
 }
 
 /// All models and what goes with them, a line each.

@@ -454,17 +454,18 @@ impl Export<'_> {
         }));
     }
 
-    /// The head, trained biases, and normalisations whose statistics moved.
+    /// The head, trained biases, and layers that train whole or whose statistics moved.
     fn rest(&mut self, parameters: &[ParamInfo]) {
-        let moved: Vec<&str> = parameters
+        // More than a bias: the whole layer goes.
+        let whole: Vec<&str> = parameters
             .iter()
-            .filter(|param| param.buffer && param.changes)
+            .filter(|param| param.changes && !param.is_bias() && !param.in_adapter())
             .filter_map(|param| param.path.rsplit_once('.').map(|(layer, _)| layer))
             .collect();
         let mut saved = BTreeSet::new();
         for param in parameters {
             let layer = param.path.rsplit_once('.').map_or("", |(layer, _)| layer);
-            let is_saved = is_under(&param.path, self.names.head) || moved.contains(&layer);
+            let is_saved = is_under(&param.path, self.names.head) || whole.contains(&layer);
             let Some(tensor) = self.tensors.0.get(&param.path) else {
                 continue;
             };
