@@ -33,25 +33,30 @@
 
 mod adapter;
 mod bytes;
+mod combine;
 mod config;
 mod dynamics;
 mod error;
 mod forward;
 mod importance;
 mod layers;
+mod matrix;
 mod merge;
 mod method;
+mod named;
 mod peft_format;
 mod random;
 mod state;
 mod statistics;
 mod targets;
+mod tensors;
 
 pub use adapter::{
     Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Scale, Sparse,
     WeightShape,
 };
 pub use bytes::{from_safetensors, to_safetensors};
+pub use combine::Combination;
 pub use config::{
     AdaloraConfig, AdaptformerConfig, Bias, Budget, GpsConfig, Ia3Config, LohaConfig, LokrConfig,
     LoraConfig, LoraInit, PeftConfig, Regrow, ShiraConfig, SsfConfig, VeraConfig, VptConfig,
@@ -66,6 +71,7 @@ pub use layers::{
 };
 pub use merge::merge;
 pub use method::{Attached, Faster, Method, Scope};
+pub use named::Adapters;
 pub use peft_format::{Names, PeftAdapter};
 pub use random::normal;
 pub use state::{TrainedTensor, Values, load, trained};

@@ -15,10 +15,10 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Int, TensorData};
 use finetune_methods::{
-    AdaloraConfig, Attached, Bias, Dynamics, Ia3Config, LohaConfig, LokrConfig, LoraConfig,
-    LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope, ShiraConfig, Targets,
-    TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear, parameters,
-    to_safetensors,
+    AdaloraConfig, Adapters, Attached, Bias, Combination, Dynamics, Ia3Config, LohaConfig,
+    LokrConfig, LoraConfig, LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope,
+    ShiraConfig, Targets, TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear,
+    parameters, to_safetensors,
 };
 
 #[derive(Module, Debug)]
@@ -274,6 +274,104 @@ fn what_was_read_is_written_as_it_was() {
             "{case}: {found:e} apart after writing and reading"
         );
     }
+}
+
+#[test]
+fn named_adapters_switch_and_combine_as_in_peft() {
+    let device = Device::flex().autodiff();
+    let folder = fixtures().join("combine");
+    let results = folder.join("results.safetensors");
+    let x = input(&device);
+    let mut adapters = Adapters::new(base(&device));
+    for name in ["a", "b"] {
+        let (attached, method) = open(&folder.join(name))
+            .attach(adapters.base().clone(), Names::same("head"))
+            .unwrap();
+        adapters.put(name, attached.model, method);
+    }
+    let parts = [("a", 0.7), ("b", -0.4)];
+    let ways = [
+        ("linear", Combination::Linear),
+        ("cat", Combination::Cat),
+        ("svd", Combination::Svd { rank: Some(2) }),
+        ("ties", Combination::Ties { density: 0.5 }),
+    ];
+    for (name, how) in ways {
+        adapters.combine(name, &parts, how).unwrap();
+    }
+    let names: Vec<String> = adapters.names().map(str::to_owned).collect();
+    assert_eq!(names, ["a", "b", "cat", "linear", "svd", "ties"]);
+    for name in names.iter().map(String::as_str).chain(["a", "base"]) {
+        match name {
+            "base" => adapters.disable(),
+            _ => adapters.switch(name).unwrap(),
+        }
+        let inner = Device::flex();
+        let found = apart(
+            adapters.active().valid().forward(input(&inner)),
+            tensor(name, &results, &inner),
+        );
+        assert!(found <= 1e-5, "{name}: {found:e} apart");
+    }
+
+    // All kept, DARE is the linear one; half kept, it depends on the seed alone.
+    let mut dare = |name: &str, density: f64, seed: u64| {
+        let how = Combination::Dare { density, seed };
+        adapters.combine(name, &parts, how).unwrap();
+        adapters.get(name).unwrap().0.forward(x.clone())
+    };
+    let whole = dare("whole", 1.0, 0);
+    assert!(apart(whole, tensor("linear", &results, &device)) <= 1e-5);
+    let half = dare("half", 0.5, 0);
+    assert!(apart(dare("again", 0.5, 0), half.clone()) == 0.0);
+    assert!(apart(dare("other", 0.5, 1), half) > 1e-3);
+
+    // A combination is an adapter like any other.
+    let (model, method) = adapters.get("cat").unwrap();
+    let written = PeftAdapter::of(model, method, Names::same("head")).unwrap();
+    let (back, _) = attach(written, &device).unwrap();
+    assert!(apart(back.model.forward(x.clone()), model.forward(x.clone())) <= 1e-6);
+
+    let error = adapters
+        .combine("cat", &parts, Combination::Cat)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("there is already an adapter `cat`; there are: a, ")
+    );
+    let error = adapters.switch("c").unwrap_err().to_string();
+    assert!(
+        error.starts_with("there is no adapter `c`; there are: a, "),
+        "{error}"
+    );
+    let error = adapters.combine("c", &[("a", 1.0), ("cat", 1.0)], Combination::Linear);
+    let error = error.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`a` and `cat` cannot be combined: their ranks on `conv` are 3 and 6; use cat or svd"
+    );
+    let targets = Targets::all();
+    adapters
+        .add(
+            "ia3",
+            &Method::Ia3(Ia3Config::default()),
+            &Scope::new("head", &targets, 0),
+        )
+        .unwrap();
+    let error = adapters.combine("c", &[("a", 1.0), ("ia3", 1.0)], Combination::Cat);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "`a` and `ia3` cannot be combined: only LoRA adapters can be"
+    );
+    adapters.switch("a").unwrap();
+    drop(adapters.remove("a").unwrap());
+    assert!(
+        apart(
+            adapters.active().forward(x.clone()),
+            adapters.base().forward(x)
+        ) == 0.0
+    );
 }
 
 fn changed(case: &str, change: impl FnOnce(&mut PeftAdapter)) -> String {

@@ -59,7 +59,7 @@ fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
         sizes.join("×")
     };
     #[allow(clippy::cast_precision_loss)]
-    let share = |trainable: usize| 100.0 * trainable as f64 / count.total as f64;
+    let percent = |trainable: usize| 100.0 * trainable as f64 / count.total as f64;
     let mut rows: Vec<_> = trained
         .iter()
         .map(|(param, trainable)| (param.path.clone(), shape(param), *trainable))
@@ -75,10 +75,10 @@ fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
         "path", "shape", "parameters", "share"
     );
     for (path, shape, trainable) in rows {
-        let share = share(trainable);
+        let percent = percent(trainable);
         let _ = writeln!(
             text,
-            "{path:<paths$}  {shape:>shapes$}  {trainable:>10}  {share:>6.2} %"
+            "{path:<paths$}  {shape:>shapes$}  {trainable:>10}  {percent:>6.2} %"
         );
     }
     let _ = writeln!(

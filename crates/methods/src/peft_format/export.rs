@@ -1,20 +1,19 @@
 //! From a model to PEFT's files.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use burn::Tensor;
-use burn::module::{Module, ModuleDisplay, ModuleVisitor, Param};
-use burn::tensor::Int;
+use burn::module::{Module, ModuleDisplay};
 use serde_json::{Map, Value, json};
 
-use super::matrix::Matrix;
 use super::{Names, PREFIX, PeftAdapter};
 use crate::config::{Bias, LoraConfig, LoraInit};
 use crate::error::MethodError;
-use crate::layers::{ADAPTER, Layer, LayerKind, ParamInfo, PathStack, layers, parameters};
+use crate::layers::{Layer, LayerKind, ParamInfo, layers, parameters};
+use crate::matrix::Matrix;
 use crate::method::Method;
 use crate::state::{TrainedTensor, Values, settle};
 use crate::targets::is_under;
+use crate::tensors::{Factors, Tensors};
 
 pub(super) fn export<M: Module + ModuleDisplay>(
     model: &M,
@@ -97,12 +96,6 @@ struct Export<'a> {
     layers: Vec<(String, Layer)>,
     config: Map<String, Value>,
     found: Vec<TrainedTensor>,
-}
-
-/// `A` `[groups · rank, inputs]` and `B` `[outputs, rank]` of a layer.
-struct LowRank {
-    a: Matrix,
-    b: Option<Matrix>,
 }
 
 impl Export<'_> {
@@ -192,7 +185,7 @@ impl Export<'_> {
         &mut self,
         usual: usize,
         rslora: bool,
-        scale: impl Fn(&Layer, &mut LowRank) -> f64,
+        scale: impl Fn(&Layer, &mut Factors) -> f64,
     ) -> Result<(), MethodError> {
         let divisor = |rank: usize| {
             if rslora {
@@ -210,7 +203,7 @@ impl Export<'_> {
                 continue;
             };
             let scale = scale(&layer, &mut factors);
-            let LowRank { a, b } = factors;
+            let Factors { a, b } = factors;
             let rank = a.rows;
             let b = b.unwrap_or_else(|| Matrix::identity(layer.shape.outputs, rank / groups));
             let a = a.block_diagonal_of(&layer);
@@ -466,7 +459,7 @@ impl Export<'_> {
         for param in parameters {
             let layer = param.path.rsplit_once('.').map_or("", |(layer, _)| layer);
             let is_saved = is_under(&param.path, self.names.head) || whole.contains(&layer);
-            let Some(tensor) = self.tensors.0.get(&param.path) else {
+            let Some(tensor) = self.tensors.get(&param.path) else {
                 continue;
             };
             if param.in_adapter() || !(is_saved || param.changes) {
@@ -538,114 +531,5 @@ pub(super) fn refuse_dilation(layer: &Layer) -> Result<(), MethodError> {
             "PEFT's LoRA drops a convolution's dilation",
         )),
         _ => Ok(()),
-    }
-}
-
-/// Tensors of adapters, and those of the model that training changes, by path.
-#[derive(Clone)]
-struct Tensors(HashMap<String, TrainedTensor>);
-
-impl Tensors {
-    fn read<M: Module>(model: &M, parameters: &[ParamInfo]) -> Self {
-        let mut read = Read {
-            plan: parameters.iter(),
-            stack: PathStack::default(),
-            found: HashMap::new(),
-        };
-        model.visit(&mut read);
-        Self(read.found)
-    }
-
-    fn has_adapter(&self, layer: &Layer) -> bool {
-        let prefix = format!("{}.weight{ADAPTER}", layer.path);
-        self.0.keys().any(|path| path.starts_with(&prefix))
-    }
-
-    fn tensor(&self, layer: &Layer, name: &str) -> Option<&TrainedTensor> {
-        self.0.get(&format!("{}.weight{ADAPTER}{name}", layer.path))
-    }
-
-    fn matrix(&self, layer: &Layer, name: &str) -> Option<Matrix> {
-        let tensor = self.tensor(layer, name)?;
-        match &tensor.values {
-            Values::Floats(values) => Some(Matrix::of(&tensor.shape, values.clone())),
-            Values::Indices(_) => None,
-        }
-    }
-
-    fn indices(&self, layer: &Layer, name: &str) -> Option<Vec<u32>> {
-        match &self.tensor(layer, name)?.values {
-            Values::Indices(places) => Some(places.clone()),
-            Values::Floats(_) => None,
-        }
-    }
-
-    /// A layer's own part of its factors, masked.
-    fn low_rank(&self, layer: &Layer) -> Option<LowRank> {
-        let shape = layer.shape;
-        let a = self.matrix(layer, "lora_a")?;
-        let b = self.matrix(layer, "lora_b").map(|b| {
-            let b = match self.matrix(layer, "lora_b_mask") {
-                Some(mask) => b.map(|row, column, value| value * mask.row(row)[column]),
-                None => b,
-            };
-            b.corner(shape.outputs, b.columns)
-        });
-        // Shared factors are as wide as the widest layer, and have the rows of one group.
-        let a = a.corner(a.rows, shape.inputs);
-        let rank = b
-            .as_ref()
-            .map_or(shape.outputs / shape.groups, |b| b.columns);
-        let a = if a.rows == rank * shape.groups {
-            a
-        } else {
-            a.repeated(shape.groups)
-        };
-        Some(LowRank { a, b })
-    }
-}
-
-struct Read<'a> {
-    plan: std::slice::Iter<'a, ParamInfo>,
-    stack: PathStack,
-    found: HashMap<String, TrainedTensor>,
-}
-
-impl ModuleVisitor for Read<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(info) = self.plan.next() else { return };
-        // A normalisation goes whole where its statistics moved.
-        if !(info.in_adapter() || info.changes || info.owner == "BatchNorm") {
-            return;
-        }
-        let tensor = TrainedTensor {
-            path: info.path.clone(),
-            shape: info.shape.clone(),
-            values: Values::Floats(param.base().into_data().iter::<f32>().collect()),
-        };
-        self.found.insert(info.path.clone(), tensor);
-    }
-
-    fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-        let path = self.stack.path();
-        if !path.contains(ADAPTER) {
-            return;
-        }
-        let values = param.val().into_data();
-        let places = values.iter::<i64>();
-        let tensor = TrainedTensor {
-            path: path.clone(),
-            shape: param.lazy_shape().to_vec(),
-            values: Values::Indices(places.filter_map(|place| place.try_into().ok()).collect()),
-        };
-        self.found.insert(path, tensor);
     }
 }

@@ -9,13 +9,13 @@ use burn::tensor::{Device, Int, TensorData};
 
 use super::config::{Kind, parse, refused};
 use super::export::refuse_dilation;
-use super::matrix::{Matrix, floats};
 use super::{Names, PREFIX, PeftAdapter};
 use crate::adapter::{Adapter, Geometry, Hadamard, Kronecker, LowRank, Scale, Sparse, WeightShape};
-use crate::config::{Ia3Config, LoraConfig, LoraInit, Made, Maker, start};
+use crate::config::{Ia3Config, LoraConfig, LoraInit, Ready, start};
 use crate::dynamics::Dynamics;
 use crate::error::MethodError;
-use crate::layers::{Layer, layers, parameters};
+use crate::layers::{Layer, ParamInfo, layers, parameters};
+use crate::matrix::{Matrix, floats};
 use crate::method::{Attached, Method, attach_adapters};
 use crate::state::{TrainedTensor, Values, put};
 
@@ -78,40 +78,8 @@ pub(super) fn import<M: Module + ModuleDisplay>(
         });
     }
 
-    // The head, biases, and whatever else was saved whole.
-    let mut values = HashMap::new();
-    for param in &listed {
-        let name = names.of(&param.path);
-        let based = name
-            .rsplit_once('.')
-            .map(|(layer, own)| format!("{layer}.base_layer.{own}"));
-        let Some(tensor) = [Some(name), based]
-            .into_iter()
-            .flatten()
-            .find_map(|name| file.take(&name))
-        else {
-            continue;
-        };
-        let (shape, mut numbers) = floats(tensor)?;
-        let transposed = param.owner == "Linear" && param.shape.len() == 2;
-        let mut here = param.shape.clone();
-        if transposed {
-            here.reverse();
-        }
-        if shape != here {
-            return Err(MethodError::OtherBase {
-                difference: format!(
-                    "its `{}` is of shape {shape:?}, the model's of {here:?}",
-                    names.of(&param.path)
-                ),
-            });
-        }
-        if transposed {
-            numbers = Matrix::of(&shape, numbers).transposed().values;
-        }
-        values.insert(param.path.clone(), Values::Floats(numbers));
-        trained.push(param.id);
-    }
+    let (values, ids) = file.whole(&listed, names)?;
+    trained.extend(ids);
     file.finish()?;
 
     let moved = listed
@@ -121,7 +89,7 @@ pub(super) fn import<M: Module + ModuleDisplay>(
         .iter()
         .filter(|layer| made.contains_key(&layer.weight))
         .collect();
-    let mut maker = FromFile {
+    let mut maker = Ready {
         made,
         init: match &kind {
             Kind::Lora(config) => config.init,
@@ -133,8 +101,19 @@ pub(super) fn import<M: Module + ModuleDisplay>(
     if moved {
         model = crate::statistics::adapt(model);
     }
-    let method = match kind {
-        Kind::Lora(config) => Method::Lora(config.with_ranks(&ranks)),
+    let method = method(kind, &ranks, &on_inputs);
+    let attached = Attached {
+        model,
+        dynamics: Dynamics::of(&method, 0),
+        faster: None,
+    };
+    Ok((attached, method))
+}
+
+/// The method that goes on with such adapters.
+fn method(kind: Kind, ranks: &[(String, Geometry)], on_inputs: &[String]) -> Method {
+    match kind {
+        Kind::Lora(config) => Method::Lora(config.with_ranks(ranks)),
         Kind::Adalora(config) => Method::Adalora(config),
         Kind::Vera(config) => Method::Vera(config),
         Kind::Ia3(_) => Method::Ia3(Ia3Config {
@@ -144,13 +123,7 @@ pub(super) fn import<M: Module + ModuleDisplay>(
         Kind::Loha(config) => Method::Loha(config),
         Kind::Lokr(config) => Method::Lokr(config),
         Kind::Shira(config) => Method::Shira(config),
-    };
-    let attached = Attached {
-        model,
-        dynamics: Dynamics::of(&method, 0),
-        faster: None,
-    };
-    Ok((attached, method))
+    }
 }
 
 /// The tensors of a file that are not used yet.
@@ -191,6 +164,48 @@ impl File {
             Ok(param2(matrix, device).set_require_grad(false))
         };
         Ok([factor("base_model.vera_A")?, factor("base_model.vera_B")?])
+    }
+
+    /// The head, biases, and whatever else was saved whole: values by path, and identities.
+    fn whole(
+        &mut self,
+        listed: &[ParamInfo],
+        names: Names<'_>,
+    ) -> Result<(HashMap<String, Values>, Vec<ParamId>), MethodError> {
+        let (mut values, mut ids) = (HashMap::new(), Vec::new());
+        for param in listed {
+            let name = names.of(&param.path);
+            let based = name
+                .rsplit_once('.')
+                .map(|(layer, own)| format!("{layer}.base_layer.{own}"));
+            let Some(tensor) = [Some(name), based]
+                .into_iter()
+                .flatten()
+                .find_map(|name| self.take(&name))
+            else {
+                continue;
+            };
+            let (shape, mut numbers) = floats(tensor)?;
+            let transposed = param.owner == "Linear" && param.shape.len() == 2;
+            let mut here = param.shape.clone();
+            if transposed {
+                here.reverse();
+            }
+            if shape != here {
+                return Err(MethodError::OtherBase {
+                    difference: format!(
+                        "its `{}` is of shape {shape:?}, the model's of {here:?}",
+                        names.of(&param.path)
+                    ),
+                });
+            }
+            if transposed {
+                numbers = Matrix::of(&shape, numbers).transposed().values;
+            }
+            values.insert(param.path.clone(), Values::Floats(numbers));
+            ids.push(param.id);
+        }
+        Ok((values, ids))
     }
 
     fn finish(self) -> Result<(), MethodError> {
@@ -520,34 +535,4 @@ fn param2(matrix: Matrix, device: &Device) -> Param<Tensor<2>> {
 #[allow(clippy::cast_precision_loss)]
 fn float(count: usize) -> f64 {
     count as f64
-}
-
-/// Hands out the adapters that a file made.
-struct FromFile {
-    made: HashMap<ParamId, Adapter>,
-    init: LoraInit,
-}
-
-impl Maker for FromFile {
-    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
-        let Some(mut adapter) = self.made.remove(&layer.weight) else {
-            unreachable!("only layers of the file are selected");
-        };
-        let mut new_base = None;
-        if let Adapter::LowRank(low_rank) = &mut adapter {
-            let rank = low_rank.geometry.rank;
-            let scale = low_rank.geometry.scale;
-            let split = start::split(&base, layer.shape, self.init, rank, scale);
-            new_base = split.map(|split| split.base);
-            if low_rank.magnitude.is_some() {
-                let base = new_base.clone().unwrap_or(base);
-                let square = base.square().sum_dim(1).squeeze_dim::<1>(1).detach();
-                low_rank.base_square = Some(Param::from_tensor(square).set_require_grad(false));
-            }
-        }
-        Made {
-            adapter,
-            base: new_base,
-        }
-    }
 }

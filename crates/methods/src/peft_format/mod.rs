@@ -12,7 +12,6 @@
 mod config;
 mod export;
 mod import;
-mod matrix;
 
 use burn::module::{Module, ModuleDisplay};
 use serde_json::{Map, Value};

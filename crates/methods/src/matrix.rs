@@ -4,15 +4,15 @@ use crate::error::MethodError;
 use crate::state::{TrainedTensor, Values};
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Matrix {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) values: Vec<f32>,
+pub(crate) struct Matrix {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Matrix {
     /// The first axis of a tensor as rows, the rest flattened.
-    pub(super) fn of(shape: &[usize], values: Vec<f32>) -> Self {
+    pub(crate) fn of(shape: &[usize], values: Vec<f32>) -> Self {
         let rows = shape.first().copied().unwrap_or(1);
         Self {
             rows,
@@ -22,7 +22,7 @@ impl Matrix {
     }
 
     /// 1 in row `i` at column `i mod columns`: the identity, repeated downwards.
-    pub(super) fn identity(rows: usize, columns: usize) -> Self {
+    pub(crate) fn identity(rows: usize, columns: usize) -> Self {
         let mut values = vec![0.0; rows * columns];
         for row in 0..rows {
             values[row * columns + row % columns] = 1.0;
@@ -34,11 +34,11 @@ impl Matrix {
         }
     }
 
-    pub(super) fn row(&self, row: usize) -> &[f32] {
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.columns..(row + 1) * self.columns]
     }
 
-    pub(super) fn map(mut self, new: impl Fn(usize, usize, f32) -> f32) -> Self {
+    pub(crate) fn map(mut self, new: impl Fn(usize, usize, f32) -> f32) -> Self {
         for (index, value) in self.values.iter_mut().enumerate() {
             *value = new(index / self.columns, index % self.columns, *value);
         }
@@ -46,12 +46,12 @@ impl Matrix {
     }
 
     /// Each row times its factor.
-    pub(super) fn scale_rows(self, factors: &[f32]) -> Self {
+    pub(crate) fn scale_rows(self, factors: &[f32]) -> Self {
         self.map(|row, _, value| value * factors[row])
     }
 
     /// The first `rows` and `columns`.
-    pub(super) fn corner(&self, rows: usize, columns: usize) -> Self {
+    pub(crate) fn corner(&self, rows: usize, columns: usize) -> Self {
         let values = (0..rows).flat_map(|row| &self.row(row)[..columns]);
         Self {
             rows,
@@ -61,7 +61,7 @@ impl Matrix {
     }
 
     /// Itself below itself.
-    pub(super) fn repeated(&self, times: usize) -> Self {
+    pub(crate) fn repeated(&self, times: usize) -> Self {
         Self {
             rows: self.rows * times,
             columns: self.columns,
@@ -69,7 +69,7 @@ impl Matrix {
         }
     }
 
-    pub(super) fn transposed(&self) -> Self {
+    pub(crate) fn transposed(&self) -> Self {
         let values = (0..self.columns).flat_map(|column| {
             (0..self.rows).map(move |row| self.values[row * self.columns + column])
         });
@@ -81,7 +81,7 @@ impl Matrix {
     }
 
     /// `groups` blocks of rows, each with its own columns, 0 elsewhere: `[rows, groups · columns]`.
-    pub(super) fn block_diagonal(&self, groups: usize) -> Self {
+    pub(crate) fn block_diagonal(&self, groups: usize) -> Self {
         let (height, columns) = (self.rows / groups, self.columns * groups);
         let mut values = vec![0.0; self.rows * columns];
         for row in 0..self.rows {
@@ -96,7 +96,7 @@ impl Matrix {
     }
 
     /// The way back; `None` where something stands outside the blocks.
-    pub(super) fn blocks(&self, groups: usize) -> Option<Self> {
+    pub(crate) fn blocks(&self, groups: usize) -> Option<Self> {
         let (height, columns) = (self.rows / groups, self.columns / groups);
         let values = (0..self.rows).flat_map(|row| {
             let start = row / height * columns;
@@ -110,7 +110,7 @@ impl Matrix {
         (blocks.block_diagonal(groups) == *self).then_some(blocks)
     }
 
-    pub(super) fn into_tensor(self, path: String, shape: Vec<usize>) -> TrainedTensor {
+    pub(crate) fn into_tensor(self, path: String, shape: Vec<usize>) -> TrainedTensor {
         TrainedTensor {
             path,
             shape,
@@ -120,7 +120,7 @@ impl Matrix {
 }
 
 /// The numbers of a tensor.
-pub(super) fn floats(tensor: TrainedTensor) -> Result<(Vec<usize>, Vec<f32>), MethodError> {
+pub(crate) fn floats(tensor: TrainedTensor) -> Result<(Vec<usize>, Vec<f32>), MethodError> {
     match tensor.values {
         Values::Floats(values) => Ok((tensor.shape, values)),
         Values::Indices(_) => Err(MethodError::OtherBase {
