@@ -11,6 +11,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Slice, module};
 
 use crate::adapter::Adapter;
+use crate::quantize::dense;
 
 /// A layer as an adapter on its weight sees it; outputs and inputs are on one axis of `Tensor<D>`.
 pub(crate) trait Site<const D: usize> {
@@ -106,7 +107,7 @@ struct LinearSite<'a>(&'a Linear);
 impl<const D: usize> Site<D> for LinearSite<'_> {
     fn weight(&self) -> Tensor<D> {
         // `[in, out]` under leading axes of 1: the adapter only reshapes it.
-        self.0.weight.base().unsqueeze()
+        dense(self.0.weight.base()).unsqueeze()
     }
 
     fn bias(&self) -> Option<Tensor<1>> {
@@ -115,7 +116,7 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
 
     fn base(&self, x: Tensor<D>, bias: bool) -> Tensor<D> {
         let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
-        module::linear(x, self.0.weight.base(), bias)
+        module::linear(x, dense(self.0.weight.base()), bias)
     }
 
     fn down(&self, x: Tensor<D>, a: Tensor<2>) -> Tensor<D> {
@@ -135,7 +136,7 @@ struct ConvSite<'a>(&'a Conv2d);
 
 impl Site<4> for ConvSite<'_> {
     fn weight(&self) -> Tensor<4> {
-        self.0.weight.base()
+        dense(self.0.weight.base())
     }
 
     fn bias(&self) -> Option<Tensor<1>> {
@@ -143,7 +144,7 @@ impl Site<4> for ConvSite<'_> {
     }
 
     fn base(&self, x: Tensor<4>, bias: bool) -> Tensor<4> {
-        convolve(self.0, self.0.weight.base(), x, bias)
+        convolve(self.0, dense(self.0.weight.base()), x, bias)
     }
 
     fn down(&self, x: Tensor<4>, a: Tensor<2>) -> Tensor<4> {

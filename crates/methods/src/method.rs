@@ -420,6 +420,10 @@ impl Reparameterizer for Attach<'_, '_> {
             None => param,
             Some(base) => param.map(|_| layer.shape.weight(base, shape).detach()),
         };
+        let param = match made.quantize {
+            None => param,
+            Some(quantize) => param.map(|weight| quantize.quantize(weight)),
+        };
         (param, Some(made.adapter))
     }
 }

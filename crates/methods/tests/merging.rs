@@ -7,15 +7,55 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use burn::Tensor;
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::optim::{GradientsParams, SgdConfig};
+use burn::tensor::{DType, Device};
 use common::{Net, Shape, attach, plain, relative, shapes, stir, values};
 use finetune_methods::{
     AdaloraConfig, Adapter, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig, LoraConfig,
-    LoraInit, Method, MethodError, PeftConfig, ShiraConfig, SsfConfig, VeraConfig,
+    LoraInit, Method, MethodError, PeftConfig, Quantize, ShiraConfig, SsfConfig, VeraConfig,
     count_parameters, from_safetensors, load, merge, parameters, to_safetensors, trained,
 };
 use proptest::prelude::*;
+
+#[test]
+fn a_quantised_base_is_near_the_real_one_merges_and_stays_as_it_is() {
+    let device = Device::flex().autodiff();
+    let shape = Shape {
+        inputs: 16,
+        outputs: 32,
+        kernel: [1, 1],
+        padding: 0,
+        ..plain()
+    };
+    let net = shape.net(&device);
+    let x = shape.images(&Device::flex());
+    let before = net.valid().forward(x.clone());
+    for (quantize, most) in [(Quantize::Int8, 0.02), (Quantize::Int4, 0.3)] {
+        for dora in [false, true] {
+            let method = lora(|config| (config.quantize, config.dora) = (Some(quantize), dora));
+            let adapted = attach(&method, net.clone());
+            let bytes = |net: &Net| net.conv.weight.base().into_data();
+            let stored = bytes(&adapted);
+            assert!(matches!(stored.dtype(), DType::QFloat(_)));
+            let apart = relative(adapted.valid().forward(x.clone()), before.clone());
+            assert!(apart > 0.0 && apart <= most, "{quantize:?}: {apart} apart");
+
+            let inputs = Tensor::from_data(x.clone().into_data(), &device);
+            let loss = adapted.forward(inputs).powi_scalar(2).sum();
+            let gradients = GradientsParams::from_grads(loss.backward(), &adapted);
+            let stepped = SgdConfig::new().init().step(0.1, adapted, gradients);
+            assert_eq!(bytes(&stepped), stored);
+
+            let adapted = stir(stepped).valid();
+            let unmerged = adapted.forward(x.clone());
+            let merged = merge(&adapted).unwrap();
+            let apart = relative(merged.forward(x.clone()), unmerged);
+            assert!(apart <= 1e-5, "{quantize:?}: merged {apart} apart");
+        }
+    }
+}
 
 fn lora(change: impl FnOnce(&mut LoraConfig)) -> Method {
     // Rank 1: the property's smallest layers have no more.

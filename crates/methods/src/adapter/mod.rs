@@ -14,6 +14,8 @@ mod sparse;
 use burn::Tensor;
 use burn::module::{Module, Reparameterization};
 
+use crate::quantize::dense;
+
 pub use beside::{Bottleneck, Prompts};
 pub use hadamard::Hadamard;
 pub use kronecker::Kronecker;
@@ -86,6 +88,7 @@ impl Reparameterization for Adapter {
     const NAME: &'static str = "adapter";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        let base = dense(base);
         let shape = base.dims();
         match self {
             Self::LowRank(adapter) => adapter.apply(base),

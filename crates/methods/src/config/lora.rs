@@ -13,6 +13,7 @@ use super::{Made, Maker, check, start};
 use crate::adapter::{Adapter, Geometry, LowRank, WeightShape};
 use crate::error::MethodError;
 use crate::layers::Layer;
+use crate::quantize::Quantize;
 use crate::random::rng;
 use crate::targets::regex;
 
@@ -71,6 +72,8 @@ pub struct LoraConfig {
     pub freeze_a: bool,
     /// Biases that train as well.
     pub bias: Bias,
+    /// Keeps the adapted layers' weights in 8 or 4 bit ("QLoRA"); see [`Quantize`].
+    pub quantize: Option<Quantize>,
     /// Learning rate of `B` over that of the rest (Hayou et al. 2024, "LoRA+", arXiv:2402.12354).
     pub b_lr_ratio: f64,
 }
@@ -88,6 +91,7 @@ impl Default for LoraConfig {
             init: LoraInit::Kaiming,
             freeze_a: false,
             bias: Bias::None,
+            quantize: None,
             b_lr_ratio: 1.0,
         }
     }
@@ -230,7 +234,9 @@ impl Maker for LoraMaker {
             let length = square(base.clone()).sqrt();
             let square = square(new_base.clone().unwrap_or(base));
             let magnitude = burn::module::Param::from_tensor(length).set_require_grad(true);
-            (Some(magnitude), Some(frozen(square)))
+            // Of a quantised weight only the one that is left counts.
+            let square = config.quantize.is_none().then(|| frozen(square));
+            (Some(magnitude), square)
         } else {
             (None, None)
         };
@@ -250,6 +256,7 @@ impl Maker for LoraMaker {
         Made {
             adapter,
             base: new_base,
+            quantize: config.quantize,
         }
     }
 }

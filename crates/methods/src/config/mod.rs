@@ -26,6 +26,7 @@ pub use vera::VeraConfig;
 
 use crate::adapter::Adapter;
 use crate::layers::Layer;
+use crate::quantize::Quantize;
 
 /// Makes the adapters of a method, layer by layer in the order of the model's fields.
 pub(crate) trait Maker {
@@ -37,6 +38,8 @@ pub(crate) trait Maker {
 pub(crate) struct Made {
     pub(crate) adapter: Adapter,
     pub(crate) base: Option<Tensor<2>>,
+    /// How the base weight is kept.
+    pub(crate) quantize: Option<Quantize>,
 }
 
 impl From<Adapter> for Made {
@@ -44,6 +47,7 @@ impl From<Adapter> for Made {
         Self {
             adapter,
             base: None,
+            quantize: None,
         }
     }
 }

@@ -37,6 +37,7 @@ impl Maker for Ready {
         Made {
             adapter,
             base: new_base,
+            quantize: None,
         }
     }
 }
