@@ -39,7 +39,7 @@ fn main() {
         [subject, way] => child(subject, way),
         ["--quantised"] => compare(
             &["linear"],
-            &["ours", "ours-int8", "ours-int4", "burn-int8"],
+            &["ours-int8", "ours-int4", "ours", "burn-int8"],
         ),
         _ => compare(&["linear", "chapter"], &["ours", "burn"]),
     }
@@ -48,8 +48,8 @@ fn main() {
 /// Runs each way in processes of their own, in turns, and prints medians.
 fn compare(subjects: &[&str], ways: &[&str]) {
     println!(
-        "{:<10} {:<10} {:>10} {:>12}",
-        "", "", "step, ms", "peak, MiB"
+        "{:<10} {:<10} {:>10} {:>12} {:>14}",
+        "", "", "step, ms", "peak, MiB", "at rest, MiB"
     );
     for subject in subjects {
         let mut found = vec![Vec::new(); ways.len()];
@@ -64,32 +64,26 @@ fn compare(subjects: &[&str], ways: &[&str]) {
                     .split_whitespace()
                     .map(|n| n.parse().unwrap())
                     .collect();
-                found.push((numbers[0], numbers[1]));
+                found.push([numbers[0], numbers[1], numbers[2]]);
             }
         }
-        let medians: Vec<(f64, f64)> = found
+        let medians: Vec<[f64; 3]> = found
             .iter()
             .map(|runs| {
-                let of = |pick: fn(&(f64, f64)) -> f64| {
-                    median(&runs.iter().map(pick).collect::<Vec<_>>())
-                };
-                (of(|run| run.0), of(|run| run.1))
+                [0, 1, 2].map(|i| median(&runs.iter().map(|run| run[i]).collect::<Vec<_>>()))
             })
             .collect();
-        for (way, (time, memory)) in ways.iter().zip(&medians) {
-            println!("{subject:<10} {way:<10} {time:>10.1} {memory:>12.0}");
+        for (way, [time, peak, rest]) in ways.iter().zip(&medians) {
+            println!("{subject:<10} {way:<10} {time:>10.1} {peak:>12.0} {rest:>14.0}");
         }
         let (first, last) = (medians[0], medians[medians.len() - 1]);
-        let (time, memory) = (first.0 / last.0, first.1 / last.1);
-        println!(
-            "{subject:<10} {}/{} {time:>9.2} {memory:>12.2}",
-            ways[0],
-            ways[ways.len() - 1]
-        );
+        let [time, peak, rest] = [0, 1, 2].map(|i| first[i] / last[i]);
+        println!("{subject:<10} first/last {time:>10.2} {peak:>12.2} {rest:>14.2}");
     }
 }
 
-/// One way: prints the median step in milliseconds and the process's peak memory in MiB.
+/// One way: prints the median step in milliseconds, and the process's memory in MiB, at its peak and
+/// before the first step.
 fn child(subject: &str, way: &str) {
     let device = Device::flex().autodiff();
     match subject {
@@ -166,6 +160,7 @@ fn attach<M: Module + ModuleDisplay>(net: M, way: &str, head: &str, targets: &st
 }
 
 fn steps<M: Module>(mut net: M, loss: impl Fn(&M) -> Tensor<1>) {
+    let rest = resident();
     let mut optimizer = AdamConfig::new().init();
     let mut times = Vec::new();
     for step in 0..8 {
@@ -178,5 +173,13 @@ fn steps<M: Module>(mut net: M, loss: impl Fn(&M) -> Tensor<1>) {
     }
     #[allow(clippy::cast_precision_loss)]
     let memory = finetune::process::peak_memory_bytes().unwrap_or(0) as f64 / 1_048_576.0;
-    println!("{} {memory}", median(&times));
+    println!("{} {memory} {rest}", median(&times));
+}
+
+/// What the process holds now, MiB (Linux).
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -171,6 +171,36 @@ fn a_transformer_takes_another_image_size() {
             .stderr()
             .contains("a multiple of 16 pixels on each side, not 50×50")
     );
+
+    // What stands beside its blocks is saved, and comes back.
+    for method in ["adaptformer", "vpt-deep"] {
+        folder
+            .run(&format!(
+                "train {QUICK} --weights vit.safetensors --method {method} --out {method} --lr 0.01"
+            ))
+            .ok();
+        let report = folder.json(&format!("{method}/report.json"));
+        let again = folder.run(&format!("evaluate --run {method} --json")).ok();
+        let again: serde_json::Value = serde_json::from_str(&again.stdout()).unwrap();
+        assert_eq!(again[0]["accuracy"], report["runs"][0]["accuracy"]);
+        let refused = folder.run(&format!("merge --run {method} --out merged.safetensors"));
+        assert_eq!(refused.code(), 1, "{}", refused.stderr());
+        assert!(
+            refused.stderr().contains("cannot be merged"),
+            "{}",
+            refused.stderr()
+        );
+        assert!(!folder.path("merged.safetensors").exists());
+    }
+    let outcome = folder.run("train --data data --method adaptformer --ui none");
+    assert_eq!(outcome.code(), 2);
+    assert!(
+        outcome.stderr().contains(
+            "adaptformer stands beside the blocks of a vision transformer, and `resnet8-64` has none"
+        ),
+        "{}",
+        outcome.stderr()
+    );
 }
 
 #[test]

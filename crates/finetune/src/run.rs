@@ -8,11 +8,13 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
-use finetune_methods::{Attached, Importance, Method, Scope, count_parameters};
+use finetune_methods::{Attached, Importance, Scope, count_parameters};
 use finetune_model::{
     Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
 };
 use finetune_training::{Observer, Trained, TrainingData, evaluate, importance, train};
+
+use serde_json::Value;
 
 use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
@@ -322,24 +324,6 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
             on(recipe.augment != finetune_data::Augment::default()),
         ),
     ];
-    match &config.method {
-        Method::Lora(lora) => settings.extend([
-            ("rank", lora.rank.to_string()),
-            ("alpha", lora.alpha.to_string()),
-            ("dropout", lora.dropout.to_string()),
-        ]),
-        Method::Peft(peft) => settings.extend([
-            ("rank", peft.rank.to_string()),
-            ("alpha", peft.alpha.to_string()),
-            ("share", on(peft.share)),
-            ("train shared", on(peft.train_shared)),
-            ("dynamic", on(peft.moves())),
-            ("density", peft.density.to_string()),
-            ("regrow", format!("{:?}", peft.regrow).to_lowercase()),
-            ("budget", format!("{:?}", peft.budget).to_lowercase()),
-        ]),
-        _ => {}
-    }
     if config.method.has_adapters() {
         let targets = config.targets.clone();
         let targets = targets.or_else(|| {
@@ -348,8 +332,20 @@ fn settings(config: &RunConfig) -> BTreeMap<String, String> {
         });
         settings.push(("targets", targets.unwrap_or_default()));
     }
-    settings
+    let mut settings: BTreeMap<String, String> = settings
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+        .collect();
+    for (name, value) in crate::settings::of(&config.method).unwrap_or_default() {
+        // What is left out or empty says nothing.
+        let shown = match value {
+            Value::Null => continue,
+            Value::Bool(switch) => on(switch),
+            Value::String(text) => text,
+            Value::Object(map) if map.is_empty() => continue,
+            other => other.to_string(),
+        };
+        settings.insert(name.replace('_', " "), shown);
+    }
+    settings
 }

@@ -24,13 +24,13 @@ pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
                 "--set {setting}: write METHOD.KEY=VALUE, e.g. lora.dora=true"
             )));
         };
-        let Some((of, _)) = methods::method(name) else {
+        let Some((named, _)) = methods::method(name) else {
             let known = methods::all_methods().join(", ");
             bail!(Usage(format!(
                 "--set {setting}: there is no method `{name}`; methods: {known}"
             )));
         };
-        let keys = keys(&of)?;
+        let keys = keys(&named)?;
         if !keys.iter().any(|known| known == key) {
             let keys = keys.join(", ");
             bail!(Usage(if keys.is_empty() {
@@ -39,7 +39,7 @@ pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
                 format!("--set {setting}: {name} has no setting `{key}`; it has {keys}")
             }));
         }
-        if of.name() != method.name() {
+        if named.name() != method.name() {
             continue;
         }
         // JSON where it is some (numbers, true, {"fc1": 4}), text otherwise.
@@ -57,7 +57,7 @@ pub fn apply(method: &Method, typed: &[String]) -> Result<Method> {
 /// # Errors
 ///
 /// None for the methods there are.
-pub fn defaults(method: &Method) -> Result<Vec<(String, Value)>> {
+pub fn of(method: &Method) -> Result<Vec<(String, Value)>> {
     let Value::Object(map) = serde_json::to_value(method)? else {
         return Ok(Vec::new());
     };
@@ -66,8 +66,5 @@ pub fn defaults(method: &Method) -> Result<Vec<(String, Value)>> {
 }
 
 fn keys(method: &Method) -> Result<Vec<String>> {
-    Ok(defaults(method)?
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect())
+    Ok(of(method)?.into_iter().map(|(name, _)| name).collect())
 }

@@ -11,8 +11,9 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
 use finetune_methods::{
-    Dynamics, Layer, LayerKind, LoraConfig, LowRank, Method, MethodError, PeftConfig, Regrow,
-    Scope, Targets, conv2d, count_parameters, layers, parameters,
+    Dynamics, GpsConfig, Importance, Layer, LayerKind, LoraConfig, LowRank, Method, MethodError,
+    PeftConfig, Regrow, Scope, Targets, Values, conv2d, count_parameters, layers, parameters,
+    trained,
 };
 
 #[test]
@@ -308,6 +309,65 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
     ] {
         assert!((dynamics.drop_share(step) - wanted).abs() < 1e-6, "{step}");
     }
+}
+
+#[test]
+fn gps_takes_each_outputs_largest_gradients() {
+    let device = Device::flex().autodiff();
+    let shape = plain();
+    let net = shape.net(&device);
+    let mut importance = Importance::default();
+    let mut sums = [vec![0.0; 6 * 36], vec![0.0; 7 * 6]];
+    for factor in [1.0, -2.0] {
+        let loss = net
+            .forward(shape.images(&device) * factor)
+            .powi_scalar(3)
+            .sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        importance.add(&net, &gradients);
+        let conv = gradients.get::<4>(net.conv.weight.id).unwrap();
+        // Linear's weight is [in, out].
+        let hidden = gradients
+            .get::<2>(net.hidden.weight.id)
+            .unwrap()
+            .transpose();
+        for (sum, gradient) in sums.iter_mut().zip([values(conv), values(hidden)]) {
+            for (sum, value) in sum.iter_mut().zip(gradient) {
+                *sum += value.abs();
+            }
+        }
+    }
+    let targets = Targets::all();
+    let scope = Scope {
+        importance: Some(&importance),
+        ..Scope::new("head", &targets, 0)
+    };
+    let method = Method::Gps(GpsConfig { per_output: 3 });
+    let net = method.attach(net, &scope).unwrap().model;
+    for (weight, sums, inputs) in [("conv", &sums[0], 36), ("hidden", &sums[1], 6)] {
+        let path = format!("{weight}.weight.adapter.shira_indices");
+        let found = trained(&net).into_iter().find(|tensor| tensor.path == path);
+        let Values::Indices(found) = found.unwrap().values else {
+            unreachable!("places are whole numbers")
+        };
+        let mut wanted = Vec::new();
+        for (output, row) in sums.chunks(inputs).enumerate() {
+            let mut row: Vec<(usize, f32)> = row.iter().copied().enumerate().collect();
+            row.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let mut best: Vec<_> = row[..3]
+                .iter()
+                .map(|(i, _)| u32::try_from(output * inputs + i).unwrap())
+                .collect();
+            best.sort_unstable();
+            wanted.extend(best);
+        }
+        assert_eq!(found, wanted, "{weight}");
+    }
+    let without = method.attach(shape.net(&device), &Scope::new("head", &targets, 0));
+    assert_eq!(
+        without.unwrap_err().to_string(),
+        "gps chooses by the gradients before training; give them in the scope"
+    );
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn methods() -> Result<String> {
     let mut lines =
         vec!["method        settings (--set METHOD.KEY=VALUE) and their defaults".to_owned()];
     for method in Method::all() {
-        let settings = settings::defaults(&method)?;
+        let settings = settings::of(&method)?;
         let settings: Vec<_> = settings
             .into_iter()
             .map(|(key, value)| format!("{key}={value}"))

@@ -1,0 +1,101 @@
+//! What the training loop does for the methods that ask more of it than gradients.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use burn::tensor::Device;
+use finetune::data::{Normalization, Preprocess, embedded_signs};
+use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, Values, trained};
+use finetune::model::Architecture;
+use finetune::training::{Optimizer, Recipe, TrainingData, train};
+
+/// What a method trained in one step of plain gradient descent.
+fn after_a_step(method: &Method, adapt_statistics: bool) -> Vec<TrainedTensor> {
+    let device = Device::flex().autodiff();
+    let images = embedded_signs()
+        .train
+        .take_per_class(2, 0)
+        .decode(&Preprocess::square(16))
+        .unwrap();
+    let architecture = Architecture::find("resnet8-64").unwrap();
+    let targets = Targets::all();
+    let scope = Scope {
+        adapt_statistics,
+        ..Scope::new(architecture.head, &targets, 1)
+    };
+    let attached = method
+        .attach(architecture.build(5, 3, &device), &scope)
+        .unwrap();
+    let data = TrainingData {
+        train: &images,
+        valid: None,
+        normalization: Normalization::HALF,
+    };
+    let recipe = Recipe {
+        epochs: 1,
+        ..Recipe::new(Optimizer::Sgd, 0.01)
+    };
+    trained(
+        &train(attached, &data, &recipe, &device, &mut ())
+            .unwrap()
+            .model,
+    )
+}
+
+fn values<'a>(tensors: &'a [TrainedTensor], path: &str) -> &'a [f32] {
+    let found = tensors.iter().find(|tensor| tensor.path == path).unwrap();
+    match &found.values {
+        Values::Floats(values) => values,
+        Values::Indices(_) => unreachable!("{path} is of numbers"),
+    }
+}
+
+#[test]
+fn lora_plus_moves_b_alone_by_its_ratio() {
+    let with = |b_lr_ratio| {
+        let config = LoraConfig {
+            b_lr_ratio,
+            ..LoraConfig::default()
+        };
+        after_a_step(&Method::Lora(config), false)
+    };
+    let (plain, faster) = (with(1.0), with(4.0));
+    assert_eq!(plain.len(), faster.len());
+    for tensor in &plain {
+        let (a, b) = (values(&plain, &tensor.path), values(&faster, &tensor.path));
+        // B starts at 0 and A's gradient is 0 with it: in the first step only B and the head move.
+        let ratio = if tensor.path.ends_with(".lora_b") {
+            4.0
+        } else {
+            1.0
+        };
+        let largest = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        assert!(largest > 0.0, "{} did not move", tensor.path);
+        for (a, b) in a.iter().zip(b) {
+            assert!(
+                (ratio * a - b).abs() <= 1e-5 * largest,
+                "{}: {a} and {b}",
+                tensor.path
+            );
+        }
+    }
+}
+
+#[test]
+fn statistics_move_and_are_kept_only_where_that_is_asked_for() {
+    let statistics = |adapt| -> Vec<String> {
+        let paths = after_a_step(&Method::Linear, adapt).into_iter();
+        let paths = paths.map(|tensor| tensor.path);
+        paths.filter(|path| path.contains("running_")).collect()
+    };
+    assert!(statistics(false).is_empty());
+    // Seven convolutions, each with a normalisation of a mean and a variance.
+    let moved = statistics(true);
+    assert_eq!(moved.len(), 2 * 7, "{moved:?}");
+    let tensors = after_a_step(&Method::Linear, true);
+    // They start at 0 and 1, and one batch moves them.
+    assert!(
+        values(&tensors, "bn1.running_mean")
+            .iter()
+            .any(|mean| *mean != 0.0)
+    );
+}
