@@ -16,7 +16,7 @@ use burn::Tensor;
 use burn::module::{Lora, Module, ModuleDisplay, ParamGroup, QLora, Quantizer};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::quantization::{Calibration, QuantValue};
+use burn::tensor::quantization::{Calibration, QuantScheme, QuantValue};
 use burn::tensor::{Device, Distribution};
 use finetune::evaluation::median;
 use finetune::methods::{LoraConfig, Method, Quantize, Scope, Targets, linear};
@@ -146,15 +146,13 @@ fn attach<M: Module + ModuleDisplay>(net: M, way: &str, head: &str, targets: &st
     let heads = ParamGroup::from_ids(heads.collect::<Vec<_>>());
     let lora = Lora::new(RANK, ALPHA).set_param_group(adapted.clone());
     let net = net.freeze();
-    let net = match way {
-        "burn" => net.apply_lora(lora),
-        _ => {
-            let scheme = burn::tensor::quantization::QuantScheme::default();
-            let scheme = scheme.with_value(QuantValue::Q8S);
-            let mut quantizer = Quantizer::new(Calibration::MinMax, scheme);
-            quantizer.set_param_group(adapted);
-            net.apply_qlora(QLora::new(lora, quantizer))
-        }
+    let net = if way == "burn" {
+        net.apply_lora(lora)
+    } else {
+        let scheme = QuantScheme::default().with_value(QuantValue::Q8S);
+        let mut quantizer = Quantizer::new(Calibration::MinMax, scheme);
+        quantizer.set_param_group(adapted);
+        net.apply_qlora(QLora::new(lora, quantizer))
     };
     net.unfreeze_group(heads)
 }

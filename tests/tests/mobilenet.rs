@@ -51,9 +51,6 @@ fn top_1_of_real_photographs_is_torchvisions() {
             .max_by(|a, b| logits[*a].total_cmp(&logits[*b]))
             .unwrap();
         same += usize::from(best == indices[0]);
-        // Hands are none of ImageNet's classes, so that many answers are nearly ties, and resizing
-        // rounds some pixels differently by a level.
-        assert!(best == indices[0] || values[0] - values[1] < 0.5);
         for (index, value) in indices.iter().zip(values) {
             largest = largest.max((logits[*index] - value).abs());
         }
@@ -62,6 +59,6 @@ fn top_1_of_real_photographs_is_torchvisions() {
         "top-1 the same on {same} of {} photographs; the top five logits differ by at most {largest}",
         answers.len()
     );
-    assert!(same * 100 >= answers.len() * 95);
-    assert!(largest < 0.5);
+    assert_eq!(same, answers.len());
+    assert!(largest < 1e-3);
 }

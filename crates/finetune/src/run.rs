@@ -63,40 +63,45 @@ pub struct Prepared {
 ///
 /// Weights that cannot be read or do not fit, or a method that cannot be attached.
 pub fn prepare(config: &RunConfig, classes: usize, device: &Device) -> Result<Prepared> {
-    prepare_with(config, classes, device, |_| Ok(Importance::default()))
+    let (network, notes) = base(config, classes, device)?;
+    let attached = attach(config, network, &Importance::default())?;
+    Ok(Prepared { attached, notes })
 }
 
-/// The same, with the gradients before training for a method that chooses by them.
-fn prepare_with(
-    config: &RunConfig,
-    classes: usize,
-    device: &Device,
-    importance: impl FnOnce(&Network) -> Result<Importance>,
-) -> Result<Prepared> {
+/// The network with its base weights, and what a person should know of them.
+///
+/// # Errors
+///
+/// Weights that cannot be read or do not fit.
+pub fn base(config: &RunConfig, classes: usize, device: &Device) -> Result<(Network, Vec<String>)> {
     let architecture = config.architecture()?;
-    let (network, notes) = if config.from_scratch {
-        (architecture.build(classes, config.seed, device), Vec::new())
-    } else {
-        let head = Head::New { seed: config.seed };
-        let loaded = weights::open(config)?.load(&architecture, classes, head, device)?;
-        (loaded.network, loaded.notes)
-    };
+    if config.from_scratch {
+        return Ok((architecture.build(classes, config.seed, device), Vec::new()));
+    }
+    let head = Head::New { seed: config.seed };
+    let loaded = weights::open(config)?.load(&architecture, classes, head, device)?;
+    Ok((loaded.network, loaded.notes))
+}
+
+/// Attaches a run's method to its base; `importance` is for the methods that choose by it.
+///
+/// # Errors
+///
+/// A method that cannot be attached.
+pub fn attach(
+    config: &RunConfig,
+    network: Network,
+    importance: &Importance,
+) -> Result<Attached<Network>> {
+    let architecture = config.architecture()?;
     let targets = config.targets()?;
-    let importance = config
-        .method
-        .needs_gradients()
-        .then(|| importance(&network))
-        .transpose()?;
     let scope = Scope {
-        importance: importance.as_ref(),
+        importance: Some(importance),
         adapt_statistics: config.adapt_statistics,
         modules_to_save: &config.modules_to_save,
         ..Scope::new(architecture.head, &targets, config.seed)
     };
-    Ok(Prepared {
-        attached: config.method.attach(network, &scope)?,
-        notes,
-    })
+    Ok(config.method.attach(network, &scope)?)
 }
 
 /// Trains, evaluates on the test images and saves into `out`.
@@ -123,10 +128,13 @@ pub fn run(
         valid: data.valid.as_ref(),
         normalization,
     };
-    let attached = prepare_with(config, classes, &device, |network| {
-        Ok(importance(network, &training, &config.recipe, &device)?)
-    })?
-    .attached;
+    let (network, _) = base(config, classes, &device)?;
+    let importance = if config.method.needs_gradients() {
+        importance(&network, &training, &config.recipe, &device)?
+    } else {
+        Importance::default()
+    };
+    let attached = attach(config, network, &importance)?;
     let count = count_parameters(&attached.model);
     let Trained {
         model,

@@ -203,6 +203,20 @@ fn numbers(text: &str) -> impl Iterator<Item = usize> {
         .map_while(|digits| digits.parse().ok())
 }
 
+/// The methods of a visitor or mapper that keep its [`PathStack`], `stack`, up to date.
+macro_rules! follow_paths {
+    () => {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.stack.enter(name, container);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.stack.exit();
+        }
+    };
+}
+pub(crate) use follow_paths;
+
 /// Joins the names of a traversal into paths, leaving out the names of enum variants.
 #[derive(Debug, Default)]
 pub(crate) struct PathStack {
@@ -246,13 +260,7 @@ struct Lister {
 }
 
 impl ModuleVisitor for Lister {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
         // The flag comes before the statistics in the order of fields.
@@ -335,13 +343,7 @@ struct MaskSums {
 }
 
 impl ModuleVisitor for MaskSums {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.stack.field().0.ends_with("_mask") {

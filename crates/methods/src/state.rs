@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Int, TensorData};
 
 use crate::error::MethodError;
-use crate::layers::{ParamInfo, PathStack, parameters};
+use crate::layers::{ParamInfo, PathStack, follow_paths, parameters};
 
 /// A tensor that a method trained.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,13 +161,7 @@ struct Collect {
 }
 
 impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(info) = self.plan.next() else { return };
@@ -232,13 +226,7 @@ struct Put {
 }
 
 impl ModuleMapper for Put {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(Values::Floats(values)) = self.values.remove(&self.stack.path()) else {

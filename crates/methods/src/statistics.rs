@@ -2,7 +2,7 @@
 
 use burn::module::{Flag, Module, ModuleMapper, Param};
 
-use crate::layers::PathStack;
+use crate::layers::{PathStack, follow_paths};
 
 /// Lets the running means and variances of every `BatchNorm` move again.
 pub(crate) fn adapt<M: Module>(model: M) -> M {
@@ -28,13 +28,7 @@ struct Switch {
 }
 
 impl ModuleMapper for Switch {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
         match self.stack.field() {

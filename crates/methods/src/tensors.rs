@@ -6,7 +6,7 @@ use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Int;
 
-use crate::layers::{ADAPTER, Layer, ParamInfo, PathStack};
+use crate::layers::{ADAPTER, Layer, ParamInfo, PathStack, follow_paths};
 use crate::matrix::Matrix;
 use crate::state::{TrainedTensor, Values};
 
@@ -92,13 +92,7 @@ struct Read<'a> {
 }
 
 impl ModuleVisitor for Read<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(info) = self.plan.next() else { return };

@@ -461,6 +461,17 @@ fn what_cannot_be_read_is_named() {
         }
     });
     assert!(error.contains("mixes its groups"), "{error}");
+    let error = changed("lora_grouped", |adapter| {
+        let at = first(adapter, "grouped.lora_A.weight");
+        adapter.tensors[at].shape[0] = 3;
+        if let Values::Floats(values) = &mut adapter.tensors[at].values {
+            values.truncate(3 * 6 * 3);
+        }
+    });
+    assert!(
+        error.contains("its rank 3 on `grouped` is no multiple of the layer's 2 groups"),
+        "{error}"
+    );
     let error = changed("shira", |adapter| {
         let at = first(adapter, "shira_indices");
         if let Values::Indices(places) = &mut adapter.tensors[at].values {

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, finding, summarize, table};
+use finetune_methods::Importance;
+use finetune_model::Network;
 
 use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
 use crate::config::{Decoded, RunConfig};
@@ -136,24 +138,35 @@ fn check(plan: &Plan) -> Result<Decoded> {
         .data
         .decode(first.seed, &first.architecture()?.preprocess())?;
     let device = crate::device::device(&first.device)?;
-    let mut told = Vec::new();
+    let classes = data.train.classes.len();
+    // All runs that start from weights start from the same ones: they are read once.
+    let mut loaded = None;
     for config in plan.runs.iter().filter(|run| run.seed == first.seed) {
         if weights::is_made_on_demand(config) && !weights::cached(&config.model)?.is_file() {
             continue;
         }
-        let prepared = run::prepare(config, data.train.classes.len(), &device)?;
-        // The shipped checkpoint's new head is no news.
-        if !weights::is_shipped(config) {
-            for note in prepared.notes {
-                let note = format!("{}: {note}", weights::describe(config));
-                if !told.contains(&note) {
-                    eprintln!("{note}");
-                    told.push(note);
-                }
+        let network = match &loaded {
+            _ if config.from_scratch => run::base(config, classes, &device)?.0,
+            Some(network) => Network::clone(network),
+            None => {
+                let (network, notes) = run::base(config, classes, &device)?;
+                tell(config, &notes);
+                loaded.insert(network).clone()
             }
-        }
+        };
+        run::attach(config, network, &Importance::default())?;
     }
     Ok(data)
+}
+
+/// What a person should know of the weights; the shipped checkpoint's new head is no news.
+fn tell(config: &RunConfig, notes: &[String]) {
+    if weights::is_shipped(config) {
+        return;
+    }
+    for note in notes {
+        eprintln!("{}: {note}", weights::describe(config));
+    }
 }
 
 /// Pretrains the chapter's network where its checkpoint is not in the cache.

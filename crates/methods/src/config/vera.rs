@@ -30,7 +30,7 @@ pub struct VeraConfig {
 impl Default for VeraConfig {
     fn default() -> Self {
         Self {
-            rank: 256,
+            rank: 64,
             d_initial: 0.1,
             dropout: 0.0,
         }

@@ -14,7 +14,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::TensorData;
 
 use crate::config::AdaloraConfig;
-use crate::layers::PathStack;
+use crate::layers::{PathStack, follow_paths};
 
 /// Prunes the ranks of a model's `AdaLoRA` adapters while it trains.
 #[derive(Debug, Clone)]
@@ -241,13 +241,7 @@ struct Orthogonality {
 }
 
 impl ModuleVisitor for Orthogonality {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let rows_are_vectors = match name(&self.stack) {
@@ -280,13 +274,7 @@ struct Collected<'a> {
 }
 
 impl ModuleVisitor for Collected<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if !matches!(name(&self.stack), Some("lora_a" | "lora_b" | "inner")) {
@@ -309,13 +297,7 @@ struct Reader {
 }
 
 impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(name) = name(&self.stack) else {

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Moved;
 use crate::config::{Budget, PeftConfig, Regrow};
-use crate::layers::PathStack;
+use crate::layers::{PathStack, follow_paths};
 use crate::random::rng;
 
 /// Moves the masks of a model's sparse adapters while it trains.
@@ -216,13 +216,7 @@ struct Reader {
 }
 
 impl ModuleVisitor for Reader {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
@@ -251,13 +245,7 @@ struct MaskGradients<'a> {
 }
 
 impl ModuleVisitor for MaskGradients<'_> {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
@@ -300,13 +288,7 @@ impl Replace {
 }
 
 impl ModuleMapper for Replace {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.exit();
-    }
+    follow_paths!();
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.stack.field() {

@@ -290,6 +290,14 @@ impl Own<'_> {
         };
         refuse_dilation(self.layer)?;
         let rows = a.rows;
+        if !rows.is_multiple_of(groups) {
+            return Err(MethodError::OtherBase {
+                difference: format!(
+                    "its rank {rows} on `{}` is no multiple of the layer's {groups} groups",
+                    self.name
+                ),
+            });
+        }
         let b = self.matrix("lora_B.weight", Some(shape.outputs), Some(rows / groups))?;
         let b = self.second(b, "lora_B.weight")?;
         let a = if groups == 1 {
