@@ -85,6 +85,31 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
 }
 
 #[test]
+fn adapted_statistics_come_back_with_the_adapter() {
+    let folder = Folder::colors();
+    let train =
+        "train --method lora --data data --epochs 3 --batch-size 4 --image-size 16 --ui none";
+    let mut losses = Vec::new();
+    for statistics in ["freeze", "adapt"] {
+        let report = folder
+            .run(&format!(
+                "{train} --batch-norm {statistics} --json --out {statistics}"
+            ))
+            .ok()
+            .json();
+        losses.push(report["runs"][0]["epochs"][2]["train_loss"].clone());
+        for merged in ["", " --merged"] {
+            let again = folder
+                .run(&format!("evaluate --run {statistics} --json{merged}"))
+                .ok()
+                .json();
+            assert_eq!(again[0]["confusion"], report["runs"][0]["confusion"]);
+        }
+    }
+    assert_ne!(losses[0], losses[1]);
+}
+
+#[test]
 fn ones_own_folder_is_learnt_and_predicted() {
     let folder = Folder::colors();
     let train =
