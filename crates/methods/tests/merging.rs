@@ -158,7 +158,10 @@ proptest! {
             let merged = merge(&adapted).unwrap();
             prop_assert!(merged.conv.weight.reparameterization::<Adapter>().is_none());
             let apart = relative(merged.forward(x.clone()), unmerged.clone());
-            prop_assert!(apart <= 1e-5, "{name}: merged and unmerged are {apart} apart");
+            // What is left of a weight after PiSSA may be nearly nothing, and DoRA divides by its
+            // length: there rounding is blown up on both ways.
+            let most = if name == "pissa and dora" { 1e-4 } else { 1e-5 };
+            prop_assert!(apart <= most, "{name}: merged and unmerged are {apart} apart");
             // The adapted model is the way back.
             prop_assert_eq!(values(adapted.forward(x.clone())), values(unmerged));
         }

@@ -12,6 +12,9 @@ use burn::nn::Dropout;
 use super::WeightShape;
 use crate::forward::Site;
 
+/// Inputs for each rank from which on a change of that rank cannot nearly cancel a row.
+const MUCH_LONGER: usize = 32;
+
 /// How the factors of an adapter map onto the weight they change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
@@ -148,7 +151,9 @@ impl LowRank {
     /// Length of each output's weights with the change, `[outputs]`, without gradient (`DoRA`,
     /// section 4.3).
     ///
-    /// `‖W + sBA‖² = ‖W‖² + 2s·⟨B, W·Aᵀ⟩ + s²·⟨B·A·Aᵀ, B⟩` row by row: no dense `ΔW`.
+    /// `‖W + sBA‖² = ‖W‖² + 2s·⟨B, W·Aᵀ⟩ + s²·⟨B·A·Aᵀ, B⟩` row by row: no dense `ΔW`. Where a row is
+    /// not much longer than the rank, the change may nearly cancel it and the three terms would lose
+    /// its digits; there, where it is small anyway, the sum itself is measured.
     fn norm(&self, base: Tensor<2>) -> Tensor<1> {
         let Geometry {
             rank,
@@ -162,6 +167,11 @@ impl LowRank {
                 },
             ..
         } = self.geometry;
+        if inputs < MUCH_LONGER * rank {
+            let delta = self.delta().detach();
+            let square = (base.detach() + delta).square().sum_dim(1).squeeze_dim(1);
+            return square.clamp_min(f32::MIN_POSITIVE).sqrt();
+        }
         let square = match &self.base_square {
             Some(square) => square.val(),
             None => base.clone().square().sum_dim(1).squeeze_dim(1),
