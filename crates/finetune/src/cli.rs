@@ -64,6 +64,12 @@ pub struct Common {
     /// Folder for the results [default: runs/TIME-COMMAND]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on with a run or comparison that was broken off, with its own settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "model", "weights"])]
+    pub resume: Option<PathBuf>,
+    /// Least time between two checkpoints of a run, made after whole epochs
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub checkpoint_seconds: u64,
     /// flex (cpu), ndarray or wgpu (gpu)
     #[arg(long, default_value = "cpu")]
     pub device: String,

@@ -51,6 +51,9 @@ pub struct RunConfig {
     /// Kind of file that the finished model is written as, beside safetensors.
     #[serde(default)]
     pub format: Format,
+    /// Least time between two checkpoints, seconds.
+    #[serde(default)]
+    pub checkpoint_seconds: u64,
     /// Seed of all that is random.
     pub seed: u64,
 }

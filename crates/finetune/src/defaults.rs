@@ -39,8 +39,10 @@ pub fn recipe(method: &str, chapter: bool) -> Recipe {
         return plain;
     }
     let learning_rate = match method {
-        "scratch" | "lora" => 0.01,
-        "peft" | "linear" => 0.1,
+        "peft" | "linear" | "bitfit" | "norm" | "ia3" | "vera" => 0.1,
+        "ssf" | "gps" | "lokr" | "adalora" => 0.03,
+        "scratch" | "lora" | "shira" | "loha" | "vpt-deep" => 0.01,
+        "adaptformer" => 0.001,
         _ => 0.005,
     };
     Recipe {

@@ -10,6 +10,9 @@ use crate::config::RunConfig;
 use crate::exit::Usage;
 use crate::run::stem;
 
+/// The whole plan of a folder, as long as it is not done.
+const UNFINISHED: &str = "plan.json";
+
 /// `config.json`: the runs of a folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -46,8 +49,54 @@ impl Plan {
                 folder.display()
             )
         })?;
-        serde_json::from_str(&text)
+        Self::parse(&path, &text)
+    }
+
+    /// Reads the plan of a run that was broken off.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder holds none.
+    pub fn read_unfinished(folder: &Path) -> Result<Self> {
+        let path = folder.join(UNFINISHED);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(_) if folder.join("config.json").exists() => {
+                bail!(Usage(format!(
+                    "the run in {} is finished",
+                    folder.display()
+                )))
+            }
+            Err(_) => bail!(Usage(format!(
+                "{} holds no run that was broken off: it has no {UNFINISHED}",
+                folder.display()
+            ))),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self> {
+        serde_json::from_str(text)
             .with_context(|| format!("{} is not a configuration of finetune", path.display()))
+    }
+
+    /// Keeps it for [`read_unfinished`](Self::read_unfinished) until [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    pub fn begin(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        Ok(write_atomically(&folder.join(UNFINISHED), text.as_bytes())?)
+    }
+
+    /// Says that all of it is done.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be removed.
+    pub fn finish(folder: &Path) -> Result<()> {
+        let path = folder.join(UNFINISHED);
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 
     /// Writes it.
@@ -104,6 +153,12 @@ pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
         },
         Path::to_owned,
     );
+    if folder.join(UNFINISHED).exists() {
+        bail!(Usage(format!(
+            "{0} holds a run that was broken off; go on with --resume {0}, or choose another --out",
+            folder.display()
+        )));
+    }
     if folder.join("config.json").exists() {
         bail!(Usage(format!(
             "{} holds a run already; choose another --out",

@@ -29,6 +29,7 @@ pub mod device;
 pub mod exit;
 pub mod folder;
 pub mod interrupt;
+pub mod keeper;
 pub mod locate;
 pub mod metadata;
 pub mod process;

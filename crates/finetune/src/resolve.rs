@@ -95,6 +95,7 @@ impl Common {
             device: device::canonical(&self.device).to_owned(),
             threads: self.threads,
             format: self.format,
+            checkpoint_seconds: self.checkpoint_seconds,
             seed,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -12,7 +13,9 @@ use finetune_methods::{Attached, Importance, Scope, count_parameters};
 use finetune_model::{
     Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
 };
-use finetune_training::{Observer, Trained, TrainingData, evaluate, importance, train};
+use finetune_training::{
+    Checkpoint as TrainingCheckpoint, Observer, Trained, TrainingData, evaluate, importance, resume,
+};
 
 use serde_json::Value;
 
@@ -20,6 +23,7 @@ use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
 use crate::device::device;
 use crate::exit::Usage;
+use crate::keeper::Keeper;
 use crate::metadata::Metadata;
 use crate::{process, weights};
 
@@ -37,6 +41,15 @@ pub fn adapter_file(config: &RunConfig, with_seed: bool) -> Option<String> {
         .freezes_base()
         .then(|| format!("adapter_{}.safetensors", stem(config, with_seed)))
 }
+
+/// File name of a run that is not done.
+#[must_use]
+pub fn checkpoint_file(config: &RunConfig, with_seed: bool) -> String {
+    format!("checkpoint_{}.safetensors", stem(config, with_seed))
+}
+
+/// The entry of a run's settings that says that it was stopped before its last step.
+pub const STOPPED: &str = "stopped early";
 
 /// `lora`, or `lora_seed1` where several seeds share a folder.
 #[must_use]
@@ -136,13 +149,30 @@ pub fn run(
     };
     let attached = attach(config, network, &importance)?;
     let count = count_parameters(&attached.model);
+    let path = out.join(checkpoint_file(config, with_seed));
+    let checkpoint = match std::fs::read(&path) {
+        Ok(bytes) => Some(
+            TrainingCheckpoint::from_bytes(&bytes)
+                .with_context(|| format!("cannot go on from {}", path.display()))?,
+        ),
+        Err(_) => None,
+    };
+    let every = Duration::from_secs(config.checkpoint_seconds);
+    let mut keeper = Keeper::new(observer, &path, every);
     let Trained {
         model,
         epochs,
         step_seconds,
         seconds,
         stopped,
-    } = train(attached, &training, &config.recipe, &device, observer)?;
+    } = resume(
+        attached,
+        &training,
+        &config.recipe,
+        &device,
+        &mut keeper,
+        checkpoint.as_ref(),
+    )?;
     let confusion = test(&model, &data.test, normalization, config, &device)?;
     // Merging and saving come after: they are not what training needs.
     let peak_memory_bytes = process::peak_memory_bytes();
@@ -154,7 +184,7 @@ pub fn run(
     );
     let mut settings = settings(config);
     if stopped {
-        settings.insert("stopped early".to_owned(), "yes".to_owned());
+        settings.insert(STOPPED.to_owned(), "yes".to_owned());
     }
     let mut artifact_bytes = 0;
     let mut artifacts = Vec::new();
@@ -172,6 +202,9 @@ pub fn run(
     if let Some(file) = adapter_file(config, with_seed) {
         artifact_bytes = save_adapter(&model, &metadata.to_map()?, &out.join(&file))?;
         artifacts.push(file);
+    }
+    if !stopped && path.exists() {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(Run {
         method: config.method_name().to_owned(),

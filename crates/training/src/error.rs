@@ -31,6 +31,12 @@ pub enum TrainingError {
         /// The recipe's learning rate.
         learning_rate: f64,
     },
+    /// A checkpoint that is not this run's.
+    #[error("the checkpoint cannot be used: {0}")]
+    Checkpoint(String),
+    /// A checkpoint could not be kept.
+    #[error("the checkpoint cannot be written: {0}")]
+    Keep(String),
     /// The optimiser's state could not be changed.
     #[error("the optimiser's state cannot be changed: {0}")]
     OptimizerState(String),

@@ -19,16 +19,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod checkpoint;
 mod dashboard;
 mod error;
 mod optimizer_state;
 mod recipe;
 mod train;
 
+pub use checkpoint::Checkpoint;
 pub use dashboard::Dashboard;
 pub use error::TrainingError;
 pub use recipe::{Optimizer, Recipe, Schedule};
 pub use train::{
     Classifier, Epoch, Observer, Predictions, Step, Trained, TrainingData, evaluate, importance,
-    train,
+    resume, train,
 };

@@ -13,6 +13,7 @@ use finetune_methods::{Attached, Faster, Importance, freeze_statistics};
 use finetune_model::Network;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::{Checkpoint, Progress};
 use crate::error::TrainingError;
 use crate::optimizer_state::clear;
 use crate::recipe::Recipe;
@@ -85,6 +86,20 @@ pub trait Observer {
 
     /// Called after each epoch, the broken-off one included.
     fn on_epoch(&mut self, _epoch: &Epoch) {}
+
+    /// Whether [`on_checkpoint`](Self::on_checkpoint) is to be called after each whole epoch.
+    fn keeps_checkpoints(&self) -> bool {
+        false
+    }
+
+    /// Keeps a checkpoint in the place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// A reason, which ends the run.
+    fn on_checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl Observer for () {}
@@ -111,13 +126,30 @@ pub struct Trained<M> {
 /// # Errors
 ///
 /// A recipe out of range, no images, or a loss that is no number any more.
-#[allow(clippy::too_many_lines)] // The whole story on one page.
 pub fn train<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,
     observer: &mut impl Observer,
+) -> Result<Trained<M>, TrainingError> {
+    resume(attached, data, recipe, device, observer, None)
+}
+
+/// The same, going on from a checkpoint of the same run: what comes out is to the bit what a run
+/// that was never broken off would have given.
+///
+/// # Errors
+///
+/// As [`train`], and [`TrainingError::Checkpoint`] where it is another run's.
+#[allow(clippy::too_many_lines)] // The whole story on one page.
+pub fn resume<M: Classifier>(
+    attached: Attached<M>,
+    data: &TrainingData<'_>,
+    recipe: &Recipe,
+    device: &Device,
+    observer: &mut impl Observer,
+    from: Option<&Checkpoint>,
 ) -> Result<Trained<M>, TrainingError> {
     recipe.check()?;
     if data.train.is_empty() {
@@ -135,11 +167,26 @@ pub fn train<M: Classifier>(
         dynamics.start(steps);
     }
 
+    let Progress {
+        mut epochs,
+        mut step_seconds,
+        seconds: before,
+        ..
+    } = from.map_or_else(Progress::default, |from| from.progress.clone());
+    if let Some(from) = from {
+        (model, optimizer) = from.restore(model, optimizer, dynamics.as_mut())?;
+    }
+
     let run_start = Instant::now();
-    let mut epochs = Vec::new();
-    let mut step_seconds = Vec::new();
     let mut stopped = false;
-    for epoch in 1..=recipe.epochs {
+    for epoch in epochs.len() + 1..=recipe.epochs {
+        // Dropout of an epoch depends on nothing that came before it.
+        device.clone().inner().seed(
+            recipe
+                .seed
+                .wrapping_mul(1_000_003)
+                .wrapping_add(epoch as u64),
+        );
         let epoch_start = Instant::now();
         let mut sums = Sums::default();
         let mut rate = recipe.learning_rate;
@@ -231,8 +278,20 @@ pub fn train<M: Classifier>(
         if stopped {
             break;
         }
+        if epoch < recipe.epochs && observer.keeps_checkpoints() {
+            let progress = Progress {
+                epochs: epochs.clone(),
+                step_seconds: step_seconds.clone(),
+                seconds: before + run_start.elapsed().as_secs_f64(),
+                ..Progress::default()
+            };
+            let checkpoint = Checkpoint::of(&model, &optimizer, dynamics.as_ref(), progress)?;
+            observer
+                .on_checkpoint(&checkpoint)
+                .map_err(TrainingError::Keep)?;
+        }
     }
-    let seconds = run_start.elapsed().as_secs_f64();
+    let seconds = before + run_start.elapsed().as_secs_f64();
     Ok(Trained {
         model,
         epochs,

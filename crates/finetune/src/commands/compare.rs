@@ -20,6 +20,9 @@ use crate::{interrupt, run, weights};
 ///
 /// A wrong call, or runs that failed; the report of the others is written before.
 pub fn compare(args: &CompareArgs) -> Result<()> {
+    if let Some(folder) = &args.common.resume {
+        return go_on(folder, &args.common);
+    }
     let mut runs = Vec::new();
     for seed in args.common.seed..args.common.seed + args.seeds.max(1) {
         for (index, method) in args.methods.iter().enumerate() {
@@ -37,6 +40,9 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
 ///
 /// A wrong call, or a run that failed.
 pub fn train(args: &TrainArgs) -> Result<()> {
+    if let Some(folder) = &args.common.resume {
+        return go_on(folder, &args.common);
+    }
     let run = args.common.resolve(&args.method, args.common.seed)?;
     execute(vec![run], &args.common, "train")
 }
@@ -76,10 +82,39 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
         pin(config)?;
     }
     let out = folder::create(common.out.as_deref(), command)?;
+    let report = empty_report(&plan.runs[0], &data);
+    drop(data);
+    plan.begin(&out)?;
+    finish(&plan, report, &out, common)
+}
+
+/// The rest of a run or comparison that was broken off.
+fn go_on(folder: &Path, common: &Common) -> Result<()> {
+    let plan = Plan::read_unfinished(folder)?;
+    let data = check(&plan)?;
     let mut report = empty_report(&plan.runs[0], &data);
     drop(data);
-    let mut done = Vec::new();
+    if folder.join("report.json").exists() {
+        let before = Report::read(&folder.join("report.json"))?;
+        // What was stopped goes on, what failed is tried again.
+        report.runs = before.runs;
+        report
+            .runs
+            .retain(|run| !run.settings.contains_key(run::STOPPED));
+    }
+    finish(&plan, report, folder, common)
+}
+
+/// Does the runs of a plan that the report lacks.
+fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Result<()> {
+    let is_done = |report: &Report, config: &RunConfig| {
+        let mut runs = report.runs.iter();
+        runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
+    };
     for (index, config) in plan.runs.iter().enumerate() {
+        if is_done(&report, config) {
+            continue;
+        }
         if interrupt::asked() {
             report.interrupted = true;
             break;
@@ -90,11 +125,8 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
             plan.runs.len(),
             config.method_name()
         );
-        match child(config, &plan, &out, &title, common.ui()) {
-            Ok(run) => {
-                report.runs.push(run);
-                done.push(config.clone());
-            }
+        match child(config, plan, out, &title, common.ui()) {
+            Ok(run) => report.runs.push(run),
             Err(error) => report.failed.push(Failure {
                 method: config.method_name().to_owned(),
                 seed: config.seed,
@@ -102,12 +134,16 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
             }),
         }
         report.interrupted |= interrupt::asked();
+        folder::write_report(&report, out)?;
+        let done = plan.runs.iter().filter(|config| is_done(&report, config));
         Plan {
-            runs: done.clone(),
+            runs: done.cloned().collect(),
             ..plan.clone()
         }
-        .write(&out)?;
-        folder::write_report(&report, &out)?;
+        .write(out)?;
+    }
+    if !report.interrupted && report.failed.is_empty() {
+        Plan::finish(out)?;
     }
     if common.json {
         println!("{}", report.to_json()?);
@@ -121,7 +157,10 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
         .map(|failure| failure.method.clone())
         .collect();
     match failed.as_slice() {
-        [] if report.interrupted => bail!("stopped; what was done is in {}", out.display()),
+        [] if report.interrupted => bail!(
+            "stopped; what was done is in {0}, `--resume {0}` does the rest",
+            out.display()
+        ),
         [] => Ok(()),
         _ => bail!(
             "{} did not finish: {}",

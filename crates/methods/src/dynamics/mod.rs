@@ -11,7 +11,9 @@ pub use ranks::RankBudget;
 pub use sparse::SparseDynamics;
 
 use crate::config::PeftConfig;
+use crate::error::MethodError;
 use crate::method::Method;
+use crate::state::TrainedTensor;
 
 /// A change of one parameter from outside the optimiser: which entries' state it keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,32 @@ impl Dynamics {
         match self {
             Self::Sparse(dynamics) => dynamics.start(total_steps),
             Self::Ranks(dynamics) => dynamics.start(total_steps),
+        }
+    }
+
+    /// What it remembers between steps, by its own names.
+    #[must_use]
+    pub fn state<M: Module>(&self, model: &M) -> Vec<TrainedTensor> {
+        match self {
+            // Its moves depend on the seed, the step and the model alone.
+            Self::Sparse(_) => Vec::new(),
+            Self::Ranks(dynamics) => dynamics.state(model),
+        }
+    }
+
+    /// Puts that back.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::OtherBase`] where it was of another model.
+    pub fn restore<M: Module>(
+        &mut self,
+        model: &M,
+        state: Vec<TrainedTensor>,
+    ) -> Result<(), MethodError> {
+        match self {
+            Self::Sparse(_) => Ok(()),
+            Self::Ranks(dynamics) => dynamics.restore(model, state),
         }
     }
 

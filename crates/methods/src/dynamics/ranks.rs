@@ -14,7 +14,9 @@ use burn::optim::GradientsParams;
 use burn::tensor::TensorData;
 
 use crate::config::AdaloraConfig;
+use crate::error::MethodError;
 use crate::layers::{PathStack, follow_paths};
+use crate::state::{TrainedTensor, Values};
 
 /// Prunes the ranks of a model's `AdaLoRA` adapters while it trains.
 #[derive(Debug, Clone)]
@@ -33,6 +35,12 @@ struct Triplets {
     q: Factor,
     p: Factor,
     lambda: Factor,
+}
+
+impl Triplets {
+    fn named(&self) -> [(&'static str, &Factor); 3] {
+        [("q", &self.q), ("p", &self.p), ("lambda", &self.lambda)]
+    }
 }
 
 #[derive(Clone)]
@@ -146,6 +154,78 @@ impl RankBudget {
             self.left = Some(left);
         }
         model
+    }
+
+    /// The smoothed numbers and what is left, adapter by adapter in the order of the model's fields.
+    pub(crate) fn state<M: Module>(&self, model: &M) -> Vec<TrainedTensor> {
+        let mut reader = Reader::default();
+        model.visit(&mut reader);
+        let mut found = Vec::new();
+        let mut add = |path: String, values: Vec<f32>| {
+            found.push(TrainedTensor {
+                path,
+                shape: vec![values.len()],
+                values: Values::Floats(values),
+            });
+        };
+        for (index, adapter) in reader.found.iter().enumerate() {
+            for (name, factor) in adapter.named() {
+                if let Some((mean, uncertainty)) = self.smoothed.get(&factor.id) {
+                    add(format!("{index}.{name}.mean"), mean.clone());
+                    add(format!("{index}.{name}.uncertainty"), uncertainty.clone());
+                }
+            }
+            if let Some(left) = self
+                .left
+                .as_ref()
+                .and_then(|left| left.get(&adapter.lambda.id))
+            {
+                let left = left.iter().map(|stays| f32::from(*stays)).collect();
+                add(format!("{index}.left"), left);
+            }
+        }
+        found
+    }
+
+    pub(crate) fn restore<M: Module>(
+        &mut self,
+        model: &M,
+        state: Vec<TrainedTensor>,
+    ) -> Result<(), MethodError> {
+        let mut reader = Reader::default();
+        model.visit(&mut reader);
+        let mut given: HashMap<String, Vec<f32>> = HashMap::new();
+        for tensor in state {
+            if let Values::Floats(values) = tensor.values {
+                given.insert(tensor.path, values);
+            }
+        }
+        let mut take = |path: &str, count: usize| match given.remove(path) {
+            Some(values) if values.len() != count => Err(MethodError::OtherBase {
+                difference: format!(
+                    "the state `{path}` has {} numbers, not {count}",
+                    values.len()
+                ),
+            }),
+            other => Ok(other),
+        };
+        let mut left = HashMap::new();
+        for (index, adapter) in reader.found.iter().enumerate() {
+            for (name, factor) in adapter.named() {
+                let count = factor.values.len();
+                let mean = take(&format!("{index}.{name}.mean"), count)?;
+                let uncertainty = take(&format!("{index}.{name}.uncertainty"), count)?;
+                if let (Some(mean), Some(uncertainty)) = (mean, uncertainty) {
+                    self.smoothed.insert(factor.id, (mean, uncertainty));
+                }
+            }
+            let lambda = &adapter.lambda;
+            if let Some(stays) = take(&format!("{index}.left"), lambda.values.len())? {
+                left.insert(lambda.id, stays.iter().map(|stays| *stays != 0.0).collect());
+            }
+        }
+        self.left = (!left.is_empty()).then_some(left);
+        Ok(())
     }
 
     /// The entries of `Λ` that stay where `budget` of them may.

@@ -1,0 +1,161 @@
+//! Runs that are killed, and go on to the same result to the bit.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use util::{Folder, names};
+
+const TRAIN: &str = "--train-per-class 12 --image-size 32 --epochs 8 --batch-size 16 --threads 2 --ui none --checkpoint-seconds 0";
+
+/// The weights that a run left, by file name.
+fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = names(&folder.path(out)).into_iter();
+    files
+        .filter(|name| name.ends_with(".safetensors"))
+        .map(|name| {
+            let bytes = std::fs::read(folder.path(out).join(&name)).unwrap();
+            (name, bytes)
+        })
+        .collect()
+}
+
+/// Starts the command in a process group of its own and kills all of it after a while; whether it
+/// was still running.
+fn kill_after(folder: &Folder, arguments: &str, wait: Duration) -> bool {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder.path(""))
+        .env("FINETUNE_CACHE", folder.path("cache"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    std::thread::sleep(wait);
+    let running = child.try_wait().unwrap().is_none();
+    let group = format!("-{}", child.id());
+    Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    child.wait().unwrap();
+    running
+}
+
+/// Kills a run at each of these shares of its length, going on in between; how often it was hit.
+fn killed_at(folder: &Folder, arguments: &str, shares: &[f64], out: &str) -> usize {
+    let start = Instant::now();
+    folder.run(&format!("{arguments} --out whole-{out}")).ok();
+    let length = start.elapsed();
+    let mut hits = 0;
+    for (index, share) in shares.iter().enumerate() {
+        let own = format!("{out}-{index}");
+        let hit = kill_after(
+            folder,
+            &format!("{arguments} --out {own}"),
+            length.mul_f64(*share),
+        );
+        hits += usize::from(hit);
+        if folder.exists(&format!("{own}/plan.json")) {
+            folder.run(&format!("train --resume {own} --ui none")).ok();
+        } else if !folder.exists(&format!("{own}/config.json")) {
+            // Killed before there was anything.
+            folder.run(&format!("{arguments} --out {own}")).ok();
+        }
+        assert_eq!(
+            weights(folder, &own),
+            weights(folder, &format!("whole-{out}")),
+            "{arguments} killed at {share}"
+        );
+        let left = names(&folder.path(&own));
+        assert!(
+            !left.iter().any(|name| name.starts_with("checkpoint")),
+            "{left:?}"
+        );
+        assert!(!left.contains(&"plan.json".to_owned()), "{left:?}");
+        folder.run(&format!("evaluate --run {own} --json")).ok();
+    }
+    hits
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_weights() {
+    let folder = Folder::new();
+    for method in [
+        "sft",
+        "lora --set lora.dropout=0.3 --set lora.b_lr_ratio=4",
+        "peft --peft-interval 3",
+        "adalora --set adalora.interval=2",
+    ] {
+        let arguments = format!("train --method {method} {TRAIN}");
+        let name = method.split(' ').next().unwrap();
+        killed_at(&folder, &arguments, &[0.75], name);
+    }
+}
+
+/// Twenty random moments; with `--nocapture` it says how many of them hit.
+#[test]
+#[ignore = "takes a minute"]
+fn twenty_killed_runs_go_on_to_the_same_weights() {
+    let folder = Folder::new();
+    // A fixed walk over (0.3, 1): the golden ratio's multiples.
+    let shares: Vec<f64> = (1..=20)
+        .map(|i| 0.3 + 0.7 * (f64::from(i) * 0.618_034).fract())
+        .collect();
+    let arguments = format!("train --method peft --peft-interval 3 --augment light {TRAIN}");
+    let hits = killed_at(&folder, &arguments, &shares, "peft");
+    println!("{hits} of 20 were still running when they were killed");
+    assert!(hits > 10);
+}
+
+#[test]
+fn a_comparison_goes_on_with_the_runs_that_are_left() {
+    let folder = Folder::new();
+    let arguments = format!("compare --methods linear,lora,sft {TRAIN}");
+    let start = Instant::now();
+    folder.run(&format!("{arguments} --out whole")).ok();
+    let length = start.elapsed();
+    kill_after(
+        &folder,
+        &format!("{arguments} --out again"),
+        length.mul_f64(0.6),
+    );
+    let refused = folder.run(&format!("{arguments} --out again"));
+    assert_eq!(refused.code(), 2);
+    assert!(
+        refused.stderr().contains("go on with --resume again"),
+        "{}",
+        refused.stderr()
+    );
+    folder.run("compare --resume again --ui none").ok();
+    assert_eq!(weights(&folder, "again"), weights(&folder, "whole"));
+    let report = |out: &str| {
+        finetune::evaluation::Report::read(&folder.path(out).join("report.json"))
+            .unwrap()
+            .without_times()
+            .runs
+    };
+    assert_eq!(report("again"), report("whole"));
+
+    let done = folder.run("compare --resume again --ui none");
+    assert_eq!(done.code(), 2);
+    assert!(
+        done.stderr().contains("the run in again is finished"),
+        "{}",
+        done.stderr()
+    );
+    let none = folder.run("train --resume nowhere --ui none");
+    assert_eq!(none.code(), 2);
+    assert!(
+        none.stderr()
+            .contains("nowhere holds no run that was broken off")
+    );
+}
