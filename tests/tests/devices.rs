@@ -5,6 +5,7 @@
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune::data::{Images, Loader, Normalization, Order, Preprocess, embedded_signs};
+use finetune::defaults::For;
 use finetune::methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
 use finetune::model::Architecture;
 use finetune::training::{Recipe, TrainingData, train};
@@ -33,7 +34,7 @@ fn logits(method: &Method, device: &Device) -> Vec<f32> {
     };
     let recipe = Recipe {
         epochs: 3,
-        ..finetune::defaults::recipe("lora", true)
+        ..finetune::defaults::recipe("lora", For::Chapter)
     };
     let trained = train(attached, &data, &recipe, &device, &mut ()).unwrap();
     let device = device.inner();

@@ -170,7 +170,7 @@ fn crop_start(size: usize, target: usize) -> usize {
     }
 }
 
-fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
+pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
     match source {
         Source::File(path) => {
             let io = |source| DataError::Io {

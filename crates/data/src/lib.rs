@@ -26,6 +26,7 @@
 )]
 
 mod augment;
+mod check;
 mod decode;
 mod embedded;
 mod error;
@@ -39,6 +40,7 @@ mod resize;
 mod set;
 
 pub use augment::Augment;
+pub use check::{Broken, Check, Duplicates, Part, check};
 pub use decode::{Filter, Preprocess};
 pub use embedded::{embedded_signs, embedded_signs_pretrain};
 pub use error::DataError;

@@ -38,6 +38,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Show what a method would train; trains nothing
     Inspect(InspectArgs),
+    /// Look through a data set before anything is learnt from it
+    Data(DataArgs),
     /// Train a model from random weights, to be fine-tuned later
     Pretrain(PretrainArgs),
     /// One run of a comparison
@@ -309,6 +311,33 @@ pub struct ExportArgs {
     /// File to write; a folder for peft
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+}
+
+/// `finetune data`.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: DataCommand,
+}
+
+/// What to do with a data set.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DataCommand {
+    /// Look for broken images, duplicates (also across training and test), few images and small ones;
+    /// exit code 1 where results would be wrong
+    Check(CheckArgs),
+}
+
+/// `finetune data check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Folder with `train` and `test` (or one folder a class); or `embedded`, `fashion-mnist`
+    #[arg(value_name = "DIR")]
+    pub data: PathBuf,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `finetune inspect`.

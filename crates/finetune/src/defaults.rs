@@ -4,6 +4,7 @@
 //! never on the test images; `docs/defaults.md` has the measurements.
 
 use finetune_methods::Method;
+use finetune_model::Architecture;
 use finetune_training::{Optimizer, Recipe, Schedule};
 
 /// The default model.
@@ -31,11 +32,34 @@ pub fn all_methods() -> Vec<&'static str> {
 /// Names of the methods of a comparison, in its order.
 pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", "scratch"];
 
+/// What a recipe is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// The chapter's network, as published.
+    Chapter,
+    /// Networks for images of up to 64 pixels, the default one among them.
+    Small,
+    /// Networks pretrained on `ImageNet`: a tenth of the rates, and a fifth of sft's.
+    Large,
+}
+
+impl For {
+    /// A model with images of that size.
+    #[must_use]
+    pub fn model(architecture: &Architecture) -> Self {
+        if architecture.image_size <= 64 {
+            Self::Small
+        } else {
+            Self::Large
+        }
+    }
+}
+
 /// The recipe of a method.
 #[must_use]
-pub fn recipe(method: &str, chapter: bool) -> Recipe {
+pub fn recipe(method: &str, purpose: For) -> Recipe {
     let plain = Recipe::new(Optimizer::Adam, 0.001);
-    if chapter {
+    if purpose == For::Chapter {
         return plain;
     }
     let learning_rate = match method {
@@ -44,6 +68,12 @@ pub fn recipe(method: &str, chapter: bool) -> Recipe {
         "scratch" | "lora" | "shira" | "loha" | "vpt-deep" => 0.01,
         "adaptformer" => 0.001,
         _ => 0.005,
+    };
+    let learning_rate = match (purpose, method) {
+        (For::Large, "adaptformer") => learning_rate,
+        (For::Large, "sft") => learning_rate / 5.0,
+        (For::Large, _) => learning_rate / 10.0,
+        _ => learning_rate,
     };
     Recipe {
         epochs: 12,

@@ -58,6 +58,7 @@ pub fn command() -> ExitCode {
         Command::Merge(args) => commands::merge(&args),
         Command::Export(args) => commands::export(&args),
         Command::Inspect(args) => commands::inspect(&args),
+        Command::Data(args) => commands::data(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
         Command::Run(args) => commands::run_one(&args),
     };

@@ -9,6 +9,7 @@ use finetune_model::{Architecture, Checkpoint};
 
 use crate::cli::{AdapterArgs, Common, Preset, StatisticsArg, Switch};
 use crate::config::{DataConfig, RunConfig};
+use crate::defaults::For;
 use crate::exit::Usage;
 use crate::metadata::Metadata;
 use crate::progress::Ui;
@@ -63,7 +64,12 @@ impl Common {
             _ => {}
         }
         what = settings::apply(&what, &self.adapter.set)?;
-        let mut recipe = defaults::recipe(method, chapter);
+        let purpose = if chapter {
+            For::Chapter
+        } else {
+            For::model(architecture)
+        };
+        let mut recipe = defaults::recipe(method, purpose);
         recipe.seed = seed;
         set(&mut recipe.epochs, self.epochs);
         set(&mut recipe.batch_size, self.batch_size);

@@ -9,7 +9,7 @@ use finetune_model::{Architecture, Checkpoint, save_network};
 use finetune_training::{Observer, Recipe, Schedule, TrainingData, train};
 
 use crate::config::{FashionHalf, RunConfig, fashion_mnist};
-use crate::defaults;
+use crate::defaults::{self, For};
 use crate::exit::Usage;
 use crate::metadata::Metadata;
 
@@ -109,7 +109,7 @@ impl Pretraining {
             epochs: if chapter { 8 } else { 15 },
             learning_rate: if chapter { 0.0003 } else { PRETRAINING_RATE },
             schedule: Schedule::OneCycle,
-            ..defaults::recipe("scratch", chapter)
+            ..defaults::recipe("scratch", if chapter { For::Chapter } else { For::Small })
         };
         Ok(Self {
             model: model.to_owned(),
