@@ -85,6 +85,30 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
 }
 
 #[test]
+fn every_other_method_is_saved_and_comes_back() {
+    let folder = Folder::colors();
+    let methods = "bitfit,norm,vera,adalora,shira,gps,ia3,ssf,loha,lokr";
+    folder
+        .run(&format!(
+            "compare --methods {methods} --data data --epochs 1 --image-size 32 --ui none --out out"
+        ))
+        .ok();
+    let report = Report::read(&folder.path("out/report.json")).unwrap();
+    assert_eq!(report.runs.len(), methods.split(',').count());
+    for merged in ["", " --merged"] {
+        let again = folder
+            .run(&format!("evaluate --run out --json{merged}"))
+            .ok()
+            .json();
+        for (run, again) in report.runs.iter().zip(again.as_array().unwrap()) {
+            assert_eq!(again["method"], run.method.as_str());
+            let found = serde_json::json!(run.confusion);
+            assert_eq!(again["confusion"], found, "{} {merged}", run.method);
+        }
+    }
+}
+
+#[test]
 fn adapted_statistics_come_back_with_the_adapter() {
     let folder = Folder::colors();
     let train =

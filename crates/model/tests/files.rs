@@ -11,8 +11,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
 use finetune_model::{
-    ARCHITECTURES, Architecture, Checkpoint, Head, ModelError, Network, load_adapter, save_adapter,
-    save_network,
+    ARCHITECTURES, Architecture, Checkpoint, Head, ModelError, Network, StateTensor, load_adapter,
+    save_adapter, save_network, write_safetensors,
 };
 
 fn logits(network: &Network, side: usize) -> Vec<f32> {
@@ -149,6 +149,24 @@ fn the_chapters_sequence_is_taken_with_and_without_flatten() {
             .unwrap()
             .network;
         assert!(logits(&network, 64).iter().all(|logit| *logit == 0.0));
+    }
+}
+
+#[test]
+fn a_safetensors_file_is_one_whatever_the_length_of_its_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    // Among them headers of 0x280 and 0x380 bytes, which begin as a pickle does.
+    for length in (0..1024).step_by(8) {
+        let metadata = BTreeMap::from([("note".to_owned(), "x".repeat(length))]);
+        let tensor = StateTensor {
+            name: "a".to_owned(),
+            shape: vec![1],
+            values: vec![2.0],
+        };
+        write_safetensors(vec![tensor], &metadata, &path).unwrap();
+        let mut file = Checkpoint::open(&path).unwrap();
+        assert_eq!(file.values("a").unwrap(), [2.0]);
     }
 }
 

@@ -41,7 +41,7 @@ impl Feedforward {
 
 /// Settings that change what an adapter computes, or its base, in a way that is not supported, unless
 /// they are absent, null, false, 0 or empty.
-const REFUSED: [&str; 22] = [
+const REFUSED: [&str; 21] = [
     "alora_invocation_tokens",
     "arrow_config",
     "corda_config",
@@ -63,7 +63,6 @@ const REFUSED: [&str; 22] = [
     "use_effective_conv2d",
     "use_qalora",
     "velora_config",
-    "use_loraplus",
 ];
 
 pub(super) fn parse(config: &Map<String, Value>) -> Result<Kind, MethodError> {

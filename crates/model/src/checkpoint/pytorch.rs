@@ -28,7 +28,13 @@ pub(super) struct PyTorch {
 }
 
 /// Whether a file's first bytes are those of a zip, a pickle or a tar of PyTorch's.
+///
+/// A safetensors file begins with the length of its header, whose low bytes may be those of a
+/// pickle; but then the header's brace follows.
 pub(super) fn is_pytorch(start: &[u8]) -> bool {
+    if start.len() > 8 && start[4..9] == *b"\0\0\0\0{" {
+        return false;
+    }
     // A pickle of protocol 2 and later; a tar begins with the name of its first file.
     start.starts_with(b"PK\x03\x04")
         || (start.len() > 1 && start[0] == 0x80 && (2..=5).contains(&start[1]))
