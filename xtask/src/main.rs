@@ -7,8 +7,8 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 /// Commands that are the `finetune` command's own.
-const PASSED_ON: [&str; 8] = [
-    "compare", "train", "evaluate", "predict", "merge", "export", "inspect", "pretrain",
+const PASSED_ON: [&str; 9] = [
+    "compare", "train", "evaluate", "predict", "merge", "export", "inspect", "data", "pretrain",
 ];
 
 fn main() -> ExitCode {
