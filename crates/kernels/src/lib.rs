@@ -3,3 +3,12 @@
 //! Each operation goes through Burn's extension mechanism, with a backward of its own; backends
 //! without a kernel compute it with Burn's ordinary operations. Nothing here knows of models,
 //! methods or images.
+//!
+//! An operation is a module: kernels on plain slices ([`simd`] runs them with the widest vectors
+//! of the processor, rayon's pool on its threads), and a `backend.rs` that hands flex's tensors to
+//! them ([`memory`]) where they hold `f32`.
+
+#[allow(dead_code, reason = "the operations come one by one")]
+mod memory;
+#[allow(dead_code, reason = "the operations come one by one")]
+mod simd;

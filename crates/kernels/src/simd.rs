@@ -1,0 +1,457 @@
+//! One kernel, several instruction sets: chosen when it runs, by what the processor has.
+//!
+//! A kernel implements [`Kernel`] once, over any [`Simd`]; [`run`] (or a [`Level`]) calls it with the widest
+//! vectors there are (AVX-512, AVX2 with FMA, or plain arrays that the compiler vectorises for
+//! the target's baseline). All kernel code is safe: this module holds the `unsafe` of its crate's
+//! SIMD, under one invariant: a value of [`Avx512`] or [`Avx2`] exists only where the processor
+//! was seen to have the instructions.
+//!
+//! Every function from [`Kernel::run`] down to the vectors must be `#[inline(always)]`: that is
+//! what compiles it with the instruction set's features.
+
+#![allow(
+    unsafe_code,
+    reason = "intrinsics; sound by the invariant of the tokens"
+)]
+#![allow(clippy::inline_always)]
+
+/// `f32` vectors of one instruction set.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// A vector of [`Simd::LANES`] values.
+    type V: Copy + Send + Sync;
+    /// Values in a vector.
+    const LANES: usize;
+    /// Vectors that fit in registers.
+    const REGISTERS: usize;
+
+    /// The value in every lane.
+    fn splat(self, value: f32) -> Self::V;
+    /// The first [`Simd::LANES`] values of a slice; panics where it is shorter.
+    fn load(self, values: &[f32]) -> Self::V;
+    /// Writes to the first [`Simd::LANES`] places of a slice; panics where it is shorter.
+    fn store(self, vector: Self::V, out: &mut [f32]);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`, fused where the instruction set has it.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The lesser of each lane; `b` where one is no number.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The greater of each lane; `b` where one is no number.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The square root of each lane.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// `then` in lanes where `a > b`, else `otherwise`.
+    fn select_greater(self, a: Self::V, b: Self::V, then: Self::V, otherwise: Self::V) -> Self::V;
+    /// The sum of all lanes, always in the same order.
+    fn sum(self, a: Self::V) -> f32;
+
+    /// The first `values.len()` lanes from a slice shorter than a vector, zero in the others.
+    #[inline(always)]
+    fn load_part(self, values: &[f32]) -> Self::V {
+        let mut all = [0.0; 16];
+        all[..values.len()].copy_from_slice(values);
+        self.load(&all)
+    }
+
+    /// Writes the first `out.len()` lanes, at most a vector's.
+    #[inline(always)]
+    fn store_part(self, vector: Self::V, out: &mut [f32]) {
+        let mut all = [0.0; 16];
+        self.store(vector, &mut all);
+        let count = out.len();
+        out.copy_from_slice(&all[..count]);
+    }
+}
+
+/// A computation written once for all instruction sets.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// The computation. Implementations are `#[inline(always)]`.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy)]
+pub(crate) enum Level {
+    /// AVX-512F.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// The target's baseline.
+    Portable,
+}
+
+impl Level {
+    /// The one with the widest vectors.
+    pub(crate) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(simd) = Avx512::detect() {
+                return Self::Avx512(simd);
+            }
+            if let Some(simd) = Avx2::detect() {
+                return Self::Avx2(simd);
+            }
+        }
+        Self::Portable
+    }
+
+    /// All of them, for tests.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(Avx2::detect().map(Self::Avx2));
+            all.extend(Avx512::detect().map(Self::Avx512));
+        }
+        all
+    }
+
+    /// Values in a vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => Avx512::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => Avx2::LANES,
+            Self::Portable => Portable::LANES,
+        }
+    }
+
+    /// Runs a kernel with these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => simd.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => simd.enter(kernel),
+            Self::Portable => kernel.run(Portable),
+        }
+    }
+}
+
+/// Runs a kernel with the widest vectors of this processor.
+pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
+    Level::best().run(kernel)
+}
+
+/// Arrays of eight, which the compiler vectorises as it can.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Portable {
+    #[inline(always)]
+    fn map2(a: [f32; 8], b: [f32; 8], f: impl Fn(f32, f32) -> f32) -> [f32; 8] {
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+}
+
+impl Simd for Portable {
+    type V = [f32; 8];
+    const LANES: usize = 8;
+    const REGISTERS: usize = 8;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [value; 8]
+    }
+    #[inline(always)]
+    fn load(self, values: &[f32]) -> Self::V {
+        *values.first_chunk().expect("a whole vector")
+    }
+    #[inline(always)]
+    fn store(self, vector: Self::V, out: &mut [f32]) {
+        *out.first_chunk_mut().expect("a whole vector") = vector;
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Not `f32::mul_add`: without FMA instructions that is a call of a slow function.
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::map2(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::V) -> Self::V {
+        a.map(f32::sqrt)
+    }
+    #[inline(always)]
+    fn select_greater(self, a: Self::V, b: Self::V, then: Self::V, otherwise: Self::V) -> Self::V {
+        std::array::from_fn(|i| if a[i] > b[i] { then[i] } else { otherwise[i] })
+    }
+    #[inline(always)]
+    fn sum(self, a: Self::V) -> f32 {
+        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64 as arch;
+
+    use super::{Kernel, Simd};
+
+    /// A processor with AVX-512F.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512(());
+
+    /// A processor with AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(());
+
+    impl Avx512 {
+        pub(crate) fn detect() -> Option<Self> {
+            (is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma"))
+            .then_some(Self(()))
+        }
+
+        #[inline]
+        pub(crate) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
+                kernel.run(simd)
+            }
+            // SAFETY: `self` exists, so the features were detected.
+            unsafe { inner(self, kernel) }
+        }
+    }
+
+    impl Avx2 {
+        pub(crate) fn detect() -> Option<Self> {
+            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"))
+                .then_some(Self(()))
+        }
+
+        #[inline]
+        pub(crate) fn enter<K: Kernel>(self, kernel: K) -> K::Output {
+            #[target_feature(enable = "avx2,fma")]
+            fn inner<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
+                kernel.run(simd)
+            }
+            // SAFETY: `self` exists, so the features were detected.
+            unsafe { inner(self, kernel) }
+        }
+    }
+
+    /// SAFETY of every `unsafe` below: the token exists, so the instructions do; loads and stores
+    /// go through a reference to an array of a whole vector and need no alignment.
+    macro_rules! simd {
+        (
+            $token:ident, $vector:ident, $lanes:literal, $registers:literal,
+            $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
+            $div:ident, $mul_add:ident, $min:ident, $max:ident, $sqrt:ident,
+            select: $select:expr, sum: $sum:expr
+        ) => {
+            impl Simd for $token {
+                type V = arch::$vector;
+                const LANES: usize = $lanes;
+                const REGISTERS: usize = $registers;
+
+                #[inline(always)]
+                fn splat(self, value: f32) -> Self::V {
+                    unsafe { arch::$splat(value) }
+                }
+                #[inline(always)]
+                fn load(self, values: &[f32]) -> Self::V {
+                    let values: &[f32; $lanes] = values.first_chunk().expect("a whole vector");
+                    unsafe { arch::$load(values.as_ptr()) }
+                }
+                #[inline(always)]
+                fn store(self, vector: Self::V, out: &mut [f32]) {
+                    let out: &mut [f32; $lanes] = out.first_chunk_mut().expect("a whole vector");
+                    unsafe { arch::$store(out.as_mut_ptr(), vector) }
+                }
+                #[inline(always)]
+                fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$add(a, b) }
+                }
+                #[inline(always)]
+                fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$sub(a, b) }
+                }
+                #[inline(always)]
+                fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$mul(a, b) }
+                }
+                #[inline(always)]
+                fn div(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$div(a, b) }
+                }
+                #[inline(always)]
+                fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                    unsafe { arch::$mul_add(a, b, c) }
+                }
+                #[inline(always)]
+                fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$min(a, b) }
+                }
+                #[inline(always)]
+                fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                    unsafe { arch::$max(a, b) }
+                }
+                #[inline(always)]
+                fn sqrt(self, a: Self::V) -> Self::V {
+                    unsafe { arch::$sqrt(a) }
+                }
+                #[inline(always)]
+                fn select_greater(
+                    self,
+                    a: Self::V,
+                    b: Self::V,
+                    then: Self::V,
+                    otherwise: Self::V,
+                ) -> Self::V {
+                    unsafe { $select(a, b, then, otherwise) }
+                }
+                #[inline(always)]
+                fn sum(self, a: Self::V) -> f32 {
+                    unsafe { $sum(a) }
+                }
+            }
+        };
+    }
+
+    simd!(
+        Avx512, __m512, 16, 32,
+        _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps,
+        _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
+        _mm512_sqrt_ps,
+        select: |a, b, then, otherwise| arch::_mm512_mask_blend_ps(
+            arch::_mm512_cmp_ps_mask::<{ arch::_CMP_GT_OQ }>(a, b),
+            otherwise,
+            then,
+        ),
+        sum: |a| arch::_mm512_reduce_add_ps(a)
+    );
+
+    simd!(
+        Avx2, __m256, 8, 16,
+        _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
+        _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
+        _mm256_sqrt_ps,
+        select: |a, b, then, otherwise| arch::_mm256_blendv_ps(
+            otherwise,
+            then,
+            arch::_mm256_cmp_ps::<{ arch::_CMP_GT_OQ }>(a, b),
+        ),
+        sum: |a| {
+            let four = arch::_mm_add_ps(
+                arch::_mm256_castps256_ps128(a),
+                arch::_mm256_extractf128_ps::<1>(a),
+            );
+            let two = arch::_mm_add_ps(four, arch::_mm_movehl_ps(four, four));
+            arch::_mm_cvtss_f32(arch::_mm_add_ss(two, arch::_mm_shuffle_ps::<1>(two, two)))
+        }
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kernel, Level, Simd};
+
+    struct Everything<'a>(&'a [f32], &'a [f32]);
+
+    impl Kernel for Everything<'_> {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> Vec<f32> {
+            let mut out = vec![0.0; 16 * 11];
+            let mut sum = 0.0;
+            for at in (0..16).step_by(S::LANES) {
+                let (a, b) = (s.load(&self.0[at..]), s.load(&self.1[at..]));
+                let results = [
+                    s.add(a, b),
+                    s.sub(a, b),
+                    s.mul(a, b),
+                    s.div(a, b),
+                    s.mul_add(a, b, s.splat(0.5)),
+                    s.min(a, b),
+                    s.max(a, b),
+                    s.sqrt(b),
+                    s.select_greater(a, b, s.splat(1.0), a),
+                    s.load_part(&self.0[at..at + 3]),
+                ];
+                sum += s.sum(a);
+                for (i, result) in results.into_iter().enumerate() {
+                    s.store(result, &mut out[16 * i + at..]);
+                }
+            }
+            out[160] = sum;
+            s.store_part(s.splat(2.0), &mut out[161..164]);
+            out
+        }
+    }
+
+    #[test]
+    #[allow(clippy::cast_precision_loss)]
+    fn every_instruction_set_computes_the_same() {
+        let a: Vec<f32> = (0..16).map(|i| i as f32 * 0.75 - 4.0).collect();
+        let b: Vec<f32> = (0..16).map(|i| 3.0 / (1.0 + i as f32)).collect();
+        let check = |got: Vec<f32>, lanes: usize| {
+            for i in 0..16 {
+                let part = if i % lanes < 3 { a[i] } else { 0.0 };
+                let expected = [
+                    a[i] + b[i],
+                    a[i] - b[i],
+                    a[i] * b[i],
+                    a[i] / b[i],
+                    a[i] * b[i] + 0.5,
+                    a[i].min(b[i]),
+                    a[i].max(b[i]),
+                    b[i].sqrt(),
+                    if a[i] > b[i] { 1.0 } else { a[i] },
+                    part,
+                ];
+                for (j, expected) in expected.into_iter().enumerate() {
+                    let got = got[16 * j + i];
+                    assert!(
+                        (got - expected).abs() < 1e-5,
+                        "{j} of {i}: {got} {expected}"
+                    );
+                }
+            }
+            assert!((got[160] - a.iter().sum::<f32>()).abs() < 1e-4);
+            assert_eq!(&got[161..165], &[2.0, 2.0, 2.0, 0.0]);
+        };
+        for level in Level::all() {
+            check(level.run(Everything(&a, &b)), level.lanes());
+        }
+    }
+}
