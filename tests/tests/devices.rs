@@ -41,6 +41,7 @@ fn logits(method: &Method, device: &Device) -> Vec<f32> {
     let batch = Loader::new(&images, 10, Order::Sequential)
         .device(&device)
         .next()
+        .unwrap()
         .unwrap();
     trained
         .model

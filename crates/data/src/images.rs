@@ -50,6 +50,9 @@ pub struct Batch {
     pub images: Tensor<4>,
     /// Index of each image's class, `[batch]`.
     pub labels: Tensor<1, Int>,
+    /// Probability of each class, `[batch, classes]`, where images were mixed (mixup, CutMix): the
+    /// target instead of `labels`, which then name the class of the first image of each mixture.
+    pub soft: Option<Tensor<2>>,
 }
 
 impl Images {
@@ -125,6 +128,7 @@ impl Images {
         Batch {
             images: Tensor::from_data(TensorData::new(values, shape), device),
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
+            soft: None,
         }
     }
 }

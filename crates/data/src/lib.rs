@@ -11,7 +11,7 @@
 //!     .augment(Augment { flip: true, ..Augment::default() })
 //!     .device(&Device::flex());
 //! for batch in batches {
-//!     assert_eq!(batch.images.dims()[1..], [3, 64, 64]);
+//!     assert_eq!(batch?.images.dims()[1..], [3, 64, 64]);
 //! }
 //! # Ok::<(), finetune_data::DataError>(())
 //! ```

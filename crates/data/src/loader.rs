@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use rand::seq::SliceRandom;
 
 use crate::augment::Augment;
+use crate::error::DataError;
 use crate::images::{Batch, Images, Normalization};
 use crate::random::rng;
 
@@ -102,9 +103,10 @@ impl<'a> Loader<'a> {
 }
 
 impl Iterator for Loader<'_> {
-    type Item = Batch;
+    /// An image that cannot be read ends the epoch with its error.
+    type Item = Result<Batch, DataError>;
 
-    fn next(&mut self) -> Option<Batch> {
+    fn next(&mut self) -> Option<Self::Item> {
         let rest = &self.indices[self.next..];
         let size = rest.len().min(self.batch_size);
         if size == 0 || (self.drop_last && size < self.batch_size) {
@@ -113,12 +115,12 @@ impl Iterator for Loader<'_> {
         self.next += size;
         let indices = &rest[..size];
         let (norm, device) = (&self.normalization, &self.device);
-        Some(match self.order {
+        Some(Ok(match self.order {
             Order::Sequential => self.images.batch(indices, norm, device),
             Order::Shuffled { seed, epoch } => self.images.warped(indices, norm, device, |index| {
                 self.augment.draw(seed, epoch, index)
             }),
-        })
+        }))
     }
 }
 
@@ -135,7 +137,14 @@ mod tests {
     fn by_index(loader: Loader<'_>) -> Vec<Vec<f32>> {
         let order = loader.indices().to_vec();
         let values: Vec<f32> = loader
-            .flat_map(|batch| batch.images.into_data().iter::<f32>().collect::<Vec<_>>())
+            .flat_map(|batch| {
+                batch
+                    .unwrap()
+                    .images
+                    .into_data()
+                    .iter::<f32>()
+                    .collect::<Vec<_>>()
+            })
             .collect();
         let mut images = vec![Vec::new(); order.len()];
         for (values, index) in values.chunks(27).zip(order) {
@@ -180,7 +189,9 @@ mod tests {
         let sizes = |drop| {
             let loader = Loader::new(&images, 4, Order::Sequential).drop_last(drop);
             let batches = loader.batches();
-            let sizes: Vec<_> = loader.map(|batch| batch.labels.dims()[0]).collect();
+            let sizes: Vec<_> = loader
+                .map(|batch| batch.unwrap().labels.dims()[0])
+                .collect();
             assert_eq!(sizes.len(), batches);
             sizes
         };

@@ -248,7 +248,7 @@ fn test(
     device: &Device,
 ) -> Result<Confusion> {
     let size = config.recipe.batch_size;
-    let seen = evaluate(&network.valid(), images, normalization, size, device);
+    let seen = evaluate(&network.valid(), images, normalization, size, device)?;
     Ok(Confusion::from_predictions(
         images.classes.len(),
         &seen.truth,

@@ -1,7 +1,7 @@
 //! What can go wrong while training.
 
 /// Errors of this crate. Each names the thing that is wrong and what to do about it.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
     /// A number of the recipe is out of its range.
@@ -14,6 +14,9 @@ pub enum TrainingError {
         /// The range that is accepted.
         wanted: &'static str,
     },
+    /// An image could not be read.
+    #[error(transparent)]
+    Data(#[from] finetune_data::DataError),
     /// There is nothing to train on.
     #[error("there are no training images")]
     NoImages,

@@ -125,7 +125,8 @@ pub struct Trained<M> {
 ///
 /// # Errors
 ///
-/// A recipe out of range, no images, or a loss that is no number any more.
+/// A recipe out of range, no images, one that cannot be read, or a loss that is no number any
+/// more.
 pub fn train<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
@@ -200,6 +201,7 @@ pub fn resume<M: Classifier>(
             .device(device);
         let mut step_start = Instant::now();
         for batch in loader {
+            let batch = batch?;
             let step = step_seconds.len();
             rate = recipe.learning_rate * recipe.schedule.factor(step, steps);
             let logits = model.logits(batch.images);
@@ -261,7 +263,7 @@ pub fn resume<M: Classifier>(
                 data.normalization,
                 recipe.batch_size,
                 device,
-            )),
+            )?),
             _ => None,
         };
         let record = Epoch {
@@ -306,7 +308,7 @@ pub fn resume<M: Classifier>(
 ///
 /// # Errors
 ///
-/// A recipe out of range.
+/// A recipe out of range, or an image that cannot be read.
 pub fn importance<M: Classifier + ModuleDisplay>(
     model: &M,
     data: &TrainingData<'_>,
@@ -326,6 +328,7 @@ pub fn importance<M: Classifier + ModuleDisplay>(
     let mut importance = Importance::default();
     let model = freeze_statistics(model.clone());
     for batch in loader.take(BATCHES) {
+        let batch = batch?;
         let loss = criterion.forward(model.logits(batch.images), batch.labels);
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         importance.add(&model, &gradients);
@@ -372,14 +375,17 @@ impl Predictions {
 /// Runs a model over images in order, without training it.
 ///
 /// `model` is a validation snapshot ([`Module::valid`]).
-#[must_use]
+///
+/// # Errors
+///
+/// An image that cannot be read.
 pub fn evaluate<M: Classifier>(
     model: &M,
     images: &Images,
     normalization: Normalization,
     batch_size: usize,
     device: &Device,
-) -> Predictions {
+) -> Result<Predictions, TrainingError> {
     let device = &device.clone().inner();
     let criterion = cross_entropy(0.0, device);
     let mut sums = Sums::default();
@@ -388,17 +394,18 @@ pub fn evaluate<M: Classifier>(
         .normalization(normalization)
         .device(device);
     for batch in loader {
+        let batch = batch?;
         let logits = model.logits(batch.images);
         let classes = classes(&logits);
         let loss = criterion.forward(logits, batch.labels);
         sums.add(scalar(&loss), 0, classes.len());
         predicted.extend(classes);
     }
-    Predictions {
+    Ok(Predictions {
         truth: images.labels.clone(),
         predicted,
         loss: sums.loss(),
-    }
+    })
 }
 
 fn cross_entropy(smoothing: f64, device: &Device) -> CrossEntropyLoss {
