@@ -28,7 +28,8 @@ impl Common {
                 "there is no method `{method}`; methods: {known}"
             )));
         };
-        let chapter = self.preset == Some(Preset::Chapter);
+        let typed = &self.recipe;
+        let chapter = typed.preset == Some(Preset::Chapter);
         let weights = match &self.weights {
             Some(name) => Some(locate::locate(name, self.weights_sha256.as_deref())?),
             None => None,
@@ -42,17 +43,18 @@ impl Common {
         };
         let architecture = Architecture::find(&model)?;
         let image_size = self
+            .images
             .image_size
             .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
             .unwrap_or(architecture.image_size);
         architecture.at(image_size)?;
-        if !(0.0..1.0).contains(&self.valid_fraction) {
+        if !(0.0..1.0).contains(&self.images.valid_fraction) {
             bail!(Usage(format!(
                 "the share of validation images is {}, but must be at least 0 and below 1",
-                self.valid_fraction
+                self.images.valid_fraction
             )));
         }
-        if self.train_per_class == Some(0) || self.threads == Some(0) {
+        if self.images.train_per_class == Some(0) || self.threads == Some(0) {
             bail!(Usage(
                 "--train-per-class and --threads must be at least 1".to_owned()
             ));
@@ -71,14 +73,14 @@ impl Common {
         };
         let mut recipe = defaults::recipe(method, purpose);
         recipe.seed = seed;
-        set(&mut recipe.epochs, self.epochs);
-        set(&mut recipe.batch_size, self.batch_size);
-        set(&mut recipe.learning_rate, self.lr);
-        set(&mut recipe.optimizer, self.optimizer.map(Into::into));
-        set(&mut recipe.schedule, self.schedule.map(Into::into));
-        set(&mut recipe.weight_decay, self.weight_decay);
-        set(&mut recipe.label_smoothing, self.label_smoothing);
-        set(&mut recipe.augment, self.augment.map(Into::into));
+        set(&mut recipe.epochs, typed.epochs);
+        set(&mut recipe.batch_size, typed.batch_size);
+        set(&mut recipe.learning_rate, typed.lr);
+        set(&mut recipe.optimizer, typed.optimizer.map(Into::into));
+        set(&mut recipe.schedule, typed.schedule.map(Into::into));
+        set(&mut recipe.weight_decay, typed.weight_decay);
+        set(&mut recipe.label_smoothing, typed.label_smoothing);
+        set(&mut recipe.augment, typed.augment.map(Into::into));
         recipe.check()?;
         Ok(RunConfig {
             method: what,
@@ -86,10 +88,10 @@ impl Common {
             model,
             weights,
             data: DataConfig {
-                path: self.data.clone(),
+                path: self.images.data.clone(),
                 image_size,
-                train_per_class: self.train_per_class,
-                valid_fraction: self.valid_fraction,
+                train_per_class: self.images.train_per_class,
+                valid_fraction: self.images.valid_fraction,
             },
             targets: self.adapter.targets.clone(),
             exclude_targets: self.adapter.exclude_targets.clone(),

@@ -1,0 +1,73 @@
+//! What `train` and `compare` share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::adapter::AdapterArgs;
+use super::data::ImageArgs;
+use super::recipe::RecipeArgs;
+use crate::progress::Ui;
+
+/// What `train` and `compare` share.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// What it learns from
+    #[command(flatten)]
+    pub images: ImageArgs,
+    /// Model (`inspect` lists them)
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Pretrained weights: a safetensors or PyTorch file, or `hf:OWNER/NAME[@REVISION][/FILE]`; the
+    /// model is recognised from it [default: shipped with the default model]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<String>,
+    /// SHA-256 that the weights' file must have
+    #[arg(long, value_name = "HEX")]
+    pub weights_sha256: Option<String>,
+    /// Folder for the results [default: runs/TIME-COMMAND]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with a run or comparison that was broken off, with its own settings
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "model", "weights"])]
+    pub resume: Option<PathBuf>,
+    /// Least time between two checkpoints of a run, made after whole epochs
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub checkpoint_seconds: u64,
+    /// flex (cpu), ndarray or wgpu (gpu)
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads that compute [default: one a core]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// How it is trained
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Seed of all that is random; the first one of a comparison
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Settings of the adapters
+    #[command(flatten)]
+    pub adapter: AdapterArgs,
+    /// Write the finished models as PyTorch files as well
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    pub format: Format,
+    /// One JSON document on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// How progress is shown [default: bar on a terminal, plain elsewhere]
+    #[arg(long, value_enum)]
+    pub ui: Option<Ui>,
+}
+
+/// Kind of a weights file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// safetensors
+    #[default]
+    Safetensors,
+    /// PyTorch's own, a state dict for `torch.load(weights_only=True)`
+    Pth,
+}
