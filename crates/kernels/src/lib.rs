@@ -8,7 +8,13 @@
 //! of the processor, rayon's pool on its threads), and a `backend.rs` that hands flex's tensors to
 //! them ([`memory`]) where they hold `f32`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+// NdArray is deprecated upstream; people ask for it.
+#![allow(deprecated)]
+
+mod lanes;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod memory;
+pub mod optim;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod simd;

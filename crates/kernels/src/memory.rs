@@ -43,6 +43,17 @@ pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
+/// The same tensor in row-major order in a buffer that holds nothing else, so that its storage is
+/// its values; copies only where it is not.
+pub(crate) fn whole(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let bytes = layout.num_elements() * tensor.dtype().size();
+    if layout.is_contiguous() && layout.start_offset() == 0 && tensor.bytes().len() == bytes {
+        return tensor;
+    }
+    tensor.to_contiguous()
+}
+
 /// The values of a [`contiguous`] tensor of `f32`.
 ///
 /// # Panics

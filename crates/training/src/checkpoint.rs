@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
-use burn::tensor::{Bytes, DType, Shape};
-use burn_pack::{Reader, Scalar, Tensor, Writer};
 use finetune_methods::{
-    Dynamics, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors, trained,
+    Dynamics, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors,
+    trained,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainingError;
+use crate::optimizer::ModelOptimizer;
 use crate::train::Epoch;
 
 /// A run after some of its epochs.
@@ -32,8 +31,8 @@ pub(crate) struct Progress {
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) step_seconds: Vec<f64>,
     pub(crate) seconds: f64,
-    /// The optimiser's numbers that are no tensors, by the parameter's path and the number's name.
-    pub(crate) scalars: BTreeMap<String, Scalar>,
+    /// How often the optimiser has stepped each parameter, by path.
+    pub(crate) steps: BTreeMap<String, u64>,
 }
 
 const METADATA: &str = "finetune-checkpoint";
@@ -41,7 +40,7 @@ const METADATA: &str = "finetune-checkpoint";
 impl Checkpoint {
     pub(crate) fn of<M: Module>(
         model: &M,
-        optimizer: &ModuleOptimizer,
+        optimizer: &ModelOptimizer,
         dynamics: Option<&Dynamics>,
         progress: Progress,
     ) -> Result<Self, TrainingError> {
@@ -53,7 +52,7 @@ impl Checkpoint {
         if let Some(dynamics) = dynamics {
             checkpoint.add("method", dynamics.state(model));
         }
-        checkpoint.add_optimizer(model, optimizer)?;
+        checkpoint.add_optimizer(model, optimizer);
         Ok(checkpoint)
     }
 
@@ -82,103 +81,67 @@ impl Checkpoint {
         tensors.collect()
     }
 
-    /// Burn names the state by the parameters' identities, which another process has not: here they
-    /// go by path.
-    fn add_optimizer<M: Module>(
-        &mut self,
-        model: &M,
-        optimizer: &ModuleOptimizer,
-    ) -> Result<(), TrainingError> {
-        let paths: HashMap<String, String> = parameters(model)
-            .into_iter()
-            .rev()
-            .map(|param| (param.id.val().to_string(), param.path))
-            .collect();
-        let by_path = |name: &str| {
-            let (id, field) = name.split_once('.')?;
-            Some(format!("{}:{field}", paths.get(id)?))
-        };
-        let reader = Reader::from_bytes(optimizer.into_bytes().map_err(state)?).map_err(state)?;
-        for (name, value) in reader.scalars() {
-            if let Some(name) = by_path(name) {
-                self.progress.scalars.insert(name, *value);
-            }
-        }
+    /// The state goes by path: another process has other identities.
+    fn add_optimizer<M: Module>(&mut self, model: &M, optimizer: &ModelOptimizer) {
         let mut found = Vec::new();
-        for tensor in reader.into_tensors().map_err(state)? {
-            let (name, dtype, shape, _, bytes) = tensor.into_parts().map_err(state)?;
-            let Some(path) = by_path(&name) else { continue };
-            if dtype != DType::F32 {
-                return Err(state(format!("`{path}` is of {dtype:?}")));
+        for param in first_occurrences(model) {
+            let Some(memory) = optimizer.memory(param.id) else {
+                continue;
+            };
+            self.progress.steps.insert(param.path.clone(), memory.steps);
+            for (name, moment) in optimizer.names().iter().zip(&memory.moments) {
+                found.push(TrainedTensor {
+                    path: format!("{}:{name}", param.path),
+                    shape: param.shape.clone(),
+                    values: Values::Floats(moment.clone().into_data().iter::<f32>().collect()),
+                });
             }
-            let values = bytes.as_chunks::<4>().0.iter();
-            found.push(TrainedTensor {
-                path,
-                shape: shape.to_vec(),
-                values: Values::Floats(values.map(|bytes| f32::from_le_bytes(*bytes)).collect()),
-            });
         }
         self.add("optimizer", found);
-        Ok(())
     }
 
     /// Puts a run back to where it was.
     pub(crate) fn restore<M: Module>(
         &self,
         model: M,
-        optimizer: ModuleOptimizer,
+        optimizer: &mut ModelOptimizer,
         dynamics: Option<&mut Dynamics>,
-    ) -> Result<(M, ModuleOptimizer), TrainingError> {
+    ) -> Result<M, TrainingError> {
         let model = load(model, self.part("model")).map_err(other_run)?;
         if let Some(dynamics) = dynamics {
             dynamics
                 .restore(&model, self.part("method"))
                 .map_err(other_run)?;
         }
-        let ids: HashMap<String, u64> = parameters(&model)
-            .into_iter()
-            .rev()
-            .map(|param| (param.path, param.id.val()))
-            .collect();
-        let by_id = |name: &str| {
-            let (path, field) = name.split_once(':')?;
-            let id = ids.get(path)?;
-            Some((*id, format!("{id}.{field}")))
-        };
-        let mut tensors = Vec::new();
+        let mut moments: HashMap<String, Vec<f32>> = HashMap::new();
         for tensor in self.part("optimizer") {
-            let Some((id, name)) = by_id(&tensor.path) else {
-                return Err(other_run(format!("it has no `{}`", tensor.path)));
-            };
             let Values::Floats(values) = tensor.values else {
                 return Err(other_run(format!("`{}` is not of numbers", tensor.path)));
             };
-            let bytes: Vec<u8> = values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
-            let bytes = Bytes::from_bytes_vec(bytes);
-            tensors.push(Tensor::new(
-                name,
-                DType::F32,
-                Shape::from(tensor.shape),
-                Some(id),
-                bytes,
-            ));
+            moments.insert(tensor.path, values);
         }
-        let mut writer = Writer::new(tensors);
-        for (name, value) in &self.progress.scalars {
-            if let Some((_, name)) = by_id(name) {
-                writer = writer.with_scalar(&name, *value);
-            }
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let device = device.inner();
+        let mut left = self.progress.steps.len();
+        for param in first_occurrences(&model) {
+            let Some(steps) = self.progress.steps.get(&param.path) else {
+                continue;
+            };
+            let found = optimizer.names().iter().map(|name| {
+                let path = format!("{}:{name}", param.path);
+                let size = param.shape.iter().product::<usize>();
+                (moments.remove(&path))
+                    .filter(|values| values.len() == size)
+                    .ok_or_else(|| other_run(format!("it has no `{path}` of {size} values")))
+            });
+            let found = found.collect::<Result<_, _>>()?;
+            optimizer.remember(param.id, *steps, found, &device);
+            left -= 1;
         }
-        for (path, id) in &ids {
-            writer = writer.with_metadata(&id.to_string(), path);
+        if left > 0 {
+            return Err(other_run("it steps parameters that the model has not"));
         }
-        let optimizer = optimizer
-            .from_bytes(writer.into_bytes().map_err(state)?)
-            .map_err(state)?;
-        Ok((model, optimizer))
+        Ok(model)
     }
 
     /// The bytes of a safetensors file.
@@ -209,9 +172,12 @@ impl Checkpoint {
     }
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
-fn state<E: std::fmt::Display>(reason: E) -> TrainingError {
-    TrainingError::OptimizerState(format!("{reason}"))
+/// Every parameter once, under the first of its paths.
+fn first_occurrences<M: Module>(model: &M) -> Vec<ParamInfo> {
+    let mut seen = std::collections::HashSet::new();
+    let mut found = parameters(model);
+    found.retain(|param| seen.insert(param.id));
+    found
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over

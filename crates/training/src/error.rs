@@ -40,7 +40,4 @@ pub enum TrainingError {
     /// A checkpoint could not be kept.
     #[error("the checkpoint cannot be written: {0}")]
     Keep(String),
-    /// The optimiser's state could not be changed.
-    #[error("the optimiser's state cannot be changed: {0}")]
-    OptimizerState(String),
 }

@@ -22,7 +22,7 @@
 mod checkpoint;
 mod dashboard;
 mod error;
-mod optimizer_state;
+mod optimizer;
 mod recipe;
 mod train;
 

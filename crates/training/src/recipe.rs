@@ -1,8 +1,5 @@
 //! The recipe of a run: epochs, batches, optimiser, schedule, augmentation.
 
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
 use finetune_data::Augment;
 use serde::{Deserialize, Serialize};
 
@@ -142,30 +139,6 @@ impl Recipe {
             );
         }
         Ok(())
-    }
-
-    /// Builds the optimiser.
-    #[allow(clippy::cast_possible_truncation)]
-    pub(crate) fn optimizer(&self) -> ModuleOptimizer {
-        let decay =
-            (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
-        match self.optimizer {
-            Optimizer::Adam => AdamConfig::new()
-                .with_epsilon(1e-8)
-                .with_weight_decay(decay)
-                .init(),
-            Optimizer::AdamW => AdamWConfig::new()
-                .with_epsilon(1e-8)
-                .with_weight_decay(self.weight_decay as f32)
-                .init(),
-            Optimizer::Sgd => {
-                let momentum = MomentumConfig::new().with_momentum(0.9).with_dampening(0.0);
-                SgdConfig::new()
-                    .with_momentum(Some(momentum))
-                    .with_weight_decay(decay)
-                    .init()
-            }
-        }
     }
 }
 

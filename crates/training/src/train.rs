@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::error::TrainingError;
-use crate::optimizer_state::clear;
+use crate::optimizer::{ModelOptimizer, Rates};
 use crate::recipe::Recipe;
 
 /// A module that tells classes of images apart.
@@ -161,7 +161,7 @@ pub fn resume<M: Classifier>(
         mut dynamics,
         faster,
     } = attached;
-    let mut optimizer = recipe.optimizer();
+    let mut optimizer = ModelOptimizer::new(recipe.optimizer);
     let criterion = cross_entropy(recipe.label_smoothing, device);
     let steps = recipe.epochs * data.train.len().div_ceil(recipe.batch_size);
     if let Some(dynamics) = &mut dynamics {
@@ -175,8 +175,13 @@ pub fn resume<M: Classifier>(
         ..
     } = from.map_or_else(Progress::default, |from| from.progress.clone());
     if let Some(from) = from {
-        (model, optimizer) = from.restore(model, optimizer, dynamics.as_mut())?;
+        model = from.restore(model, &mut optimizer, dynamics.as_mut())?;
     }
+
+    let rates = |learning_rate| Rates {
+        learning_rate,
+        weight_decay: recipe.weight_decay,
+    };
 
     let run_start = Instant::now();
     let mut stopped = false;
@@ -230,13 +235,13 @@ pub fn resume<M: Classifier>(
             }
             if let Some(faster) = &faster {
                 let apart = split(&mut gradients, faster);
-                model = optimizer.step(rate * faster.ratio, model, apart);
+                model = optimizer.step(model, apart, |_| rates(rate * faster.ratio));
             }
-            model = optimizer.step(rate, model, gradients);
+            model = optimizer.step(model, gradients, |_| rates(rate));
             if let Some(dynamics) = &mut dynamics {
                 let moved;
                 (model, moved) = dynamics.after_step(step + 1, model);
-                optimizer = clear(optimizer, &moved)?;
+                optimizer.forget(&moved);
             }
             let size = batch.labels.dims()[0];
             sums.add(value, right, size);

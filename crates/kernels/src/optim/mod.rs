@@ -1,0 +1,122 @@
+//! Optimiser steps in place: one pass over parameter, gradient and moments.
+//!
+//! Written with tensor operations, a step of Adam makes about fifteen passes over memory and as many
+//! buffers. Here it reads four values and writes three for each entry. The parameter and the moments
+//! are changed in their own buffers where nobody else holds them, and copied first where somebody
+//! does.
+
+mod backend;
+mod kernel;
+
+use burn::Tensor;
+use burn::backend::Dispatch;
+
+pub use backend::OptimBackend;
+
+/// A step of Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) or AdamW (Loshchilov and Hutter
+/// 2019, arXiv:1711.05101, algorithm 2), as PyTorch computes it.
+///
+/// ```text
+/// g ← g + λ·p                        coupled decay
+/// p ← p − η·λ·p                      decoupled decay
+/// m ← m + (1 − β₁)·(g − m)
+/// v ← β₂·v + (1 − β₂)·g²
+/// p ← p − η/(1 − β₁ᵗ) · m / (√v/√(1 − β₂ᵗ) + ε)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// `η`.
+    pub learning_rate: f64,
+    /// `β₁` and `β₂`.
+    pub betas: [f64; 2],
+    /// `ε`.
+    pub epsilon: f64,
+    /// `λ`.
+    pub weight_decay: f64,
+    /// Whether the decay acts on the parameter itself (AdamW) and not through the gradient.
+    pub decoupled: bool,
+    /// `t`, from 1.
+    pub step: u64,
+}
+
+/// A step of gradient descent with momentum, as PyTorch computes it (dampening 0, no Nesterov).
+///
+/// ```text
+/// g ← g + λ·p
+/// b ← μ·b + g
+/// p ← p − η·b
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    /// `η`.
+    pub learning_rate: f64,
+    /// `μ`.
+    pub momentum: f64,
+    /// `λ`.
+    pub weight_decay: f64,
+}
+
+/// Takes a step of Adam: the parameter and its two moments after it.
+///
+/// All tensors have one shape and no autodiff; the moments are 0 before the first step.
+///
+/// # Panics
+///
+/// Where the shapes differ.
+#[must_use]
+pub fn adam<const D: usize>(
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    [first, second]: [Tensor<D>; 2],
+    step: Adam,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let (parameter, first, second) = <Dispatch as OptimBackend>::adam(
+        parameter.into_dispatch(),
+        gradient.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        [Tensor::from_dispatch(first), Tensor::from_dispatch(second)],
+    )
+}
+
+/// Takes a step of gradient descent: the parameter and its velocity after it.
+///
+/// All tensors have one shape and no autodiff; the velocity is 0 before the first step.
+///
+/// # Panics
+///
+/// Where the shapes differ.
+#[must_use]
+pub fn sgd<const D: usize>(
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Tensor<D>,
+    step: Sgd,
+) -> (Tensor<D>, Tensor<D>) {
+    let (parameter, velocity) = <Dispatch as OptimBackend>::sgd(
+        parameter.into_dispatch(),
+        gradient.into_dispatch(),
+        velocity.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        Tensor::from_dispatch(velocity),
+    )
+}
+
+impl Adam {
+    /// `η/(1 − β₁ᵗ)` and `√(1 − β₂ᵗ)`.
+    #[allow(clippy::cast_precision_loss)] // A run has far fewer than 2^52 steps.
+    fn corrections(&self) -> (f64, f64) {
+        let [first, second] = self.betas.map(|beta| 1.0 - beta.powf(self.step as f64));
+        (self.learning_rate / first, second.sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests;
