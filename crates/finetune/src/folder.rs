@@ -74,6 +74,17 @@ impl Plan {
         }
     }
 
+    /// The runs of a `config.json`, to be done again.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none.
+    pub fn again(path: &Path) -> Result<Vec<RunConfig>> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self::parse(path, &text)?.runs)
+    }
+
     fn parse(path: &Path, text: &str) -> Result<Self> {
         serde_json::from_str(text)
             .with_context(|| format!("{} is not a configuration of finetune", path.display()))

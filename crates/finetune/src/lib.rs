@@ -32,6 +32,7 @@ pub mod interrupt;
 pub mod keeper;
 pub mod locate;
 pub mod metadata;
+pub mod options;
 pub mod process;
 pub mod progress;
 mod resolve;
@@ -50,7 +51,11 @@ pub fn command() -> ExitCode {
 
     process::keep_large_buffers();
     interrupt::listen();
-    let outcome = match cli::Cli::parse().command {
+    let typed = match options::expand(std::env::args_os().collect()) {
+        Ok(typed) => typed,
+        Err(error) => return failed(&error),
+    };
+    let outcome = match cli::Cli::parse_from(typed).command {
         Command::Compare(args) => commands::compare(&args),
         Command::Train(args) => commands::train(&args),
         Command::Evaluate(args) => commands::evaluate(&args),
@@ -64,9 +69,11 @@ pub fn command() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", exit::line(&error));
-            ExitCode::from(exit::code(&error))
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {}", exit::line(error));
+    ExitCode::from(exit::code(error))
 }

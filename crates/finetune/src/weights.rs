@@ -140,6 +140,7 @@ impl Pretraining {
         let images = self.images(&architecture.preprocess())?;
         let device = crate::device::device(&self.device)?.autodiff();
         let normalization = architecture.normalization;
+        crate::device::check_fits(&self.device, &architecture, images.classes.len())?;
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
         let attached = Attached::from(model);
         let data = TrainingData {

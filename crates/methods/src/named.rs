@@ -42,6 +42,7 @@ pub struct Adapters<M> {
     base: M,
     named: BTreeMap<String, (M, Method)>,
     active: Option<String>,
+    merged: Option<M>,
 }
 
 impl<M: Module + ModuleDisplay> Adapters<M> {
@@ -52,6 +53,7 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
             base,
             named: BTreeMap::new(),
             active: None,
+            merged: None,
         }
     }
 
@@ -87,6 +89,9 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
 
     /// Keeps a model that was made from this base under a name, in the place of one that has it.
     pub fn put(&mut self, name: &str, model: M, method: Method) {
+        if self.active.as_deref() == Some(name) {
+            self.merged = None;
+        }
         self.named.insert(name.to_owned(), (model, method));
     }
 
@@ -113,7 +118,7 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
             .remove(name)
             .ok_or_else(|| self.wrong_name("no", name))?;
         if self.active.as_deref() == Some(name) {
-            self.active = None;
+            self.disable();
         }
         Ok(model)
     }
@@ -126,21 +131,48 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
     pub fn switch(&mut self, name: &str) -> Result<(), MethodError> {
         self.get(name)?;
         self.active = Some(name.to_owned());
+        self.merged = None;
         Ok(())
     }
 
     /// Makes none active: the base as it is.
     pub fn disable(&mut self) {
         self.active = None;
+        self.merged = None;
     }
 
-    /// The base with the active adapter, or the base where none is.
+    /// The base with the active adapter, merged or beside it; or the base where none is.
     #[must_use]
     pub fn active(&self) -> &M {
+        self.merged.as_ref().unwrap_or_else(|| self.beside())
+    }
+
+    fn beside(&self) -> &M {
         let active = self.active.as_ref();
         active
             .and_then(|name| self.named.get(name))
             .map_or(&self.base, |(model, _)| model)
+    }
+
+    /// Merges the active adapter into its weights, so that [`active`](Self::active) is a model of
+    /// plain layers until [`unmerge`](Self::unmerge), [`switch`](Self::switch) or
+    /// [`disable`](Self::disable).
+    ///
+    /// The adapter and the base stay as they are, at the cost of the merged weights' memory: what
+    /// comes back is the same to the bit, which subtracting a change again would not give.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`merge`](crate::merge): no adapter that merges, or values that are not finite;
+    /// then nothing is changed.
+    pub fn merge(&mut self) -> Result<(), MethodError> {
+        self.merged = Some(crate::merge(self.beside())?);
+        Ok(())
+    }
+
+    /// Takes the active adapter out of the weights again.
+    pub fn unmerge(&mut self) {
+        self.merged = None;
     }
 
     /// Makes one `LoRA` adapter of several, under a new name. What of their models trained beside

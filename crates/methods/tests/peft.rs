@@ -326,6 +326,17 @@ fn named_adapters_switch_and_combine_as_in_peft() {
     assert!(apart(dare("again", 0.5, 0), half.clone()) == 0.0);
     assert!(apart(dare("other", 0.5, 1), half) > 1e-3);
 
+    // Merged it computes the same with plain layers, and unmerged it is what it was to the bit.
+    adapters.switch("svd").unwrap();
+    let beside = adapters.active().forward(x.clone());
+    adapters.merge().unwrap();
+    let is_plain = |net: &Net| parameters(net).iter().all(|param| !param.in_adapter());
+    assert!(is_plain(adapters.active()));
+    assert!(apart(adapters.active().forward(x.clone()), beside.clone()) <= 1e-5);
+    adapters.unmerge();
+    assert!(!is_plain(adapters.active()));
+    assert!(apart(adapters.active().forward(x.clone()), beside) == 0.0);
+
     // A combination is an adapter like any other.
     let (model, method) = adapters.get("cat").unwrap();
     let written = PeftAdapter::of(model, method, Names::same("head")).unwrap();

@@ -29,6 +29,10 @@ pub struct Common {
     /// Folder for the results [default: runs/TIME-COMMAND]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Settings from a TOML or JSON file, which what is typed goes before; or the config.json of a
+    /// finished run, to do it again
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub config: Option<PathBuf>,
     /// Go on with a run or comparison that was broken off, with its own settings
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "model", "weights"])]
     pub resume: Option<PathBuf>,

@@ -23,6 +23,9 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     if let Some(folder) = &args.common.resume {
         return go_on(folder, &args.common);
     }
+    if let Some(file) = &args.common.config {
+        return execute(Plan::again(file)?, &args.common, "compare");
+    }
     let mut runs = Vec::new();
     for seed in args.common.seed..args.common.seed + args.seeds.max(1) {
         for (index, method) in args.methods.iter().enumerate() {
@@ -42,6 +45,9 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
 pub fn train(args: &TrainArgs) -> Result<()> {
     if let Some(folder) = &args.common.resume {
         return go_on(folder, &args.common);
+    }
+    if let Some(file) = &args.common.config {
+        return execute(Plan::again(file)?, &args.common, "train");
     }
     let run = args.common.resolve(&args.method, args.common.seed)?;
     execute(vec![run], &args.common, "train")
@@ -178,6 +184,7 @@ fn check(plan: &Plan) -> Result<Decoded> {
         .decode(first.seed, &first.architecture()?.preprocess())?;
     let device = crate::device::device(&first.device)?;
     let classes = data.train.classes.len();
+    crate::device::check_fits(&first.device, &first.architecture()?, classes)?;
     // All runs that start from weights start from the same ones: they are read once.
     let mut loaded = None;
     for config in plan.runs.iter().filter(|run| run.seed == first.seed) {

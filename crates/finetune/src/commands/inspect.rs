@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use finetune_methods::{Method, ParamInfo, ParameterCount, count_parameters, counts};
 use finetune_model::ARCHITECTURES;
+use finetune_training::{Optimizer, Recipe};
 use serde_json::json;
 
 use crate::cli::InspectArgs;
@@ -39,6 +40,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
             "method": config.method_name(),
             "trainable_parameters": count.trainable,
             "total_parameters": count.total,
+            "predicted_memory_bytes": predicted_memory(&config.recipe, count),
             "trained": trained,
         });
         println!("{}", serde_json::to_string_pretty(&document)?);
@@ -49,7 +51,21 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     }
     println!("{} with {}", config.model, config.method_name());
     print!("{}", table(&trained, count));
+    println!(
+        "at least {} of memory: weights, gradients and the optimiser's moments; what the layers keep \
+         of a batch comes on top",
+        finetune_evaluation::bytes(predicted_memory(&config.recipe, count))
+    );
     Ok(())
+}
+
+/// Bytes of the weights, and of the gradient and the optimiser's moments of what trains, in `f32`.
+fn predicted_memory(recipe: &Recipe, count: ParameterCount) -> u64 {
+    let moments = match recipe.optimizer {
+        Optimizer::Adam | Optimizer::AdamW => 2,
+        Optimizer::Sgd => 1,
+    };
+    4 * (count.total + count.trainable * (1 + moments)) as u64
 }
 
 /// What trains: path, shape, parameters and their share of all.
