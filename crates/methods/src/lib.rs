@@ -75,7 +75,7 @@ pub use method::{Attached, Faster, Method, Scope};
 pub use named::Adapters;
 pub use peft_format::{Names, PeftAdapter};
 pub use quantize::Quantize;
-pub use random::normal;
+pub use random::{normals, uniforms};
 pub use state::{TrainedTensor, Values, load, trained};
 pub use statistics::freeze_statistics;
 pub use targets::Targets;

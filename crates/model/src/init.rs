@@ -3,8 +3,8 @@
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::TensorData;
-use finetune_methods::{ParamInfo, parameters_lazily};
-use rand::{RngExt, SeedableRng};
+use finetune_methods::{ParamInfo, normals, parameters_lazily, uniforms};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// How weights are drawn.
@@ -101,22 +101,14 @@ impl ModuleMapper for Draw {
         let shape = param.lazy_shape();
         let count = shape.num_elements();
         let rng = &mut self.rng;
-        let values: Vec<f32> = match (self.init, role) {
+        let values = match (self.init, role) {
             (Init::Torch, Role::Weight | Role::Bias) => {
-                let bound = 1.0 / (inputs as f32).sqrt();
-                (0..count)
-                    .map(|_| rng.random_range(-bound..bound))
-                    .collect()
+                uniforms(rng, 1.0 / (inputs as f32).sqrt(), count)
             }
             (Init::KaimingNormal, Role::Weight) => {
-                let std = (2.0 / inputs as f32).sqrt();
-                (0..count)
-                    .map(|_| finetune_methods::normal(rng) * std)
-                    .collect()
+                normals(rng, (2.0 / inputs as f32).sqrt(), count)
             }
-            (Init::Normal, Role::Weight) | (_, Role::Token) => (0..count)
-                .map(|_| finetune_methods::normal(rng) * 0.02)
-                .collect(),
+            (Init::Normal, Role::Weight) | (_, Role::Token) => normals(rng, 0.02, count),
             (_, Role::Bias) => vec![0.0; count],
         };
         let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
