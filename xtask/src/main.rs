@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match args.first().and_then(|command| command.to_str()) {
         Some(command) if PASSED_ON.contains(&command) => finetune(&args),
+        Some("bench") => bench(&args[1..]),
         Some("--help" | "-h" | "help") | None => {
             println!("{}", help());
             ExitCode::SUCCESS
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
 fn help() -> String {
     format!(
         "cargo xtask COMMAND [ARGS]: build `finetune` and run it\n\ncommands: {}\n\
+         bench: measure speed and memory beside PyTorch and HF PEFT\n\
          `cargo xtask COMMAND --help` tells a command's arguments",
         PASSED_ON.join(", ")
     )
@@ -36,28 +38,49 @@ fn help() -> String {
 
 /// Builds `finetune`, with the GPU backend where the device asks for it, and runs it.
 fn finetune(args: &[OsString]) -> ExitCode {
+    let mut features = Vec::new();
+    if wants_gpu(args) {
+        features.push("finetune/wgpu");
+    }
+    if wants_hub(args) {
+        features.push("finetune/hub");
+    }
+    build_and_run(&["finetune"], &features, args)
+}
+
+/// Builds the bench and the command that it measures, and runs it.
+fn bench(args: &[OsString]) -> ExitCode {
+    build_and_run(&["finetune-bench", "finetune"], &[], args)
+}
+
+/// Builds programs and runs the first of them.
+fn build_and_run(programs: &[&str], features: &[&str], args: &[OsString]) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // The whole workspace's features, so that this build is the one `cargo test` uses as well.
     let mut build = Command::new(&cargo);
-    build.args(["build", "--quiet", "--workspace", "--bin", "finetune"]);
-    if wants_gpu(args) {
-        build.args(["--features", "finetune/wgpu"]);
+    build.args(["build", "--quiet", "--workspace"]);
+    for program in programs {
+        build.args(["--bin", program]);
     }
-    if wants_hub(args) {
-        build.args(["--features", "finetune/hub"]);
+    for feature in features {
+        build.args(["--features", feature]);
     }
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
         Into::into,
     );
-    let program = folder
-        .join("debug")
-        .join(format!("finetune{}", std::env::consts::EXE_SUFFIX));
+    let program =
+        folder
+            .join("debug")
+            .join(format!("{}{}", programs[0], std::env::consts::EXE_SUFFIX));
     if !program.exists() {
-        eprintln!("building finetune for the first time: about ten minutes on two cores");
+        eprintln!(
+            "building {} for the first time: about ten minutes on two cores",
+            programs[0]
+        );
     }
     if !build.status().is_ok_and(|status| status.success()) {
-        eprintln!("error: building finetune failed");
+        eprintln!("error: building {} failed", programs[0]);
         return ExitCode::FAILURE;
     }
     match Command::new(&program).args(args).status() {

@@ -116,6 +116,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         steps: 192,
         train_seconds: 192.0 * step,
         seconds_per_step: step,
+        startup_seconds: None,
         peak_memory_bytes: Some(mebibytes << 20),
         artifact_bytes: file,
         artifacts: vec![format!("finetuned_model_{name}.safetensors")],

@@ -88,6 +88,10 @@ pub struct Run {
     pub train_seconds: f64,
     /// Median duration of a step, seconds.
     pub seconds_per_step: f64,
+    /// Time from the start of the command (of the run, where it is not a comparison's first) to its
+    /// first training step, seconds: images, weights, adapters, features of frozen layers.
+    #[serde(default)]
+    pub startup_seconds: Option<f64>,
     /// High-water mark of the run's resident memory, bytes; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
     /// Size of the smallest file that, with the base weights, gives the model back.
@@ -201,6 +205,7 @@ impl Report {
         for run in &mut report.runs {
             run.train_seconds = 0.0;
             run.seconds_per_step = 0.0;
+            run.startup_seconds = None;
             run.peak_memory_bytes = None;
             for epoch in &mut run.epochs {
                 epoch.seconds = 0.0;

@@ -30,12 +30,27 @@ impl<'a, O: Observer> Keeper<'a, O> {
     }
 }
 
-impl<O: Observer> Observer for Keeper<'_, O> {
-    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
-        // A run whose comparison was killed would write into a folder that somebody resumes.
+impl<O: Observer> Keeper<'_, O> {
+    /// A run whose comparison was killed would write into a folder that somebody resumes.
+    fn end_with_parent(&self) {
         if parent() != self.parent {
             std::process::exit(1);
         }
+    }
+}
+
+impl<O: Observer> Observer for Keeper<'_, O> {
+    fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
+        self.end_with_parent();
+        self.observer.on_features(done, images)
+    }
+
+    fn on_start(&mut self) {
+        self.observer.on_start();
+    }
+
+    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        self.end_with_parent();
         self.observer.on_step(step)
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use finetune_training::{Dashboard, Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -53,6 +53,7 @@ pub struct Progress {
     epochs: usize,
     bar: Option<ProgressBar>,
     dashboard: Option<Dashboard>,
+    first_step: Option<SystemTime>,
 }
 
 impl Progress {
@@ -66,7 +67,14 @@ impl Progress {
             epochs,
             bar: None,
             dashboard,
+            first_step: None,
         }
+    }
+
+    /// When the first step began.
+    #[must_use]
+    pub fn first_step(&self) -> Option<SystemTime> {
+        self.first_step
     }
 
     fn start(&mut self, steps: usize) -> &ProgressBar {
@@ -84,6 +92,27 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
+        if self.ui == Ui::Bar {
+            let bar = self.start(images);
+            bar.set_position(done as u64);
+            bar.set_message("features of the frozen layers, once");
+            if done == images {
+                bar.finish_and_clear();
+                self.bar = None;
+            }
+        }
+        if interrupt::asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn on_start(&mut self) {
+        self.first_step = Some(SystemTime::now());
+    }
+
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
         if self.ui == Ui::Bar {
             let epochs = self.epochs;

@@ -73,6 +73,7 @@ impl Common {
         };
         let mut recipe = defaults::recipe(method, purpose);
         recipe.seed = seed;
+        recipe.feature_cache = typed.feature_cache.into();
         set(&mut recipe.epochs, typed.epochs);
         set(&mut recipe.batch_size, typed.batch_size);
         set(&mut recipe.learning_rate, typed.lr);

@@ -14,7 +14,8 @@ use finetune_model::{
     Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
 };
 use finetune_training::{
-    Checkpoint as TrainingCheckpoint, Observer, Trained, TrainingData, evaluate, importance, resume,
+    Checkpoint as TrainingCheckpoint, KeptFeatures, Observer, Trained, TrainingData, evaluate,
+    importance, resume,
 };
 
 use serde_json::Value;
@@ -165,6 +166,7 @@ pub fn run(
         step_seconds,
         seconds,
         stopped,
+        features,
     } = resume(
         attached,
         &training,
@@ -185,6 +187,11 @@ pub fn run(
     let mut settings = settings(config);
     if stopped {
         settings.insert(STOPPED.to_owned(), "yes".to_owned());
+    }
+    if let Some(KeptFeatures { below, bytes }) = features {
+        let size = finetune_evaluation::bytes(bytes);
+        let kept = format!("all below `{below}` computed once, {size}");
+        settings.insert("feature cache".to_owned(), kept);
     }
     let mut artifact_bytes = 0;
     let mut artifacts = Vec::new();
@@ -220,6 +227,7 @@ pub fn run(
         steps: step_seconds.len() as u64,
         train_seconds: seconds,
         seconds_per_step: median(&step_seconds),
+        startup_seconds: None,
         peak_memory_bytes,
         artifact_bytes,
         artifacts,

@@ -69,13 +69,21 @@ pub fn describe(config: &RunConfig) -> String {
 ///
 /// Where the system names no cache folder.
 pub fn cached(model: &str) -> Result<PathBuf> {
-    let folder = match std::env::var_os("FINETUNE_CACHE") {
+    Ok(cache_folder()?.join(format!("{model}-signs-v1.safetensors")))
+}
+
+/// The folder for what can be made or fetched again.
+///
+/// # Errors
+///
+/// Where the system names no cache folder.
+pub fn cache_folder() -> Result<PathBuf> {
+    Ok(match std::env::var_os("FINETUNE_CACHE") {
         Some(folder) => PathBuf::from(folder),
         None => dirs::cache_dir()
             .context("the system names no cache folder; set FINETUNE_CACHE to one")?
             .join("finetune"),
-    };
-    Ok(folder.join(format!("{model}-signs-v1.safetensors")))
+    })
 }
 
 /// Learning rate that the shipped checkpoint was pretrained with.

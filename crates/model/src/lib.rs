@@ -31,8 +31,8 @@ pub use checkpoint::{Checkpoint, Head, Loaded};
 pub use error::ModelError;
 pub use init::Init;
 pub use networks::{
-    ChapterCnn, CifarResNet, ConvNext, InvertedResidualNet, Network, ResNet, VisionTransformer,
-    VitSize,
+    ChapterCnn, CifarResNet, ConvNext, Feature, Features, InvertedResidualNet, Network, ResNet,
+    Stage, Staged, VisionTransformer, VitSize,
 };
 pub use peft_file::{is_peft, load_peft, save_peft};
 pub use pth::write_pth;

@@ -22,6 +22,7 @@
 mod checkpoint;
 mod dashboard;
 mod error;
+mod features;
 mod optimizer;
 mod recipe;
 mod train;
@@ -29,7 +30,8 @@ mod train;
 pub use checkpoint::Checkpoint;
 pub use dashboard::Dashboard;
 pub use error::TrainingError;
-pub use recipe::{Optimizer, Recipe, Schedule};
+pub use features::KeptFeatures;
+pub use recipe::{FeatureCache, Optimizer, Recipe, Schedule};
 pub use train::{
     Classifier, Epoch, Observer, Predictions, Step, Trained, TrainingData, evaluate, importance,
     resume, train,

@@ -66,6 +66,17 @@ impl Schedule {
     }
 }
 
+/// Whether what the frozen layers at the beginning of a model make of the images is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FeatureCache {
+    /// Where nothing random happens to the images and it fits a quarter of the free memory.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// Everything about a run but the model, the method and the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -87,6 +98,9 @@ pub struct Recipe {
     pub augment: Augment,
     /// Seed of the order of the images and of their augmentation.
     pub seed: u64,
+    /// Whether what frozen layers make of the images is computed once; results are the same.
+    #[serde(default)]
+    pub feature_cache: FeatureCache,
 }
 
 impl Recipe {
@@ -103,6 +117,7 @@ impl Recipe {
             label_smoothing: 0.0,
             augment: Augment::default(),
             seed: 0,
+            feature_cache: FeatureCache::Auto,
         }
     }
 

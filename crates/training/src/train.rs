@@ -8,13 +8,14 @@ use burn::module::{Module, ModuleDisplay};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int};
-use finetune_data::{Images, Loader, Normalization, Order};
+use finetune_data::{DataError, Images, Loader, Normalization, Order};
 use finetune_methods::{Attached, Faster, Importance, freeze_statistics};
-use finetune_model::Network;
+use finetune_model::{Network, Staged};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::error::TrainingError;
+use crate::features::{Frozen, Input, KeptFeatures};
 use crate::optimizer::{ModelOptimizer, Rates};
 use crate::recipe::Recipe;
 
@@ -22,11 +23,21 @@ use crate::recipe::Recipe;
 pub trait Classifier: Module {
     /// Logits `[batch, classes]` of normalised images `[batch, 3, height, width]`.
     fn logits(&self, images: Tensor<4>) -> Tensor<2>;
+
+    /// The same as a sequence of stages, so that what frozen ones make of the images need be
+    /// computed only once; `None` where it is none.
+    fn staged(&self) -> Option<&dyn Staged> {
+        None
+    }
 }
 
 impl Classifier for Network {
     fn logits(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward(images)
+    }
+
+    fn staged(&self) -> Option<&dyn Staged> {
+        Some(self)
     }
 }
 
@@ -79,6 +90,15 @@ pub struct Step {
 
 /// Watches a run, and may stop it.
 pub trait Observer {
+    /// Called while the features that frozen layers make of the images are computed, before the
+    /// first step: how many images are `done` of `images`. `Break` gives them up.
+    fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Called when all is ready for the first step.
+    fn on_start(&mut self) {}
+
     /// Called after each step; `Break` ends the run after it.
     fn on_step(&mut self, _step: &Step) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -117,6 +137,8 @@ pub struct Trained<M> {
     pub seconds: f64,
     /// Whether the observer stopped it before its last step.
     pub stopped: bool,
+    /// What was computed once instead of at every step, if anything; its time is in `seconds`.
+    pub features: Option<KeptFeatures>,
 }
 
 /// Trains a model by a recipe.
@@ -184,6 +206,9 @@ pub fn resume<M: Classifier>(
     };
 
     let run_start = Instant::now();
+    let frozen = Frozen::compute(&model, data, recipe, device, observer)?;
+    let (train_features, valid_features) = frozen.as_ref().map_or((None, None), Frozen::parts);
+    observer.on_start();
     let mut stopped = false;
     for epoch in epochs.len() + 1..=recipe.epochs {
         // Dropout of an epoch depends on nothing that came before it.
@@ -205,11 +230,11 @@ pub fn resume<M: Classifier>(
             .augment(recipe.augment.clone())
             .device(device);
         let mut step_start = Instant::now();
-        for batch in loader {
+        for batch in Input::all(train_features, loader, recipe.batch_size, device) {
             let batch = batch?;
             let step = step_seconds.len();
             rate = recipe.learning_rate * recipe.schedule.factor(step, steps);
-            let logits = model.logits(batch.images);
+            let logits = batch.given.logits(&model);
             let loss = criterion.forward(logits.clone(), batch.labels.clone());
             let (value, right) = (scalar(&loss), count_right(&logits, &batch.labels));
             if !value.is_finite() {
@@ -262,13 +287,12 @@ pub fn resume<M: Classifier>(
             }
         }
         let valid = match data.valid {
-            Some(images) if !stopped => Some(evaluate(
-                &model.valid(),
-                images,
-                data.normalization,
-                recipe.batch_size,
-                device,
-            )?),
+            Some(images) if !stopped => {
+                let loader = in_order(images, data.normalization, recipe.batch_size, device);
+                let device = device.clone().inner();
+                let batches = Input::all(valid_features, loader, recipe.batch_size, &device);
+                Some(predict(&model.valid(), batches, &images.labels, &device)?)
+            }
             _ => None,
         };
         let record = Epoch {
@@ -305,6 +329,7 @@ pub fn resume<M: Classifier>(
         step_seconds,
         seconds,
         stopped,
+        features: frozen.map(Frozen::summary),
     })
 }
 
@@ -391,23 +416,43 @@ pub fn evaluate<M: Classifier>(
     batch_size: usize,
     device: &Device,
 ) -> Result<Predictions, TrainingError> {
-    let device = &device.clone().inner();
+    let loader = in_order(images, normalization, batch_size, device);
+    let device = device.clone().inner();
+    let batches = Input::all(None, loader, batch_size, &device);
+    predict(model, batches, &images.labels, &device)
+}
+
+/// Images in their order, on the device without autodiff.
+pub(crate) fn in_order<'a>(
+    images: &'a Images,
+    normalization: Normalization,
+    batch_size: usize,
+    device: &Device,
+) -> Loader<'a> {
+    Loader::new(images, batch_size, Order::Sequential)
+        .normalization(normalization)
+        .device(&device.clone().inner())
+}
+
+fn predict<M: Classifier>(
+    model: &M,
+    batches: impl Iterator<Item = Result<Input, DataError>>,
+    truth: &[usize],
+    device: &Device,
+) -> Result<Predictions, TrainingError> {
     let criterion = cross_entropy(0.0, device);
     let mut sums = Sums::default();
-    let mut predicted = Vec::with_capacity(images.len());
-    let loader = Loader::new(images, batch_size, Order::Sequential)
-        .normalization(normalization)
-        .device(device);
-    for batch in loader {
-        let batch = batch?;
-        let logits = model.logits(batch.images);
+    let mut predicted = Vec::with_capacity(truth.len());
+    for batch in batches {
+        let Input { given, labels } = batch?;
+        let logits = given.logits(model);
         let classes = classes(&logits);
-        let loss = criterion.forward(logits, batch.labels);
+        let loss = criterion.forward(logits, labels);
         sums.add(scalar(&loss), 0, classes.len());
         predicted.extend(classes);
     }
     Ok(Predictions {
-        truth: images.labels.clone(),
+        truth: truth.to_vec(),
         predicted,
         loss: sums.loss(),
     })

@@ -97,6 +97,9 @@ pub struct RunArgs {
     /// Whether file names carry the seed
     #[arg(long)]
     pub with_seed: bool,
+    /// When the command began, microseconds since 1970
+    #[arg(long)]
+    pub started: Option<u64>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, finding, summarize, table};
@@ -12,7 +13,7 @@ use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
 use crate::config::{Decoded, RunConfig};
 use crate::folder::{self, Plan};
 use crate::progress::{Progress, Ui};
-use crate::{interrupt, run, weights};
+use crate::{interrupt, process, run, weights};
 
 /// `finetune compare`.
 ///
@@ -66,7 +67,14 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
         .data
         .decode(config.seed, &config.architecture()?.preprocess())?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
-    let result = run::run(&config, &data, &args.out, args.with_seed, &mut progress)?;
+    let mut result = run::run(&config, &data, &args.out, args.with_seed, &mut progress)?;
+    let started = args
+        .started
+        .map(|started| UNIX_EPOCH + Duration::from_micros(started));
+    if let (Some(started), Some(first)) = (started, progress.first_step()) {
+        let startup = first.duration_since(started).ok();
+        result.startup_seconds = startup.map(|startup| startup.as_secs_f64());
+    }
     std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")
 }
 
@@ -82,6 +90,7 @@ fn threads(config: &RunConfig) -> Result<()> {
 
 fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
     let mut plan = Plan::new(runs);
+    threads(&plan.runs[0])?;
     let data = check(&plan)?;
     make_missing_weights(&plan, common.ui())?;
     for config in &mut plan.runs {
@@ -97,6 +106,7 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
 /// The rest of a run or comparison that was broken off.
 fn go_on(folder: &Path, common: &Common) -> Result<()> {
     let plan = Plan::read_unfinished(folder)?;
+    threads(&plan.runs[0])?;
     let data = check(&plan)?;
     let mut report = empty_report(&plan.runs[0], &data);
     drop(data);
@@ -113,6 +123,8 @@ fn go_on(folder: &Path, common: &Common) -> Result<()> {
 
 /// Does the runs of a plan that the report lacks.
 fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Result<()> {
+    // The first run's start is the command's.
+    let mut started = process::started();
     let is_done = |report: &Report, config: &RunConfig| {
         let mut runs = report.runs.iter();
         runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
@@ -131,7 +143,9 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
             plan.runs.len(),
             config.method_name()
         );
-        match child(config, plan, out, &title, common.ui()) {
+        let outcome = child(config, plan, out, &title, common.ui(), started);
+        started = SystemTime::now();
+        match outcome {
             Ok(run) => report.runs.push(run),
             Err(error) => report.failed.push(Failure {
                 method: config.method_name().to_owned(),
@@ -279,7 +293,14 @@ fn empty_report(config: &RunConfig, data: &Decoded) -> Report {
     }
 }
 
-fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Result<Run> {
+fn child(
+    config: &RunConfig,
+    plan: &Plan,
+    out: &Path,
+    title: &str,
+    ui: Ui,
+    started: SystemTime,
+) -> Result<Run> {
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
     let (config_file, result) = (scratch.path().join("config"), scratch.path().join("result"));
     std::fs::write(&config_file, serde_json::to_vec(config)?)?;
@@ -294,6 +315,9 @@ fn child(config: &RunConfig, plan: &Plan, out: &Path, title: &str, ui: Ui) -> Re
         .arg(&result);
     if plan.with_seed {
         command.arg("--with-seed");
+    }
+    if let Ok(since) = started.duration_since(UNIX_EPOCH) {
+        command.args(["--started", &since.as_micros().to_string()]);
     }
     let finished = command
         .stdout(if ui == Ui::Tui {

@@ -8,6 +8,8 @@ use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, activation::relu};
 use finetune_methods::{conv2d, linear};
 
+use super::stages::{Stage, Staged, logits};
+
 /// `Conv2d(3, 64, 3, 1, 1) → ReLU → MaxPool2d(2, 2) → Flatten → Linear(64·32·32, 1000) → ReLU →
 /// Linear(1000, classes)` on 64×64 images.
 ///
@@ -44,9 +46,20 @@ impl ChapterCnn {
     /// Logits `[batch, classes]` of images `[batch, 3, 64, 64]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.pool.forward(relu(conv2d(&self.conv, images)));
-        let x = relu(linear(&self.hidden, x.flatten::<2>(1, 3)));
-        linear(&self.head, x)
+        logits(self, images)
+    }
+}
+
+impl Staged for ChapterCnn {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        vec![
+            Stage::new(["conv"], |images| {
+                let maps = self.pool.forward(relu(conv2d(&self.conv, images)));
+                maps.flatten::<2>(1, 3)
+            }),
+            Stage::new(["hidden"], |x: Tensor<2>| relu(linear(&self.hidden, x))),
+            Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)),
+        ]
     }
 }
 

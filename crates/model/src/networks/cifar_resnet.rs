@@ -11,6 +11,7 @@ use burn::tensor::{Device, activation::relu};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, batch_norm, every, global_average};
+use super::stages::{Stage, Staged, blocks, logits};
 
 /// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
 #[derive(Module, Debug)]
@@ -61,11 +62,23 @@ impl CifarResNet {
     /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
-        for block in self.layer1.iter().chain(&self.layer2).chain(&self.layer3) {
-            x = block.forward(x);
-        }
-        linear(&self.linear, global_average(x))
+        logits(self, images)
+    }
+}
+
+impl Staged for CifarResNet {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        let mut stages = vec![Stage::new(["conv1", "bn1"], |images| {
+            relu(self.bn1.forward(conv2d(&self.conv1, images)))
+        })];
+        stages.extend(blocks("layer1", &self.layer1, BasicBlock::forward));
+        stages.extend(blocks("layer2", &self.layer2, BasicBlock::forward));
+        stages.extend(blocks("layer3", &self.layer3, BasicBlock::forward));
+        stages.push(Stage::new([], global_average));
+        stages.push(Stage::new(["linear"], |x: Tensor<2>| {
+            linear(&self.linear, x)
+        }));
+        stages
     }
 }
 

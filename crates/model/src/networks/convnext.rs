@@ -11,6 +11,7 @@ use burn::tensor::activation::gelu;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, global_average, layer_norm};
+use super::stages::{Stage, Staged, blocks, logits};
 
 /// A patch stem and four stages.
 #[derive(Module, Debug)]
@@ -69,16 +70,29 @@ impl ConvNext {
     /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = over_channels(&self.stem_norm, conv2d(&self.stem, images));
-        for stage in &self.stages {
+        logits(self, images)
+    }
+}
+
+impl Staged for ConvNext {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        let mut stages = vec![Stage::new(["stem", "stem_norm"], |images| {
+            over_channels(&self.stem_norm, conv2d(&self.stem, images))
+        })];
+        for (index, stage) in self.stages.iter().enumerate() {
+            let path = format!("stages.{index}");
             if let (Some(norm), Some(conv)) = (&stage.downsample_norm, &stage.downsample) {
-                x = conv2d(conv, over_channels(norm, x));
+                let paths = ["downsample_norm", "downsample"].map(|name| format!("{path}.{name}"));
+                let paths = paths.iter().map(String::as_str);
+                stages.push(Stage::new(paths, |x| conv2d(conv, over_channels(norm, x))));
             }
-            for block in &stage.blocks {
-                x = block.forward(x);
-            }
+            let path = format!("{path}.blocks");
+            stages.extend(blocks(&path, &stage.blocks, ConvNextBlock::forward));
         }
-        linear(&self.head, self.norm.forward(global_average(x)))
+        stages.push(Stage::new([], global_average));
+        stages.push(Stage::new(["norm"], |x: Tensor<2>| self.norm.forward(x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages
     }
 }
 

@@ -13,6 +13,7 @@ use burn::tensor::activation::sigmoid;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Activation, ConvNorm, Convolution, global_average};
+use super::stages::{Stage, Staged, blocks, logits};
 
 /// A stem, inverted residual blocks, a last 1×1 convolution and a classifier.
 #[derive(Module, Debug)]
@@ -49,7 +50,7 @@ pub(crate) struct SqueezeExcitation {
 
 /// One row of the papers' tables.
 #[derive(Debug, Clone, Copy)]
-struct Stage {
+struct Row {
     expansion: usize,
     kernel: usize,
     stride: usize,
@@ -63,8 +64,8 @@ const fn stage(
     stride: usize,
     channels: usize,
     blocks: usize,
-) -> Stage {
-    Stage {
+) -> Row {
+    Row {
         expansion,
         kernel,
         stride,
@@ -73,7 +74,7 @@ const fn stage(
     }
 }
 
-const MOBILENET_V2: [Stage; 7] = [
+const MOBILENET_V2: [Row; 7] = [
     stage(1, 3, 1, 16, 1),
     stage(6, 3, 2, 24, 2),
     stage(6, 3, 2, 32, 3),
@@ -83,7 +84,7 @@ const MOBILENET_V2: [Stage; 7] = [
     stage(6, 3, 1, 320, 1),
 ];
 
-const EFFICIENTNET_B0: [Stage; 7] = [
+const EFFICIENTNET_B0: [Row; 7] = [
     stage(1, 3, 1, 16, 1),
     stage(6, 3, 2, 24, 2),
     stage(6, 5, 2, 40, 2),
@@ -107,7 +108,7 @@ impl InvertedResidualNet {
     }
 
     fn new(
-        stages: &[Stage],
+        stages: &[Row],
         squeeze: bool,
         activation: Activation,
         classes: usize,
@@ -117,7 +118,7 @@ impl InvertedResidualNet {
         let mut blocks = Vec::new();
         for stage in stages {
             for index in 0..stage.blocks {
-                let first = Stage {
+                let first = Row {
                     stride: if index == 0 { stage.stride } else { 1 },
                     ..*stage
                 };
@@ -139,19 +140,31 @@ impl InvertedResidualNet {
     /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = self.activation.forward(self.stem.forward(images));
-        for block in &self.blocks {
-            x = block.forward(x);
-        }
-        let x = self.activation.forward(self.last.forward(x));
-        linear(&self.classifier, global_average(x))
+        logits(self, images)
+    }
+}
+
+impl Staged for InvertedResidualNet {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        let mut stages = vec![Stage::new(["stem"], |images| {
+            self.activation.forward(self.stem.forward(images))
+        })];
+        stages.extend(blocks("blocks", &self.blocks, InvertedResidual::forward));
+        stages.push(Stage::new(["last"], |x| {
+            self.activation.forward(self.last.forward(x))
+        }));
+        stages.push(Stage::new([], global_average));
+        stages.push(Stage::new(["classifier"], |x: Tensor<2>| {
+            linear(&self.classifier, x)
+        }));
+        stages
     }
 }
 
 impl InvertedResidual {
     fn new(
         inputs: usize,
-        stage: Stage,
+        stage: Row,
         squeeze: bool,
         activation: Activation,
         device: &Device,
@@ -228,7 +241,7 @@ fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
 }
 
 /// The stage and the place in it of block `index`.
-fn place(stages: &[Stage], mut index: usize) -> (usize, usize) {
+fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
     for (number, stage) in stages.iter().enumerate() {
         if index < stage.blocks {
             return (number, index);
@@ -335,7 +348,7 @@ pub(crate) fn timm_efficientnet(path: &str) -> String {
     timm(&EFFICIENTNET_B0, path)
 }
 
-fn timm(stages: &[Stage], path: &str) -> String {
+fn timm(stages: &[Row], path: &str) -> String {
     let (index, rest) = split(path);
     let Some(index) = index else {
         return renamed(

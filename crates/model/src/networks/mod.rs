@@ -9,6 +9,7 @@ pub(crate) mod cifar_resnet;
 pub(crate) mod convnext;
 pub(crate) mod inverted_residual;
 pub(crate) mod resnet;
+mod stages;
 pub(crate) mod vit;
 
 use burn::Tensor;
@@ -19,6 +20,7 @@ pub use cifar_resnet::CifarResNet;
 pub use convnext::ConvNext;
 pub use inverted_residual::InvertedResidualNet;
 pub use resnet::ResNet;
+pub use stages::{Feature, Features, Stage, Staged};
 pub use vit::{VisionTransformer, VitSize};
 
 /// A network of any architecture.
@@ -43,13 +45,19 @@ impl Network {
     /// Logits `[batch, classes]` of normalised images `[batch, 3, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        stages::logits(self, images)
+    }
+}
+
+impl Staged for Network {
+    fn stages(&self) -> Vec<Stage<'_>> {
         match self {
-            Self::CifarResNet(network) => network.forward(images),
-            Self::Chapter(network) => network.forward(images),
-            Self::ResNet(network) => network.forward(images),
-            Self::InvertedResidual(network) => network.forward(images),
-            Self::VisionTransformer(network) => network.forward(images),
-            Self::ConvNext(network) => network.forward(images),
+            Self::CifarResNet(network) => network.stages(),
+            Self::Chapter(network) => network.stages(),
+            Self::ResNet(network) => network.stages(),
+            Self::InvertedResidual(network) => network.stages(),
+            Self::VisionTransformer(network) => network.stages(),
+            Self::ConvNext(network) => network.stages(),
         }
     }
 }

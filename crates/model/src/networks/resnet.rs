@@ -13,6 +13,7 @@ use burn::tensor::{Device, activation::relu};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
+use super::stages::{Stage, Staged, blocks, logits};
 
 /// A residual network of four stages.
 #[derive(Module, Debug)]
@@ -75,14 +76,23 @@ impl ResNet {
     /// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
-        let mut x = self.maxpool.forward(x);
-        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
-            for block in stage {
-                x = block.forward(x);
-            }
-        }
-        linear(&self.fc, global_average(x))
+        logits(self, images)
+    }
+}
+
+impl Staged for ResNet {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        let mut stages = vec![Stage::new(["conv1", "bn1"], |images| {
+            let x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
+            self.maxpool.forward(x)
+        })];
+        stages.extend(blocks("layer1", &self.layer1, Residual::forward));
+        stages.extend(blocks("layer2", &self.layer2, Residual::forward));
+        stages.extend(blocks("layer3", &self.layer3, Residual::forward));
+        stages.extend(blocks("layer4", &self.layer4, Residual::forward));
+        stages.push(Stage::new([], global_average));
+        stages.push(Stage::new(["fc"], |x: Tensor<2>| linear(&self.fc, x)));
+        stages
     }
 }
 

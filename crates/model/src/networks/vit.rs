@@ -10,6 +10,7 @@ use burn::tensor::activation::{gelu, softmax};
 use finetune_methods::{conv2d, linear, parallel, prompted};
 
 use super::blocks::layer_norm;
+use super::stages::{Stage, Staged, blocks, logits};
 
 /// Pixels on a side of a patch.
 pub(crate) const PATCH: usize = 16;
@@ -101,17 +102,32 @@ impl VisionTransformer {
     /// Logits `[batch, classes]` of images `[batch, 3, side, side]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        logits(self, images)
+    }
+
+    /// Patches as tokens behind the class token, each with its position.
+    fn embed(&self, images: Tensor<4>) -> Tensor<3> {
         let x = conv2d(&self.patch_embed, images);
         let [batch, width, rows, columns] = x.dims();
         let x = x.reshape([batch, width, rows * columns]).swap_dims(1, 2);
         let class = self.cls_token.val().repeat_dim(0, batch);
-        let mut x = Tensor::cat(vec![class, x], 1) + self.pos_embed.val();
-        for block in &self.blocks {
-            x = block.forward(x);
-        }
+        Tensor::cat(vec![class, x], 1) + self.pos_embed.val()
+    }
+}
+
+impl Staged for VisionTransformer {
+    fn stages(&self) -> Vec<Stage<'_>> {
+        let embedding = ["patch_embed", "cls_token", "pos_embed"];
+        let mut stages = vec![Stage::new(embedding, |images| self.embed(images))];
+        stages.extend(blocks("blocks", &self.blocks, TransformerBlock::forward));
         // Only the class token goes on, and normalisation is a token's own.
-        let class = x.narrow(1, 0, 1).reshape([batch, width]);
-        linear(&self.head, self.norm.forward(class))
+        stages.push(Stage::new([], |tokens: Tensor<3>| {
+            let [batch, _, width] = tokens.dims();
+            tokens.narrow(1, 0, 1).reshape([batch, width])
+        }));
+        stages.push(Stage::new(["norm"], |x: Tensor<2>| self.norm.forward(x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages
     }
 }
 

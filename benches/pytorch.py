@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""PyTorch and HF PEFT's side of `cargo xtask bench`: one measurement in a process of its own.
+
+Reads a job, one JSON document, from stdin and prints what was measured as another; `src/job.rs`
+says what is in them. Plain code as the libraries' guides have it: contiguous tensors, eager mode,
+`torch.optim.Adam`, PEFT's `get_peft_model`.
+"""
+
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+
+def memory(name: str) -> int:
+    """A line of this process's memory, bytes (Linux)."""
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+START = time.monotonic()
+
+import numpy  # noqa: E402
+import peft  # noqa: E402
+import torch  # noqa: E402
+import torchvision  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from torch import nn  # noqa: E402
+
+HEADS = {"chapter": "6", "resnet18": "fc", "mobilenet_v2": "classifier.1"}
+
+
+def plain(job: dict) -> nn.Module:
+    """The network with the weights that both sides start from."""
+    classes, name = job["classes"], job["model"]
+    if name == "chapter":
+        model = nn.Sequential(
+            nn.Conv2d(3, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, 2), nn.Flatten(),
+            nn.Linear(64 * 32 * 32, 1000), nn.ReLU(), nn.Linear(1000, classes),
+        )
+    elif name == "resnet18":
+        model = torchvision.models.resnet18(num_classes=classes)
+    else:
+        model = torchvision.models.mobilenet_v2(num_classes=classes, dropout=0.0)
+    weights = pathlib.Path(job["weights"])
+    if weights.suffix == ".safetensors":
+        state = load_file(weights)
+    else:
+        state = torch.load(weights, weights_only=True)
+    head = HEADS[name]
+    if state[f"{head}.weight"].shape[0] != classes:
+        # Pretrained for other classes: the new head is PyTorch's own.
+        own = model.state_dict()
+        state |= {f"{head}.{part}": own[f"{head}.{part}"] for part in ("weight", "bias")}
+    # A safetensors file of ours leaves out the counters that nothing reads.
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + list(unexpected)
+    if wrong:
+        raise SystemExit(f"the weights do not fit: {wrong}")
+    return model
+
+
+def targets(model: nn.Module, name: str) -> list[str]:
+    """Layers that get an adapter: the ones that ours have by default."""
+    def wanted(path: str, layer: nn.Module) -> bool:
+        if path == HEADS[name]:
+            return False
+        if name == "chapter":
+            return isinstance(layer, nn.Linear)
+        if name == "mobilenet_v2":
+            return isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)
+        return isinstance(layer, (nn.Conv2d, nn.Linear))
+    return [path for path, layer in model.named_modules() if wanted(path, layer)]
+
+
+def build(job: dict) -> nn.Module:
+    model, method = plain(job), job["method"]
+    if method == "lora":
+        config = peft.LoraConfig(
+            r=job["rank"], lora_alpha=job["alpha"], target_modules=targets(model, job["model"]),
+            modules_to_save=[HEADS[job["model"]]],
+        )
+        return peft.get_peft_model(model, config)
+    if method == "linear":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = name.startswith(HEADS[job["model"]] + ".")
+    return model
+
+
+def to_train(model: nn.Module, method: str) -> None:
+    model.train()
+    if method != "sft":
+        # Statistics of a frozen base stay as they are.
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+def trained(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def result(model: nn.Module, rest: int, **measured) -> dict:
+    count = sum(parameter.numel() for parameter in trained(model))
+    return {
+        **measured, "trainable": count, "peak_bytes": memory("VmHWM"), "rest_bytes": rest,
+        "versions": {
+            "torch": torch.__version__, "torchvision": torchvision.__version__,
+            "peft": peft.__version__, "python": sys.version.split()[0],
+        },
+    }
+
+
+def steps(job: dict) -> dict:
+    """Training steps on batches of decoded images."""
+    size, order = job["size"], job["order"]
+    rest = memory("VmRSS")
+    pixels = torch.from_numpy(numpy.fromfile(job["pixels"], dtype=numpy.uint8))
+    pixels = pixels.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
+    labels = torch.tensor(job["labels"])
+    mean, std = (torch.tensor(job[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
+    model = build(job)
+    to_train(model, job["method"])
+    optimizer = torch.optim.Adam(trained(model), lr=job["learning_rate"])
+    losses, seconds = [], []
+    for step in range(job["steps"]):
+        start = time.perf_counter()
+        index = torch.tensor(order[step * job["batch"]:(step + 1) * job["batch"]])
+        x = (pixels[index].float() / 255 - mean) / std
+        loss = nn.functional.cross_entropy(model(x.contiguous()), labels[index])
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return result(model, rest, step_seconds=seconds, losses=losses)
+
+
+def images(folder: pathlib.Path, job: dict):
+    from PIL import Image
+    from torchvision import transforms
+
+    how = transforms.Compose([
+        transforms.Resize(int(job["size"] / job["crop"] + 1e-4)), transforms.CenterCrop(job["size"]),
+        transforms.ToTensor(), transforms.Normalize(job["mean"], job["std"]),
+    ])
+    paths = [(p, i) for i, c in enumerate(sorted(folder.iterdir())) for p in sorted(c.iterdir())]
+    x = torch.stack([how(Image.open(p).convert("RGB")) for p, _ in paths])
+    return x, torch.tensor([i for _, i in paths])
+
+
+def whole(job: dict) -> dict:
+    """A whole run: images, training, test."""
+    rest = memory("VmRSS")
+    torch.manual_seed(job["seed"])
+    data = pathlib.Path(job["data"])
+    x, y = images(data / "train", job)
+    test_x, test_y = images(data / "test", job)
+    model = build(job)
+    start = time.monotonic()
+    total = -(-len(y) // job["batch"]) * job["epochs"]
+    optimizer = torch.optim.Adam(trained(model), lr=job["learning_rate"])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=job["learning_rate"], total_steps=total, cycle_momentum=False)
+    seconds = []
+    for _ in range(job["epochs"]):
+        to_train(model, job["method"])
+        for index in torch.randperm(len(y)).split(job["batch"]):
+            step = time.perf_counter()
+            loss = nn.functional.cross_entropy(model(x[index]), y[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            seconds.append(time.perf_counter() - step)
+    train_seconds = time.monotonic() - start
+    model.eval()
+    with torch.no_grad():
+        predicted = torch.cat([model(part).argmax(1) for part in test_x.split(job["batch"])])
+    accuracy = (predicted == test_y).double().mean().item()
+    return result(
+        model, rest, train_seconds=train_seconds, accuracy=accuracy,
+        step_seconds=[statistics.median(seconds)], losses=[], whole_seconds=time.monotonic() - START,
+    )
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(job["seed"])
+    print(json.dumps({"step": steps, "run": whole}[job["kind"]](job)))
+
+
+if __name__ == "__main__":
+    main()

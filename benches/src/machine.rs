@@ -1,0 +1,56 @@
+//! What a measurement depends on: the machine and the versions.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+/// Where and of what a measurement was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) system: String,
+    /// Of the source that was built, with `+` where it was changed after it.
+    pub(crate) commit: String,
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let memory: u64 = field(&meminfo, "MemTotal")
+            .and_then(|value| value.split(' ').next()?.parse().ok())
+            .unwrap_or(0);
+        Self {
+            cpu: field(&cpuinfo, "model name").unwrap_or_default(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_bytes: memory * 1024,
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            commit: commit(),
+            versions: BTreeMap::new(),
+        }
+    }
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    let mut lines = text.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]);
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
+    match changed {
+        Some(changed) if !changed.is_empty() => format!("{commit}+"),
+        _ => commit,
+    }
+}

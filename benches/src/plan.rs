@@ -1,0 +1,308 @@
+//! Which measurements there are, one part after the other.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use finetune::data::{Loader, Order, embedded_signs};
+use finetune::model::{Architecture, save_network};
+
+use crate::job::{Job, Kind, Side};
+use crate::machine::Machine;
+use crate::measure::{Bench, Entry, WARM_UP, difference, program, row};
+use crate::python::Python;
+use crate::results::{Results, Row, Startup};
+use crate::{Args, Part, ours};
+
+const CLASSES: usize = 5;
+const RANK: usize = 8;
+const ALPHA: f64 = 16.0;
+
+/// Measures all that is asked for; `keep` is called whenever there is more.
+pub(crate) fn all(args: &Args, keep: &dyn Fn(&Results) -> Result<()>) -> Result<Results> {
+    let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let machine = Machine::this();
+    let threads = args.threads.unwrap_or(machine.cores);
+    let bench = Bench {
+        python: Python::new(args.python.as_deref())?,
+        program: program()?,
+        scratch: scratch.path().to_owned(),
+    };
+    let mut results = Results {
+        version: 1,
+        started: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
+        machine,
+        threads,
+        repetitions: args.repetitions,
+        steps: Vec::new(),
+        one_thread: Vec::new(),
+        runs: Vec::new(),
+        startup: Vec::new(),
+        failed: Vec::new(),
+    };
+    if args.parts.contains(&Part::Startup) {
+        startup(args, &bench, threads, &mut results);
+        keep(&results)?;
+    }
+    if args.parts.contains(&Part::Steps) {
+        for (model, size) in subjects(args) {
+            let rows = steps(args, &bench, model, size, threads, &mut results);
+            results.steps.extend(rows);
+            keep(&results)?;
+        }
+    }
+    if args.parts.contains(&Part::Threads) && threads > 1 {
+        for (model, size) in subjects(args) {
+            if size == args.sizes[0] || model == "chapter" {
+                let rows = steps(args, &bench, model, size, 1, &mut results);
+                results.one_thread.extend(rows);
+                keep(&results)?;
+            }
+        }
+    }
+    if args.parts.contains(&Part::Runs) {
+        for method in &args.methods {
+            let rows = runs(args, &bench, method, threads, &mut results);
+            results.runs.extend(rows);
+            keep(&results)?;
+        }
+    }
+    Ok(results)
+}
+
+/// Models and sizes of the steps.
+fn subjects(args: &Args) -> Vec<(&str, usize)> {
+    let mut subjects = Vec::new();
+    for model in &args.models {
+        if model == "chapter" {
+            subjects.push((model.as_str(), 64));
+            continue;
+        }
+        subjects.extend(args.sizes.iter().map(|size| (model.as_str(), *size)));
+    }
+    subjects
+}
+
+/// Of several entries, rows of ours beside PyTorch's and Burn's; what goes wrong is noted.
+fn compare(
+    bench: &Bench,
+    entries: &[Entry],
+    repetitions: usize,
+    results: &mut Results,
+) -> Vec<Row> {
+    let measured = match bench.measure(entries, repetitions) {
+        Ok(measured) => measured,
+        Err(error) => {
+            let error = format!("{error:#}");
+            eprintln!("{error}");
+            results.failed.push(error);
+            return Vec::new();
+        }
+    };
+    for one in measured.iter().flatten() {
+        results.machine.versions.extend(one.versions.clone());
+    }
+    let mut rows = Vec::new();
+    for (entry, own) in entries.iter().zip(&measured) {
+        if entry.side != Side::Ours {
+            continue;
+        }
+        for (other, others) in entries.iter().zip(&measured) {
+            let same_method = other.job.method == reference(&entry.job.method);
+            let burn = other.side == Side::Burn && entry.job.method == other.job.method;
+            if (other.side == Side::Pytorch && same_method) || burn {
+                let row = row((entry, own), (other, others));
+                if let Some(difference) = difference(&row) {
+                    eprintln!("{difference}");
+                    results.failed.push(difference);
+                }
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
+
+/// What a method of ours is compared with: PEFT has nothing like `peft`.
+fn reference(method: &str) -> &str {
+    match method {
+        "peft" => "lora",
+        other => other,
+    }
+}
+
+/// The sides of a comparison of these methods.
+fn sides(methods: &[String], job: &Job) -> Vec<Entry> {
+    let entry = |side, method: &str| Entry {
+        side,
+        job: Job {
+            method: method.to_owned(),
+            ..job.clone()
+        },
+    };
+    let mut entries: Vec<Entry> = Vec::new();
+    for method in methods {
+        entries.push(entry(Side::Ours, method));
+        let theirs = entry(Side::Pytorch, reference(method));
+        if !entries.contains(&theirs) {
+            entries.push(theirs);
+        }
+        if job.kind == Kind::Step && job.model == "chapter" && method == "lora" {
+            entries.push(entry(Side::Burn, method));
+        }
+    }
+    entries
+}
+
+fn steps(
+    args: &Args,
+    bench: &Bench,
+    model: &str,
+    size: usize,
+    threads: usize,
+    results: &mut Results,
+) -> Vec<Row> {
+    let job = match step_job(bench, model, size, threads) {
+        Ok(job) => job,
+        Err(error) => {
+            results.failed.push(format!("{model} {size} px: {error:#}"));
+            return Vec::new();
+        }
+    };
+    compare(
+        bench,
+        &sides(&args.methods, &job),
+        args.repetitions,
+        results,
+    )
+}
+
+/// Steps of a model with seeded weights on the embedded photographs.
+fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<Job> {
+    let architecture = Architecture::find(model)?.at(size)?;
+    let batch = if model == "chapter" { 64 } else { 32 };
+    let steps = WARM_UP + if size > 128 { 3 } else { 6 };
+    let weights = bench.scratch.join(format!("{model}.safetensors"));
+    if !weights.exists() {
+        let network = architecture.build(CLASSES, 0, &Device::flex());
+        save_network(&network, &architecture, &[].into(), &weights)?;
+    }
+    let per_class = (batch * steps).div_ceil(CLASSES);
+    let set = embedded_signs().train.take_per_class(per_class, 0);
+    let images = set.decode(&architecture.preprocess())?;
+    let pixels = bench
+        .scratch
+        .join(format!("{model}-{size}-{per_class}.pixels"));
+    let bytes: Vec<u8> = (0..images.len())
+        .flat_map(|index| images.pixels(index).to_vec())
+        .collect();
+    std::fs::write(&pixels, bytes)?;
+    let order = Order::Shuffled { seed: 0, epoch: 1 };
+    let order = Loader::new(&images, batch, order).indices().to_vec();
+    Ok(Job {
+        kind: Kind::Step,
+        steps,
+        per_class,
+        pixels,
+        labels: images.labels.clone(),
+        order,
+        ..job(&architecture, batch, threads, weights)
+    })
+}
+
+fn job(architecture: &Architecture, batch: usize, threads: usize, weights: PathBuf) -> Job {
+    Job {
+        kind: Kind::Run,
+        model: architecture.name.to_owned(),
+        method: String::new(),
+        size: architecture.image_size,
+        crop: architecture.crop,
+        mean: architecture.normalization.mean,
+        std: architecture.normalization.std,
+        classes: CLASSES,
+        batch,
+        threads,
+        seed: 0,
+        weights,
+        rank: RANK,
+        alpha: ALPHA,
+        learning_rate: 1e-3,
+        steps: 0,
+        per_class: 0,
+        pixels: PathBuf::new(),
+        labels: Vec::new(),
+        order: Vec::new(),
+        data: PathBuf::new(),
+        epochs: 0,
+    }
+}
+
+/// Learning rates of the whole runs: PyTorch's side has the same but for `peft`, which it lacks.
+fn learning_rate(method: &str) -> f64 {
+    match method {
+        "sft" => 1e-3,
+        "lora" => 2e-3,
+        _ => 1e-2,
+    }
+}
+
+fn runs(
+    args: &Args,
+    bench: &Bench,
+    method: &str,
+    threads: usize,
+    results: &mut Results,
+) -> Vec<Row> {
+    let prepared = || -> Result<Job> {
+        let architecture = Architecture::find("mobilenet_v2")?.at(args.run_size)?;
+        let weights = bench.python.mobilenet()?;
+        Ok(Job {
+            data: std::path::absolute(crate::root().join("datasets/signs"))?,
+            epochs: args.run_epochs,
+            ..job(&architecture, 32, threads, weights)
+        })
+    };
+    let job = match prepared() {
+        Ok(job) => job,
+        Err(error) => {
+            results.failed.push(format!("whole runs: {error:#}"));
+            return Vec::new();
+        }
+    };
+    let mut entries = sides(&[method.to_owned()], &job);
+    for entry in &mut entries {
+        entry.job.learning_rate = learning_rate(&entry.job.method);
+    }
+    let repetitions = args.run_repetitions.unwrap_or(args.repetitions);
+    compare(bench, &entries, repetitions, results)
+}
+
+/// One epoch of the default model on the embedded photographs: how long until its first step.
+fn startup(args: &Args, bench: &Bench, threads: usize, results: &mut Results) {
+    for method in ["sft", "lora"] {
+        let mut seconds = Vec::new();
+        for _ in 0..args.repetitions {
+            match first_step(&bench.program, method, threads, &bench.scratch) {
+                Ok(found) => seconds.extend(found),
+                Err(error) => results.failed.push(format!("start of {method}: {error:#}")),
+            }
+        }
+        results.startup.push(Startup {
+            method: method.to_owned(),
+            seconds,
+        });
+    }
+}
+
+fn first_step(program: &Path, method: &str, threads: usize, scratch: &Path) -> Result<Option<f64>> {
+    let out = tempfile::tempdir_in(scratch)?;
+    let mut command = Command::new(program);
+    command
+        .args([
+            "train", "--method", method, "--epochs", "1", "--ui", "none", "--json",
+        ])
+        .args(["--threads", &threads.to_string(), "--out"])
+        .arg(out.path());
+    Ok(ours::reported(command)?.startup_seconds)
+}

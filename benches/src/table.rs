@@ -1,0 +1,195 @@
+//! The results as a page of Markdown.
+
+use std::fmt::Write;
+
+use finetune::evaluation::{bytes, median, seconds};
+
+use crate::job::Side;
+use crate::results::{Ratio, Results, Row, Samples};
+
+/// The whole page.
+pub(crate) fn markdown(results: &Results) -> String {
+    let mut page = String::new();
+    let machine = &results.machine;
+    let versions: Vec<String> = machine
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let _ = write!(
+        page,
+        "# Speed and memory beside PyTorch and HF PEFT\n\n\
+         Measured {} at {} on {} ({} cores, {}), {} threads: {}. The same weights, images, batches and \
+         threads on both sides; each number from {} processes of its own, both sides in turns. A ratio \
+         is ours through theirs, below 1 is better for us: the median of the pairs, with the least and \
+         the most. `cargo xtask bench --keep` makes this page.\n\n",
+        results.started,
+        machine.commit,
+        machine.cpu,
+        machine.cores,
+        bytes(machine.memory_bytes),
+        results.threads,
+        versions.join(", "),
+        results.repetitions,
+    );
+    if !results.steps.is_empty() || !results.runs.is_empty() {
+        page += "![ratios of time and memory](speed.svg)\n\n";
+    }
+    steps(&mut page, &results.steps);
+    runs(&mut page, &results.runs);
+    scaling(&mut page, results);
+    startup(&mut page, results);
+    if !results.failed.is_empty() {
+        page += "## What failed\n\n";
+        for failure in &results.failed {
+            let _ = writeln!(page, "- {}", failure.lines().next().unwrap_or_default());
+        }
+        page += "\n";
+    }
+    page
+}
+
+fn steps(page: &mut String, rows: &[Row]) {
+    if rows.is_empty() {
+        return;
+    }
+    *page += "## A training step\n\n\
+        Batch, forward, backward, Adam; `lora` of rank 8 on the layers that ours adapts by default. \
+        PEFT has nothing like `peft`: it is beside PEFT's LoRA. `linear` computes all frozen layers \
+        here at every step, as PyTorch does; a whole run does so once.\n\n\
+        | model | pixels | batch | method | beside | a step | theirs | ratio | peak memory | theirs | ratio |\n\
+        |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|\n";
+    for row in rows {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            row.model,
+            row.size,
+            row.batch,
+            row.ours.method,
+            beside(&row.theirs),
+            seconds(median(&row.ours.seconds)),
+            seconds(median(&row.theirs.seconds)),
+            ratio(row.time),
+            peak(&row.ours),
+            peak(&row.theirs),
+            ratio(row.memory),
+        );
+    }
+    *page += "\n";
+}
+
+fn runs(page: &mut String, rows: &[Row]) {
+    let Some(first) = rows.first() else { return };
+    let _ = write!(
+        page,
+        "## A whole run\n\n\
+         {} at {} pixels, pretrained on ImageNet, on the 750 training and 250 test photographs of \
+         `datasets/signs`, batch {}, Adam, one-cycle. \"Process\" is from its start to its end: \
+         libraries, images, training, test; ours also writes its report and weights.\n\n\
+         | method | beside | accuracy | theirs | training | theirs | ratio | process | theirs | ratio | \
+         peak memory | theirs | ratio |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        first.model, first.size, first.batch,
+    );
+    for row in rows {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {:.1} % | {:.1} % | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            row.ours.method,
+            beside(&row.theirs),
+            100.0 * row.ours.accuracy(),
+            100.0 * row.theirs.accuracy(),
+            seconds(median(&row.ours.seconds)),
+            seconds(median(&row.theirs.seconds)),
+            ratio(row.time),
+            seconds(median(&row.ours.whole_seconds)),
+            seconds(median(&row.theirs.whole_seconds)),
+            row.whole.map_or_else(String::new, ratio),
+            peak(&row.ours),
+            peak(&row.theirs),
+            ratio(row.memory),
+        );
+    }
+    *page += "\n";
+}
+
+/// How much faster steps are with all threads than with one.
+fn scaling(page: &mut String, results: &Results) {
+    let mut lines = String::new();
+    for one in &results.one_thread {
+        let same = |row: &&Row| {
+            row.model == one.model
+                && row.size == one.size
+                && row.ours.method == one.ours.method
+                && row.theirs.side == one.theirs.side
+        };
+        let Some(all) = results.steps.iter().find(same) else {
+            continue;
+        };
+        if one.theirs.side != Side::Pytorch {
+            continue;
+        }
+        let faster = |one: &Samples, all: &Samples| median(&one.seconds) / median(&all.seconds);
+        let _ = writeln!(
+            lines,
+            "| {} | {} | {} | {} | {:.2} | {} | {:.2} |",
+            one.model,
+            one.size,
+            one.ours.method,
+            seconds(median(&one.ours.seconds)),
+            faster(&one.ours, &all.ours),
+            seconds(median(&one.theirs.seconds)),
+            faster(&one.theirs, &all.theirs),
+        );
+    }
+    if !lines.is_empty() {
+        let _ = write!(
+            page,
+            "## Threads\n\nA step with one thread, and how many times faster it is with {}.\n\n\
+             | model | pixels | method | one thread | faster | theirs | faster |\n\
+             |---|--:|---|--:|--:|--:|--:|\n{lines}\n",
+            results.threads
+        );
+    }
+}
+
+fn startup(page: &mut String, results: &Results) {
+    let measured = results.startup.iter().filter(|one| !one.seconds.is_empty());
+    let mut lines = String::new();
+    for one in measured {
+        let _ = writeln!(
+            lines,
+            "| {} | {} | {} | {} |",
+            one.method,
+            seconds(one.seconds.iter().copied().fold(f64::INFINITY, f64::min)),
+            seconds(median(&one.seconds)),
+            seconds(one.seconds.iter().copied().fold(0.0, f64::max)),
+        );
+    }
+    if !lines.is_empty() {
+        let _ = write!(
+            page,
+            "## Start\n\nFrom the start of `finetune train` to its first training step, embedded \
+             photographs, default model.\n\n\
+             | method | least | median | most |\n|---|--:|--:|--:|\n{lines}\n"
+        );
+    }
+}
+
+fn beside(theirs: &Samples) -> String {
+    match theirs.side {
+        Side::Pytorch if theirs.method == "lora" => "PEFT's LoRA".to_owned(),
+        side => side.name().to_owned(),
+    }
+}
+
+fn peak(samples: &Samples) -> String {
+    let mut peaks = samples.peak_bytes.clone();
+    peaks.sort_unstable();
+    bytes(peaks.get(peaks.len() / 2).copied().unwrap_or(0))
+}
+
+fn ratio(ratio: Ratio) -> String {
+    format!("{:.2} ({:.2}–{:.2})", ratio.median, ratio.least, ratio.most)
+}

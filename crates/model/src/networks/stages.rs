@@ -1,0 +1,228 @@
+//! A network as a sequence of stages: a forward pass is all of them, and some can be run alone.
+
+use std::ops::Range;
+
+use burn::Tensor;
+use burn::tensor::{Device, TensorData};
+
+/// What flows between two stages of a network.
+#[derive(Debug, Clone)]
+pub enum Features {
+    /// `[batch, features]`.
+    Vectors(Tensor<2>),
+    /// `[batch, tokens, width]`.
+    Tokens(Tensor<3>),
+    /// `[batch, channels, height, width]`.
+    Maps(Tensor<4>),
+}
+
+impl Features {
+    /// From the numbers of a tensor of two axes (vectors), three (tokens) or four (maps).
+    ///
+    /// # Panics
+    ///
+    /// Where it has another number of axes.
+    #[must_use]
+    pub fn from_data(data: TensorData, device: &Device) -> Self {
+        match data.shape().len() {
+            2 => Self::Vectors(Tensor::from_data(data, device)),
+            3 => Self::Tokens(Tensor::from_data(data, device)),
+            4 => Self::Maps(Tensor::from_data(data, device)),
+            axes => panic!("features have 2 to 4 axes, not {axes}"),
+        }
+    }
+
+    /// Its numbers.
+    #[must_use]
+    pub fn into_data(self) -> TensorData {
+        match self {
+            Self::Vectors(tensor) => tensor.into_data(),
+            Self::Tokens(tensor) => tensor.into_data(),
+            Self::Maps(tensor) => tensor.into_data(),
+        }
+    }
+
+    /// Its axes, the batch's first.
+    #[must_use]
+    pub fn dims(&self) -> Vec<usize> {
+        match self {
+            Self::Vectors(tensor) => tensor.dims().to_vec(),
+            Self::Tokens(tensor) => tensor.dims().to_vec(),
+            Self::Maps(tensor) => tensor.dims().to_vec(),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Vectors(_) => "Vectors",
+            Self::Tokens(_) => "Tokens",
+            Self::Maps(_) => "Maps",
+        }
+    }
+}
+
+/// A part of a network: what it computes, and the paths that its parameters are under.
+pub struct Stage<'a> {
+    paths: Vec<String>,
+    run: Box<dyn Fn(Features) -> Features + 'a>,
+}
+
+impl std::fmt::Debug for Stage<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage")
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// A stage whose parameters are under `paths`; none for one without parameters.
+    ///
+    /// Apart from its parameters and its input, nothing may enter into what it computes, and an
+    /// image's output depends on that image alone as long as its parameters stay.
+    pub fn new<'p, I: Feature, O: Feature>(
+        paths: impl IntoIterator<Item = &'p str>,
+        run: impl Fn(I) -> O + 'a,
+    ) -> Self {
+        Self {
+            paths: paths.into_iter().map(str::to_owned).collect(),
+            run: Box::new(move |features| run(I::of(features)).into()),
+        }
+    }
+
+    /// Whether a parameter of that path is one of this stage's.
+    #[must_use]
+    pub fn holds(&self, path: &str) -> bool {
+        let is_under = |own: &String| {
+            let rest = path.strip_prefix(own.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.paths.iter().any(is_under)
+    }
+
+    /// What its parameters are under; empty where it has none.
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
+    }
+
+    /// What it makes of its input.
+    ///
+    /// # Panics
+    ///
+    /// Where the input is not of the kind that the stage before hands over.
+    #[must_use]
+    pub fn forward(&self, features: Features) -> Features {
+        (self.run)(features)
+    }
+}
+
+/// A network that is a sequence of stages.
+pub trait Staged {
+    /// All its stages, in order: images `[batch, 3, height, width]` go into the first, logits
+    /// `[batch, classes]` come out of the last.
+    fn stages(&self) -> Vec<Stage<'_>>;
+
+    /// Runs some of the stages, on what the one before them hands over.
+    ///
+    /// # Panics
+    ///
+    /// Where there are no such stages, or `features` is not what the first of them takes.
+    fn forward_range(&self, range: Range<usize>, features: Features) -> Features {
+        let stages = &self.stages()[range];
+        stages.iter().fold(features, |x, stage| stage.forward(x))
+    }
+}
+
+/// Logits `[batch, classes]` of images `[batch, 3, height, width]`.
+pub(crate) fn logits(network: &impl Staged, images: Tensor<4>) -> Tensor<2> {
+    let stages = network.stages();
+    let images = Features::Maps(images);
+    let features = stages.iter().fold(images, |x, stage| stage.forward(x));
+    Tensor::of(features)
+}
+
+/// A stage for each block of a sequence that is called `name`.
+pub(crate) fn blocks<'a, B, F: Feature + 'a>(
+    name: &str,
+    blocks: &'a [B],
+    forward: fn(&B, F) -> F,
+) -> impl Iterator<Item = Stage<'a>> {
+    let numbered = blocks.iter().enumerate();
+    numbered.map(move |(index, block)| {
+        let path = format!("{name}.{index}");
+        Stage::new([path.as_str()], move |x: F| forward(block, x))
+    })
+}
+
+/// A tensor that can flow between stages.
+pub trait Feature: Into<Features> {
+    /// Takes it out.
+    ///
+    /// # Panics
+    ///
+    /// Where something else is in there.
+    fn of(features: Features) -> Self;
+}
+
+macro_rules! feature {
+    ($rank:literal, $kind:ident) => {
+        impl From<Tensor<$rank>> for Features {
+            fn from(tensor: Tensor<$rank>) -> Self {
+                Self::$kind(tensor)
+            }
+        }
+
+        impl Feature for Tensor<$rank> {
+            fn of(features: Features) -> Self {
+                match features {
+                    Features::$kind(tensor) => tensor,
+                    other => panic!("a stage takes {}, not {}", stringify!($kind), other.kind()),
+                }
+            }
+        }
+    };
+}
+
+feature!(2, Vectors);
+feature!(3, Tokens);
+feature!(4, Maps);
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use finetune_methods::parameters_lazily;
+
+    use super::*;
+    use crate::registry::ARCHITECTURES;
+
+    #[test]
+    fn every_parameter_is_one_stages_own_and_the_head_the_last_ones() {
+        for architecture in ARCHITECTURES {
+            let network = architecture.skeleton(3, &Device::flex());
+            let stages = network.stages();
+            for param in parameters_lazily(&network) {
+                let holders: Vec<usize> = (0..stages.len())
+                    .filter(|index| stages[*index].holds(&param.path))
+                    .collect();
+                assert_eq!(holders.len(), 1, "{}: {}", architecture.name, param.path);
+                let in_head = param.path.starts_with(&format!("{}.", architecture.head));
+                assert_eq!(holders[0] == stages.len() - 1, in_head, "{}", param.path);
+            }
+        }
+    }
+
+    #[test]
+    fn stages_one_after_the_other_are_the_forward_pass() {
+        let architecture = crate::Architecture::find("resnet8").unwrap();
+        let network = architecture.build(3, 0, &Device::flex());
+        let images = Tensor::<4>::ones([2, 3, 32, 32], &Device::flex());
+        let whole = network.forward(images.clone()).into_data();
+        for split in 0..=network.stages().len() {
+            let first = network.forward_range(0..split, images.clone().into());
+            let count = network.stages().len();
+            let logits = Tensor::<2>::of(network.forward_range(split..count, first));
+            assert_eq!(logits.into_data(), whole);
+        }
+    }
+}
