@@ -12,9 +12,13 @@
 // NdArray is deprecated upstream; people ask for it.
 #![allow(deprecated)]
 
+mod conv;
 mod lanes;
+pub mod machine;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod memory;
 pub mod optim;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod simd;
+
+pub use conv::conv2d;

@@ -15,6 +15,8 @@
 )]
 #![allow(clippy::inline_always)]
 
+use std::mem::MaybeUninit;
+
 /// `f32` vectors of one instruction set.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// A vector of [`Simd::LANES`] values.
@@ -30,6 +32,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load(self, values: &[f32]) -> Self::V;
     /// Writes to the first [`Simd::LANES`] places of a slice; panics where it is shorter.
     fn store(self, vector: Self::V, out: &mut [f32]);
+    /// The same to memory that holds nothing yet.
+    fn write(self, vector: Self::V, out: &mut [MaybeUninit<f32>]);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.
@@ -175,6 +179,10 @@ impl Simd for Portable {
         *out.first_chunk_mut().expect("a whole vector") = vector;
     }
     #[inline(always)]
+    fn write(self, vector: Self::V, out: &mut [MaybeUninit<f32>]) {
+        *out.first_chunk_mut().expect("a whole vector") = vector.map(MaybeUninit::new);
+    }
+    #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
         Self::map2(a, b, |a, b| a + b)
     }
@@ -223,6 +231,7 @@ pub(crate) use x86::{Avx2, Avx512};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64 as arch;
+    use std::mem::MaybeUninit;
 
     use super::{Kernel, Simd};
 
@@ -297,6 +306,12 @@ mod x86 {
                 fn store(self, vector: Self::V, out: &mut [f32]) {
                     let out: &mut [f32; $lanes] = out.first_chunk_mut().expect("a whole vector");
                     unsafe { arch::$store(out.as_mut_ptr(), vector) }
+                }
+                #[inline(always)]
+                fn write(self, vector: Self::V, out: &mut [MaybeUninit<f32>]) {
+                    let out: &mut [MaybeUninit<f32>; $lanes] =
+                        out.first_chunk_mut().expect("a whole vector");
+                    unsafe { arch::$store(out.as_mut_ptr().cast(), vector) }
                 }
                 #[inline(always)]
                 fn add(self, a: Self::V, b: Self::V) -> Self::V {

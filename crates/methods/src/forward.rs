@@ -7,8 +7,8 @@
 use burn::Tensor;
 use burn::module::Param;
 use burn::nn::{Linear, PaddingConfig2d, conv::Conv2d};
+use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Slice, module};
 
 use crate::adapter::Adapter;
 use crate::quantize::dense;
@@ -149,21 +149,15 @@ impl Site<4> for ConvSite<'_> {
 
     fn down(&self, x: Tensor<4>, a: Tensor<2>) -> Tensor<4> {
         let [rows, inputs] = a.dims();
-        if is_pointwise(self.0) {
-            return pointwise(subsampled(x, self.0.stride), a);
-        }
         let [height, width] = self.0.kernel_size;
         let channels = inputs / (height * width);
-        with_weight(self.0, a.reshape([rows, channels, height, width]), None).forward(x)
+        convolve(self.0, a.reshape([rows, channels, height, width]), x, false)
     }
 
     fn up(&self, h: Tensor<4>, b: Tensor<2>) -> Tensor<4> {
-        if self.0.groups == 1 {
-            return pointwise(h, b);
-        }
         let [outputs, rank] = b.dims();
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], self.0.groups);
-        module::conv2d(h, b.reshape([outputs, rank, 1, 1]), None, options)
+        finetune_kernels::conv2d(h, b.reshape([outputs, rank, 1, 1]), None, options)
     }
 
     fn channels(&self, values: Tensor<1>) -> Tensor<4> {
@@ -172,65 +166,56 @@ impl Site<4> for ConvSite<'_> {
     }
 }
 
-/// The convolution with that weight, as a matrix product where it is one and `x` is being trained
-/// on: the gradient of a 1×1 weight is then 5 to 7 times as fast as through Burn's convolution
-/// (flex).
+/// The layer's convolution with that weight in place of its own.
 fn convolve(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>, bias: bool) -> Tensor<4> {
-    let bias = layer.bias.as_ref().filter(|_| bias);
-    if !(is_pointwise(layer) && x.device().is_autodiff()) {
-        return with_weight(layer, weight, bias.cloned()).forward(x);
-    }
-    let [outputs, inputs, _, _] = weight.dims();
-    let x = subsampled(x, layer.stride);
-    let y = pointwise(x, weight.reshape([outputs, inputs]));
-    match bias {
-        Some(bias) => y + bias.val().reshape([1, outputs, 1, 1]),
-        None => y,
-    }
-}
-
-/// The same convolution (stride, padding, dilation, groups) with other weights.
-fn with_weight(layer: &Conv2d, weight: Tensor<4>, bias: Option<Param<Tensor<1>>>) -> Conv2d {
-    Conv2d {
-        weight: Param::initialized(layer.weight.id, weight),
-        bias,
-        stride: layer.stride,
-        kernel_size: layer.kernel_size,
-        dilation: layer.dilation,
-        groups: layer.groups,
-        padding: layer.padding.clone(),
-    }
-}
-
-/// Whether a convolution mixes the channels of each pixel and does nothing else.
-fn is_pointwise(layer: &Conv2d) -> bool {
-    layer.kernel_size == [1, 1]
-        && layer.groups == 1
-        && matches!(
-            layer.padding,
-            PaddingConfig2d::Valid | PaddingConfig2d::Explicit(0, 0, 0, 0)
-        )
-}
-
-/// Every `stride`-th row and column.
-#[allow(clippy::cast_possible_wrap)]
-fn subsampled(x: Tensor<4>, stride: [usize; 2]) -> Tensor<4> {
-    if stride == [1, 1] {
-        return x;
-    }
     let [_, _, height, width] = x.dims();
-    let every =
-        |length: usize, stride: usize| Slice::new(0, Some(length as isize), stride as isize);
-    x.slice_dim(2, every(height, stride[0]))
-        .slice_dim(3, every(width, stride[1]))
+    let padding = match layer.padding {
+        PaddingConfig2d::Valid => [(0, 0), (0, 0)],
+        PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
+        PaddingConfig2d::Same => [
+            same_padding(height, layer.kernel_size[0], layer.stride[0]),
+            same_padding(width, layer.kernel_size[1], layer.stride[1]),
+        ],
+    };
+    let options =
+        ConvOptions::new_with_padding(layer.stride, padding, layer.dilation, layer.groups);
+    let bias = layer.bias.as_ref().filter(|_| bias).map(Param::val);
+    finetune_kernels::conv2d(x, weight, bias, options)
 }
 
-/// A 1×1 convolution as a matrix product: `weight` `[out, in]` on `[batch, in, h, w]`.
-fn pointwise(x: Tensor<4>, weight: Tensor<2>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    let outputs = weight.dims()[0];
-    weight
-        .unsqueeze::<3>()
-        .matmul(x.reshape([batch, channels, height * width]))
-        .reshape([batch, outputs, height, width])
+/// Zeros before and after, as Burn counts them: one output for every `stride` inputs.
+fn same_padding(length: usize, kernel: usize, stride: usize) -> (usize, usize) {
+    let outputs = length.div_ceil(stride);
+    let needed = outputs.saturating_sub(1) * stride + kernel;
+    let total = needed.saturating_sub(length);
+    (total / 2, total - total / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::Tensor;
+    use burn::nn::PaddingConfig2d;
+    use burn::nn::conv::Conv2dConfig;
+    use burn::tensor::{Device, Distribution, Tolerance};
+
+    #[test]
+    fn a_convolution_pads_as_burns_layer_does() {
+        let device = Device::flex();
+        let x = Tensor::<4>::random([2, 3, 8, 7], Distribution::Default, &device);
+        for padding in [
+            PaddingConfig2d::Same,
+            PaddingConfig2d::Valid,
+            PaddingConfig2d::Explicit(0, 1, 2, 3),
+        ] {
+            for stride in [[1, 1], [2, 3]] {
+                let layer = Conv2dConfig::new([3, 4], [4, 3])
+                    .with_padding(padding.clone())
+                    .with_stride(stride)
+                    .init(&device);
+                let ours = super::conv2d(&layer, x.clone()).into_data();
+                let burns = layer.forward(x.clone()).into_data();
+                ours.assert_approx_eq::<f32>(&burns, Tolerance::default());
+            }
+        }
+    }
 }

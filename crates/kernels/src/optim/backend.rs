@@ -81,7 +81,9 @@ fn plain_adam<B: Backend>(
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let times = |tensor, factor: f64| B::float_mul_scalar(tensor, Scalar::Float(factor));
     let (parameter, gradient) = match step {
-        Adam { weight_decay, .. } if weight_decay == 0.0 => (parameter, gradient),
+        Adam {
+            weight_decay: 0.0, ..
+        } => (parameter, gradient),
         Adam {
             decoupled: true, ..
         } => (

@@ -1,0 +1,157 @@
+//! Our convolution beside Burn's, layer by layer, and how much of the processor each uses.
+//!
+//! ```text
+//! cargo bench --workspace --bench conv2d -- [PART OF A NAME]
+//! ```
+//!
+//! Both take turns in one process; a time is the shortest of several. A framework of its own would
+//! time as well, but not say which fraction of the peak was reached.
+
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
+
+use std::time::Instant;
+
+use burn::Tensor;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Distribution, module};
+use finetune_kernels::{conv2d, machine};
+
+/// Seconds that each convolution is measured for at least.
+const PATIENCE: f64 = 0.4;
+
+struct Shape {
+    name: String,
+    batch: usize,
+    channels: [usize; 2],
+    side: usize,
+    kernel: usize,
+    stride: usize,
+    groups: usize,
+}
+
+/// Layers of ResNet-18 and MobileNetV2 on images of `side` pixels, without repetitions.
+fn shapes(side: usize) -> Vec<Shape> {
+    let batch = if side == 224 { 8 } else { 32 };
+    let shape = |name: &str, channels, shrunk: usize, kernel, stride, groups| Shape {
+        name: format!("{name} @{side}"),
+        batch,
+        channels,
+        side: side.div_ceil(shrunk),
+        kernel,
+        stride,
+        groups,
+    };
+    vec![
+        shape("resnet stem", [3, 64], 1, 7, 2, 1),
+        shape("resnet 64", [64, 64], 4, 3, 1, 1),
+        shape("resnet 64-128", [64, 128], 4, 3, 2, 1),
+        shape("resnet 64-128 1x1", [64, 128], 4, 1, 2, 1),
+        shape("resnet 128", [128, 128], 8, 3, 1, 1),
+        shape("resnet 256", [256, 256], 16, 3, 1, 1),
+        shape("resnet 256-512", [256, 512], 16, 3, 2, 1),
+        shape("resnet 512", [512, 512], 32, 3, 1, 1),
+        shape("mobilenet stem", [3, 32], 1, 3, 2, 1),
+        shape("mobilenet dw 32", [32, 32], 2, 3, 1, 32),
+        shape("mobilenet 16-96", [16, 96], 2, 1, 1, 1),
+        shape("mobilenet dw 96", [96, 96], 2, 3, 2, 96),
+        shape("mobilenet 24-144", [24, 144], 4, 1, 1, 1),
+        shape("mobilenet dw 144", [144, 144], 4, 3, 1, 144),
+        shape("mobilenet 144-24", [144, 24], 4, 1, 1, 1),
+        shape("mobilenet 32-192", [32, 192], 8, 1, 1, 1),
+        shape("mobilenet dw 192", [192, 192], 8, 3, 1, 192),
+        shape("mobilenet 64-384", [64, 384], 16, 1, 1, 1),
+        shape("mobilenet dw 384", [384, 384], 16, 3, 1, 384),
+        shape("mobilenet 384-64", [384, 64], 16, 1, 1, 1),
+        shape("mobilenet 160-960", [160, 960], 32, 1, 1, 1),
+        shape("mobilenet dw 960", [960, 960], 32, 3, 1, 960),
+        shape("mobilenet 320-1280", [320, 1280], 32, 1, 1, 1),
+        shape("lora down 64-8", [64, 8], 4, 3, 1, 1),
+        shape("lora up 8-64", [8, 64], 4, 1, 1, 1),
+    ]
+}
+
+type Operation = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
+
+fn burns(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, o: ConvOptions<2>) -> Tensor<4> {
+    module::conv2d(x, weight, bias, o)
+}
+
+/// Seconds of the forward pass, the gradient of the input, and that of the weights.
+fn measure(shape: &Shape, operation: Operation, times: &mut [f64; 3]) {
+    let device = Device::flex().autodiff();
+    let random = |dims: [usize; 4]| Tensor::<4>::random(dims, Distribution::Default, &device);
+    let x = random([shape.batch, shape.channels[0], shape.side, shape.side]);
+    let seen = shape.channels[0] / shape.groups;
+    let weight = random([shape.channels[1], seen, shape.kernel, shape.kernel]);
+    let options = ConvOptions::new(
+        [shape.stride; 2],
+        [shape.kernel / 2; 2],
+        [1, 1],
+        shape.groups,
+    );
+    let run = |x: &Tensor<4>, weight: &Tensor<4>| {
+        operation(x.clone(), weight.clone(), None, options.clone())
+    };
+    let mut note = |which: usize, start: Instant| {
+        times[which] = times[which].min(start.elapsed().as_secs_f64());
+    };
+    let start = Instant::now();
+    let _output = run(&x, &weight);
+    note(0, start);
+    let output = run(&x.clone().require_grad(), &weight);
+    let start = Instant::now();
+    let _grads = output.backward();
+    note(1, start);
+    let output = run(&x, &weight.clone().require_grad());
+    let start = Instant::now();
+    let _grads = output.backward();
+    note(2, start);
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = words.iter().find(|word| !word.starts_with('-'));
+    let (peak, bandwidth) = (machine::peak_flops(), machine::bandwidth());
+    println!(
+        "{} threads, {:.0} GFLOP/s at most, {:.1} GB/s",
+        rayon::current_num_threads(),
+        peak / 1e9,
+        bandwidth / 1e9
+    );
+    println!("ms a pass; in brackets the fraction of the peak in FLOP and of the bandwidth");
+    println!(
+        "{:<24} {:^29} {:^29} {:^29}",
+        "", "forward", "input's gradient", "weights' gradient"
+    );
+    let sides = [64, 96, 224];
+    for shape in sides.into_iter().flat_map(shapes) {
+        if wanted.is_some_and(|wanted| !shape.name.contains(wanted.as_str())) {
+            continue;
+        }
+        let mut times = [[f64::INFINITY; 3]; 2];
+        let start = Instant::now();
+        while start.elapsed().as_secs_f64() < PATIENCE {
+            measure(&shape, conv2d, &mut times[0]);
+            measure(&shape, burns, &mut times[1]);
+        }
+        let [from, to] = shape.channels;
+        let out = shape.side.div_ceil(shape.stride);
+        let taps = shape.kernel * shape.kernel;
+        let flops = 2 * shape.batch * to * out * out * (from / shape.groups) * taps;
+        let values = shape.batch * (from * shape.side * shape.side + to * out * out)
+            + to * from / shape.groups * taps;
+        let cells: Vec<String> = (0..3)
+            .map(|pass| {
+                let [ours, burns] = times.map(|times| times[pass]);
+                format!(
+                    "{:8.2} {:8.2} ({:3.0} %, {:3.0} %)",
+                    ours * 1e3,
+                    burns * 1e3,
+                    100.0 * flops as f64 / ours / peak,
+                    400.0 * values as f64 / ours / bandwidth,
+                )
+            })
+            .collect();
+        println!("{:<24} {}", shape.name, cells.join("  "));
+    }
+}

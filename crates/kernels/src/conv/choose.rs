@@ -1,0 +1,60 @@
+//! Which kernel computes a convolution.
+
+use std::mem::MaybeUninit;
+
+use super::depthwise;
+use super::geometry::Geometry;
+use super::pointwise::Pointwise;
+use super::sampled::Sampled;
+use super::weight;
+use crate::simd::Level;
+
+/// Writes all of `out`, `[batch, channels out, height, width]`.
+pub(crate) fn forward(
+    level: Level,
+    g: &Geometry,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    if depthwise::fits(g) {
+        depthwise::run(level, &Sampled::forward(g), input, weight, bias, out);
+    } else if Pointwise::fits(g) {
+        Pointwise::forward(g).run(level, input, weight, bias, out);
+    } else {
+        Sampled::forward(g).run(level, input, weight, bias, out);
+    }
+}
+
+/// Writes all of `out`, the gradient of the input.
+pub(crate) fn input_grad(
+    level: Level,
+    g: &Geometry,
+    grad: &[f32],
+    weight: &[f32],
+    out: &mut [MaybeUninit<f32>],
+) {
+    if depthwise::fits(g) {
+        depthwise::run(level, &Sampled::input_grad(g), grad, weight, None, out);
+    } else if Pointwise::fits(g) && g.stride == [1, 1] {
+        Pointwise::input_grad(g).run(level, grad, weight, None, out);
+    } else {
+        Sampled::input_grad(g).run(level, grad, weight, None, out);
+    }
+}
+
+/// Writes all of `out`, the gradient of the weights.
+pub(crate) fn weight_grad(
+    level: Level,
+    g: &Geometry,
+    input: &[f32],
+    grad: &[f32],
+    out: &mut [MaybeUninit<f32>],
+) {
+    if depthwise::fits(g) {
+        depthwise::weight_grad(level, g, input, grad, out);
+    } else {
+        weight::weight_grad(level, g, input, grad, out);
+    }
+}

@@ -1,0 +1,340 @@
+//! Depthwise convolutions: one kernel for every channel, and their gradients.
+//!
+//! A channel is copied with its zeros into a window that is split by the stride, so that the pixels
+//! that one kernel element sees lie side by side. Its rows then follow one another as one long row:
+//! a vector may reach over several rows of a small image, and what it computes between them is
+//! left out afterwards.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use super::sampled::{Phase, Sampled};
+use crate::simd::{Kernel, Level, Simd};
+
+/// Values that are computed together where a row is long enough.
+const WIDE: usize = 8;
+
+/// Values that a window and a row have behind their end, so that whole vectors can be read.
+const SPARE: usize = WIDE * 16;
+
+/// Kernel elements whose sums stay in registers.
+const TAPS: usize = 9;
+
+/// Values that a task takes at least.
+const TASK: usize = 1 << 14;
+
+/// Whether there is one input and one output channel in every group.
+pub(crate) fn fits(g: &Geometry) -> bool {
+    g.groups == g.channels_in && g.groups == g.channels_out
+}
+
+/// Computes all of `out`: a [`Sampled`] sum of a depthwise convolution.
+pub(crate) fn run(
+    level: Level,
+    sampled: &Sampled,
+    source: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    out: &mut [MaybeUninit<f32>],
+) {
+    let [from, to] = [sampled.source, sampled.target].map(|size| size[0] * size[1]);
+    let plans: Vec<Plan> = sampled.phases.iter().map(Plan::new).collect();
+    let count = TASK.div_ceil(from + to);
+    out.par_chunks_mut(count * to)
+        .zip(source.par_chunks(count * from))
+        .enumerate()
+        .for_each(|(task, (out, source))| {
+            level.run(Planes {
+                sampled,
+                plans: &plans,
+                first: task * count,
+                source,
+                weight,
+                bias,
+                out,
+            });
+        });
+}
+
+/// Computes all of `out`, `[channels, 1, kernel height, kernel width]`.
+pub(crate) fn weight_grad(
+    level: Level,
+    g: &Geometry,
+    input: &[f32],
+    grad: &[f32],
+    out: &mut [MaybeUninit<f32>],
+) {
+    let sampled = Sampled::forward(g);
+    let plan = Plan::new(&sampled.phases[0]);
+    let values = g.batch * (g.pixels_in() + g.pixels_out());
+    let channels = TASK.div_ceil(values);
+    out.par_chunks_mut(channels * g.taps())
+        .enumerate()
+        .for_each(|(task, out)| {
+            level.run(WeightSums {
+                g,
+                plan: &plan,
+                first: task * channels,
+                input,
+                grad,
+                out,
+            });
+        });
+}
+
+/// How the pixels of one phase lie in a channel's window.
+struct Plan<'a> {
+    phase: &'a Phase,
+    /// Row and column of the channel at the window's first.
+    start: [isize; 2],
+    /// Rows and columns of each part of the window.
+    part: [usize; 2],
+    /// Where each kernel element reads for the first pixel, and its weight's index.
+    taps: Vec<(usize, usize)>,
+    /// Values from the first pixel to the last.
+    len: usize,
+}
+
+impl<'a> Plan<'a> {
+    fn new(phase: &'a Phase) -> Self {
+        let low: [isize; 2] = std::array::from_fn(|axis| {
+            let offsets = phase.taps.iter().map(|tap| tap.offset[axis]);
+            offsets.min().unwrap_or(0)
+        });
+        let reach: [usize; 2] = std::array::from_fn(|axis| {
+            let offsets = phase.taps.iter().map(|tap| tap.offset[axis] - low[axis]);
+            offsets.max().unwrap_or(0).cast_unsigned()
+        });
+        let part: [usize; 2] = std::array::from_fn(|axis| {
+            let size = (phase.grid[axis] - 1) * phase.step[axis] + reach[axis] + 1;
+            size.div_ceil(phase.step[axis])
+        });
+        let taps = phase
+            .taps
+            .iter()
+            .map(|tap| {
+                let [row, column] =
+                    [0, 1].map(|axis| (tap.offset[axis] - low[axis]).cast_unsigned());
+                let [down, right] = phase.step;
+                let which = row % down * right + column % right;
+                let at = which * part[0] * part[1] + row / down * part[1] + column / right;
+                (at, tap.kernel)
+            })
+            .collect();
+        Self {
+            phase,
+            start: low,
+            part,
+            taps,
+            len: (phase.grid[0] - 1) * part[1] + phase.grid[1],
+        }
+    }
+
+    /// A window of zeros.
+    fn window(&self) -> Vec<f32> {
+        let parts = self.phase.step[0] * self.phase.step[1];
+        vec![0.0; parts * self.part[0] * self.part[1] + SPARE]
+    }
+
+    /// Copies a channel of that size into its window.
+    #[inline(always)]
+    fn copy(&self, channel: &[f32], size: [usize; 2], window: &mut [f32]) {
+        let [rows, columns] = self.part;
+        let [down, right] = self.phase.step;
+        for (which, part) in window[..down * right * rows * columns]
+            .chunks_exact_mut(rows * columns)
+            .enumerate()
+        {
+            let top = self.start[0] + (which / right).cast_signed();
+            let left = self.start[1] + (which % right).cast_signed();
+            // The columns of the part that lie inside the channel.
+            let count = |end: isize| {
+                usize::try_from(end)
+                    .unwrap_or(0)
+                    .div_ceil(right)
+                    .min(columns)
+            };
+            let first = count(-left);
+            let last = count(size[1].cast_signed() - left).max(first);
+            for (row, out) in part.chunks_exact_mut(columns).enumerate() {
+                let row = top + (row * down).cast_signed();
+                let inside = usize::try_from(row).ok().filter(|&row| row < size[0]);
+                let Some(row) = inside.filter(|_| first < last) else {
+                    continue;
+                };
+                let column = (left + (first * right).cast_signed()).cast_unsigned();
+                let from = &channel[row * size[1] + column..(row + 1) * size[1]];
+                let out = &mut out[first..last];
+                if right == 1 {
+                    out.copy_from_slice(&from[..out.len()]);
+                } else {
+                    for (out, &value) in out.iter_mut().zip(from.iter().step_by(right)) {
+                        *out = value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Some channels of the output.
+struct Planes<'a> {
+    sampled: &'a Sampled,
+    plans: &'a [Plan<'a>],
+    /// Channels of all images before these.
+    first: usize,
+    source: &'a [f32],
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    out: &'a mut [MaybeUninit<f32>],
+}
+
+impl Kernel for Planes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let [source, target] = [self.sampled.source, self.sampled.target];
+        for plan in self.plans {
+            let taps = self.weight.len() / self.sampled.groups;
+            let mut window = plan.window();
+            let mut row = vec![0.0; plan.len + SPARE];
+            for (plane, (out, channel)) in self
+                .out
+                .chunks_exact_mut(target[0] * target[1])
+                .zip(self.source.chunks_exact(source[0] * source[1]))
+                .enumerate()
+            {
+                plan.copy(channel, source, &mut window);
+                let channel = (self.first + plane) % self.sampled.groups;
+                let weight = &self.weight[channel * taps..(channel + 1) * taps];
+                let bias = s.splat(self.bias.map_or(0.0, |bias| bias[channel]));
+                let wide = plan.len - plan.len % (WIDE * S::LANES);
+                for at in (0..wide).step_by(WIDE * S::LANES) {
+                    pixels::<S, WIDE>(s, plan, weight, bias, &window[at..], &mut row[at..]);
+                }
+                for at in (wide..plan.len).step_by(2 * S::LANES) {
+                    pixels::<S, 2>(s, plan, weight, bias, &window[at..], &mut row[at..]);
+                }
+                let [top, left] = plan.phase.start;
+                let [down, right] = self.sampled.spacing;
+                for (row, values) in row
+                    .chunks(plan.part[1])
+                    .take(plan.phase.grid[0])
+                    .enumerate()
+                {
+                    let values = &values[..plan.phase.grid[1]];
+                    let start = (top + row * down) * target[1] + left;
+                    if right == 1 {
+                        let out = &mut out[start..start + values.len()];
+                        for (out, &value) in out.iter_mut().zip(values) {
+                            out.write(value);
+                        }
+                    } else {
+                        let out = out[start..].iter_mut().step_by(right);
+                        for (out, &value) in out.zip(values) {
+                            out.write(value);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `COUNT` vectors of neighbouring pixels.
+#[inline(always)]
+fn pixels<S: Simd, const COUNT: usize>(
+    s: S,
+    plan: &Plan,
+    weight: &[f32],
+    bias: S::V,
+    window: &[f32],
+    out: &mut [f32],
+) {
+    let mut sums = [bias; COUNT];
+    for &(at, kernel) in &plan.taps {
+        let weight = s.splat(weight[kernel]);
+        let window = &window[at..][..COUNT * S::LANES];
+        for i in 0..COUNT {
+            sums[i] = s.mul_add(weight, s.load(&window[i * S::LANES..]), sums[i]);
+        }
+    }
+    let out = &mut out[..COUNT * S::LANES];
+    for i in 0..COUNT {
+        s.store(sums[i], &mut out[i * S::LANES..]);
+    }
+}
+
+/// The gradients of some channels' kernels.
+struct WeightSums<'a> {
+    g: &'a Geometry,
+    plan: &'a Plan<'a>,
+    /// Channels before these.
+    first: usize,
+    input: &'a [f32],
+    grad: &'a [f32],
+    out: &'a mut [MaybeUninit<f32>],
+}
+
+impl Kernel for WeightSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (g, plan) = (self.g, self.plan);
+        let mut window = plan.window();
+        let mut row = vec![0.0; plan.len + SPARE];
+        let mut sums = vec![[s.splat(0.0); TAPS]; g.taps().div_ceil(TAPS)];
+        for (channel, out) in self.out.chunks_exact_mut(g.taps()).enumerate() {
+            let channel = self.first + channel;
+            sums.fill([s.splat(0.0); TAPS]);
+            for image in 0..g.batch {
+                let plane = image * g.channels_in + channel;
+                let input = &self.input[plane * g.pixels_in()..][..g.pixels_in()];
+                plan.copy(input, g.input, &mut window);
+                let grad = &self.grad[plane * g.pixels_out()..][..g.pixels_out()];
+                for (grad, row) in grad
+                    .chunks_exact(g.output[1])
+                    .zip(row.chunks_mut(plan.part[1]))
+                {
+                    row[..grad.len()].copy_from_slice(grad);
+                }
+                for (taps, sums) in plan.taps.chunks(TAPS).zip(&mut sums) {
+                    // Filled up with the first element.
+                    let at: [usize; TAPS] =
+                        std::array::from_fn(|tap| taps.get(tap).unwrap_or(&taps[0]).0);
+                    add(s, plan.len, &row, &window, &at, sums);
+                }
+            }
+            for (tap, out) in out.iter_mut().enumerate() {
+                out.write(s.sum(sums[tap / TAPS][tap % TAPS]));
+            }
+        }
+    }
+}
+
+/// Adds the products of a row with the window at several places.
+#[inline(always)]
+fn add<S: Simd>(
+    s: S,
+    len: usize,
+    row: &[f32],
+    window: &[f32],
+    at: &[usize; TAPS],
+    sums: &mut [S::V; TAPS],
+) {
+    let mut all = *sums;
+    let windows = at.map(|at| &window[at..][..len + S::LANES]);
+    for place in (0..len).step_by(S::LANES) {
+        let values = s.load(&row[place..]);
+        for tap in 0..TAPS {
+            all[tap] = s.mul_add(values, s.load(&windows[tap][place..]), all[tap]);
+        }
+    }
+    *sums = all;
+}

@@ -1,0 +1,49 @@
+//! Two-dimensional convolution.
+
+mod backend;
+mod choose;
+mod depthwise;
+mod geometry;
+mod pointwise;
+mod product;
+mod sampled;
+mod weight;
+mod window;
+
+use burn::Tensor;
+use burn::backend::Dispatch;
+use burn::tensor::ops::ConvOptions;
+
+use backend::{Bias, ConvBackend};
+
+/// Convolves `x` `[batch, channels in, height, width]` with `weight`
+/// `[channels out, channels in / groups, kernel height, kernel width]` and adds `bias`
+/// `[channels out]`.
+///
+/// The result and its gradients are those of [`burn::tensor::module::conv2d`]; the backward pass
+/// computes and keeps what is needed alone: an input is kept for a tracked weight only.
+///
+/// # Panics
+///
+/// Where the channels do not fit, as Burn's own operation does.
+#[must_use]
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let ([_, channels_in, _, _], [channels_out, seen, _, _]) = (x.dims(), weight.dims());
+    assert!(
+        channels_in == seen * options.groups && channels_out % options.groups == 0,
+        "a convolution of {channels_in} channels in {} groups cannot have {channels_out} filters \
+         of {seen} channels",
+        options.groups,
+    );
+    Tensor::from_dispatch(Dispatch::convolution(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch())),
+        options,
+    ))
+}

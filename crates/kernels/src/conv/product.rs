@@ -1,0 +1,149 @@
+//! The one product that all convolutions are made of.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use crate::simd::Simd;
+
+/// Where one step of a sum reads: an offset into each operand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Into the operand whose single values are spread over a vector.
+    pub(crate) spread: u32,
+    /// Into the operand that is read in vectors.
+    pub(crate) vector: u32,
+}
+
+/// An offset as the kernels keep it.
+///
+/// # Panics
+///
+/// Where an operand of one task has more than 2³² values.
+pub(crate) fn index(offset: usize) -> u32 {
+    u32::try_from(offset).expect("a task's memory is smaller than 16 GiB")
+}
+
+/// `tile[i][j] += Σ_step spread[step.spread + spread_at[i]] · vector[step.vector + vector_at[j] ..]`,
+/// the `..` being the lanes: an `M × (N · lanes)` piece of a matrix product whose operands are
+/// found by adding offsets, so that no operand has to be copied into rows and columns first.
+///
+/// # Panics
+///
+/// Where an offset leads outside its operand.
+#[allow(unsafe_code, reason = "bounds are checked once, before the loop")]
+#[inline(always)]
+pub(crate) fn product<S: Simd, const M: usize, const N: usize>(
+    s: S,
+    (spread, spread_at): (&[f32], &[u32; M]),
+    (vector, vector_at): (&[f32], &[u32; N]),
+    steps: &[Step],
+    tile: &mut [[S::V; N]; M],
+) {
+    if steps.is_empty() {
+        return;
+    }
+    let (mut spread_end, mut vector_end) = (0, 0);
+    for step in steps {
+        spread_end = step.spread.max(spread_end);
+        vector_end = step.vector.max(vector_end);
+    }
+    let reach = |offsets: &[u32]| offsets.iter().fold(0, |end, &at| at.max(end)) as usize;
+    assert!(spread_end as usize + reach(spread_at) < spread.len());
+    assert!(vector_end as usize + reach(vector_at) + S::LANES <= vector.len());
+
+    let mut sums = *tile;
+    for step in steps {
+        let mut vectors = [s.splat(0.0); N];
+        for j in 0..N {
+            let at = step.vector as usize + vector_at[j] as usize;
+            // SAFETY: `at` and the lanes after it end within `vector`, as asserted.
+            vectors[j] = s.load(unsafe { vector.get_unchecked(at..at + S::LANES) });
+        }
+        for i in 0..M {
+            let at = step.spread as usize + spread_at[i] as usize;
+            // SAFETY: `at` lies within `spread`, as asserted.
+            let value = s.splat(unsafe { *spread.get_unchecked(at) });
+            for j in 0..N {
+                sums[i][j] = s.mul_add(value, vectors[j], sums[i][j]);
+            }
+        }
+    }
+    *tile = sums;
+}
+
+/// Calls a generic function with a tile that fills the registers of an instruction set for a block
+/// of `vectors` (1, 2 or 3) vectors: `tiled!(S, vectors, function(arguments))`.
+macro_rules! tiled {
+    ($simd:ty, $vectors:expr, $function:ident($($argument:expr),* $(,)?)) => {
+        if <$simd>::REGISTERS >= 32 {
+            match $vectors {
+                1 => $function::<$simd, 12, 1>($($argument),*),
+                2 => $function::<$simd, 8, 2>($($argument),*),
+                _ => $function::<$simd, 8, 3>($($argument),*),
+            }
+        } else {
+            match $vectors {
+                1 => $function::<$simd, 8, 1>($($argument),*),
+                2 => $function::<$simd, 4, 2>($($argument),*),
+                _ => $function::<$simd, 4, 3>($($argument),*),
+            }
+        }
+    };
+}
+pub(crate) use tiled;
+
+/// A range of channels that is computed together, as whole vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// The first channel.
+    pub(crate) start: usize,
+    /// Channels; the rest of the last vector is left idle.
+    pub(crate) len: usize,
+    /// Vectors: 1, 2 or 3.
+    pub(crate) vectors: usize,
+}
+
+/// Cuts `count` channels into blocks of at most three vectors of `lanes`, as even as they come.
+pub(crate) fn blocks(count: usize, lanes: usize) -> Vec<Block> {
+    let total = count.div_ceil(lanes);
+    let pieces = total.div_ceil(3);
+    let mut start = 0;
+    (0..pieces)
+        .map(|piece| {
+            let vectors = total / pieces + usize::from(piece < total % pieces);
+            let len = (vectors * lanes).min(count - start);
+            let block = Block {
+                start,
+                len,
+                vectors,
+            };
+            start += len;
+            block
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Block, blocks};
+
+    #[test]
+    fn blocks_cover_all_channels_once() {
+        let block = |start, len, vectors| Block {
+            start,
+            len,
+            vectors,
+        };
+        assert_eq!(blocks(64, 16), [block(0, 32, 2), block(32, 32, 2)]);
+        assert_eq!(blocks(72, 16), [block(0, 48, 3), block(48, 24, 2)]);
+        assert_eq!(blocks(3, 16), [block(0, 3, 1)]);
+        for count in 1..200 {
+            for lanes in [8, 16] {
+                let all = blocks(count, lanes);
+                let covered: Vec<usize> =
+                    all.iter().flat_map(|b| b.start..b.start + b.len).collect();
+                assert_eq!(covered, (0..count).collect::<Vec<_>>());
+                assert!(all.iter().all(|b| b.len <= b.vectors * lanes && b.len > 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the processor can do at most: measures to judge a kernel by.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::simd::{Kernel, Level, Simd};
+
+/// Fused multiplications and additions of `f32` that all threads of rayon's pool do in a second
+/// with the widest vectors, each counted as two operations; the best of several attempts.
+#[must_use]
+pub fn peak_flops() -> f64 {
+    const ROUNDS: usize = 400_000;
+    struct Chains;
+    impl Kernel for Chains {
+        type Output = f32;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> f32 {
+            // Enough chains that none waits for its own last result.
+            let mut chains = [s.splat(0.0); 12];
+            let (factor, term) = (black_box(s.splat(0.999)), black_box(s.splat(1e-3)));
+            for _ in 0..ROUNDS {
+                for chain in &mut chains {
+                    *chain = s.mul_add(*chain, factor, term);
+                }
+            }
+            chains.into_iter().map(|chain| s.sum(chain)).sum()
+        }
+    }
+    let level = Level::best();
+    let threads = rayon::current_num_threads();
+    #[allow(clippy::cast_precision_loss)]
+    let operations = (threads * ROUNDS * 12 * level.lanes() * 2) as f64;
+    operations
+        / fastest(|| {
+            rayon::broadcast(|_| black_box(level.run(Chains)));
+        })
+}
+
+/// Bytes a second that all threads of rayon's pool move in `a[i] = b[i] + s · c[i]` over arrays
+/// that no cache holds, three arrays counted (McCalpin's triad); the best of several attempts.
+#[must_use]
+pub fn bandwidth() -> f64 {
+    const LEN: usize = 1 << 24;
+    const PIECE: usize = 1 << 14;
+    struct Triad<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
+    impl Kernel for Triad<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let scale = s.splat(0.5);
+            let (b, c) = (self.1.chunks_exact(S::LANES), self.2.chunks_exact(S::LANES));
+            for ((a, b), c) in self.0.chunks_exact_mut(S::LANES).zip(b).zip(c) {
+                s.store(s.mul_add(scale, s.load(c), s.load(b)), a);
+            }
+        }
+    }
+    let level = Level::best();
+    let (mut a, b, c) = (vec![0.0; LEN], vec![1.0; LEN], vec![2.0; LEN]);
+    #[allow(clippy::cast_precision_loss)]
+    let bytes = (3 * LEN * size_of::<f32>()) as f64;
+    bytes
+        / fastest(|| {
+            a.par_chunks_mut(PIECE)
+                .zip(b.par_chunks(PIECE).zip(c.par_chunks(PIECE)))
+                .for_each(|(a, (b, c))| level.run(Triad(a, b, c)));
+        })
+}
+
+/// The shortest of several attempts, seconds.
+fn fastest(mut work: impl FnMut()) -> f64 {
+    (0..12)
+        .map(|_| {
+            let start = Instant::now();
+            work();
+            start.elapsed().as_secs_f64()
+        })
+        .fold(f64::INFINITY, f64::min)
+}
