@@ -26,6 +26,7 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
             "adapter_lora.safetensors",
             "adapter_peft.safetensors",
             "config.json",
+            "events",
             "metrics.csv",
             "report.html",
             "report.json",

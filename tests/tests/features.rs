@@ -86,6 +86,7 @@ impl Case<'_> {
         let run = resume(attached, &data, &recipe, &device, observer, from).unwrap();
         let epochs = run.epochs.into_iter().map(|epoch| Epoch {
             seconds: 0.0,
+            images_per_second: 0.0,
             ..epoch
         });
         let outcome = Outcome {

@@ -89,6 +89,8 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
             valid_accuracy: Some(aim - 0.75 * left),
             learning_rate: 0.001,
             seconds: 16.0 * step,
+            images_per_second: 64.0 / step,
+            memory_bytes: Some(mebibytes << 20),
         }
     });
     let settings = [
@@ -121,5 +123,6 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         artifact_bytes: file,
         artifacts: vec![format!("finetuned_model_{name}.safetensors")],
         settings,
+        range_test: None,
     })
 }

@@ -10,6 +10,7 @@ use crate::matrix::confusions;
 use crate::report::{Report, Run};
 use crate::sentence::finding;
 use crate::summary::{Summary, summarize};
+use crate::sweep::inline_sweep;
 use crate::table::{TITLES, row};
 
 const STYLE: &str = include_str!("report.css");
@@ -55,6 +56,12 @@ fn results(
         panels.push(panel(&cost)?);
     }
     let learning = learning_curve(summaries, looks)?;
+    let mut sweeps = Vec::new();
+    for run in &report.runs {
+        if let Some(test) = &run.range_test {
+            sweeps.push(inline_sweep(&run.method, test)?);
+        }
+    }
     let several = summaries.iter().any(|summary| summary.seeds > 1);
     Ok(html! {
         (table(summaries, looks))
@@ -71,6 +78,9 @@ fn results(
             h2 { "While training" }
             (figures(&curves(report, summaries, looks)?))
             @if several { p.quiet { "Thick lines: mean of the seeds. Thin lines: single seeds." } }
+        }
+        @if !sweeps.is_empty() {
+            section { h2 { "How the learning rate was found" } (figures(&sweeps)) }
         }
         @if !learning.is_empty() {
             section { h2 { "How many images it takes" } (figures(&[learning])) }

@@ -28,6 +28,7 @@ mod plots;
 mod report;
 mod sentence;
 mod summary;
+mod sweep;
 mod table;
 
 pub use charts::picture;
@@ -35,7 +36,8 @@ pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use html::html;
 pub use metrics::Confusion;
-pub use report::{DatasetInfo, Epoch, Failure, Report, Run, VERSION};
+pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, VERSION};
 pub use sentence::finding;
 pub use summary::{Spread, Summary, median, summarize, wilson};
+pub use sweep::sweep;
 pub use table::{bytes, markdown, seconds, table};

@@ -102,6 +102,20 @@ pub struct Run {
     /// What was on: rank, learning rate, share, …
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
+    /// How the learning rate was found, where it was looked for.
+    #[serde(default)]
+    pub range_test: Option<RangeTest>,
+}
+
+/// A learning rate range test: the training loss while the rate rises step by step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RangeTest {
+    /// Learning rate of each step.
+    pub rates: Vec<f64>,
+    /// Smoothed loss of each step.
+    pub losses: Vec<f64>,
+    /// The rate that was chosen.
+    pub suggestion: f64,
 }
 
 /// One epoch of a run.
@@ -127,6 +141,12 @@ pub struct Epoch {
     pub learning_rate: f64,
     /// Duration.
     pub seconds: f64,
+    /// Training images a second, validation left out.
+    #[serde(default)]
+    pub images_per_second: f64,
+    /// High-water mark of the process's memory by then, bytes.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
 }
 
 /// JSON knows no NaN; what is written as `null` comes back as one.
@@ -209,6 +229,8 @@ impl Report {
             run.peak_memory_bytes = None;
             for epoch in &mut run.epochs {
                 epoch.seconds = 0.0;
+                epoch.images_per_second = 0.0;
+                epoch.memory_bytes = None;
             }
         }
         report

@@ -44,6 +44,9 @@ pub struct RunConfig {
     pub adapt_statistics: bool,
     /// Epochs, batches, optimiser and the like.
     pub recipe: Recipe,
+    /// Whether a range test chooses the learning rate.
+    #[serde(default)]
+    pub auto_rate: bool,
     /// The device's name.
     pub device: String,
     /// Threads that compute; `None` is one a core.
@@ -54,6 +57,9 @@ pub struct RunConfig {
     /// Least time between two checkpoints, seconds.
     #[serde(default)]
     pub checkpoint_seconds: u64,
+    /// How many epochs keep a checkpoint of their own.
+    #[serde(default)]
+    pub keep_checkpoints: usize,
     /// Seed of all that is random.
     pub seed: u64,
 }

@@ -10,6 +10,11 @@ use finetune_training::TrainingError;
 #[error("{0}")]
 pub struct Usage(pub String);
 
+/// An error that somebody else tells: exit code 1.
+#[derive(Debug, thiserror::Error)]
+#[error("told elsewhere")]
+pub struct Told;
+
 /// The exit code of an error: 2 where the call was wrong, 1 of anything else.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
@@ -25,7 +30,10 @@ pub fn code(error: &anyhow::Error) -> u8 {
                         | ModelError::NoBlocks { .. }
                 )
             )
-            || matches!(cause.downcast_ref(), Some(TrainingError::Setting { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
+            )
             || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))
     });
     if wrong_call { 2 } else { 1 }

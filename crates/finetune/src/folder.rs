@@ -181,6 +181,26 @@ pub fn create(out: Option<&Path>, command: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Removes what a killed run was writing.
+///
+/// # Errors
+///
+/// Where the folder cannot be read, or a file not be removed.
+pub fn sweep(folder: &Path) -> Result<()> {
+    let files = std::fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    for file in files {
+        let path = file?.path();
+        // As `tempfile` calls them.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(".tmp") && name.len() == 10 {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes `report.json`, `report.html` and `metrics.csv`.
 ///
 /// # Errors
@@ -192,6 +212,13 @@ pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
         &folder.join("report.html"),
         finetune_evaluation::html(report)?.as_bytes(),
     )?;
+    for run in &report.runs {
+        if let Some(test) = &run.range_test {
+            let picture = finetune_evaluation::sweep(&run.method, test)?;
+            let name = format!("learning_rate_{}_seed{}.svg", run.method, run.seed);
+            write_atomically(&folder.join(name), picture.as_bytes())?;
+        }
+    }
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record([
         "method",
@@ -203,6 +230,8 @@ pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
         "valid_accuracy",
         "learning_rate",
         "seconds",
+        "images_per_second",
+        "peak_memory_bytes",
     ])?;
     let optional = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     for run in &report.runs {
@@ -217,6 +246,10 @@ pub fn write_report(report: &Report, folder: &Path) -> Result<()> {
                 optional(epoch.valid_accuracy),
                 epoch.learning_rate.to_string(),
                 epoch.seconds.to_string(),
+                epoch.images_per_second.to_string(),
+                epoch
+                    .memory_bytes
+                    .map_or_else(String::new, |bytes| bytes.to_string()),
             ])?;
         }
     }

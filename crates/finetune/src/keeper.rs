@@ -1,31 +1,103 @@
-//! Keeps a run's checkpoints while it goes on.
+//! Keeps what a run leaves behind while it goes on: checkpoints and TensorBoard's events.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use finetune_evaluation::write_atomically;
 use finetune_training::{Checkpoint, Epoch, Observer, Step};
 
-/// Passes everything on to another observer, and writes checkpoints.
+use crate::events::Events;
+use crate::process;
+
+/// Where and how often a run is kept.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// The newest checkpoint, which the run would go on from.
+    pub path: PathBuf,
+    /// Least time between two of them.
+    pub every: Duration,
+    /// How many epochs keep a checkpoint of their own, the newest ones; beside them the best one
+    /// does.
+    pub last: usize,
+}
+
+impl Keeping {
+    /// The checkpoint of an epoch's own.
+    #[must_use]
+    pub fn of_epoch(&self, epoch: usize) -> PathBuf {
+        self.path
+            .with_file_name(format!("{}_epoch{epoch}.safetensors", self.stem()))
+    }
+
+    /// The epochs that have one.
+    fn epochs(&self) -> Vec<usize> {
+        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let prefix = format!("{}_epoch", self.stem());
+        let mut epochs: Vec<usize> = files
+            .filter_map(|file| {
+                let name = file.file_name().into_string().ok()?;
+                let number = name.strip_prefix(&prefix)?.strip_suffix(".safetensors")?;
+                number.parse().ok()
+            })
+            .collect();
+        epochs.sort_unstable();
+        epochs
+    }
+
+    fn stem(&self) -> String {
+        let stem = self.path.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    }
+
+    fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let bytes = checkpoint.to_bytes()?;
+        if self.last > 0 {
+            write_atomically(&self.of_epoch(checkpoint.epochs()), &bytes)?;
+        }
+        write_atomically(&self.path, &bytes)?;
+        let kept = self.epochs();
+        let old = kept.len().saturating_sub(self.last);
+        for epoch in &kept[..old] {
+            if checkpoint.best_epoch() != Some(*epoch) {
+                std::fs::remove_file(self.of_epoch(*epoch))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Passes everything on to another observer, and writes checkpoints and events.
 #[derive(Debug)]
 pub struct Keeper<'a, O> {
     observer: &'a mut O,
-    path: &'a Path,
-    every: Duration,
+    keeping: &'a Keeping,
+    events: Option<Events>,
     last: Instant,
     parent: Option<u32>,
 }
 
 impl<'a, O: Observer> Keeper<'a, O> {
-    /// Writes to `path`, at most once in `every`.
-    pub fn new(observer: &'a mut O, path: &'a Path, every: Duration) -> Self {
+    /// Keeps a run as `keeping` says.
+    pub fn new(observer: &'a mut O, keeping: &'a Keeping, events: Events) -> Self {
         Self {
             observer,
-            path,
-            every,
+            keeping,
+            events: Some(events),
             last: Instant::now(),
             parent: parent(),
+        }
+    }
+
+    /// Events are for looking at: a run does without where they cannot be written.
+    fn note(&mut self, write: impl FnOnce(&mut Events) -> Result<()>) {
+        if let Some(events) = &mut self.events
+            && let Err(error) = write(events)
+        {
+            eprintln!("no more events for TensorBoard: {error:#}");
+            self.events = None;
         }
     }
 }
@@ -51,20 +123,26 @@ impl<O: Observer> Observer for Keeper<'_, O> {
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
         self.end_with_parent();
+        self.note(|events| events.step(step));
         self.observer.on_step(step)
     }
 
     fn on_epoch(&mut self, epoch: &Epoch) {
+        self.note(|events| events.epoch(epoch));
         self.observer.on_epoch(epoch);
     }
 
+    fn memory_bytes(&self) -> Option<u64> {
+        process::peak_memory_bytes()
+    }
+
     fn keeps_checkpoints(&self) -> bool {
-        self.last.elapsed() >= self.every
+        self.keeping.last > 0 || self.last.elapsed() >= self.keeping.every
     }
 
     fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
-        let bytes = checkpoint.to_bytes().map_err(|error| error.to_string())?;
-        write_atomically(self.path, &bytes).map_err(|error| error.to_string())?;
+        let kept = self.keeping.keep(checkpoint);
+        kept.map_err(|error| format!("{error:#}"))?;
         self.last = Instant::now();
         Ok(())
     }

@@ -26,6 +26,7 @@ pub mod commands;
 pub mod config;
 pub mod defaults;
 pub mod device;
+pub mod events;
 pub mod exit;
 pub mod folder;
 pub mod interrupt;
@@ -38,6 +39,7 @@ pub mod progress;
 mod resolve;
 pub mod run;
 pub mod settings;
+mod shown;
 pub mod weights;
 
 use std::process::ExitCode;
@@ -69,6 +71,7 @@ pub fn command() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<exit::Told>() => ExitCode::FAILURE,
         Err(error) => failed(&error),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use finetune_training::{Dashboard, Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::interrupt;
+use crate::{interrupt, process};
 
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -54,6 +54,29 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     dashboard: Option<Dashboard>,
     first_step: Option<SystemTime>,
+    pace: Pace,
+}
+
+/// How fast a run goes.
+#[derive(Debug, Default)]
+struct Pace {
+    seconds: f64,
+    steps: usize,
+    images: usize,
+    left: usize,
+}
+
+impl Pace {
+    #[allow(clippy::cast_precision_loss)]
+    fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.seconds.max(1e-9)
+    }
+
+    /// Time left, without validation.
+    #[allow(clippy::cast_precision_loss)]
+    fn seconds_left(&self) -> f64 {
+        self.seconds / self.steps.max(1) as f64 * self.left as f64
+    }
 }
 
 impl Progress {
@@ -68,6 +91,7 @@ impl Progress {
             bar: None,
             dashboard,
             first_step: None,
+            pace: Pace::default(),
         }
     }
 
@@ -89,6 +113,14 @@ impl Progress {
             bar
         })
     }
+}
+
+/// ` · 74 MiB`, the most that the process held; nothing where the system does not tell.
+fn memory() -> String {
+    let bytes = process::peak_memory_bytes();
+    bytes.map_or_else(String::new, |bytes| {
+        format!(" · {}", finetune_evaluation::bytes(bytes))
+    })
 }
 
 impl Observer for Progress {
@@ -114,13 +146,20 @@ impl Observer for Progress {
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        self.pace.seconds += step.seconds;
+        self.pace.steps += 1;
+        self.pace.images += step.images;
+        self.pace.left = step.steps - step.step;
         if self.ui == Ui::Bar {
             let epochs = self.epochs;
+            let rate = self.pace.images_per_second();
             let bar = self.start(step.steps);
             bar.set_position(step.step as u64);
             bar.set_message(format!(
-                "epoch {}/{epochs} · loss {:.3}",
-                step.epoch, step.loss
+                "epoch {}/{epochs} · loss {:.3} · {rate:.0} images/s{}",
+                step.epoch,
+                step.loss,
+                memory()
             ));
             if step.step == step.steps {
                 bar.finish_and_clear();
@@ -147,18 +186,24 @@ impl Observer for Progress {
             train_loss,
             train_accuracy,
             seconds,
+            images_per_second,
             ..
         } = epoch;
         let valid = epoch
             .valid_accuracy
             .map(|accuracy| format!(" · validation {:.2} %", 100.0 * accuracy))
             .unwrap_or_default();
+        let left = match self.pace.seconds_left() {
+            left if left > 0.0 => format!(" · {} left", finetune_evaluation::seconds(left)),
+            _ => String::new(),
+        };
         let line = format!(
-            "{:>14} epoch {number}/{} · loss {train_loss:.4} · training {:.2} %{valid} · {}",
+            "{:>14} epoch {number}/{} · loss {train_loss:.4} · training {:.2} %{valid} · {} · {images_per_second:.0} images/s{}{left}",
             self.title,
             self.epochs,
             100.0 * train_accuracy,
-            finetune_evaluation::seconds(*seconds)
+            finetune_evaluation::seconds(*seconds),
+            memory()
         );
         match (self.ui, &self.bar) {
             (Ui::Plain, _) => eprintln!("{line}"),

@@ -6,8 +6,11 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_model::{Architecture, Checkpoint};
+use finetune_training::{Keep, Recipe};
 
-use crate::cli::{AdapterArgs, Common, Preset, StatisticsArg, Switch};
+use crate::cli::{
+    AdapterArgs, Common, LrArg, Preset, RecipeArg, RecipeArgs, StatisticsArg, Switch,
+};
 use crate::config::{DataConfig, RunConfig};
 use crate::defaults::For;
 use crate::exit::Usage;
@@ -71,17 +74,13 @@ impl Common {
         } else {
             For::model(architecture)
         };
-        let mut recipe = defaults::recipe(method, purpose);
+        let mut recipe = match typed.recipe {
+            RecipeArg::Default => defaults::recipe(method, purpose),
+            RecipeArg::Plain => defaults::recipe(method, For::Chapter),
+        };
         recipe.seed = seed;
         recipe.feature_cache = typed.feature_cache.into();
-        set(&mut recipe.epochs, typed.epochs);
-        set(&mut recipe.batch_size, typed.batch_size);
-        set(&mut recipe.learning_rate, typed.lr);
-        set(&mut recipe.optimizer, typed.optimizer.map(Into::into));
-        set(&mut recipe.schedule, typed.schedule.map(Into::into));
-        set(&mut recipe.weight_decay, typed.weight_decay);
-        set(&mut recipe.label_smoothing, typed.label_smoothing);
-        set(&mut recipe.augment, typed.augment.map(Into::into));
+        typed.apply(&mut recipe);
         recipe.check()?;
         Ok(RunConfig {
             method: what,
@@ -101,10 +100,12 @@ impl Common {
             modules_to_save: self.adapter.modules_to_save.clone(),
             adapt_statistics: self.adapter.batch_norm == StatisticsArg::Adapt,
             recipe,
+            auto_rate: typed.lr == Some(LrArg::Auto),
             device: device::canonical(&self.device).to_owned(),
             threads: self.threads,
             format: self.format,
             checkpoint_seconds: self.checkpoint_seconds,
+            keep_checkpoints: self.keep_checkpoints,
             seed,
         })
     }
@@ -119,6 +120,38 @@ impl Common {
         } else {
             ui
         }
+    }
+}
+
+impl RecipeArgs {
+    fn apply(&self, recipe: &mut Recipe) {
+        set(&mut recipe.epochs, self.epochs);
+        set(&mut recipe.batch_size, self.batch_size);
+        set(&mut recipe.accumulate, self.accumulate);
+        if let Some(LrArg::Rate(rate)) = self.lr {
+            recipe.learning_rate = rate;
+        }
+        set(&mut recipe.optimizer, self.optimizer.map(Into::into));
+        set(&mut recipe.schedule, self.schedule.map(Into::into));
+        set(&mut recipe.warmup, self.warmup.map(Some));
+        set(&mut recipe.head_lr_ratio, self.head_lr_ratio);
+        set(&mut recipe.layer_decay, self.layer_decay);
+        set(&mut recipe.weight_decay, self.weight_decay);
+        recipe.decay_all |= self.decay_all;
+        set(&mut recipe.clip_norm, self.clip_norm.map(Some));
+        set(&mut recipe.label_smoothing, self.label_smoothing);
+        set(
+            &mut recipe.class_weights,
+            self.class_weights.map(Into::into),
+        );
+        set(&mut recipe.ema, self.ema.map(Some));
+        set(&mut recipe.unfreeze_epochs, self.unfreeze_epochs);
+        set(&mut recipe.patience, self.patience.map(Some));
+        if recipe.patience.is_some() {
+            recipe.keep = Keep::Best;
+        }
+        set(&mut recipe.keep, self.keep.map(Into::into));
+        set(&mut recipe.augment, self.augment.map(Into::into));
     }
 }
 

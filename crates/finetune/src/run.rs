@@ -1,10 +1,9 @@
 //! One run: load, attach, train, evaluate, save.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
@@ -14,19 +13,18 @@ use finetune_model::{
     Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
 };
 use finetune_training::{
-    Checkpoint as TrainingCheckpoint, KeptFeatures, Observer, Trained, TrainingData, evaluate,
-    importance, resume,
+    Checkpoint as TrainingCheckpoint, Observer, RangeTest, TrainingData, TrainingError, evaluate,
+    importance, range_test, resume,
 };
-
-use serde_json::Value;
 
 use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
 use crate::device::device;
+use crate::events::Events;
 use crate::exit::Usage;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Keeping};
 use crate::metadata::Metadata;
-use crate::{process, weights};
+use crate::{interrupt, process, shown, weights};
 
 /// File name of a run's whole model.
 #[must_use]
@@ -135,47 +133,49 @@ pub fn run(
     device.seed(config.seed);
     let device = device.autodiff();
     let normalization = architecture.normalization;
-    let classes = data.train.classes.len();
 
     let training = TrainingData {
         train: &data.train,
         valid: data.valid.as_ref(),
         normalization,
     };
-    let (network, _) = base(config, classes, &device)?;
-    let importance = if config.method.needs_gradients() {
-        importance(&network, &training, &config.recipe, &device)?
+    let mut recipe = config.recipe.clone();
+    let range_test = if config.auto_rate {
+        Some(find_rate(config, &training, &device)?)
     } else {
-        Importance::default()
+        None
     };
-    let attached = attach(config, network, &importance)?;
+    if let Some(test) = &range_test {
+        recipe.learning_rate = test.suggestion;
+    }
+    let attached = fresh(config, &training, &device)?;
     let count = count_parameters(&attached.model);
-    let path = out.join(checkpoint_file(config, with_seed));
-    let checkpoint = match std::fs::read(&path) {
+    let keeping = Keeping {
+        path: out.join(checkpoint_file(config, with_seed)),
+        every: Duration::from_secs(config.checkpoint_seconds),
+        last: config.keep_checkpoints,
+    };
+    let path = &keeping.path;
+    let checkpoint = match std::fs::read(path) {
         Ok(bytes) => Some(
             TrainingCheckpoint::from_bytes(&bytes)
                 .with_context(|| format!("cannot go on from {}", path.display()))?,
         ),
         Err(_) => None,
     };
-    let every = Duration::from_secs(config.checkpoint_seconds);
-    let mut keeper = Keeper::new(observer, &path, every);
-    let Trained {
-        model,
-        epochs,
-        step_seconds,
-        seconds,
-        stopped,
-        features,
-    } = resume(
+    let done = checkpoint.as_ref().map_or(0, TrainingCheckpoint::steps);
+    let events = out.join("events").join(stem(config, with_seed));
+    let mut keeper = Keeper::new(observer, &keeping, Events::create(&events, done)?);
+    let trained = resume(
         attached,
         &training,
-        &config.recipe,
+        &recipe,
         &device,
         &mut keeper,
         checkpoint.as_ref(),
-    )?;
-    let confusion = test(&model, &data.test, normalization, config, &device)?;
+    )
+    .map_err(|error| with_what_is_left(error, path))?;
+    let confusion = test(&trained.model, &data.test, normalization, config, &device)?;
     // Merging and saving come after: they are not what training needs.
     let peak_memory_bytes = process::peak_memory_bytes();
 
@@ -184,34 +184,10 @@ pub fn run(
         config.method_name(),
         data.train.classes.clone(),
     );
-    let mut settings = settings(config);
-    if stopped {
-        settings.insert(STOPPED.to_owned(), "yes".to_owned());
-    }
-    if let Some(KeptFeatures { below, bytes }) = features {
-        let size = finetune_evaluation::bytes(bytes);
-        let kept = format!("all below `{below}` computed once, {size}");
-        settings.insert("feature cache".to_owned(), kept);
-    }
-    let mut artifact_bytes = 0;
-    let mut artifacts = Vec::new();
-    if config.method.merges() {
-        let file = model_file(config, with_seed);
-        artifact_bytes =
-            save_network(&model, &architecture, &metadata.to_map()?, &out.join(&file))?;
-        artifacts.push(file);
-        if config.format == Format::Pth {
-            let file = format!("finetuned_model_{}.pth", stem(config, with_seed));
-            artifact_bytes = write_pth(&state_dict(&model, &architecture)?, &out.join(&file))?;
-            artifacts.push(file);
-        }
-    }
-    if let Some(file) = adapter_file(config, with_seed) {
-        artifact_bytes = save_adapter(&model, &metadata.to_map()?, &out.join(&file))?;
-        artifacts.push(file);
-    }
-    if !stopped && path.exists() {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    let settings = shown::settings(config, &recipe, &trained);
+    let (artifacts, artifact_bytes) = save(config, &trained.model, &metadata, out, with_seed)?;
+    if !trained.stopped && path.exists() {
+        std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(Run {
         method: config.method_name().to_owned(),
@@ -221,18 +197,104 @@ pub fn run(
         macro_f1: confusion.macro_f1(),
         per_class_accuracy: confusion.per_class_accuracy(),
         confusion: confusion.rows().to_vec(),
-        epochs: epochs.iter().map(epoch).collect(),
+        epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
-        steps: step_seconds.len() as u64,
-        train_seconds: seconds,
-        seconds_per_step: median(&step_seconds),
+        steps: trained.step_seconds.len() as u64,
+        train_seconds: trained.seconds,
+        seconds_per_step: median(&trained.step_seconds),
         startup_seconds: None,
         peak_memory_bytes,
         artifact_bytes,
         artifacts,
         settings,
+        range_test: range_test.map(|test| finetune_evaluation::RangeTest {
+            rates: test.rates,
+            losses: test.losses,
+            suggestion: test.suggestion,
+        }),
     })
+}
+
+/// Writes what a run made; the names of the files, and the size of the smallest one that gives the
+/// model back.
+fn save(
+    config: &RunConfig,
+    model: &Network,
+    metadata: &Metadata,
+    out: &Path,
+    with_seed: bool,
+) -> Result<(Vec<String>, u64)> {
+    let architecture = config.architecture()?;
+    let mut artifact_bytes = 0;
+    let mut artifacts = Vec::new();
+    if config.method.merges() {
+        let file = model_file(config, with_seed);
+        artifact_bytes = save_network(model, &architecture, &metadata.to_map()?, &out.join(&file))?;
+        artifacts.push(file);
+        if config.format == Format::Pth {
+            let file = format!("finetuned_model_{}.pth", stem(config, with_seed));
+            artifact_bytes = write_pth(&state_dict(model, &architecture)?, &out.join(&file))?;
+            artifacts.push(file);
+        }
+    }
+    if let Some(file) = adapter_file(config, with_seed) {
+        artifact_bytes = save_adapter(model, &metadata.to_map()?, &out.join(&file))?;
+        artifacts.push(file);
+    }
+    Ok((artifacts, artifact_bytes))
+}
+
+/// The network with its method attached, before any training.
+fn fresh(
+    config: &RunConfig,
+    training: &TrainingData<'_>,
+    device: &Device,
+) -> Result<Attached<Network>> {
+    let (network, _) = base(config, training.train.classes.len(), device)?;
+    let importance = if config.method.needs_gradients() {
+        importance(&network, training, &config.recipe, device)?
+    } else {
+        Importance::default()
+    };
+    attach(config, network, &importance)
+}
+
+/// Looks for a learning rate, on a network that is thrown away.
+fn find_rate(
+    config: &RunConfig,
+    training: &TrainingData<'_>,
+    device: &Device,
+) -> Result<RangeTest> {
+    let attached = fresh(config, training, device)?;
+    let test = range_test(
+        attached,
+        training,
+        &config.recipe,
+        device,
+        &interrupt::asked,
+    );
+    if interrupt::asked() {
+        bail!("stopped while the learning rate was looked for");
+    }
+    Ok(test?)
+}
+
+/// Says where the last sound weights of a run are that broke.
+fn with_what_is_left(error: TrainingError, path: &Path) -> anyhow::Error {
+    if !matches!(error, TrainingError::NonFiniteLoss { .. }) {
+        return error.into();
+    }
+    let kept = std::fs::read(path).ok();
+    let kept = kept.and_then(|bytes| TrainingCheckpoint::from_bytes(&bytes).ok());
+    match kept {
+        Some(checkpoint) => anyhow!(
+            "{error}; what was learnt by the end of epoch {} is in {}",
+            checkpoint.epochs(),
+            path.display()
+        ),
+        None => anyhow!("{error}; no checkpoint had been kept (see --checkpoint-seconds)"),
+    }
 }
 
 fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
@@ -244,6 +306,8 @@ fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
         valid_accuracy: epoch.valid_accuracy,
         learning_rate: epoch.learning_rate,
         seconds: epoch.seconds,
+        images_per_second: epoch.images_per_second,
+        memory_bytes: epoch.memory_bytes,
     }
 }
 
@@ -351,50 +415,4 @@ pub fn reevaluate(
         config,
         &device,
     )
-}
-
-/// The settings that a report shows.
-fn settings(config: &RunConfig) -> BTreeMap<String, String> {
-    let recipe = &config.recipe;
-    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
-    let mut settings = vec![
-        ("epochs", recipe.epochs.to_string()),
-        ("batch size", recipe.batch_size.to_string()),
-        (
-            "optimizer",
-            format!("{:?}", recipe.optimizer).to_lowercase(),
-        ),
-        ("learning rate", recipe.learning_rate.to_string()),
-        ("schedule", format!("{:?}", recipe.schedule).to_lowercase()),
-        ("weight decay", recipe.weight_decay.to_string()),
-        ("image size", config.data.image_size.to_string()),
-        (
-            "augmentation",
-            on(recipe.augment != finetune_data::Augment::default()),
-        ),
-    ];
-    if config.method.has_adapters() {
-        let targets = config.targets.clone();
-        let targets = targets.or_else(|| {
-            let own = config.architecture().ok()?.targets_of(&config.method);
-            own.ok().map(str::to_owned)
-        });
-        settings.push(("targets", targets.unwrap_or_default()));
-    }
-    let mut settings: BTreeMap<String, String> = settings
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    for (name, value) in crate::settings::of(&config.method).unwrap_or_default() {
-        // What is left out or empty says nothing.
-        let shown = match value {
-            Value::Null => continue,
-            Value::Bool(switch) => on(switch),
-            Value::String(text) => text,
-            Value::Object(map) if map.is_empty() => continue,
-            other => other.to_string(),
-        };
-        settings.insert(name.replace('_', " "), shown);
-    }
-    settings
 }

@@ -66,6 +66,8 @@ pub struct Attached<M> {
     pub dynamics: Option<Dynamics>,
     /// Parameters whose learning rate is another one than the rest's.
     pub faster: Option<Faster>,
+    /// Path of the head; empty where none is known.
+    pub head: String,
 }
 
 impl<M> From<M> for Attached<M> {
@@ -75,6 +77,7 @@ impl<M> From<M> for Attached<M> {
             model,
             dynamics: None,
             faster: None,
+            head: String::new(),
         }
     }
 }
@@ -208,7 +211,10 @@ impl Method {
         let parameters = parameters(&model);
         let mut trained = head_ids(&parameters, scope.head)?;
         if matches!(self, Self::Sft) {
-            return Ok(Attached::from(model));
+            return Ok(Attached {
+                head: scope.head.to_owned(),
+                ..Attached::from(model)
+            });
         }
         let saved = saved(&parameters, scope.modules_to_save)?;
         let mut all = layers(&model);
@@ -245,6 +251,7 @@ impl Method {
             model,
             dynamics: Dynamics::of(self, scope.seed),
             faster,
+            head: scope.head.to_owned(),
         })
     }
 

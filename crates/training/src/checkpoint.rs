@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 
 use burn::module::Module;
+use burn::tensor::Device;
 use finetune_methods::{
-    Dynamics, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors,
-    trained,
+    ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors, trained,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::best::Best;
+use crate::ema::Ema;
 use crate::error::TrainingError;
+use crate::observer::Epoch;
 use crate::optimizer::ModelOptimizer;
-use crate::train::Epoch;
+use crate::run::Run;
 
 /// A run after some of its epochs.
 ///
@@ -21,7 +24,7 @@ use crate::train::Epoch;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     pub(crate) progress: Progress,
-    /// Under `model.`, `optimizer.` and `method.`.
+    /// Under `model.`, `optimizer.`, `method.`, `average.` and `best.`.
     tensors: Vec<TrainedTensor>,
 }
 
@@ -31,6 +34,12 @@ pub(crate) struct Progress {
     pub(crate) epochs: Vec<Epoch>,
     pub(crate) step_seconds: Vec<f64>,
     pub(crate) seconds: f64,
+    /// Updates of the weights' average.
+    #[serde(default)]
+    pub(crate) ema_updates: usize,
+    /// The best epoch.
+    #[serde(default)]
+    pub(crate) best: Option<usize>,
     /// How often the optimiser has stepped each parameter, by path.
     pub(crate) steps: BTreeMap<String, u64>,
 }
@@ -38,28 +47,61 @@ pub(crate) struct Progress {
 const METADATA: &str = "finetune-checkpoint";
 
 impl Checkpoint {
-    pub(crate) fn of<M: Module>(
-        model: &M,
-        optimizer: &ModelOptimizer,
-        dynamics: Option<&Dynamics>,
-        progress: Progress,
-    ) -> Result<Self, TrainingError> {
+    pub(crate) fn of<M: Module>(run: &Run<M>) -> Self {
         let mut checkpoint = Self {
-            progress,
+            progress: Progress {
+                ema_updates: run.ema.as_ref().map_or(0, Ema::updates),
+                best: run.best.as_ref().map(|best| best.epoch),
+                ..run.progress.clone()
+            },
             tensors: Vec::new(),
         };
-        checkpoint.add("model", trained(model));
-        if let Some(dynamics) = dynamics {
-            checkpoint.add("method", dynamics.state(model));
+        checkpoint.add("model", trained(&run.model));
+        if let Some(dynamics) = &run.dynamics {
+            checkpoint.add("method", dynamics.state(&run.model));
         }
-        checkpoint.add_optimizer(model, optimizer);
-        Ok(checkpoint)
+        if let Some(ema) = &run.ema {
+            checkpoint.add("average", ema.tensors());
+        }
+        if let Some(best) = &run.best {
+            checkpoint.add("best", best.tensors.clone());
+        }
+        checkpoint.add_optimizer(&run.model, &run.optimizer);
+        checkpoint
+    }
+
+    /// Whether every number of it is one.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.tensors.iter().all(|tensor| match &tensor.values {
+            Values::Floats(values) => values.iter().all(|value| value.is_finite()),
+            Values::Indices(_) => true,
+        })
     }
 
     /// How many epochs are done.
     #[must_use]
     pub fn epochs(&self) -> usize {
         self.progress.epochs.len()
+    }
+
+    /// How many steps are done.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.progress.step_seconds.len()
+    }
+
+    /// The epoch so far that the validation images like best; `None` without such images.
+    #[must_use]
+    pub fn best_epoch(&self) -> Option<usize> {
+        let epochs = &self.progress.epochs;
+        let best = epochs.iter().fold(None, |best: Option<&Epoch>, new| {
+            if Best::is_better(best, new) {
+                Some(new)
+            } else {
+                best
+            }
+        });
+        best.map(|best| best.epoch)
     }
 
     fn add(&mut self, part: &str, tensors: Vec<TrainedTensor>) {
@@ -101,18 +143,33 @@ impl Checkpoint {
     }
 
     /// Puts a run back to where it was.
-    pub(crate) fn restore<M: Module>(
-        &self,
-        model: M,
-        optimizer: &mut ModelOptimizer,
-        dynamics: Option<&mut Dynamics>,
-    ) -> Result<M, TrainingError> {
-        let model = load(model, self.part("model")).map_err(other_run)?;
-        if let Some(dynamics) = dynamics {
+    pub(crate) fn restore<M: Module>(&self, mut run: Run<M>) -> Result<Run<M>, TrainingError> {
+        run.model = load(run.model, self.part("model")).map_err(other_run)?;
+        if let Some(dynamics) = &mut run.dynamics {
             dynamics
-                .restore(&model, self.part("method"))
+                .restore(&run.model, self.part("method"))
                 .map_err(other_run)?;
         }
+        let device = run.model.devices().into_iter().next().unwrap_or_default();
+        let device = device.inner();
+        if let Some(ema) = &mut run.ema {
+            ema.restore(self.progress.ema_updates, self.part("average"), &device)?;
+        }
+        run.best = self.progress.best.map(|epoch| Best {
+            epoch,
+            tensors: self.part("best"),
+        });
+        self.restore_optimizer(&run.model, &mut run.optimizer, &device)?;
+        run.progress = self.progress.clone();
+        Ok(run)
+    }
+
+    fn restore_optimizer<M: Module>(
+        &self,
+        model: &M,
+        optimizer: &mut ModelOptimizer,
+        device: &Device,
+    ) -> Result<(), TrainingError> {
         let mut moments: HashMap<String, Vec<f32>> = HashMap::new();
         for tensor in self.part("optimizer") {
             let Values::Floats(values) = tensor.values else {
@@ -120,10 +177,8 @@ impl Checkpoint {
             };
             moments.insert(tensor.path, values);
         }
-        let device = model.devices().into_iter().next().unwrap_or_default();
-        let device = device.inner();
         let mut left = self.progress.steps.len();
-        for param in first_occurrences(&model) {
+        for param in first_occurrences(model) {
             let Some(steps) = self.progress.steps.get(&param.path) else {
                 continue;
             };
@@ -135,13 +190,13 @@ impl Checkpoint {
                     .ok_or_else(|| other_run(format!("it has no `{path}` of {size} values")))
             });
             let found = found.collect::<Result<_, _>>()?;
-            optimizer.remember(param.id, *steps, found, &device);
+            optimizer.remember(param.id, *steps, found, device);
             left -= 1;
         }
         if left > 0 {
             return Err(other_run("it steps parameters that the model has not"));
         }
-        Ok(model)
+        Ok(())
     }
 
     /// The bytes of a safetensors file.

@@ -17,12 +17,19 @@ pub enum TrainingError {
     /// An image could not be read.
     #[error(transparent)]
     Data(#[from] finetune_data::DataError),
+    /// Something is to be chosen by validation images, and there are none.
+    #[error("there are no validation images to choose the best epoch by")]
+    NoValidation,
+    /// A range test whose loss never fell.
+    #[error("no learning rate makes the training loss fall; choose one")]
+    NoRate,
     /// There is nothing to train on.
     #[error("there are no training images")]
     NoImages,
     /// The loss is not a number any more.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate than {learning_rate}"
+        "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate than {learning_rate}, warm-up, or \
+         gradients clipped to a norm of 1"
     )]
     NonFiniteLoss {
         /// The loss.

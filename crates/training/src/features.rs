@@ -11,8 +11,10 @@ use finetune_data::{Augment, Batch, DataError, Images, Loader, Order};
 use finetune_methods::parameters;
 use finetune_model::{Features, Stage, Staged};
 
+use crate::classifier::{Classifier, in_order};
+use crate::observer::Observer;
 use crate::recipe::{FeatureCache, Recipe};
-use crate::train::{Classifier, Observer, TrainingData, in_order};
+use crate::train::TrainingData;
 
 /// What a run computed once instead of at every step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) struct Input {
     pub(crate) given: Given,
     /// Index of each image's class, `[batch]`.
     pub(crate) labels: Tensor<1, Int>,
+    /// Probability of each class, `[batch, classes]`, where images were mixed.
+    pub(crate) soft: Option<Tensor<2>>,
 }
 
 /// What a model starts from.
@@ -227,6 +231,7 @@ impl Kept {
         Input {
             given: Given::Features(self.stages, features),
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
+            soft: None,
         }
     }
 }
@@ -244,6 +249,7 @@ impl Input {
             let input = |batch: Batch| Self {
                 given: Given::Images(batch.images),
                 labels: batch.labels,
+                soft: batch.soft,
             };
             return Box::new(loader.map(move |batch| batch.map(input)));
         };

@@ -19,20 +19,37 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod best;
 mod checkpoint;
+mod classifier;
 mod dashboard;
+mod ema;
 mod error;
+mod exact;
 mod features;
+mod gradients;
+mod groups;
+mod importance;
+mod levels;
+mod loss;
+mod observer;
 mod optimizer;
+mod range_test;
 mod recipe;
+mod run;
+mod schedule;
+mod sums;
+mod thaw;
 mod train;
 
 pub use checkpoint::Checkpoint;
+pub use classifier::{Classifier, Predictions, evaluate};
 pub use dashboard::Dashboard;
 pub use error::TrainingError;
 pub use features::KeptFeatures;
-pub use recipe::{FeatureCache, Optimizer, Recipe, Schedule};
-pub use train::{
-    Classifier, Epoch, Observer, Predictions, Step, Trained, TrainingData, evaluate, importance,
-    resume, train,
-};
+pub use importance::importance;
+pub use observer::{Epoch, Observer, Step};
+pub use range_test::{RangeTest, range_test};
+pub use recipe::{ClassWeights, FeatureCache, Keep, Optimizer, Recipe};
+pub use schedule::Schedule;
+pub use train::{Trained, TrainingData, resume, train};

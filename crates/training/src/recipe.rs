@@ -4,6 +4,7 @@ use finetune_data::Augment;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainingError;
+use crate::schedule::Schedule;
 
 /// The optimisers, with PyTorch's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,53 +18,27 @@ pub enum Optimizer {
     Sgd,
 }
 
-/// How the learning rate changes over a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How much each class counts in the loss.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// It does not.
-    Constant,
-    /// Up along a line for the first 5 % of the steps, then down along half a cosine to 0.
-    Cosine,
-    /// PyTorch's `OneCycleLR` (Smith and Topin 2018): up along half a cosine from 1/25 for the
-    /// first 30 % of the steps, then down along half a cosine to 1/250000.
-    OneCycle,
+pub enum ClassWeights {
+    /// As often as it occurs.
+    #[default]
+    None,
+    /// All classes alike: an image of a class counts `images / (classes · images of the class)`.
+    Balanced,
 }
 
-impl Schedule {
-    /// Factor of the learning rate at `step` (0 is the first) of `total`.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn factor(self, step: usize, total: usize) -> f64 {
-        let cosine = |from: f64, to: f64, share: f64| {
-            to + (from - to) / 2.0 * (1.0 + (std::f64::consts::PI * share).cos())
-        };
-        let (step, total) = (step as f64, total as f64);
-        match self {
-            Self::Constant => 1.0,
-            Self::Cosine => {
-                let warm = (0.05 * total).ceil();
-                if step < warm {
-                    (step + 1.0) / warm
-                } else {
-                    cosine(1.0, 0.0, (step - warm) / (total - warm).max(1.0))
-                }
-            }
-            Self::OneCycle => {
-                // As PyTorch: the phases end at 0.3·total - 1 and total - 1.
-                let (peak, last) = (0.3 * total - 1.0, total - 1.0);
-                if step <= peak && peak > 0.0 {
-                    cosine(1.0 / 25.0, 1.0, step / peak)
-                } else {
-                    cosine(
-                        1.0,
-                        1.0 / 25.0 / 1e4,
-                        (step - peak) / (last - peak).max(1.0),
-                    )
-                }
-            }
-        }
-    }
+/// Whose weights a run ends with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// The last epoch's.
+    #[default]
+    Last,
+    /// The epoch's with the highest validation accuracy; of equals the one with the lowest
+    /// validation loss.
+    Best,
 }
 
 /// Whether what the frozen layers at the beginning of a model make of the images is kept.
@@ -78,22 +53,62 @@ pub enum FeatureCache {
 }
 
 /// Everything about a run but the model, the method and the images.
+///
+/// Fields that older files lack mean what was done then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images a step; the last step of an epoch takes what is left.
+    /// Images a forward pass; the last one of an epoch takes what is left.
     pub batch_size: usize,
+    /// Forward passes a step: it is the step of a batch as many times as large, but for what
+    /// `BatchNorm` computes from a batch.
+    #[serde(default = "one")]
+    pub accumulate: usize,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// Its (highest) learning rate.
     pub learning_rate: f64,
     /// How the learning rate changes.
     pub schedule: Schedule,
+    /// Share of the steps over which the learning rate rises; `None` is the schedule's own.
+    #[serde(default)]
+    pub warmup: Option<f64>,
+    /// The head's learning rate is this many times the rest's.
+    #[serde(default = "unchanged")]
+    pub head_lr_ratio: f64,
+    /// The learning rate of each block is this many times that of the block above (Clark et al.
+    /// 2020; Bao et al. 2022, `BEiT`): 1 is the same everywhere.
+    #[serde(default = "unchanged")]
+    pub layer_decay: f64,
     /// Weight decay.
     pub weight_decay: f64,
+    /// Whether biases, normalisations and position embeddings decay as well.
+    #[serde(default = "yes")]
+    pub decay_all: bool,
+    /// The gradients of a step are scaled down to this norm, all of them together, where theirs is
+    /// larger (Pascanu et al. 2013).
+    #[serde(default)]
+    pub clip_norm: Option<f64>,
     /// Share of the target that is spread over all classes (Szegedy et al. 2016), in `[0, 1)`.
     pub label_smoothing: f64,
+    /// How much each class counts.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
+    /// Decay of the moving average of the weights that is tested and kept instead of them, in
+    /// `(0, 1)`.
+    #[serde(default)]
+    pub ema: Option<f64>,
+    /// Epochs over which the network thaws: the head alone in the first one, then block after block
+    /// from the top (Howard and Ruder 2018, ULMFiT).
+    #[serde(default)]
+    pub unfreeze_epochs: usize,
+    /// The run ends after this many epochs without a better validation accuracy.
+    #[serde(default)]
+    pub patience: Option<usize>,
+    /// Whose weights it ends with.
+    #[serde(default)]
+    pub keep: Keep,
     /// Augmentation of the training images.
     pub augment: Augment,
     /// Seed of the order of the images and of their augmentation.
@@ -103,6 +118,18 @@ pub struct Recipe {
     pub feature_cache: FeatureCache,
 }
 
+fn one() -> usize {
+    1
+}
+
+fn unchanged() -> f64 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
 impl Recipe {
     /// 10 epochs of batches of 64 at a constant learning rate, nothing else: the chapter's recipe.
     #[must_use]
@@ -110,15 +137,44 @@ impl Recipe {
         Self {
             epochs: 10,
             batch_size: 64,
+            accumulate: 1,
             optimizer,
             learning_rate,
             schedule: Schedule::Constant,
+            warmup: None,
+            head_lr_ratio: 1.0,
+            layer_decay: 1.0,
             weight_decay: 0.0,
+            decay_all: false,
+            clip_norm: None,
             label_smoothing: 0.0,
+            class_weights: ClassWeights::None,
+            ema: None,
+            unfreeze_epochs: 0,
+            patience: None,
+            keep: Keep::Last,
             augment: Augment::default(),
             seed: 0,
             feature_cache: FeatureCache::Auto,
         }
+    }
+
+    /// Learning rate of `step` (0 is the first) of `steps`.
+    #[must_use]
+    pub fn rate(&self, step: usize, steps: usize) -> f64 {
+        self.learning_rate * self.schedule.factor(step, steps, self.warmup)
+    }
+
+    /// Steps of an epoch of so many images.
+    #[must_use]
+    pub fn steps_per_epoch(&self, images: usize) -> usize {
+        images.div_ceil(self.batch_size).div_ceil(self.accumulate)
+    }
+
+    /// Whether something is chosen by validation images.
+    #[must_use]
+    pub fn needs_validation(&self) -> bool {
+        self.patience.is_some() || self.keep == Keep::Best
     }
 
     /// Checks every number's range.
@@ -127,78 +183,54 @@ impl Recipe {
     ///
     /// [`TrainingError::Setting`], for the first that is out of its range.
     pub fn check(&self) -> Result<(), TrainingError> {
-        let setting = |name, value: &dyn ToString, wanted| {
+        let above_0 = |value: f64| value.is_finite() && value > 0.0;
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let check = |name, value: &dyn ToString, wanted, right: bool| {
+            if right {
+                return Ok(());
+            }
             Err(TrainingError::Setting {
                 name,
                 value: value.to_string(),
                 wanted,
             })
         };
-        if self.epochs == 0 {
-            return setting("the number of epochs", &self.epochs, "at least 1");
-        }
-        if self.batch_size == 0 {
-            return setting("the batch size", &self.batch_size, "at least 1");
-        }
-        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return setting("the learning rate", &self.learning_rate, "above 0");
-        }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return setting("the weight decay", &self.weight_decay, "0 or above");
-        }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return setting(
-                "the label smoothing",
-                &self.label_smoothing,
-                "at least 0, below 1",
-            );
-        }
-        Ok(())
+        let at_least_1 = |name, value: usize| check(name, &value, "at least 1", value > 0);
+        at_least_1("the number of epochs", self.epochs)?;
+        at_least_1("the batch size", self.batch_size)?;
+        at_least_1("the number of batches a step", self.accumulate)?;
+        at_least_1("the patience", self.patience.unwrap_or(1))?;
+        let positive = |name, value: f64| check(name, &value, "above 0", above_0(value));
+        positive("the learning rate", self.learning_rate)?;
+        positive("the head's learning rate ratio", self.head_lr_ratio)?;
+        positive("the gradients' norm", self.clip_norm.unwrap_or(1.0))?;
+        let below_1 = |name, value: f64| check(name, &value, "at least 0, below 1", share(value));
+        below_1("the label smoothing", self.label_smoothing)?;
+        below_1("the share of warm-up", self.warmup.unwrap_or(0.0))?;
+        let ema = self.ema.unwrap_or(0.5);
+        let name = "the decay of the weights' average";
+        check(name, &ema, "above 0, below 1", ema > 0.0 && share(ema))?;
+        let decay = self.layer_decay;
+        let name = "the layer-wise decay";
+        check(
+            name,
+            &decay,
+            "above 0, at most 1",
+            decay > 0.0 && decay <= 1.0,
+        )?;
+        let decay = self.weight_decay;
+        let right = decay.is_finite() && decay >= 0.0;
+        check("the weight decay", &decay, "0 or above", right)?;
+        let thawing = self.unfreeze_epochs;
+        let name = "the number of epochs that the network thaws over";
+        let right = thawing == 0 || thawing < self.epochs;
+        check(name, &thawing, "below the number of epochs", right)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn factors(schedule: Schedule, steps: &[usize], total: usize) -> Vec<f64> {
-        steps
-            .iter()
-            .map(|step| schedule.factor(*step, total))
-            .collect()
-    }
-
-    fn assert_near(found: &[f64], wanted: &[f64]) {
-        for (found, wanted) in found.iter().zip(wanted) {
-            assert!((found - wanted).abs() < 1e-6, "{found} instead of {wanted}");
-        }
-    }
-
-    #[test]
-    fn one_cycle_is_pytorchs() {
-        // torch.optim.lr_scheduler.OneCycleLR(SGD(lr=1), max_lr=1, total_steps=20), PyTorch 2.15.
-        let steps = [0, 2, 5, 6, 12, 19];
-        assert_near(&factors(Schedule::OneCycle, &steps, 20), &ONE_CYCLE);
-    }
-
-    const ONE_CYCLE: [f64; 6] = [
-        0.04,
-        0.371_671_842_7,
-        1.0,
-        0.987_464_006_2,
-        0.500_002,
-        0.000_004,
-    ];
-
-    #[test]
-    fn cosine_warms_up_and_falls_to_zero() {
-        // 40 steps: 2 of warm-up, then (1 + cos(π k / 38)) / 2.
-        assert_near(
-            &factors(Schedule::Cosine, &[0, 1, 2, 21, 40], 40),
-            &[0.5, 1.0, 1.0, 0.5, 0.0],
-        );
-        assert_near(&factors(Schedule::Constant, &[0, 39], 40), &[1.0, 1.0]);
-    }
 
     #[test]
     fn numbers_out_of_range_are_named() {
@@ -219,5 +251,58 @@ mod tests {
             refused(|r| r.label_smoothing = 1.0),
             "the label smoothing is 1, but must be at least 0, below 1"
         );
+        assert_eq!(
+            refused(|r| r.ema = Some(f64::NAN)),
+            "the decay of the weights' average is NaN, but must be above 0, below 1"
+        );
+        assert_eq!(
+            refused(|r| r.unfreeze_epochs = 10),
+            "the number of epochs that the network thaws over is 10, but must be below the number \
+             of epochs"
+        );
+        for change in [
+            |r: &mut Recipe| r.accumulate = 0,
+            |r: &mut Recipe| r.patience = Some(0),
+            |r: &mut Recipe| r.head_lr_ratio = 0.0,
+            |r: &mut Recipe| r.clip_norm = Some(f64::INFINITY),
+            |r: &mut Recipe| r.warmup = Some(1.0),
+            |r: &mut Recipe| r.layer_decay = 1.5,
+            |r: &mut Recipe| r.weight_decay = -0.1,
+        ] {
+            refused(change);
+        }
+    }
+
+    #[test]
+    fn recipes_of_older_files_mean_what_they_meant() {
+        let old = r#"{"epochs": 3, "batch_size": 8, "optimizer": "adamw", "learning_rate": 0.1,
+            "schedule": "one-cycle", "weight_decay": 0.5, "label_smoothing": 0.0,
+            "augment": {}, "seed": 4}"#;
+        let mut old: serde_json::Value = serde_json::from_str(old).unwrap();
+        old["augment"] = serde_json::to_value(Augment::default()).unwrap();
+        let old: Recipe = serde_json::from_value(old).unwrap();
+        let meant = Recipe {
+            epochs: 3,
+            batch_size: 8,
+            schedule: Schedule::OneCycle,
+            weight_decay: 0.5,
+            decay_all: true,
+            seed: 4,
+            ..Recipe::new(Optimizer::AdamW, 0.1)
+        };
+        assert_eq!(old, meant);
+        old.check().unwrap();
+    }
+
+    #[test]
+    fn an_epoch_has_as_many_steps_as_large_batches() {
+        let recipe = Recipe {
+            batch_size: 8,
+            accumulate: 3,
+            ..Recipe::new(Optimizer::Adam, 0.001)
+        };
+        for (images, steps) in [(1, 1), (24, 1), (25, 2), (48, 2), (49, 3)] {
+            assert_eq!(recipe.steps_per_epoch(images), steps, "{images}");
+        }
     }
 }

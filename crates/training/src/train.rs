@@ -1,128 +1,33 @@
 //! The training loop. It is read once, from top to bottom; there is no other one.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::Tensor;
-use burn::module::{Module, ModuleDisplay};
-use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int};
-use finetune_data::{DataError, Images, Loader, Normalization, Order};
-use finetune_methods::{Attached, Faster, Importance, freeze_statistics};
-use finetune_model::{Network, Staged};
-use serde::{Deserialize, Serialize};
+use burn::tensor::Device;
+use finetune_data::{Images, Loader, Normalization, Order};
+use finetune_methods::Attached;
 
-use crate::checkpoint::{Checkpoint, Progress};
+use crate::checkpoint::Checkpoint;
+use crate::classifier::{Classifier, Predictions, in_order, predict};
 use crate::error::TrainingError;
 use crate::features::{Frozen, Input, KeptFeatures};
-use crate::optimizer::{ModelOptimizer, Rates};
-use crate::recipe::Recipe;
-
-/// A module that tells classes of images apart.
-pub trait Classifier: Module {
-    /// Logits `[batch, classes]` of normalised images `[batch, 3, height, width]`.
-    fn logits(&self, images: Tensor<4>) -> Tensor<2>;
-
-    /// The same as a sequence of stages, so that what frozen ones make of the images need be
-    /// computed only once; `None` where it is none.
-    fn staged(&self) -> Option<&dyn Staged> {
-        None
-    }
-}
-
-impl Classifier for Network {
-    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward(images)
-    }
-
-    fn staged(&self) -> Option<&dyn Staged> {
-        Some(self)
-    }
-}
+use crate::gradients::{clipped, pass};
+use crate::loss::{CrossEntropy, balanced};
+use crate::observer::{Epoch, Observer, Step};
+use crate::recipe::{ClassWeights, Recipe};
+use crate::run::Run;
+use crate::sums::{Sums, ratio};
+use crate::thaw::Thaw;
 
 /// The images of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingData<'a> {
     /// To learn from.
     pub train: &'a Images,
-    /// To watch the run with, if any; never the test set.
+    /// To watch the run with and to choose by, if any; never the test set.
     pub valid: Option<&'a Images>,
     /// How values are normalised.
     pub normalization: Normalization,
 }
-
-/// One finished epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: usize,
-    /// Mean cross-entropy over the epoch's images, as they were learnt from.
-    pub train_loss: f64,
-    /// Share of them that were right at that moment.
-    pub train_accuracy: f64,
-    /// Mean cross-entropy of the validation images after the epoch.
-    pub valid_loss: Option<f64>,
-    /// Share of them that were right.
-    pub valid_accuracy: Option<f64>,
-    /// Learning rate of the epoch's last step.
-    pub learning_rate: f64,
-    /// Duration, validation included.
-    pub seconds: f64,
-}
-
-/// One finished step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// Step of the run, from 1.
-    pub step: usize,
-    /// Steps of the run.
-    pub steps: usize,
-    /// Epoch, from 1.
-    pub epoch: usize,
-    /// Cross-entropy of the step's batch.
-    pub loss: f64,
-    /// Share of the batch that was right.
-    pub accuracy: f64,
-    /// Its learning rate.
-    pub learning_rate: f64,
-}
-
-/// Watches a run, and may stop it.
-pub trait Observer {
-    /// Called while the features that frozen layers make of the images are computed, before the
-    /// first step: how many images are `done` of `images`. `Break` gives them up.
-    fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    /// Called when all is ready for the first step.
-    fn on_start(&mut self) {}
-
-    /// Called after each step; `Break` ends the run after it.
-    fn on_step(&mut self, _step: &Step) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    /// Called after each epoch, the broken-off one included.
-    fn on_epoch(&mut self, _epoch: &Epoch) {}
-
-    /// Whether [`on_checkpoint`](Self::on_checkpoint) is to be called after each whole epoch.
-    fn keeps_checkpoints(&self) -> bool {
-        false
-    }
-
-    /// Keeps a checkpoint in the place of the one before.
-    ///
-    /// # Errors
-    ///
-    /// A reason, which ends the run.
-    fn on_checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-impl Observer for () {}
 
 /// A trained model and how it came about.
 #[derive(Debug)]
@@ -131,6 +36,8 @@ pub struct Trained<M> {
     pub model: M,
     /// Its epochs.
     pub epochs: Vec<Epoch>,
+    /// The epoch whose weights the model has, where that is not the last one's.
+    pub best: Option<usize>,
     /// Duration of each step in seconds: batch, forward, backward, update.
     pub step_seconds: Vec<f64>,
     /// Duration of the run in seconds.
@@ -175,42 +82,24 @@ pub fn resume<M: Classifier>(
     from: Option<&Checkpoint>,
 ) -> Result<Trained<M>, TrainingError> {
     recipe.check()?;
-    if data.train.is_empty() {
-        return Err(TrainingError::NoImages);
-    }
-    let Attached {
-        mut model,
-        mut dynamics,
-        faster,
-    } = attached;
-    let mut optimizer = ModelOptimizer::new(recipe.optimizer);
-    let criterion = cross_entropy(recipe.label_smoothing, device);
-    let steps = recipe.epochs * data.train.len().div_ceil(recipe.batch_size);
-    if let Some(dynamics) = &mut dynamics {
-        dynamics.start(steps);
-    }
-
-    let Progress {
-        mut epochs,
-        mut step_seconds,
-        seconds: before,
-        ..
-    } = from.map_or_else(Progress::default, |from| from.progress.clone());
+    data.check(recipe)?;
+    let steps = recipe.epochs * recipe.steps_per_epoch(data.train.len());
+    let criterion = data.criterion(recipe, device);
+    let thaw = Thaw::new(recipe.unfreeze_epochs, &attached.model);
+    let mut run = Run::new(attached, recipe, steps);
     if let Some(from) = from {
-        model = from.restore(model, &mut optimizer, dynamics.as_mut())?;
+        run = from.restore(run)?;
     }
 
-    let rates = |learning_rate| Rates {
-        learning_rate,
-        weight_decay: recipe.weight_decay,
-    };
-
-    let run_start = Instant::now();
-    let frozen = Frozen::compute(&model, data, recipe, device, observer)?;
+    let (before, start) = (run.progress.seconds, Instant::now());
+    let frozen = Frozen::compute(&run.model, data, recipe, device, observer)?;
     let (train_features, valid_features) = frozen.as_ref().map_or((None, None), Frozen::parts);
     observer.on_start();
     let mut stopped = false;
-    for epoch in epochs.len() + 1..=recipe.epochs {
+    for epoch in run.progress.epochs.len() + 1..=recipe.epochs {
+        if run.patience_is_over(recipe) {
+            break;
+        }
         // Dropout of an epoch depends on nothing that came before it.
         device.clone().inner().seed(
             recipe
@@ -221,77 +110,72 @@ pub fn resume<M: Classifier>(
         let epoch_start = Instant::now();
         let mut sums = Sums::default();
         let mut rate = recipe.learning_rate;
-        let order = Order::Shuffled {
-            seed: recipe.seed,
-            epoch,
-        };
-        let loader = Loader::new(data.train, recipe.batch_size, order)
-            .normalization(data.normalization)
-            .augment(recipe.augment.clone())
-            .device(device);
+        run.model = thaw.before(epoch, run.model);
+        let loader = data.batches(recipe, epoch, device);
+        let mut batches = Input::all(train_features, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
-        for batch in Input::all(train_features, loader, recipe.batch_size, device) {
-            let batch = batch?;
-            let step = step_seconds.len();
-            rate = recipe.learning_rate * recipe.schedule.factor(step, steps);
-            let logits = batch.given.logits(&model);
-            let loss = criterion.forward(logits.clone(), batch.labels.clone());
-            let (value, right) = (scalar(&loss), count_right(&logits, &batch.labels));
-            if !value.is_finite() {
-                let learning_rate = recipe.learning_rate;
-                let step = step + 1;
+        while let Some(pass) = pass(
+            &run.model,
+            &mut batches,
+            recipe.accumulate,
+            &criterion,
+            run.dynamics.as_ref(),
+        )? {
+            let step = run.progress.step_seconds.len() + 1;
+            rate = recipe.rate(step - 1, steps);
+            if !pass.loss.is_finite() {
                 return Err(TrainingError::NonFiniteLoss {
-                    loss: value,
+                    loss: pass.loss,
                     epoch,
                     step,
-                    learning_rate,
+                    learning_rate: recipe.learning_rate,
                 });
             }
-            let penalty = dynamics
-                .as_ref()
-                .and_then(|dynamics| dynamics.penalty(&model));
-            let loss = match penalty {
-                Some(penalty) => loss + penalty,
-                None => loss,
-            };
-            let mut gradients = GradientsParams::from_grads(loss.backward(), &model);
-            if let Some(dynamics) = &mut dynamics {
-                gradients = dynamics.after_backward(&model, gradients);
+            let mut gradients = pass.gradients;
+            if let Some(dynamics) = &mut run.dynamics {
+                gradients = dynamics.after_backward(&run.model, gradients);
             }
-            if let Some(faster) = &faster {
-                let apart = split(&mut gradients, faster);
-                model = optimizer.step(model, apart, |_| rates(rate * faster.ratio));
+            if let Some(limit) = recipe.clip_norm {
+                gradients = clipped(&run.model, gradients, limit);
             }
-            model = optimizer.step(model, gradients, |_| rates(rate));
-            if let Some(dynamics) = &mut dynamics {
+            run.model = run
+                .optimizer
+                .step(run.model, gradients, |id| run.groups.rates(id, rate));
+            if let Some(dynamics) = &mut run.dynamics {
                 let moved;
-                (model, moved) = dynamics.after_step(step + 1, model);
-                optimizer.forget(&moved);
+                (run.model, moved) = dynamics.after_step(step, run.model);
+                run.optimizer.forget(&moved);
             }
-            let size = batch.labels.dims()[0];
-            sums.add(value, right, size);
-            step_seconds.push(step_start.elapsed().as_secs_f64());
+            if let Some(ema) = &mut run.ema {
+                ema.update(&run.model);
+            }
+            sums.add(pass.loss, pass.right, pass.images);
+            let seconds = step_start.elapsed().as_secs_f64();
+            run.progress.step_seconds.push(seconds);
             step_start = Instant::now();
-            let accuracy = ratio(right, size);
             let seen = Step {
-                step: step + 1,
+                step,
                 steps,
                 epoch,
-                loss: value,
-                accuracy,
+                loss: pass.loss,
+                accuracy: ratio(pass.right, pass.images),
                 learning_rate: rate,
+                images: pass.images,
+                seconds,
             };
             if observer.on_step(&seen).is_break() {
-                stopped = step + 1 < steps;
+                stopped = step < steps;
                 break;
             }
         }
+        run.model = thaw.after(epoch, run.model);
+        let training = epoch_start.elapsed().as_secs_f64();
         let valid = match data.valid {
             Some(images) if !stopped => {
                 let loader = in_order(images, data.normalization, recipe.batch_size, device);
                 let device = device.clone().inner();
                 let batches = Input::all(valid_features, loader, recipe.batch_size, &device);
-                Some(predict(&model.valid(), batches, &images.labels, &device)?)
+                Some(predict(&run.shown().valid(), batches, &images.labels)?)
             }
             _ => None,
         };
@@ -303,224 +187,57 @@ pub fn resume<M: Classifier>(
             valid_accuracy: valid.as_ref().map(Predictions::accuracy),
             learning_rate: rate,
             seconds: epoch_start.elapsed().as_secs_f64(),
+            images_per_second: sums.count_per(training),
+            memory_bytes: observer.memory_bytes(),
         };
         observer.on_epoch(&record);
-        epochs.push(record);
+        run.record(record, recipe);
         if stopped {
             break;
         }
         if epoch < recipe.epochs && observer.keeps_checkpoints() {
-            let progress = Progress {
-                epochs: epochs.clone(),
-                step_seconds: step_seconds.clone(),
-                seconds: before + run_start.elapsed().as_secs_f64(),
-                ..Progress::default()
-            };
-            let checkpoint = Checkpoint::of(&model, &optimizer, dynamics.as_ref(), progress)?;
-            observer
-                .on_checkpoint(&checkpoint)
-                .map_err(TrainingError::Keep)?;
+            run.progress.seconds = before + start.elapsed().as_secs_f64();
+            let checkpoint = Checkpoint::of(&run);
+            // Weights that broke in the epoch's last step must not replace sound ones.
+            if checkpoint.is_finite() {
+                observer
+                    .on_checkpoint(&checkpoint)
+                    .map_err(TrainingError::Keep)?;
+            }
         }
     }
-    let seconds = before + run_start.elapsed().as_secs_f64();
-    Ok(Trained {
-        model,
-        epochs,
-        step_seconds,
-        seconds,
-        stopped,
-        features: frozen.map(Frozen::summary),
-    })
+    run.progress.seconds = before + start.elapsed().as_secs_f64();
+    run.finish(recipe, stopped, frozen.map(Frozen::summary))
 }
 
-/// The gradients of a model whose weights all train, summed over the first batches of an epoch:
-/// what some methods choose by before they freeze it.
-///
-/// # Errors
-///
-/// A recipe out of range, or an image that cannot be read.
-pub fn importance<M: Classifier + ModuleDisplay>(
-    model: &M,
-    data: &TrainingData<'_>,
-    recipe: &Recipe,
-    device: &Device,
-) -> Result<Importance, TrainingError> {
-    const BATCHES: usize = 16;
-    recipe.check()?;
-    let criterion = cross_entropy(recipe.label_smoothing, device);
-    let order = Order::Shuffled {
-        seed: recipe.seed,
-        epoch: 0,
-    };
-    let loader = Loader::new(data.train, recipe.batch_size, order)
-        .normalization(data.normalization)
-        .device(device);
-    let mut importance = Importance::default();
-    let model = freeze_statistics(model.clone());
-    for batch in loader.take(BATCHES) {
-        let batch = batch?;
-        let loss = criterion.forward(model.logits(batch.images), batch.labels);
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        importance.add(&model, &gradients);
-    }
-    Ok(importance)
-}
-
-/// Takes out the gradients of the parameters with a learning rate of their own: all matrices.
-fn split(gradients: &mut GradientsParams, faster: &Faster) -> GradientsParams {
-    let mut apart = GradientsParams::new();
-    for id in &faster.parameters {
-        if let Some(gradient) = gradients.remove::<2>(*id) {
-            apart.register(*id, gradient);
+impl<'a> TrainingData<'a> {
+    fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
+        if self.train.is_empty() {
+            return Err(TrainingError::NoImages);
         }
-    }
-    apart
-}
-
-/// What a model says of images.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Predictions {
-    /// The right class of each image.
-    pub truth: Vec<usize>,
-    /// The class with the largest logit; the first of equals.
-    pub predicted: Vec<usize>,
-    /// Mean cross-entropy.
-    pub loss: f64,
-}
-
-impl Predictions {
-    /// Share of the images that are right.
-    #[must_use]
-    pub fn accuracy(&self) -> f64 {
-        let right = self
-            .truth
-            .iter()
-            .zip(&self.predicted)
-            .filter(|(a, b)| a == b)
-            .count();
-        ratio(right, self.truth.len())
-    }
-}
-
-/// Runs a model over images in order, without training it.
-///
-/// `model` is a validation snapshot ([`Module::valid`]).
-///
-/// # Errors
-///
-/// An image that cannot be read.
-pub fn evaluate<M: Classifier>(
-    model: &M,
-    images: &Images,
-    normalization: Normalization,
-    batch_size: usize,
-    device: &Device,
-) -> Result<Predictions, TrainingError> {
-    let loader = in_order(images, normalization, batch_size, device);
-    let device = device.clone().inner();
-    let batches = Input::all(None, loader, batch_size, &device);
-    predict(model, batches, &images.labels, &device)
-}
-
-/// Images in their order, on the device without autodiff.
-pub(crate) fn in_order<'a>(
-    images: &'a Images,
-    normalization: Normalization,
-    batch_size: usize,
-    device: &Device,
-) -> Loader<'a> {
-    Loader::new(images, batch_size, Order::Sequential)
-        .normalization(normalization)
-        .device(&device.clone().inner())
-}
-
-fn predict<M: Classifier>(
-    model: &M,
-    batches: impl Iterator<Item = Result<Input, DataError>>,
-    truth: &[usize],
-    device: &Device,
-) -> Result<Predictions, TrainingError> {
-    let criterion = cross_entropy(0.0, device);
-    let mut sums = Sums::default();
-    let mut predicted = Vec::with_capacity(truth.len());
-    for batch in batches {
-        let Input { given, labels } = batch?;
-        let logits = given.logits(model);
-        let classes = classes(&logits);
-        let loss = criterion.forward(logits, labels);
-        sums.add(scalar(&loss), 0, classes.len());
-        predicted.extend(classes);
-    }
-    Ok(Predictions {
-        truth: truth.to_vec(),
-        predicted,
-        loss: sums.loss(),
-    })
-}
-
-fn cross_entropy(smoothing: f64, device: &Device) -> CrossEntropyLoss {
-    #[allow(clippy::cast_possible_truncation)]
-    let smoothing = (smoothing > 0.0).then_some(smoothing as f32);
-    CrossEntropyLossConfig::new()
-        .with_smoothing(smoothing)
-        .init(device)
-}
-
-fn scalar(tensor: &Tensor<1>) -> f64 {
-    tensor
-        .clone()
-        .into_data()
-        .iter::<f64>()
-        .next()
-        .unwrap_or(f64::NAN)
-}
-
-/// The class with the largest logit of each row of `[batch, classes]`.
-fn classes(logits: &Tensor<2>) -> Vec<usize> {
-    let [_, classes] = logits.dims();
-    let values: Vec<f32> = logits.clone().into_data().iter::<f32>().collect();
-    values
-        .chunks(classes.max(1))
-        .map(|row| (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }))
-        .collect()
-}
-
-fn count_right(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> usize {
-    let labels = labels.clone().into_data();
-    classes(logits)
-        .into_iter()
-        .zip(labels.iter::<i64>())
-        .filter(|(said, right)| usize::try_from(*right).is_ok_and(|right| right == *said))
-        .count()
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn ratio(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
-/// Sums over an epoch's batches.
-#[derive(Default)]
-struct Sums {
-    loss: f64,
-    right: usize,
-    count: usize,
-}
-
-impl Sums {
-    #[allow(clippy::cast_precision_loss)]
-    fn add(&mut self, mean_loss: f64, right: usize, count: usize) {
-        self.loss += mean_loss * count as f64;
-        self.right += right;
-        self.count += count;
+        if recipe.needs_validation() && self.valid.is_none_or(Images::is_empty) {
+            return Err(TrainingError::NoValidation);
+        }
+        Ok(())
     }
 
-    #[allow(clippy::cast_precision_loss)]
-    fn loss(&self) -> f64 {
-        self.loss / self.count.max(1) as f64
+    pub(crate) fn criterion(&self, recipe: &Recipe, device: &Device) -> CrossEntropy {
+        let weights = match recipe.class_weights {
+            ClassWeights::None => None,
+            ClassWeights::Balanced => Some(balanced(&self.train.labels, self.train.classes.len())),
+        };
+        CrossEntropy::new(recipe.label_smoothing, weights, device)
     }
 
-    fn accuracy(&self) -> f64 {
-        ratio(self.right, self.count)
+    /// The training images of an epoch.
+    fn batches(&self, recipe: &Recipe, epoch: usize, device: &Device) -> Loader<'a> {
+        let order = Order::Shuffled {
+            seed: recipe.seed,
+            epoch,
+        };
+        Loader::new(self.train, recipe.batch_size, order)
+            .normalization(self.normalization)
+            .augment(recipe.augment.clone())
+            .device(device)
     }
 }

@@ -101,3 +101,26 @@ pub fn names(folder: &Path) -> Vec<String> {
     names.sort();
     names
 }
+
+/// The records of a TensorBoard file; their checksums must be right.
+pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    let masked = |data: &[u8]| {
+        crc32c::crc32c(data)
+            .rotate_right(15)
+            .wrapping_add(0xa282_ead8)
+            .to_le_bytes()
+    };
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+        let (crc, rest) = rest.split_first_chunk::<4>().unwrap();
+        assert_eq!(*crc, masked(length));
+        let length = usize::try_from(u64::from_le_bytes(*length)).unwrap();
+        let (data, rest) = rest.split_at(length);
+        let (crc, rest) = rest.split_first_chunk::<4>().unwrap();
+        assert_eq!(*crc, masked(data));
+        found.push(data.to_vec());
+        bytes = rest;
+    }
+    found
+}

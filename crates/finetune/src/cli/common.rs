@@ -39,6 +39,9 @@ pub struct Common {
     /// Least time between two checkpoints of a run, made after whole epochs
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub checkpoint_seconds: u64,
+    /// Keep the last N epochs' checkpoints, and that of the epoch with the best validation accuracy
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub keep_checkpoints: usize,
     /// flex (cpu), ndarray or wgpu (gpu)
     #[arg(long, default_value = "cpu")]
     pub device: String,

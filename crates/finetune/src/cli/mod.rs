@@ -11,7 +11,10 @@ pub use adapter::{AdapterArgs, BudgetArg, RegrowArg, StatisticsArg, Switch};
 pub use common::{Common, Format};
 pub use data::{CheckArgs, DataArgs, DataCommand, ImageArgs};
 pub use finished::{EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
-pub use recipe::{AugmentArg, OptimizerArg, Preset, RecipeArgs, ScheduleArg};
+pub use recipe::{
+    AugmentArg, ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs,
+    ScheduleArg,
+};
 pub use train::{CompareArgs, InspectArgs, PretrainArgs, RunArgs, TrainArgs};
 
 use clap::{Parser, Subcommand};

@@ -1,8 +1,10 @@
 //! How a model is trained.
 
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
 use finetune_data::Augment;
-use finetune_training::{FeatureCache, Optimizer, Schedule};
+use finetune_training::{ClassWeights, FeatureCache, Keep, Optimizer, Schedule};
 
 use super::arg_enum;
 
@@ -12,27 +14,67 @@ pub struct RecipeArgs {
     /// Settings of a published recipe
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
+    /// The recipe that is changed by the settings below
+    #[arg(long, value_enum, default_value_t = RecipeArg::Default)]
+    pub recipe: RecipeArg,
     /// Passes over the training images
     #[arg(long)]
     pub epochs: Option<usize>,
-    /// Images a step
+    /// Images a forward pass
     #[arg(long)]
     pub batch_size: Option<usize>,
-    /// Learning rate; of all methods [default: each method's own]
-    #[arg(long)]
-    pub lr: Option<f64>,
+    /// Batches a step: as a batch that many times as large, in the memory of one
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
+    /// Learning rate of all methods, or `auto`: found by a range test before training [default:
+    /// each method's own]
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<LrArg>,
     /// Optimiser
     #[arg(long, value_enum)]
     pub optimizer: Option<OptimizerArg>,
     /// How the learning rate changes
     #[arg(long, value_enum)]
     pub schedule: Option<ScheduleArg>,
+    /// Share of the steps over which the learning rate rises at first [default: cosine 0.05,
+    /// one-cycle 0.3, others 0]
+    #[arg(long, value_name = "SHARE")]
+    pub warmup: Option<f64>,
+    /// The head's learning rate, as a multiple of the rest's
+    #[arg(long, value_name = "RATIO")]
+    pub head_lr_ratio: Option<f64>,
+    /// Learning rate of each block, as a multiple of that of the block above
+    #[arg(long, value_name = "RATIO")]
+    pub layer_decay: Option<f64>,
     /// Weight decay
     #[arg(long)]
     pub weight_decay: Option<f64>,
+    /// Biases, normalisations and position embeddings decay as well
+    #[arg(long)]
+    pub decay_all: bool,
+    /// Largest norm of a step's gradients, all of them together; larger ones are scaled down
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<f64>,
     /// Label smoothing
     #[arg(long)]
     pub label_smoothing: Option<f64>,
+    /// How much each class counts: as often as it occurs, or all classes alike
+    #[arg(long, value_enum)]
+    pub class_weights: Option<ClassWeightsArg>,
+    /// Keep a moving average of the weights instead of them, e.g. 0.999
+    #[arg(long, value_name = "DECAY")]
+    pub ema: Option<f64>,
+    /// Epochs over which the network thaws: the head alone in the first one, then block after block
+    #[arg(long, value_name = "N")]
+    pub unfreeze_epochs: Option<usize>,
+    /// Stop after this many epochs without a better validation accuracy, and keep the best weights;
+    /// needs validation images
+    #[arg(long, value_name = "EPOCHS")]
+    pub patience: Option<usize>,
+    /// Whose weights to keep: the last epoch's, or those with the best validation accuracy [default:
+    /// last; best with --patience]
+    #[arg(long, value_enum)]
+    pub keep: Option<KeepArg>,
     /// Random changes of the training images
     #[arg(long, value_enum)]
     pub augment: Option<AugmentArg>,
@@ -59,8 +101,46 @@ arg_enum!(
 );
 arg_enum!(
     /// A schedule.
-    ScheduleArg => Schedule { Constant, Cosine, OneCycle }
+    ScheduleArg => Schedule { Constant, Cosine, OneCycle, Step }
 );
+arg_enum!(
+    /// How much each class counts.
+    ClassWeightsArg => ClassWeights { None, Balanced }
+);
+arg_enum!(
+    /// Whose weights are kept.
+    KeepArg => Keep { Last, Best }
+);
+
+/// A recipe to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RecipeArg {
+    /// Each method's own, for the model
+    Default,
+    /// The textbook chapter's for every method: Adam at 0.001, constant, batches of 64, 10 epochs
+    Plain,
+}
+
+/// A learning rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LrArg {
+    /// This one.
+    Rate(f64),
+    /// The one that a range test suggests.
+    Auto,
+}
+
+impl FromStr for LrArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let rate = text.parse().map(Self::Rate);
+        rate.map_err(|_| "write a number, or `auto`".to_owned())
+    }
+}
 
 /// Strength of augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

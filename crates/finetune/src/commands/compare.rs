@@ -11,9 +11,10 @@ use finetune_model::Network;
 
 use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
 use crate::config::{Decoded, RunConfig};
+use crate::exit::Usage;
 use crate::folder::{self, Plan};
 use crate::progress::{Progress, Ui};
-use crate::{interrupt, process, run, weights};
+use crate::{exit, interrupt, process, run, weights};
 
 /// `finetune compare`.
 ///
@@ -60,6 +61,15 @@ pub fn train(args: &TrainArgs) -> Result<()> {
 ///
 /// Whatever keeps the run from being finished.
 pub fn run_one(args: &RunArgs) -> Result<()> {
+    let Err(error) = one(args) else {
+        return Ok(());
+    };
+    // The command that started this one tells it.
+    std::fs::write(args.result.with_extension("error"), exit::line(&error))?;
+    bail!(exit::Told)
+}
+
+fn one(args: &RunArgs) -> Result<()> {
     let text = std::fs::read_to_string(&args.config).context("cannot read the run's config")?;
     let config: RunConfig = serde_json::from_str(&text)?;
     threads(&config)?;
@@ -107,6 +117,7 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
 fn go_on(folder: &Path, common: &Common) -> Result<()> {
     let plan = Plan::read_unfinished(folder)?;
     threads(&plan.runs[0])?;
+    folder::sweep(folder)?;
     let data = check(&plan)?;
     let mut report = empty_report(&plan.runs[0], &data);
     drop(data);
@@ -196,6 +207,14 @@ fn check(plan: &Plan) -> Result<Decoded> {
     let data = first
         .data
         .decode(first.seed, &first.architecture()?.preprocess())?;
+    let chooses = |run: &RunConfig| run.recipe.needs_validation();
+    if plan.runs.iter().any(chooses) && data.valid.is_none() {
+        bail!(Usage(
+            "--patience and --keep best choose by validation images, and there are none; hold some \
+             out with --valid-fraction 0.2"
+                .to_owned()
+        ));
+    }
     let device = crate::device::device(&first.device)?;
     let classes = data.train.classes.len();
     crate::device::check_fits(&first.device, &first.architecture()?, classes)?;
@@ -329,7 +348,10 @@ fn child(
         .and_then(|mut child| child.wait())
         .context("cannot start the run")?;
     if !finished.success() {
-        bail!("the run ended with {finished}");
+        match std::fs::read_to_string(result.with_extension("error")) {
+            Ok(error) => bail!(error),
+            Err(_) => bail!("the run ended with {finished}"),
+        }
     }
     Ok(serde_json::from_slice(
         &std::fs::read(&result).context("the run left no result")?,

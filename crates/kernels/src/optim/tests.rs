@@ -1,3 +1,5 @@
+#![allow(clippy::excessive_precision)] // as PyTorch prints them
+
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 use proptest::prelude::*;

@@ -106,6 +106,7 @@ pub(super) fn import<M: Module + ModuleDisplay>(
         model,
         dynamics: Dynamics::of(&method, 0),
         faster: None,
+        head: names.head.to_owned(),
     };
     Ok((attached, method))
 }

@@ -1,0 +1,429 @@
+//! The recipe's parts at work in the training loop, on a network of two layers.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::ops::ControlFlow;
+
+use burn::Tensor;
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::activation::tanh;
+use burn::tensor::{Device, TensorData};
+use finetune_data::{Images, Normalization, Preprocess, embedded_signs};
+use finetune_methods::Attached;
+use finetune_training::{
+    Checkpoint, ClassWeights, Classifier, Epoch, Keep, Observer, Optimizer, Recipe, Schedule, Step,
+    Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
+};
+
+#[derive(Module, Debug)]
+struct Net {
+    body: Linear,
+    head: Linear,
+}
+
+impl Classifier for Net {
+    fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+        let flat = images.flatten::<2>(1, 3);
+        self.head.forward(tanh(self.body.forward(flat)))
+    }
+}
+
+const SIDE: usize = 8;
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Weights by a formula.
+fn net() -> Net {
+    let device = device();
+    #[allow(clippy::cast_precision_loss)]
+    let set = |layer: Linear, speed: f32| {
+        let [inputs, outputs] = layer.weight.dims();
+        let count = inputs * outputs;
+        let values: Vec<f32> = (0..count)
+            .map(|i| (i as f32 * speed).sin() / (inputs as f32).sqrt())
+            .collect();
+        let weight = Tensor::from_data(TensorData::new(values, [inputs, outputs]), &device);
+        let mut layer = layer;
+        layer.weight = burn::module::Param::from_tensor(weight);
+        layer.bias = layer
+            .bias
+            .map(|bias| bias.map(|bias| bias.zeros_like().detach().require_grad()));
+        layer
+    };
+    Net {
+        body: set(LinearConfig::new(3 * SIDE * SIDE, 6).init(&device), 0.7),
+        head: set(LinearConfig::new(6, 5).init(&device), 1.9),
+    }
+}
+
+fn attached(net: Net) -> Attached<Net> {
+    Attached {
+        head: "head".to_owned(),
+        ..Attached::from(net)
+    }
+}
+
+fn images(per_class: usize, seed: u64) -> Images {
+    let set = embedded_signs().train.take_per_class(per_class, seed);
+    set.decode(&Preprocess::square(SIDE)).unwrap()
+}
+
+fn weights(net: &Net) -> Vec<f32> {
+    let values = |layer: &Linear| {
+        let bias = layer.bias.as_ref().unwrap().val().into_data();
+        let weight = layer.weight.val().into_data();
+        weight
+            .iter::<f32>()
+            .chain(bias.iter::<f32>())
+            .collect::<Vec<_>>()
+    };
+    [values(&net.body), values(&net.head)].concat()
+}
+
+fn data<'a>(train: &'a Images, valid: Option<&'a Images>) -> TrainingData<'a> {
+    TrainingData {
+        train,
+        valid,
+        normalization: Normalization::HALF,
+    }
+}
+
+fn run(recipe: &Recipe, data: &TrainingData<'_>) -> Trained<Net> {
+    train(attached(net()), data, recipe, &device(), &mut ()).unwrap()
+}
+
+fn recipe() -> Recipe {
+    Recipe {
+        epochs: 3,
+        batch_size: 4,
+        ..Recipe::new(Optimizer::Adam, 0.01)
+    }
+}
+
+#[test]
+fn accumulated_batches_are_one_large_batch() {
+    // 25 images: with batches of 4 by three the last step of an epoch has one image.
+    let images = images(5, 0);
+    for (class_weights, label_smoothing) in
+        [(ClassWeights::None, 0.0), (ClassWeights::Balanced, 0.1)]
+    {
+        let common = Recipe {
+            class_weights,
+            label_smoothing,
+            optimizer: Optimizer::Sgd,
+            ..recipe()
+        };
+        let large = Recipe {
+            batch_size: 12,
+            ..common.clone()
+        };
+        let small = Recipe {
+            accumulate: 3,
+            ..common
+        };
+        let (large, small) = (
+            run(&large, &data(&images, None)),
+            run(&small, &data(&images, None)),
+        );
+        assert_eq!(large.step_seconds.len(), 9);
+        assert_eq!(small.step_seconds.len(), 9);
+        for (a, b) in weights(&large.model).iter().zip(weights(&small.model)) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
+        for (a, b) in large.epochs.iter().zip(&small.epochs) {
+            assert!((a.train_loss - b.train_loss).abs() < 1e-6);
+            assert!((a.train_accuracy - b.train_accuracy).abs() < 1e-12);
+        }
+    }
+}
+
+/// Keeps every checkpoint, as bytes.
+#[derive(Default)]
+struct Keeping(Vec<Vec<u8>>);
+
+impl Observer for Keeping {
+    fn keeps_checkpoints(&self) -> bool {
+        true
+    }
+
+    fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
+        self.0.push(checkpoint.to_bytes().unwrap());
+        Ok(())
+    }
+}
+
+fn without_times(epochs: &[Epoch]) -> Vec<Epoch> {
+    let timeless = |epoch: &Epoch| Epoch {
+        seconds: 0.0,
+        images_per_second: 0.0,
+        ..epoch.clone()
+    };
+    epochs.iter().map(timeless).collect()
+}
+
+#[test]
+fn everything_comes_back_from_a_checkpoint_to_the_bit() {
+    let (images, valid) = (images(5, 0), images(2, 7));
+    let data = data(&images, Some(&valid));
+    let recipe = Recipe {
+        epochs: 6,
+        learning_rate: 0.05,
+        optimizer: Optimizer::AdamW,
+        schedule: Schedule::Cosine,
+        weight_decay: 0.1,
+        accumulate: 2,
+        head_lr_ratio: 3.0,
+        layer_decay: 0.5,
+        clip_norm: Some(0.5),
+        label_smoothing: 0.1,
+        class_weights: ClassWeights::Balanced,
+        ema: Some(0.9),
+        unfreeze_epochs: 2,
+        keep: Keep::Best,
+        ..recipe()
+    };
+    let mut keeping = Keeping::default();
+    let whole = train(attached(net()), &data, &recipe, &device(), &mut keeping).unwrap();
+    assert_eq!(keeping.0.len(), 5);
+    for (index, bytes) in keeping.0.iter().enumerate() {
+        let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
+        assert_eq!(checkpoint.epochs(), index + 1);
+        let rest = resume(
+            attached(net()),
+            &data,
+            &recipe,
+            &device(),
+            &mut (),
+            Some(&checkpoint),
+        )
+        .unwrap();
+        assert_eq!(weights(&rest.model), weights(&whole.model), "{index}");
+        assert_eq!(without_times(&rest.epochs), without_times(&whole.epochs));
+        assert_eq!(rest.best, whole.best);
+    }
+}
+
+#[test]
+fn the_best_epoch_is_kept_and_patience_ends_a_run() {
+    let (images, valid) = (images(8, 0), images(4, 7));
+    let data = data(&images, Some(&valid));
+    // Too large a rate: the validation accuracy goes up and down.
+    let recipe = Recipe {
+        epochs: 12,
+        learning_rate: 0.2,
+        keep: Keep::Best,
+        ..recipe()
+    };
+    let best_of = |epochs: &[Epoch]| {
+        let key = |epoch: &Epoch| (epoch.valid_accuracy.unwrap(), -epoch.valid_loss.unwrap());
+        let best = epochs
+            .iter()
+            .reduce(|a, b| if key(b) > key(a) { b } else { a });
+        best.unwrap().clone()
+    };
+    let kept = run(&recipe, &data);
+    assert_eq!(kept.epochs.len(), 12);
+    let best = best_of(&kept.epochs);
+    assert!(
+        best.epoch < 12,
+        "the last epoch is the best: this shows nothing"
+    );
+    assert_eq!(kept.best, Some(best.epoch));
+    let again = evaluate(
+        &kept.model.valid(),
+        &valid,
+        data.normalization,
+        4,
+        &device(),
+    )
+    .unwrap();
+    assert_eq!(
+        Some(again.accuracy().to_bits()),
+        best.valid_accuracy.map(f64::to_bits)
+    );
+    // What it kept is what a run to that epoch gives.
+    let shorter = run(
+        &Recipe {
+            epochs: best.epoch,
+            ..recipe.clone()
+        },
+        &data,
+    );
+    assert_eq!(weights(&shorter.model), weights(&kept.model));
+
+    let impatient = Recipe {
+        patience: Some(1),
+        ..recipe.clone()
+    };
+    let ended = run(&impatient, &data);
+    let count = ended.epochs.len();
+    assert!(count < 12);
+    assert_eq!(ended.best, Some(count - 1));
+    assert!(!ended.stopped);
+    assert_eq!(best_of(&ended.epochs).epoch, count - 1);
+    assert_eq!(
+        without_times(&ended.epochs),
+        without_times(&kept.epochs)[..count]
+    );
+
+    let blind = TrainingData {
+        valid: None,
+        ..data
+    };
+    let error = train(attached(net()), &blind, &impatient, &device(), &mut ()).unwrap_err();
+    assert!(matches!(error, TrainingError::NoValidation), "{error}");
+}
+
+#[test]
+fn averages_are_what_is_tested_and_kept() {
+    let images = images(5, 0);
+    let data = data(&images, None);
+    let with = |ema| run(&Recipe { ema, ..recipe() }, &data);
+    let (raw, slow) = (with(None), with(Some(0.99)));
+    assert_ne!(weights(&raw.model), weights(&slow.model));
+    // They do not change what is learnt, only what is kept.
+    assert_eq!(without_times(&raw.epochs), without_times(&slow.epochs));
+    // The best epoch's averages are kept, too, and can go on training.
+    let valid = self::images(4, 7);
+    let watched = TrainingData {
+        valid: Some(&valid),
+        ..data
+    };
+    // A rate so large that some epoch before the last one is the best.
+    let found = [0.1, 0.2, 0.3, 0.5, 1.0]
+        .into_iter()
+        .find_map(|learning_rate| {
+            let recipe = Recipe {
+                ema: Some(0.5),
+                keep: Keep::Best,
+                learning_rate,
+                epochs: 10,
+                ..recipe()
+            };
+            let kept = run(&recipe, &watched);
+            Some((recipe, kept.best?, kept))
+        });
+    let (best, epoch, kept) = found.unwrap();
+    assert!(kept.model.head.weight.is_require_grad());
+    let shorter = Recipe {
+        epochs: epoch,
+        ..best
+    };
+    assert_eq!(
+        weights(&run(&shorter, &watched).model),
+        weights(&kept.model)
+    );
+    // One step: the average is the weights themselves.
+    let one = |ema| {
+        let recipe = Recipe {
+            epochs: 1,
+            batch_size: 64,
+            ema,
+            ..recipe()
+        };
+        weights(&run(&recipe, &data).model)
+    };
+    assert_eq!(one(None), one(Some(0.99)));
+}
+
+/// Notes the head's and the body's weights after each epoch.
+struct Stop(usize);
+
+impl Observer for Stop {
+    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        if step.step >= self.0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+#[test]
+fn the_head_learns_first_where_the_network_thaws() {
+    let images = images(4, 0);
+    let data = data(&images, None);
+    let recipe = Recipe {
+        unfreeze_epochs: 1,
+        ..recipe()
+    };
+    let parts = |trained: &Trained<Net>| {
+        let all = weights(&trained.model);
+        let body = 3 * SIDE * SIDE * 6 + 6;
+        (all[..body].to_vec(), all[body..].to_vec())
+    };
+    let start = parts(&Trained {
+        model: net(),
+        epochs: Vec::new(),
+        best: None,
+        step_seconds: Vec::new(),
+        seconds: 0.0,
+        stopped: false,
+        features: None,
+    });
+    // 20 images by 4: five steps an epoch.
+    let after = |steps| {
+        let mut stop = Stop(steps);
+        parts(&train(attached(net()), &data, &recipe, &device(), &mut stop).unwrap())
+    };
+    let (body, head) = after(5);
+    assert_eq!(body, start.0);
+    assert_ne!(head, start.1);
+    let (body, _) = after(6);
+    assert_ne!(body, start.0);
+}
+
+#[test]
+fn a_range_test_suggests_a_rate_between_nothing_and_too_much() {
+    let images = images(20, 0);
+    let data = data(&images, None);
+    let test = range_test(attached(net()), &data, &recipe(), &device(), &|| false).unwrap();
+    assert!(test.rates.len() <= 100 && test.rates.len() == test.losses.len());
+    assert!((test.rates[0] - 1e-7).abs() < 1e-12);
+    assert!((test.rates[50] - 1e-3).abs() < 1e-8);
+    assert!(
+        test.suggestion > 1e-5 && test.suggestion < 1.0,
+        "{}",
+        test.suggestion
+    );
+    // What it suggests trains.
+    let recipe = Recipe {
+        learning_rate: test.suggestion,
+        epochs: 5,
+        ..recipe()
+    };
+    let epochs = run(&recipe, &data).epochs;
+    assert!(epochs[4].train_loss < epochs[0].train_loss);
+    let stopped = range_test(attached(net()), &data, &recipe, &device(), &|| true);
+    assert!(matches!(stopped, Err(TrainingError::NoRate)));
+}
+
+#[test]
+fn a_loss_that_breaks_ends_a_run_and_broken_weights_are_not_kept() {
+    let images = images(4, 0);
+    let data = data(&images, None);
+    let recipe = Recipe {
+        learning_rate: 1e38,
+        optimizer: Optimizer::Sgd,
+        ..recipe()
+    };
+    let mut keeping = Keeping::default();
+    let error = train(attached(net()), &data, &recipe, &device(), &mut keeping).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        matches!(error, TrainingError::NonFiniteLoss { .. }),
+        "{text}"
+    );
+    assert!(text.contains("try a smaller learning rate than"), "{text}");
+    for bytes in keeping.0 {
+        let tensors = finetune_methods::from_safetensors(&bytes).unwrap();
+        for tensor in tensors {
+            if let finetune_methods::Values::Floats(values) = tensor.values {
+                assert!(values.iter().all(|value| value.is_finite()));
+            }
+        }
+    }
+}
