@@ -44,7 +44,9 @@ fn top_1_of_real_photographs_is_torchvisions() {
     let mut same = 0;
     let mut largest: f32 = 0.0;
     for (index, (indices, values)) in answers.values().enumerate() {
-        let batch = images.batch(&[index], &architecture.normalization, &device);
+        let batch = images
+            .batch(&[index], &architecture.normalization, &device)
+            .unwrap();
         let logits = loaded.network.forward(batch.images).into_data();
         let logits: Vec<f32> = logits.iter::<f32>().collect();
         let best = (0..1000)

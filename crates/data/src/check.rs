@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use image::RgbImage;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::decode::{Filter, Preprocess, read};
+use crate::decode::read;
+use crate::prepare::{Filter, Preprocess, Raster};
 use crate::resize::resize;
 use crate::set::Splits;
 
@@ -101,7 +101,7 @@ pub fn check(splits: &Splits) -> Check {
                 name: sample.source.name(),
                 part: *part,
                 label: sample.label,
-                shorter: image.width().min(image.height()) as usize,
+                shorter: image.width.min(image.height),
                 digest: digest(&image),
                 print: print(&image),
             }),
@@ -133,16 +133,15 @@ pub fn check(splits: &Splits) -> Check {
     }
 }
 
-fn digest(image: &RgbImage) -> [u8; 32] {
+fn digest(image: &Raster) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    hasher.update(image.width().to_le_bytes());
-    hasher.update(image.as_raw());
+    hasher.update(image.width.to_le_bytes());
+    hasher.update(&image.pixels);
     hasher.finalize().into()
 }
 
-fn print(image: &RgbImage) -> Print {
-    let size = [image.height() as usize, image.width() as usize];
-    let small = resize(image.as_raw(), size, [SIDE, SIDE], Filter::Bilinear);
+fn print(image: &Raster) -> Print {
+    let small = resize(image.view(), [SIDE, SIDE], Filter::Bilinear);
     // ITU-R BT.601, as PIL's mode L.
     #[allow(clippy::cast_possible_truncation)]
     let luma = |rgb: &[u8; 3]| {
@@ -301,16 +300,21 @@ mod tests {
     use super::*;
 
     #[allow(clippy::cast_sign_loss)]
-    fn picture(side: u32, light: u8) -> RgbImage {
-        RgbImage::from_fn(side, side, |x, y| {
+    fn picture(side: usize, light: u8) -> Raster {
+        let value = |index: usize| {
             // The same waves whatever the size.
-            let (x, y) = (
-                f64::from(x) / f64::from(side),
-                f64::from(y) / f64::from(side),
-            );
+            let share = |place: usize| place as f64 / side as f64;
+            let (x, y) = (share(index % side), share(index / side));
             let value = 100.0 + 60.0 * (7.0 * x).sin() + 40.0 * (5.0 * y + 3.0 * x).cos();
-            image::Rgb([value as u8 + light; 3])
-        })
+            value as u8 + light
+        };
+        Raster {
+            height: side,
+            width: side,
+            pixels: (0..side * side)
+                .flat_map(|index| [value(index); 3])
+                .collect(),
+        }
     }
 
     #[test]
@@ -319,7 +323,10 @@ mod tests {
         assert!(original.is_near(&print(&picture(200, 0))));
         assert!(original.is_near(&print(&picture(64, 2))));
         assert!(!original.is_near(&print(&picture(64, 30))));
-        let mirrored = image::imageops::flip_horizontal(&picture(64, 0));
+        let mut mirrored = picture(64, 0);
+        for row in mirrored.pixels.chunks_exact_mut(64 * 3) {
+            row.as_chunks_mut::<3>().0.reverse();
+        }
         assert!(!original.is_near(&print(&mirrored)));
     }
 }

@@ -1,216 +1,86 @@
-//! Decoding, resizing and cropping, as torchvision does it.
+//! From a file's bytes to 8-bit RGB.
 
 use std::io::{BufRead, Cursor, Seek};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
-use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::images::Images;
 use crate::jpeg::is_whole;
-use crate::resize::resize;
-use crate::set::{ImageSet, Source};
+use crate::prepare::Raster;
+use crate::set::Source;
 
-/// How a resized pixel is put together from those around it, both antialiased as in PIL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    /// Triangle.
-    #[default]
-    Bilinear,
-    /// Catmull–Rom.
-    Bicubic,
+/// What an image's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The kind of file, of an encoded one.
+    pub(crate) format: Option<ImageFormat>,
 }
 
-/// What happens to an image before it is a tensor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Preprocess {
-    /// Height afterwards, pixels.
-    pub height: usize,
-    /// Width afterwards, pixels.
-    pub width: usize,
-    /// Resizing filter.
-    pub filter: Filter,
-    /// Share of the resized image's sides that the centre crop keeps, above 0 and at most 1:
-    /// 0.875 resizes to 256 pixels for 224.
-    pub crop: f32,
-    /// Images with more pixels than this are refused.
-    pub max_pixels: u64,
+/// Decodes an image: grey, 16-bit and CMYK ones become 8-bit RGB, an alpha channel is dropped, EXIF
+/// orientation is applied.
+pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<Raster, DataError> {
+    visit(source, &Decode { max_pixels })
 }
 
-impl Preprocess {
-    /// Square images of that side, bilinear, at most 100 million pixels before.
-    #[must_use]
-    pub fn square(side: usize) -> Self {
-        Self {
-            height: side,
-            width: side,
-            filter: Filter::Bilinear,
-            crop: 1.0,
-            max_pixels: 100_000_000,
-        }
-    }
+/// Reads an image's header and refuses what [`read`] would refuse by it.
+pub(crate) fn look(source: &Source, max_pixels: u64) -> Result<Header, DataError> {
+    visit(source, &Look { max_pixels })
 }
 
-impl ImageSet {
-    /// Decodes all images, in parallel, order kept.
-    ///
-    /// Grey and 16-bit images become 8-bit RGB, an alpha channel is dropped, EXIF orientation is
-    /// applied. The shorter side is resized to the target (divided by `crop`), the rest cropped at
-    /// the centre (torchvision's `Resize` and `CenterCrop`).
-    ///
-    /// # Errors
-    ///
-    /// The first image, in order, that cannot be decoded, is cut short, too large, or so long and
-    /// narrow that it would be too large after resizing.
-    pub fn decode(&self, preprocess: &Preprocess) -> Result<Images, DataError> {
-        let size = preprocess.height * preprocess.width * 3;
-        let mut pixels = vec![0; self.len() * size];
-        let outcomes: Vec<Result<(), DataError>> = pixels
-            .par_chunks_mut(size.max(1))
-            .zip(&self.samples)
-            .map(|(to, sample)| {
-                to.copy_from_slice(&prepare(&sample.source, preprocess)?);
-                Ok(())
-            })
-            .collect();
-        // In the samples' order, so that the same image is named whatever the threads do.
-        outcomes.into_iter().collect::<Result<(), _>>()?;
-        Ok(Images::new(
-            self.classes.clone(),
-            [preprocess.height, preprocess.width],
-            self.samples.iter().map(|sample| sample.label).collect(),
-            pixels,
-        ))
-    }
+/// What is done with a source, encoded or not.
+trait Visit {
+    type Outcome;
+
+    fn encoded(
+        &self,
+        data: impl BufRead + Seek,
+        source: &Source,
+    ) -> Result<Self::Outcome, DataError>;
+
+    fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Self::Outcome>;
 }
 
-/// One image as `[height, width, 3]` bytes.
-pub(crate) fn prepare(source: &Source, preprocess: &Preprocess) -> Result<Vec<u8>, DataError> {
-    let failed = |reason: String| DataError::Image {
-        name: source.name(),
-        reason,
-    };
-    let image = read(source, preprocess.max_pixels)?;
-    let (width, height) = image.dimensions();
-    let (target_height, target_width) = (preprocess.height, preprocess.width);
-    let (new_height, new_width) = resized(height as usize, width as usize, preprocess);
-    // A strip of 1×1000000 pixels would grow by the square of the target.
-    let limit = preprocess
-        .max_pixels
-        .max((target_height * target_width) as u64);
-    if new_height.saturating_mul(new_width) as u64 > limit {
-        return Err(failed(format!(
-            "its sides, {width}×{height}, are too unequal to resize"
-        )));
-    }
-    let resized = if (new_height, new_width) == (height as usize, width as usize) {
-        image.into_raw()
-    } else {
-        resize(
-            image.as_raw(),
-            [height as usize, width as usize],
-            [new_height, new_width],
-            preprocess.filter,
-        )
-    };
-    let top = crop_start(new_height, target_height);
-    let left = crop_start(new_width, target_width);
-    Ok((top..top + target_height)
-        .flat_map(|row| {
-            let start = (row * new_width + left) * 3;
-            resized[start..start + target_width * 3].iter().copied()
-        })
-        .collect())
-}
-
-/// Height and width after resizing: as small as covers the target, divided by `crop`, in both.
-///
-/// For a square target this is torchvision's `Resize`: the shorter side becomes the target, the
-/// longer one `int(target · longer / shorter)`.
-fn resized(height: usize, width: usize, preprocess: &Preprocess) -> (usize, usize) {
-    let (target_height, target_width) = (
-        covered(preprocess.height, preprocess.crop),
-        covered(preprocess.width, preprocess.crop),
-    );
-    if target_height * width >= target_width * height {
-        (
-            target_height,
-            (target_height * width / height).max(target_width),
-        )
-    } else {
-        (
-            (target_width * height / width).max(target_height),
-            target_width,
-        )
-    }
-}
-
-/// The side to resize to for a centre crop of `target`: `⌊target / crop⌋`, as timm rounds it.
-#[allow(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss
-)]
-fn covered(target: usize, crop: f32) -> usize {
-    // The small addition undoes the rounding of f32: 224 / 0.875 is 256.
-    let side = (target as f64 / f64::from(crop) + 1e-4).floor() as usize;
-    side.max(target)
-}
-
-/// Where torchvision's `CenterCrop` starts: `round((size - target) / 2)`, halves to even.
-fn crop_start(size: usize, target: usize) -> usize {
-    let twice = size - target;
-    let half = twice / 2;
-    if twice % 2 == 1 && half % 2 == 1 {
-        half + 1
-    } else {
-        half
-    }
-}
-
-pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<RgbImage, DataError> {
+fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError> {
     match source {
         Source::File(path) => {
-            let io = |source| DataError::Io {
+            let file = std::fs::File::open(path).map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
-            };
-            let file = std::fs::File::open(path).map_err(io)?;
-            decode(std::io::BufReader::new(file), source, max_pixels)
+            })?;
+            visitor.encoded(std::io::BufReader::new(file), source)
         }
-        Source::Memory { bytes, .. } => decode(Cursor::new(*bytes), source, max_pixels),
+        Source::Memory { bytes, .. } => visitor.encoded(Cursor::new(*bytes), source),
         Source::Grey {
             height,
             width,
             values,
             ..
-        } => {
-            let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
-            RgbImage::from_raw(*width, *height, rgb).ok_or_else(|| DataError::Image {
-                name: source.name(),
-                reason: "it has fewer values than pixels".to_owned(),
-            })
-        }
+        } => visitor
+            .grey(*width, *height, values)
+            .ok_or_else(|| failed(source, &"it has fewer values than pixels")),
     }
 }
 
-fn decode(
-    mut data: impl BufRead + Seek,
-    source: &Source,
-    limit: u64,
-) -> Result<RgbImage, DataError> {
-    let failed = |error: &dyn std::fmt::Display| DataError::Image {
+fn failed(source: &Source, error: &dyn std::fmt::Display) -> DataError {
+    DataError::Image {
         name: source.name(),
         reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
-    };
+    }
+}
+
+/// The decoder of an image whose size is as it should be.
+fn open<'a>(
+    data: impl BufRead + Seek + 'a,
+    source: &Source,
+    limit: u64,
+) -> Result<(impl ImageDecoder + 'a, Option<ImageFormat>), DataError> {
     // By content: an ending may lie.
-    let reader = ImageReader::new(&mut data)
+    let reader = ImageReader::new(data)
         .with_guessed_format()
-        .map_err(|error| failed(&error))?;
-    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
-    let mut decoder = reader.into_decoder().map_err(|error| failed(&error))?;
+        .map_err(|error| failed(source, &error))?;
+    let format = reader.format();
+    let decoder = reader.into_decoder();
+    let decoder = decoder.map_err(|error| failed(source, &error))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > limit {
         return Err(DataError::TooLarge {
@@ -221,70 +91,61 @@ fn decode(
         });
     }
     if width == 0 || height == 0 {
-        return Err(failed(&"it has no pixels"));
+        return Err(failed(source, &"it has no pixels"));
     }
-    let orientation = decoder.orientation().map_err(|error| failed(&error))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| failed(&error))?;
-    if is_jpeg {
-        let whole = data.rewind().and_then(|()| is_whole(&mut data));
-        if !whole.map_err(|error| failed(&error))? {
-            return Err(failed(&"it is cut short"));
-        }
-    }
-    image.apply_orientation(orientation);
-    Ok(image.into_rgb8())
+    Ok((decoder, format))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+struct Look {
+    max_pixels: u64,
+}
 
-    fn grey(width: u32, height: u32, values: &[u8]) -> Source {
-        Source::Grey {
-            name: "grey".to_owned(),
-            height,
-            width,
-            values: values.into(),
+impl Visit for Look {
+    type Outcome = Header;
+
+    fn encoded(&self, data: impl BufRead + Seek, source: &Source) -> Result<Header, DataError> {
+        let (_, format) = open(data, source, self.max_pixels)?;
+        Ok(Header { format })
+    }
+
+    fn grey(&self, _: u32, _: u32, _: &[u8]) -> Option<Header> {
+        Some(Header { format: None })
+    }
+}
+
+struct Decode {
+    max_pixels: u64,
+}
+
+impl Visit for Decode {
+    type Outcome = Raster;
+
+    fn encoded(&self, mut data: impl BufRead + Seek, source: &Source) -> Result<Raster, DataError> {
+        let (mut decoder, format) = open(&mut data, source, self.max_pixels)?;
+        let orientation = decoder.orientation();
+        let orientation = orientation.map_err(|error| failed(source, &error))?;
+        let image = DynamicImage::from_decoder(decoder);
+        let mut image = image.map_err(|error| failed(source, &error))?;
+        if format == Some(ImageFormat::Jpeg) {
+            let whole = data.rewind().and_then(|()| is_whole(&mut data));
+            if !whole.map_err(|error| failed(source, &error))? {
+                return Err(failed(source, &"it is cut short"));
+            }
         }
+        image.apply_orientation(orientation);
+        Ok(raster(image.into_rgb8()))
     }
 
-    #[test]
-    fn a_wide_image_is_cropped_at_the_centre() {
-        // Height fits already: columns 1 and 2 of 0..4 stay.
-        let source = grey(4, 2, &[0, 1, 2, 3, 4, 5, 6, 7]);
-        let pixels = prepare(&source, &Preprocess::square(2)).unwrap();
-        assert_eq!(pixels, [1, 1, 1, 2, 2, 2, 5, 5, 5, 6, 6, 6]);
+    fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Raster> {
+        let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
+        RgbImage::from_raw(width, height, rgb).map(raster)
     }
+}
 
-    #[test]
-    fn halving_averages_with_the_antialiased_triangle() {
-        // PIL's triangle of support 2 around 1.0 and 3.0: weights 3/7, 3/7, 1/7 and mirrored.
-        let source = grey(
-            4,
-            4,
-            &[0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70, 0, 0, 70, 70],
-        );
-        let pixels = prepare(&source, &Preprocess::square(2)).unwrap();
-        assert_eq!(
-            pixels.iter().step_by(3).copied().collect::<Vec<_>>(),
-            [10, 60, 10, 60]
-        );
-    }
-
-    #[test]
-    fn crop_starts_where_python_rounds() {
-        // round(0.5) = 0, round(1.5) = 2, round(2.5) = 2 in Python.
-        assert_eq!(
-            [1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)),
-            [0, 2, 2, 2]
-        );
-    }
-
-    #[test]
-    fn resized_keeps_the_longer_side_in_proportion() {
-        // torchvision: int(64 · 150 / 100) = 96, int(64 · 133 / 100) = 85.
-        let square = Preprocess::square(64);
-        assert_eq!(resized(100, 150, &square), (64, 96));
-        assert_eq!(resized(133, 100, &square), (85, 64));
+fn raster(image: RgbImage) -> Raster {
+    Raster {
+        height: image.height() as usize,
+        width: image.width() as usize,
+        pixels: image.into_raw(),
     }
 }

@@ -90,6 +90,25 @@ pub enum DataError {
         /// Most pixels that are accepted.
         limit: u64,
     },
+    /// All images of a class are among those that cannot be used.
+    #[error("no image of the class `{class}` can be used; the first reason: {reason}")]
+    NoneLeft {
+        /// The class.
+        class: String,
+        /// Why the first image was left out.
+        reason: String,
+    },
+    /// The file of decoded images cannot be written or read.
+    #[error("cannot keep decoded images in {}: {source}", path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The threads that read images could not be started, or one broke down.
+    #[error("the threads that read images do not work: {0}")]
+    Workers(String),
     /// A file that is not the IDX file it should be.
     #[error("{} is not a readable IDX file: {reason}; fetch it again", path.display())]
     Idx {

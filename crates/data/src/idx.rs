@@ -241,7 +241,7 @@ mod tests {
         };
         let images = train.decode(&preprocess).unwrap();
         assert_eq!(
-            (images.labels[0], images.pixels(0)),
+            (images.labels[0], images.pixels(0).unwrap().as_ref()),
             (1, &[1, 1, 1, 2, 2, 2][..])
         );
 

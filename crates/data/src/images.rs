@@ -1,14 +1,23 @@
-//! Decoded images and their batches.
+//! Images ready for batches.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::Tensor;
 use burn::tensor::{Device, Int, TensorData};
-use rayon::prelude::*;
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
-use crate::augment::Warp;
+use crate::batch::{Epoch, fill};
+use crate::check::Broken;
+use crate::error::DataError;
+use crate::pipeline::Pipeline;
+use crate::prepare::{Keep, Preprocess};
+use crate::set::ImageSet;
+use crate::store::{Built, Store, build};
 
-/// Decoded images of one size.
-#[derive(Debug, Clone, PartialEq)]
+/// Images of one size, decoded or ready to be.
+#[derive(Debug, Clone)]
 pub struct Images {
     /// Names of the classes; labels index them.
     pub classes: Vec<String>,
@@ -18,7 +27,18 @@ pub struct Images {
     pub width: usize,
     /// Class of each image.
     pub labels: Vec<usize>,
-    pixels: Vec<u8>,
+    /// Images of the set that cannot be used and were left out.
+    pub skipped: Vec<Broken>,
+    /// What a person should know of where the images are kept.
+    pub note: Option<String>,
+    pub(crate) reader: Reader,
+}
+
+/// What threads read images with.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) store: Arc<Store>,
+    pub(crate) pool: Arc<ThreadPool>,
 }
 
 /// Mean and standard deviation that each channel is normalised with, of values in 0–1.
@@ -55,22 +75,73 @@ pub struct Batch {
     pub soft: Option<Tensor<2>>,
 }
 
-impl Images {
-    pub(crate) fn new(
-        classes: Vec<String>,
-        [height, width]: [usize; 2],
-        labels: Vec<usize>,
-        pixels: Vec<u8>,
-    ) -> Self {
-        Self {
-            classes,
-            height,
-            width,
-            labels,
-            pixels,
-        }
+impl ImageSet {
+    /// Decodes all images into memory, order kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    pub fn decode(&self, preprocess: &Preprocess) -> Result<Images, DataError> {
+        self.prepare(preprocess, Keep::Fitted, &Pipeline::memory())
     }
 
+    /// Makes the images ready for batches: decoded and kept as the pipeline says.
+    ///
+    /// Grey, 16-bit and CMYK images become 8-bit RGB, an alpha channel is dropped, EXIF orientation
+    /// is applied. The shorter side is resized to the target (divided by `crop`), the rest cropped at
+    /// the centre (torchvision's `Resize` and `CenterCrop`). With [`Cache::None`](crate::Cache::None)
+    /// only the headers are read now, unless images that cannot be used are to be left out.
+    ///
+    /// # Errors
+    ///
+    /// Unless they are left out, the first image, in order, that cannot be decoded, is cut short, too
+    /// large, or so long and narrow that it would be too large after resizing; a class none of whose
+    /// images can be used; a cache that cannot be written.
+    pub fn prepare(
+        &self,
+        preprocess: &Preprocess,
+        keep: Keep,
+        pipeline: &Pipeline,
+    ) -> Result<Images, DataError> {
+        let pool = pipeline.pool()?;
+        let Built {
+            store,
+            used,
+            skipped,
+            note,
+        } = build(self, preprocess, keep, pipeline, &pool)?;
+        let samples = self.samples.iter().zip(used);
+        let labels: Vec<usize> = samples
+            .filter(|(_, used)| *used)
+            .map(|(sample, _)| sample.label)
+            .collect();
+        if !skipped.is_empty() {
+            let lost = |label: usize| {
+                !labels.contains(&label) && self.samples.iter().any(|sample| sample.label == label)
+            };
+            if let Some(label) = (0..self.classes.len()).find(|label| lost(*label)) {
+                return Err(DataError::NoneLeft {
+                    class: self.classes[label].clone(),
+                    reason: skipped[0].reason.clone(),
+                });
+            }
+        }
+        Ok(Images {
+            classes: self.classes.clone(),
+            height: preprocess.height,
+            width: preprocess.width,
+            labels,
+            skipped,
+            note,
+            reader: Reader {
+                store: Arc::new(store),
+                pool,
+            },
+        })
+    }
+}
+
+impl Images {
     /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -83,52 +154,64 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// An image's bytes, `[height, width, 3]`.
+    /// An image's bytes, `[height, width, 3]`, as the model takes them.
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read.
     ///
     /// # Panics
     ///
     /// Where there is no image of that index.
-    #[must_use]
-    pub fn pixels(&self, index: usize) -> &[u8] {
-        let size = self.height * self.width * 3;
-        &self.pixels[index * size..][..size]
+    pub fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
+        Ok(match self.reader.store.fitted(index)? {
+            Cow::Borrowed(image) => Cow::Borrowed(&image.pixels),
+            Cow::Owned(image) => Cow::Owned(image.pixels),
+        })
     }
 
     /// The images of those indices as tensors, as they are.
     ///
+    /// # Errors
+    ///
+    /// An image that cannot be read.
+    ///
     /// # Panics
     ///
     /// Where there is no image of an index.
-    #[must_use]
-    pub fn batch(&self, indices: &[usize], norm: &Normalization, device: &Device) -> Batch {
-        self.warped(indices, norm, device, |_| Warp::none())
-    }
-
-    /// The images of those indices as tensors, each changed as `warp` says.
-    pub(crate) fn warped(
+    pub fn batch(
         &self,
         indices: &[usize],
         norm: &Normalization,
         device: &Device,
-        warp: impl Fn(usize) -> Warp + Sync,
+    ) -> Result<Batch, DataError> {
+        let epoch = Epoch::plain(indices.to_vec(), *norm);
+        let values = fill(&self.reader, &epoch, 0..indices.len())?;
+        Ok(self.tensors(values, &epoch, 0..indices.len(), device))
+    }
+
+    /// Values of some images of an epoch as tensors.
+    pub(crate) fn tensors(
+        &self,
+        values: Vec<f32>,
+        epoch: &Epoch,
+        positions: std::ops::Range<usize>,
+        device: &Device,
     ) -> Batch {
-        let size = self.height * self.width * 3;
-        let mut values = vec![0.0; indices.len() * size];
-        values
-            .par_chunks_mut(size.max(1))
-            .zip(indices)
-            .for_each(|(image, index)| {
-                warp(*index).write(self.pixels(*index), [self.height, self.width], norm, image);
-            });
-        let labels: Vec<i64> = indices
+        let count = positions.len();
+        let labels: Vec<i64> = epoch.indices[positions.clone()]
             .iter()
             .map(|index| i64::try_from(self.labels[*index]).unwrap_or(i64::MAX))
             .collect();
-        let shape = [indices.len(), 3, self.height, self.width];
+        let shape = [count, 3, self.height, self.width];
+        let soft = epoch.targets(positions, &self.labels, self.classes.len(), shape);
         Batch {
             images: Tensor::from_data(TensorData::new(values, shape), device),
-            labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
-            soft: None,
+            labels: Tensor::from_data(TensorData::new(labels, [count]), device),
+            soft: soft.map(|soft| {
+                let data = TensorData::new(soft, [count, self.classes.len()]);
+                Tensor::from_data(data, device)
+            }),
         }
     }
 }
@@ -136,24 +219,35 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::set::{Sample, Source};
 
     #[test]
     fn values_are_normalised_and_channels_come_first() {
-        let images = Images::new(
-            vec!["a".to_owned()],
-            [1, 2],
-            vec![0],
-            vec![0, 51, 255, 102, 51, 0],
-        );
+        let source = Source::Grey {
+            name: "grey".to_owned(),
+            height: 1,
+            width: 2,
+            values: [51, 255].into(),
+        };
+        let set = ImageSet {
+            classes: vec!["a".to_owned()],
+            samples: vec![Sample { source, label: 0 }],
+        };
+        let preprocess = Preprocess {
+            width: 2,
+            ..Preprocess::square(1)
+        };
         let norm = Normalization {
             mean: [0.0, 0.2, 0.5],
             std: [1.0, 0.5, 0.5],
         };
-        let batch = images.batch(&[0], &norm, &Device::flex());
-        // Red 0, 102/255; green (0.2 - 0.2)/0.5 twice; blue (1 - 0.5)/0.5, (0 - 0.5)/0.5.
+        let images = set.decode(&preprocess).unwrap();
+        let batch = images.batch(&[0], &norm, &Device::flex()).unwrap();
+        // 51/255 = 0.2 and 1: red 0.2, 1; green 0, 1.6; blue -0.6, 1.
         let values: Vec<f32> = batch.images.into_data().iter::<f32>().collect();
-        for (value, wanted) in values.iter().zip([0.0, 0.4, 0.0, 0.0, 1.0, -1.0]) {
+        for (value, wanted) in values.iter().zip([0.2, 1.0, 0.0, 1.6, -0.6, 1.0]) {
             assert!((value - wanted).abs() < 1e-6, "{values:?}");
         }
+        assert!(batch.soft.is_none());
     }
 }

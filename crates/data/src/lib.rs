@@ -26,6 +26,7 @@
 )]
 
 mod augment;
+mod batch;
 mod check;
 mod decode;
 mod embedded;
@@ -35,17 +36,23 @@ mod idx;
 mod images;
 mod jpeg;
 mod loader;
+mod order;
+mod pipeline;
+mod prepare;
 mod random;
 mod resize;
 mod set;
+mod store;
 
-pub use augment::Augment;
+pub use augment::{Augment, Crop, RandAugment};
 pub use check::{Broken, Check, Duplicates, Part, check};
-pub use decode::{Filter, Preprocess};
 pub use embedded::{embedded_signs, embedded_signs_pretrain};
 pub use error::DataError;
 pub use folder::{SplitOptions, open, open_test};
 pub use idx::{IdxOptions, open_idx};
 pub use images::{Batch, Images, Normalization};
-pub use loader::{Loader, Order};
+pub use loader::Loader;
+pub use order::{Order, Sampling};
+pub use pipeline::{Cache, OnBadImage, Pipeline};
+pub use prepare::{Filter, Keep, Preprocess};
 pub use set::{ImageSet, Sample, Source, Splits};

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | choosing images of a class (`take_per_class`, `split`) | index of the class |
 //! | order of an epoch | epoch |
+//! | images of a balanced epoch | `2⁶² + epoch` |
 //! | augmentation of an image in an epoch | `2⁶³ + 2³² · epoch + index` |
+//! | mixing of an image in an epoch | `2⁶³ + 2⁶² + 2³² · epoch + index` |
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

@@ -1,10 +1,12 @@
 //! Labelled images that are not decoded yet, and choosing among them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
+use sha2::{Digest, Sha256};
 
+use crate::error::DataError;
 use crate::random::rng;
 
 /// Where an image comes from.
@@ -33,6 +35,27 @@ pub enum Source {
 }
 
 impl Source {
+    /// Hashes what tells this image from others: of a file its path, its size and when it was changed.
+    pub(crate) fn identify(&self, hasher: &mut Sha256) -> Result<(), DataError> {
+        match self {
+            Self::File(path) => identify_file(path, hasher)?,
+            Self::Memory { name, bytes } => {
+                hasher.update(name);
+                hasher.update(bytes);
+            }
+            Self::Grey {
+                name,
+                height,
+                width,
+                values,
+            } => {
+                hasher.update(format!("{name} {height} {width} "));
+                hasher.update(values);
+            }
+        }
+        Ok(())
+    }
+
     /// The file's name, for messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -41,6 +64,19 @@ impl Source {
             Self::Memory { name, .. } | Self::Grey { name, .. } => name.clone(),
         }
     }
+}
+
+fn identify_file(path: &Path, hasher: &mut Sha256) -> Result<(), DataError> {
+    let io = |source| DataError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let path = std::path::absolute(path).map_err(io)?;
+    let data = path.metadata().map_err(io)?;
+    let changed = data.modified().map_err(io)?;
+    hasher.update(path.as_os_str().as_encoded_bytes());
+    hasher.update(format!(" {} {changed:?} ", data.len()));
+    Ok(())
 }
 
 /// An image and its class.

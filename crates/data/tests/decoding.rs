@@ -37,7 +37,11 @@ fn pixels(bytes: &[u8], height: usize, width: usize) -> Vec<u8> {
         width,
         ..Preprocess::square(1)
     };
-    decode(&[bytes], &preprocess).unwrap().pixels(0).to_vec()
+    decode(&[bytes], &preprocess)
+        .unwrap()
+        .pixels(0)
+        .unwrap()
+        .into_owned()
 }
 
 fn reason(bytes: &[u8], preprocess: &Preprocess) -> String {
@@ -238,10 +242,11 @@ fn a_flat_image_stays_flat_with_both_filters() {
                 ..Preprocess::square(side)
             };
             let images = decode(&[&flat], &preprocess).unwrap();
-            assert_eq!(images.pixels(0).len(), side * side * 3);
+            assert_eq!(images.pixels(0).unwrap().len(), side * side * 3);
             assert!(
                 images
                     .pixels(0)
+                    .unwrap()
                     .chunks(3)
                     .all(|pixel| pixel == [10, 100, 200])
             );

@@ -20,7 +20,8 @@ fn pixels(name: &str, preprocess: &Preprocess) -> Vec<u8> {
             label: 0,
         }],
     };
-    set.decode(preprocess).unwrap().pixels(0).to_vec()
+    let images = set.decode(preprocess).unwrap();
+    images.pixels(0).unwrap().into_owned()
 }
 
 /// Calls `check` with what is compared, our pixels and torchvision's.

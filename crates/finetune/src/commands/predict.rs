@@ -40,7 +40,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     let norm = config.architecture()?.normalization;
     let mut predictions = Vec::new();
     for (index, path) in args.paths.iter().enumerate() {
-        let batch = images.batch(&[index], &norm, &device);
+        let batch = images.batch(&[index], &norm, &device)?;
         let shares: Vec<f32> = softmax(network.forward(batch.images), 1)
             .into_data()
             .iter::<f32>()

@@ -1,0 +1,171 @@
+//! The values of a batch: read, changed, normalised and mixed, image by image in parallel.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::augment::{Augment, Mix};
+use crate::error::DataError;
+use crate::images::{Normalization, Reader};
+
+/// What happens to which images in an epoch.
+#[derive(Debug, Clone)]
+pub(crate) struct Epoch {
+    /// The images, in order.
+    pub(crate) indices: Vec<usize>,
+    /// How often each came before in the epoch; empty where none comes twice.
+    pub(crate) repeats: Vec<u32>,
+    /// Seed and number of the epoch, where something random happens.
+    pub(crate) random: Option<(u64, usize)>,
+    pub(crate) augment: Augment,
+    pub(crate) normalization: Normalization,
+}
+
+impl Epoch {
+    /// Images as they are.
+    pub(crate) fn plain(indices: Vec<usize>, normalization: Normalization) -> Self {
+        Self {
+            indices,
+            repeats: Vec::new(),
+            random: None,
+            augment: Augment::default(),
+            normalization,
+        }
+    }
+
+    /// The seed of what happens to the image at a position: one that comes again is changed another
+    /// way.
+    fn seed(&self, seed: u64, position: usize) -> u64 {
+        let repeat = self.repeats.get(position).copied().unwrap_or(0);
+        seed.wrapping_add(u64::from(repeat).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// How the image at a position is mixed with the one before it.
+    fn mix(&self, position: usize, size: [usize; 2]) -> Mix {
+        match self.random {
+            Some((seed, epoch)) if self.augment.mixes() => {
+                let index = self.indices[position];
+                let seed = self.seed(seed, position);
+                self.augment.draw_mix(seed, epoch, index, size)
+            }
+            _ => Mix::None,
+        }
+    }
+
+    /// The position of the image that another is mixed with: the one before it in the epoch, the last
+    /// one before the first.
+    fn partner(&self, position: usize) -> usize {
+        position.checked_sub(1).unwrap_or(self.indices.len() - 1)
+    }
+
+    /// Probabilities of the classes, `[positions, classes]`, where images are mixed.
+    pub(crate) fn targets(
+        &self,
+        positions: Range<usize>,
+        labels: &[usize],
+        classes: usize,
+        [.., height, width]: [usize; 4],
+    ) -> Option<Vec<f32>> {
+        if self.random.is_none() || !self.augment.mixes() {
+            return None;
+        }
+        let mut targets = vec![0.0; positions.len() * classes];
+        for (position, row) in positions.zip(targets.chunks_exact_mut(classes.max(1))) {
+            let share = self.mix(position, [height, width]).share();
+            row[labels[self.indices[position]]] += share;
+            row[labels[self.indices[self.partner(position)]]] += 1.0 - share;
+        }
+        Some(targets)
+    }
+}
+
+/// The values of the images at some positions of an epoch, `[positions, 3, height, width]`.
+pub(crate) fn fill(
+    reader: &Reader,
+    epoch: &Epoch,
+    positions: Range<usize>,
+) -> Result<Vec<f32>, DataError> {
+    let preprocess = reader.store.preprocess();
+    let size = [preprocess.height, preprocess.width];
+    let length = size[0] * size[1] * 3;
+    let mut values = vec![0.0; positions.len() * length];
+    if values.is_empty() {
+        return Ok(values);
+    }
+    let mixes = epoch.random.is_some() && epoch.augment.mixes();
+    let first = positions.start;
+    let mut before = vec![0.0; if mixes { length } else { 0 }];
+    reader.pool.install(|| {
+        let ahead = if mixes {
+            Some(epoch.partner(first))
+        } else {
+            None
+        };
+        let (rest, ahead) = rayon::join(
+            || {
+                let images = values.par_chunks_mut(length).with_max_len(1);
+                let outcomes: Vec<Result<(), DataError>> = images
+                    .zip(positions.clone())
+                    .map(|(values, position)| one(reader, epoch, position, values))
+                    .collect();
+                // The first in order, whatever the threads do.
+                outcomes.into_iter().collect::<Result<(), _>>()
+            },
+            || ahead.map_or(Ok(()), |position| one(reader, epoch, position, &mut before)),
+        );
+        ahead.and(rest)
+    })?;
+    if mixes {
+        // From the last to the first, so that each meets the one before it as it was.
+        for position in positions.rev() {
+            let (earlier, rest) = values.split_at_mut((position - first) * length);
+            let partner = earlier.rchunks_exact(length).next().unwrap_or(&before);
+            let mix = epoch.mix(position, size);
+            mix.apply(&mut rest[..length], partner, size);
+        }
+    }
+    Ok(values)
+}
+
+/// The values of the image at a position.
+fn one(
+    reader: &Reader,
+    epoch: &Epoch,
+    position: usize,
+    values: &mut [f32],
+) -> Result<(), DataError> {
+    let index = epoch.indices[position];
+    let (store, norm) = (&reader.store, &epoch.normalization);
+    let (seed, number) = match epoch.random {
+        Some((seed, number)) if epoch.augment.changes() => (epoch.seed(seed, position), number),
+        _ => {
+            norm.write(&store.fitted(index)?.pixels, values);
+            return Ok(());
+        }
+    };
+    // Crops are cut from the picture as it is kept, everything else is done to what the model takes.
+    let image = match epoch.augment.crop {
+        Some(_) => store.get(index)?,
+        None => store.fitted(index)?,
+    };
+    let preprocess = store.preprocess();
+    let to = [preprocess.height, preprocess.width];
+    let draw = epoch
+        .augment
+        .draw(seed, number, index, [image.height, image.width], to);
+    draw.write(&image, preprocess, norm, values);
+    Ok(())
+}
+
+impl Normalization {
+    /// Writes bytes `[height, width, 3]` as values `[3, height, width]`.
+    pub(crate) fn write(&self, pixels: &[u8], values: &mut [f32]) {
+        let (pixels, _) = pixels.as_chunks::<3>();
+        for (channel, plane) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
+            let (mean, scale) = (self.mean[channel], 1.0 / self.std[channel]);
+            for (value, pixel) in plane.iter_mut().zip(pixels) {
+                *value = (f32::from(pixel[channel]) / 255.0 - mean) * scale;
+            }
+        }
+    }
+}

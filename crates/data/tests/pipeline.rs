@@ -1,0 +1,336 @@
+//! Caches, workers, augmentation and mixing: what comes out of a loader.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs)]
+
+use std::path::Path;
+
+use finetune_data::{
+    Augment, Cache, DataError, ImageSet, Images, Keep, Loader, OnBadImage, Order, Pipeline,
+    Preprocess, Sample, Sampling, Source,
+};
+use image::{ImageBuffer, Rgb};
+use tempfile::TempDir;
+
+/// Files of several sizes, two classes, `count` images.
+fn set(folder: &Path, count: u32) -> ImageSet {
+    let samples = (0..count).map(|i| {
+        let path = folder.join(format!("{i}.png"));
+        let picture = ImageBuffer::from_fn(20 + i, 30 - i % 8, |x, y| {
+            Rgb([(x * 9 + i) as u8, (y * 7) as u8, (x * y + 31 * i) as u8])
+        });
+        picture.save(&path).unwrap();
+        Sample {
+            source: Source::File(path),
+            label: (i % 3 == 0).into(),
+        }
+    });
+    ImageSet {
+        classes: vec!["a".to_owned(), "b".to_owned()],
+        samples: samples.collect(),
+    }
+}
+
+fn pipeline(folder: &TempDir, cache: Cache, workers: usize) -> Pipeline {
+    Pipeline {
+        cache,
+        folder: folder.path().join("cache"),
+        workers: Some(workers),
+        ..Pipeline::default()
+    }
+}
+
+const SHUFFLED: Order = Order::Shuffled { seed: 4, epoch: 2 };
+
+fn everything() -> Augment {
+    Augment {
+        mixup: 0.4,
+        cutmix: 1.0,
+        hue: 0.1,
+        brightness: 0.3,
+        ..Augment::strong()
+    }
+}
+
+/// The values of each image and its targets, in the order of the epoch.
+fn epoch(
+    images: &Images,
+    size: usize,
+    order: Order,
+    augment: &Augment,
+) -> Vec<(Vec<f32>, Vec<f32>)> {
+    let mut all = Vec::new();
+    for batch in Loader::new(images, size, order).augment(augment.clone()) {
+        let batch = batch.unwrap();
+        let count = batch.labels.dims()[0];
+        let values: Vec<f32> = batch.images.into_data().iter::<f32>().collect();
+        let targets: Vec<f32> = match batch.soft {
+            Some(soft) => soft.into_data().iter::<f32>().collect(),
+            None => batch.labels.into_data().iter::<f32>().collect(),
+        };
+        let pairs = values
+            .chunks(values.len() / count)
+            .zip(targets.chunks(targets.len() / count));
+        all.extend(pairs.map(|(values, targets)| (values.to_vec(), targets.to_vec())));
+    }
+    all
+}
+
+#[test]
+fn caches_workers_and_batch_sizes_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 13);
+    for (keep, augment) in [
+        (Keep::Whole, everything()),
+        (Keep::Whole, Augment::default()),
+        (Keep::Fitted, Augment::light()),
+    ] {
+        let with = |cache, workers, size| {
+            let pipeline = pipeline(&folder, cache, workers);
+            let images = set
+                .prepare(&Preprocess::square(16), keep, &pipeline)
+                .unwrap();
+            epoch(&images, size, SHUFFLED, &augment)
+        };
+        let wanted = with(Cache::Memory, 1, 13);
+        assert_eq!(wanted.len(), 13);
+        for (cache, workers, size) in [
+            (Cache::Memory, 3, 4),
+            (Cache::Disk, 1, 4), // written
+            (Cache::Disk, 2, 5), // found again
+            (Cache::None, 1, 1),
+            (Cache::None, 4, 6),
+            (Cache::Auto, 2, 13),
+        ] {
+            assert_eq!(
+                with(cache, workers, size),
+                wanted,
+                "{cache:?} {workers} {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_epoch_changes_images_another_way_and_testing_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 6);
+    let pipeline = pipeline(&folder, Cache::Memory, 2);
+    let images = set
+        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .unwrap();
+    let of = |order| epoch(&images, 4, order, &everything());
+    let number = |epoch| of(Order::Shuffled { seed: 4, epoch });
+    assert_eq!(number(1), number(1));
+    assert_ne!(number(1), number(2));
+    let plain = epoch(&images, 4, Order::Sequential, &Augment::default());
+    assert_eq!(of(Order::Sequential), plain);
+}
+
+#[test]
+fn mixup_blends_an_image_with_the_one_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 9);
+    let pipeline = pipeline(&folder, Cache::Memory, 2);
+    let images = set
+        .prepare(&Preprocess::square(16), Keep::Fitted, &pipeline)
+        .unwrap();
+    let plain = epoch(&images, 4, SHUFFLED, &Augment::default());
+    let mixup = Augment {
+        mixup: 1.0,
+        ..Augment::default()
+    };
+    let mixed = epoch(&images, 4, SHUFFLED, &mixup);
+    let order = Loader::new(&images, 4, SHUFFLED).indices().to_vec();
+    for position in 0..9 {
+        let before = (position + 8) % 9;
+        let (own, other) = (&plain[position].0, &plain[before].0);
+        let (values, targets) = &mixed[position];
+        assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
+        let (label, label_before) = (images.labels[order[position]], images.labels[order[before]]);
+        // Between different classes the share is the target's; it must be the image's as well.
+        if label != label_before {
+            let share = targets[label];
+            for ((value, own), other) in values.iter().zip(own).zip(other) {
+                assert!((value - share * own - (1.0 - share) * other).abs() < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut set = set(folder.path(), 12);
+    for (index, sample) in set.samples.iter_mut().enumerate() {
+        sample.label = usize::from(index < 2);
+    }
+    let pipeline = pipeline(&folder, Cache::Memory, 2);
+    let images = set
+        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .unwrap();
+    let order = Sampling::Balanced.order(3, 1);
+    let indices = Loader::new(&images, 5, order).indices().to_vec();
+    assert_eq!(indices.len(), 12);
+    assert_eq!(indices.iter().filter(|index| **index < 2).count(), 6);
+    let values = epoch(&images, 5, order, &Augment::strong());
+    let of_first: Vec<_> = (0..12).filter(|at| indices[*at] == 0).collect();
+    assert_eq!(of_first.len(), 3);
+    assert_ne!(values[of_first[0]], values[of_first[1]]);
+}
+
+#[test]
+fn the_last_batch_is_kept_or_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 10);
+    let images = set.decode(&Preprocess::square(4)).unwrap();
+    let sizes = |drop| {
+        let loader = Loader::new(&images, 4, Order::Sequential).drop_last(drop);
+        let batches = loader.batches();
+        let sizes: Vec<_> = loader
+            .map(|batch| batch.unwrap().labels.dims()[0])
+            .collect();
+        assert_eq!(sizes.len(), batches);
+        sizes
+    };
+    assert_eq!(sizes(false), [4, 4, 2]);
+    assert_eq!(sizes(true), [4, 4]);
+    let none = ImageSet {
+        samples: Vec::new(),
+        ..set
+    };
+    let images = none.decode(&Preprocess::square(4)).unwrap();
+    assert_eq!(Loader::new(&images, 0, Order::Sequential).batches(), 0);
+    assert!(Loader::new(&images, 0, Order::Sequential).next().is_none());
+}
+
+/// Cuts the image of that number in half.
+fn cut(folder: &TempDir, number: usize) -> String {
+    let path = folder.path().join(format!("{number}.png"));
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn an_image_that_breaks_later_ends_the_epoch_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 9);
+    let pipeline = pipeline(&folder, Cache::None, 2);
+    let images = set
+        .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        .unwrap();
+    let name = cut(&folder, 5);
+    let outcomes: Vec<_> = Loader::new(&images, 2, Order::Sequential).collect();
+    assert_eq!(outcomes.len(), 3, "two batches and an error");
+    let error = outcomes[2].as_ref().unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("cannot decode the image {name}: ")),
+        "{error}"
+    );
+    // Left behind in the middle of an epoch, a loader ends.
+    drop(Loader::new(&images, 1, Order::Sequential).next());
+}
+
+#[test]
+fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 12);
+    let names = [cut(&folder, 2), cut(&folder, 7)];
+    std::fs::write(folder.path().join("9.png"), b"").unwrap();
+    let with = |cache, on_bad_image| {
+        let pipeline = Pipeline {
+            on_bad_image,
+            ..pipeline(&folder, cache, 2)
+        };
+        set.prepare(&Preprocess::square(8), Keep::Whole, &pipeline)
+    };
+    let mut all = Vec::new();
+    // The disk twice: written and found again.
+    for cache in [Cache::Memory, Cache::Disk, Cache::Disk, Cache::None] {
+        let images = with(cache, OnBadImage::Skip).unwrap();
+        assert_eq!(images.len(), 9);
+        let skipped: Vec<_> = images.skipped.iter().map(|broken| &broken.image).collect();
+        assert_eq!(skipped[..2], [&names[0], &names[1]]);
+        assert!(
+            images.skipped[2].reason.contains("9.png"),
+            "{:?}",
+            images.skipped[2]
+        );
+        all.push(epoch(&images, 4, SHUFFLED, &everything()));
+    }
+    assert!(all.iter().all(|epoch| *epoch == all[0]));
+    // A file that was written while skipping names the first one where none may be skipped.
+    for cache in [Cache::Memory, Cache::Disk] {
+        let error = with(cache, OnBadImage::Fail).unwrap_err().to_string();
+        assert!(error.contains(&names[0]), "{error}");
+    }
+}
+
+#[test]
+fn a_class_of_which_nothing_is_left_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut set = set(folder.path(), 4);
+    for (index, sample) in set.samples.iter_mut().enumerate() {
+        sample.label = usize::from(index == 3);
+    }
+    cut(&folder, 3);
+    let pipeline = Pipeline {
+        on_bad_image: OnBadImage::Skip,
+        ..pipeline(&folder, Cache::Memory, 1)
+    };
+    let outcome = set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline);
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.starts_with("no image of the class `b` can be used"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_changed_file_makes_a_new_cache_and_a_cut_one_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 3);
+    let with = || {
+        let pipeline = pipeline(&folder, Cache::Disk, 1);
+        let images = set
+            .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+            .unwrap();
+        epoch(&images, 3, Order::Sequential, &Augment::default())
+    };
+    let caches = || {
+        let entries = std::fs::read_dir(folder.path().join("cache")).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let first = with();
+    assert_eq!((with(), caches().len()), (first.clone(), 1));
+    let bytes = std::fs::read(&caches()[0]).unwrap();
+    for length in [0, 10, 40, bytes.len() - 1] {
+        std::fs::write(&caches()[0], &bytes[..length]).unwrap();
+        assert_eq!(with(), first, "{length}");
+    }
+    let white = ImageBuffer::from_pixel(20, 20, Rgb([255_u8; 3]));
+    white.save(folder.path().join("1.png")).unwrap();
+    assert_ne!(with(), first);
+    assert_eq!(caches().len(), 2);
+}
+
+#[test]
+fn where_no_cache_can_be_written_auto_does_without_and_disk_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 3);
+    std::fs::write(folder.path().join("cache"), b"a file is in the way").unwrap();
+    let with = |cache| {
+        let pipeline = Pipeline {
+            budget: Some(0),
+            ..pipeline(&folder, cache, 1)
+        };
+        set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+    };
+    let images = with(Cache::Auto).unwrap();
+    let note = images.note.clone().unwrap();
+    assert!(note.starts_with("cannot keep decoded images in "), "{note}");
+    assert_eq!(epoch(&images, 3, SHUFFLED, &everything()).len(), 3);
+    assert!(matches!(with(Cache::Disk), Err(DataError::Cache { .. })));
+}
