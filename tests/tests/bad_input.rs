@@ -4,21 +4,7 @@
 
 mod util;
 
-use util::Folder;
-
-/// Runs `train` with `args`; it must fail with `code` and one line that contains `message`.
-fn fails(folder: &Folder, args: &str, code: i32, message: &str) {
-    let outcome = folder.run(&format!("train --epochs 1 --ui none --out out {args}"));
-    let stderr = outcome.stderr();
-    assert_eq!(outcome.code(), code, "{args}: {stderr}");
-    assert!(stderr.contains(message), "{args}: {stderr}");
-    assert_eq!(stderr.trim_end().lines().count(), 1, "{args}: {stderr}");
-    assert!(
-        stderr.starts_with("error: ") && !stderr.contains("panicked"),
-        "{stderr}"
-    );
-    assert!(!folder.exists("out"), "{args} left files behind");
-}
+use util::{Folder, fails};
 
 #[test]
 fn folders_that_are_no_data_sets() {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use image::ImageFormat;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::decode::read;
+use crate::decode::{look, read};
 use crate::prepare::{Filter, Preprocess, Raster};
 use crate::resize::resize;
-use crate::set::Splits;
+use crate::set::{Source, Splits};
 
 /// What is in a data set, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +21,10 @@ pub struct Check {
     pub broken: Vec<Broken>,
     /// Images that are the same, or nearly so.
     pub duplicates: Vec<Duplicates>,
+    /// Images of each format that can be used, by its name.
+    pub formats: BTreeMap<String, usize>,
+    /// Files whose ending is another format's than their content.
+    pub wrong_endings: Vec<Broken>,
     /// Shorter sides of the images that can be used, pixels: smallest, median, largest.
     pub shorter_sides: Option<[usize; 3]>,
 }
@@ -58,6 +63,9 @@ pub struct Duplicates {
 /// What is kept of an image.
 struct Seen {
     name: String,
+    format: Option<ImageFormat>,
+    /// The format that its ending says, where that is another one.
+    ending: Option<ImageFormat>,
     part: usize,
     label: usize,
     shorter: usize,
@@ -96,19 +104,26 @@ pub fn check(splits: &Splits) -> Check {
         .collect();
     let outcomes: Vec<Result<Seen, Broken>> = all
         .par_iter()
-        .map(|(part, sample)| match read(&sample.source, limit) {
-            Ok(image) => Ok(Seen {
-                name: sample.source.name(),
-                part: *part,
-                label: sample.label,
-                shorter: image.width.min(image.height),
-                digest: digest(&image),
-                print: print(&image),
-            }),
-            Err(error) => Err(Broken {
-                image: sample.source.name(),
-                reason: error.to_string(),
-            }),
+        .map(|(part, sample)| {
+            let header = look(&sample.source, limit);
+            match header.and_then(|header| Ok((header, read(&sample.source, limit)?))) {
+                Ok((header, image)) => Ok(Seen {
+                    name: sample.source.name(),
+                    format: header.format,
+                    ending: header
+                        .format
+                        .and_then(|format| other_ending(&sample.source, format)),
+                    part: *part,
+                    label: sample.label,
+                    shorter: image.width.min(image.height),
+                    digest: digest(&image),
+                    print: print(&image),
+                }),
+                Err(error) => Err(Broken {
+                    image: sample.source.name(),
+                    reason: error.to_string(),
+                }),
+            }
         })
         .collect();
     let (mut seen, mut broken) = (Vec::new(), Vec::new());
@@ -120,6 +135,18 @@ pub fn check(splits: &Splits) -> Check {
     }
     let mut sides: Vec<usize> = seen.iter().map(|image| image.shorter).collect();
     sides.sort_unstable();
+    let mut formats = BTreeMap::new();
+    for format in seen.iter().filter_map(|image| image.format) {
+        *formats.entry(title(format)).or_insert(0) += 1;
+    }
+    let wrong_endings = seen.iter().filter_map(|image| {
+        let (format, ending) = (image.format?, image.ending?);
+        Some(Broken {
+            image: image.name.clone(),
+            reason: format!("it is {}, not {}", title(format), title(ending)),
+        })
+    });
+    let wrong_endings = wrong_endings.collect();
     let parts = named.into_iter().map(|(name, set)| Part {
         name,
         classes: set.classes.iter().cloned().zip(set.per_class()).collect(),
@@ -127,10 +154,26 @@ pub fn check(splits: &Splits) -> Check {
     Check {
         parts: parts.collect(),
         broken,
+        formats,
+        wrong_endings,
         duplicates: duplicates(&seen),
         shorter_sides: (!sides.is_empty())
             .then(|| [sides[0], sides[sides.len() / 2], sides[sides.len() - 1]]),
     }
+}
+
+/// The format that a file's ending says, where it is not that one.
+fn other_ending(source: &Source, format: ImageFormat) -> Option<ImageFormat> {
+    let Source::File(path) = source else {
+        return None;
+    };
+    ImageFormat::from_path(path)
+        .ok()
+        .filter(|ending| *ending != format)
+}
+
+fn title(format: ImageFormat) -> String {
+    format!("{format:?}").to_uppercase()
 }
 
 fn digest(image: &Raster) -> [u8; 32] {
@@ -195,17 +238,24 @@ fn duplicates(seen: &[Seen]) -> Vec<Duplicates> {
                 .map(move |&b| (a, b))
         })
         .collect();
-    // What is near to one that is near belongs together.
-    let mut group: HashMap<usize, usize> = first.iter().map(|index| (*index, *index)).collect();
-    for (a, b) in near {
-        let (a, b) = (group[&a].min(group[&b]), group[&a].max(group[&b]));
-        for leader in group.values_mut().filter(|leader| **leader == b) {
-            *leader = a;
+    // What is near to one that is near belongs together: each image leads to an earlier one of its
+    // group, the first one to itself (Tarjan 1975, with halved paths).
+    let mut leads: Vec<usize> = (0..seen.len()).collect();
+    let leader = |leads: &mut Vec<usize>, mut index: usize| {
+        while leads[index] != index {
+            leads[index] = leads[leads[index]];
+            index = leads[index];
         }
+        index
+    };
+    for (a, b) in near {
+        let (a, b) = (leader(&mut leads, a), leader(&mut leads, b));
+        leads[a.max(b)] = a.min(b);
     }
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for same in by_digest.values() {
-        groups.entry(group[&same[0]]).or_default().extend(same);
+        let leader = leader(&mut leads, same[0]);
+        groups.entry(leader).or_default().extend(same);
     }
     let several = groups.into_values().filter(|images| images.len() > 1);
     several
@@ -245,6 +295,13 @@ impl Check {
         if broken > 0 {
             found.push(format!(
                 "remove or replace the {broken} image(s) that cannot be read"
+            ));
+        }
+        if !self.wrong_endings.is_empty() {
+            found.push(format!(
+                "{} file(s) have another format's ending; they are read by their content, other \
+                 programs may stumble",
+                self.wrong_endings.len()
             ));
         }
         let count = |which: fn(&&Duplicates) -> bool| self.duplicates.iter().filter(which).count();

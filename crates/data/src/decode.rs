@@ -49,6 +49,8 @@ fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError
             })?;
             visitor.encoded(std::io::BufReader::new(file), source)
         }
+        #[cfg(feature = "parquet")]
+        Source::Row { file, row } => visitor.encoded(Cursor::new(file.bytes(*row)?), source),
         Source::Memory { bytes, .. } => visitor.encoded(Cursor::new(*bytes), source),
         Source::Grey {
             height,

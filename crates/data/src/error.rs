@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum DataError {
     /// The folder is not there, or is no folder.
-    #[error("{} is not a folder; give the folder that holds your images", .0.display())]
+    #[error(
+        "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl or .parquet file",
+        .0.display()
+    )]
     NotAFolder(PathBuf),
     /// A folder or file could not be read.
     #[error("cannot read {}: {source}", path.display())]
@@ -51,12 +54,14 @@ pub enum DataError {
     #[error("the class folder {} holds no images; add some or remove the folder", .0.display())]
     EmptyClass(PathBuf),
     /// A class of a folder that is split has too few images to be on both sides.
-    #[error("the class `{class}` has {count} image(s); splitting needs 2 or more")]
+    #[error("the class `{class}` has {count} image(s); splitting needs {least} or more")]
     TooFewToSplit {
         /// The class.
         class: String,
         /// Its images.
         count: usize,
+        /// How many it needs.
+        least: usize,
     },
     /// Test or validation classes are not the training classes.
     #[error("the classes of {} differ from those of training: {}; make them the same", path.display(), differences(missing, extra))]
@@ -109,6 +114,52 @@ pub enum DataError {
     /// The threads that read images could not be started, or one broke down.
     #[error("the threads that read images do not work: {0}")]
     Workers(String),
+    /// A manifest that cannot be used.
+    #[error("{place}: {reason}")]
+    Manifest {
+        /// The file, and the line.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A label that no training image has.
+    #[error("{place}: no training image has the label `{label}`; labels: {classes}")]
+    UnknownLabel {
+        /// The file, and the line or row.
+        place: String,
+        /// The label.
+        label: String,
+        /// The labels that training images have.
+        classes: String,
+    },
+    /// A list of images without training images.
+    #[error("{} names no training images", .0.display())]
+    NoTraining(PathBuf),
+    /// Folds of a data set that brings validation images along.
+    #[error("{0} has validation images already; folds are for data sets without")]
+    FoldsAndValid(String),
+    /// A link to something outside of the data set's folder.
+    #[error(
+        "{} is a link to {}, outside of the folder; copy what it leads to, or name the files in a manifest (.csv)",
+        path.display(), target.display()
+    )]
+    LinkLeaves {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A class folder whose name is no text.
+    #[error("the name of the class folder {} is not UTF-8; rename it", .0.display())]
+    NotUtf8(PathBuf),
+    /// A Parquet file that is not of images and labels.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file that is not the IDX file it should be.
     #[error("{} is not a readable IDX file: {reason}; fetch it again", path.display())]
     Idx {

@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use crate::error::DataError;
+use crate::folder::SplitOptions;
 use crate::set::{ImageSet, Sample, Source, Splits};
 
 /// What to take from a folder of IDX files.
@@ -42,6 +43,33 @@ pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataE
         valid: None,
         test: part("t10k", options.test_per_class)?,
     })
+}
+
+/// Opens a folder of IDX files with all of its images; the classes are the labels' numbers.
+pub(crate) fn open_whole_idx(folder: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
+    let (_, labels) = read::<1>(folder, "train-labels-idx1-ubyte")?;
+    let mut used: Vec<u8> = labels;
+    used.sort_unstable();
+    used.dedup();
+    let names: Vec<String> = used.iter().map(u8::to_string).collect();
+    let classes: Vec<(u8, &str)> = used
+        .iter()
+        .copied()
+        .zip(names.iter().map(String::as_str))
+        .collect();
+    let idx = IdxOptions {
+        classes: &classes,
+        train_per_class: usize::MAX,
+        test_per_class: usize::MAX,
+        seed: 0,
+    };
+    open_idx(folder, &idx)?.folded(options)
+}
+
+/// Whether a folder holds IDX files.
+pub(crate) fn is_idx(folder: &Path) -> bool {
+    let name = "train-images-idx3-ubyte";
+    folder.join(name).is_file() || folder.join(format!("{name}.gz")).is_file()
 }
 
 fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageSet, DataError> {

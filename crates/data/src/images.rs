@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::{Epoch, fill};
 use crate::check::Broken;
 use crate::error::DataError;
+use crate::order::Sampling;
 use crate::pipeline::Pipeline;
 use crate::prepare::{Keep, Preprocess};
 use crate::set::ImageSet;
@@ -27,6 +28,8 @@ pub struct Images {
     pub width: usize,
     /// Class of each image.
     pub labels: Vec<usize>,
+    /// How the images of an epoch are chosen where their order is random.
+    pub sampling: Sampling,
     /// Images of the set that cannot be used and were left out.
     pub skipped: Vec<Broken>,
     /// What a person should know of where the images are kept.
@@ -131,6 +134,7 @@ impl ImageSet {
             height: preprocess.height,
             width: preprocess.width,
             labels,
+            sampling: Sampling::default(),
             skipped,
             note,
             reader: Reader {

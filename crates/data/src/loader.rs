@@ -10,7 +10,7 @@ use crate::augment::Augment;
 use crate::batch::{Epoch, fill};
 use crate::error::DataError;
 use crate::images::{Batch, Images, Normalization};
-use crate::order::{Order, repeats};
+use crate::order::{Order, Sampling, repeats};
 
 /// Batches that wait; one more is being made.
 const AHEAD: usize = 1;
@@ -53,11 +53,11 @@ impl<'a> Loader<'a> {
     /// All images in batches of `batch_size` (at least 1), on the flex device, to -1–1.
     #[must_use]
     pub fn new(images: &'a Images, batch_size: usize, order: Order) -> Self {
-        let indices = order.indices(&images.labels);
+        let indices = order.indices(&images.labels, images.sampling);
         let epoch = Epoch {
-            repeats: match order {
-                Order::Balanced { .. } => repeats(&indices),
-                _ => Vec::new(),
+            repeats: match images.sampling {
+                Sampling::Balanced => repeats(&indices),
+                Sampling::Shuffled => Vec::new(),
             },
             random: order.random(),
             ..Epoch::plain(indices, Normalization::HALF)

@@ -10,17 +10,9 @@ use crate::random::rng;
 pub enum Order {
     /// As they are: for testing. Nothing random happens to the images.
     Sequential,
-    /// Shuffled (Fisher and Yates), another way each epoch.
+    /// Shuffled (Fisher and Yates), another way each epoch; [`Sampling`] says what is.
     Shuffled {
         /// Seed of the order and of the augmentation.
-        seed: u64,
-        /// Epoch.
-        epoch: usize,
-    },
-    /// As many images of each class, in an epoch as long as the others: those of a large class take
-    /// turns over the epochs, those of a small one come several times.
-    Balanced {
-        /// Seed of the choice, the order and the augmentation.
         seed: u64,
         /// Epoch.
         epoch: usize,
@@ -34,19 +26,9 @@ pub enum Sampling {
     /// Every image once.
     #[default]
     Shuffled,
-    /// As many of each class.
+    /// As many of each class, in an epoch as long: the images of a large class take turns over the
+    /// epochs, those of a small one come several times.
     Balanced,
-}
-
-impl Sampling {
-    /// The order of an epoch.
-    #[must_use]
-    pub fn order(self, seed: u64, epoch: usize) -> Order {
-        match self {
-            Self::Shuffled => Order::Shuffled { seed, epoch },
-            Self::Balanced => Order::Balanced { seed, epoch },
-        }
-    }
 }
 
 impl Order {
@@ -54,21 +36,21 @@ impl Order {
     pub(crate) fn random(self) -> Option<(u64, usize)> {
         match self {
             Self::Sequential => None,
-            Self::Shuffled { seed, epoch } | Self::Balanced { seed, epoch } => Some((seed, epoch)),
+            Self::Shuffled { seed, epoch } => Some((seed, epoch)),
         }
     }
 
     /// Indices of images with these labels in the order of the epoch.
-    pub(crate) fn indices(self, labels: &[usize]) -> Vec<usize> {
-        let mut indices: Vec<usize> = (0..labels.len()).collect();
-        match self {
-            Self::Sequential => {}
-            Self::Shuffled { seed, epoch } => indices.shuffle(&mut rng(seed, epoch as u64)),
-            Self::Balanced { seed, epoch } => {
-                indices = balanced(labels, seed, epoch);
-                indices.shuffle(&mut rng(seed, epoch as u64));
-            }
-        }
+    pub(crate) fn indices(self, labels: &[usize], sampling: Sampling) -> Vec<usize> {
+        let all = (0..labels.len()).collect();
+        let Self::Shuffled { seed, epoch } = self else {
+            return all;
+        };
+        let mut indices = match sampling {
+            Sampling::Shuffled => all,
+            Sampling::Balanced => balanced(labels, seed, epoch),
+        };
+        indices.shuffle(&mut rng(seed, epoch as u64));
         indices
     }
 }
@@ -120,7 +102,8 @@ mod tests {
 
     #[test]
     fn every_image_comes_once_in_another_order_each_epoch() {
-        let order = |epoch| Order::Shuffled { seed: 1, epoch }.indices(&[0; 20]);
+        let order =
+            |epoch| Order::Shuffled { seed: 1, epoch }.indices(&[0; 20], Sampling::Shuffled);
         let mut sorted = order(1);
         sorted.sort_unstable();
         assert_eq!(sorted, (0..20).collect::<Vec<_>>());
@@ -145,7 +128,8 @@ mod tests {
                 .enumerate()
                 .flat_map(|(label, size)| vec![label; *size])
                 .collect();
-            let indices = Order::Balanced { seed, epoch }.indices(&labels);
+            let of = |sampling| Order::Shuffled { seed, epoch }.indices(&labels, sampling);
+            let indices = of(Sampling::Balanced);
             prop_assert_eq!(indices.len(), labels.len());
             let share = labels.len() / sizes.len();
             for (label, size) in sizes.iter().enumerate() {
@@ -159,7 +143,7 @@ mod tests {
                 let (least, most) = (count / size, count.div_ceil(*size));
                 prop_assert!(of_class.iter().all(|seen| (least..=most).contains(seen)));
             }
-            prop_assert_eq!(&Order::Balanced { seed, epoch }.indices(&labels), &indices);
+            prop_assert_eq!(&of(Sampling::Balanced), &indices);
         }
     }
 }

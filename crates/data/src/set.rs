@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::DataError;
@@ -20,6 +21,14 @@ pub enum Source {
         name: String,
         /// Its bytes.
         bytes: &'static [u8],
+    },
+    /// A row of a Parquet file.
+    #[cfg(feature = "parquet")]
+    Row {
+        /// The file.
+        file: Arc<crate::parquet::ParquetFile>,
+        /// Number of the row, from 0.
+        row: usize,
     },
     /// Grey values in memory.
     Grey {
@@ -39,6 +48,11 @@ impl Source {
     pub(crate) fn identify(&self, hasher: &mut Sha256) -> Result<(), DataError> {
         match self {
             Self::File(path) => identify_file(path, hasher)?,
+            #[cfg(feature = "parquet")]
+            Self::Row { file, row } => {
+                identify_file(&file.path, hasher)?;
+                hasher.update(row.to_le_bytes());
+            }
             Self::Memory { name, bytes } => {
                 hasher.update(name);
                 hasher.update(bytes);
@@ -62,6 +76,8 @@ impl Source {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Memory { name, .. } | Self::Grey { name, .. } => name.clone(),
+            #[cfg(feature = "parquet")]
+            Self::Row { file, row } => file.name(*row),
         }
     }
 }
@@ -86,6 +102,15 @@ pub struct Sample {
     pub source: Source,
     /// Index of its class.
     pub label: usize,
+}
+
+/// One of several parts of equal size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fold {
+    /// Which one, from 1.
+    pub index: usize,
+    /// How many there are, 2 or more.
+    pub of: usize,
 }
 
 /// Labelled images.
@@ -164,6 +189,25 @@ impl ImageSet {
         (rest, held_out)
     }
 
+    /// The other folds together, and one fold of images: each class is shuffled by `seed` and dealt
+    /// out in turn, so that every image is in one fold and the folds' sizes differ by one image of a
+    /// class.
+    #[must_use]
+    pub fn fold(&self, fold: Fold, seed: u64) -> (Self, Self) {
+        let mut chosen = vec![false; self.len()];
+        let mut dealt = 0;
+        for (label, mut class) in self.by_class().into_iter().enumerate() {
+            class.shuffle(&mut rng(seed, label as u64));
+            // Each class goes on where the last one ended: the folds are of one size as well.
+            for index in class {
+                chosen[index] = dealt % fold.of == fold.index - 1;
+                dealt += 1;
+            }
+        }
+        let (held_out, rest) = self.divide(&chosen);
+        (rest, held_out)
+    }
+
     /// The chosen images, and the others.
     fn choose(&self, count: impl Fn(&[usize]) -> usize, seed: u64) -> (Self, Self) {
         let mut chosen = vec![false; self.len()];
@@ -174,12 +218,16 @@ impl ImageSet {
                 chosen[*index] = true;
             }
         }
+        self.divide(&chosen)
+    }
+
+    fn divide(&self, chosen: &[bool]) -> (Self, Self) {
         let pick = |wanted: bool| Self {
             classes: self.classes.clone(),
             samples: self
                 .samples
                 .iter()
-                .zip(&chosen)
+                .zip(chosen)
                 .filter(|(_, chosen)| **chosen == wanted)
                 .map(|(sample, _)| sample.clone())
                 .collect(),
@@ -245,6 +293,31 @@ mod tests {
                 prop_assert!(held_out >= 1 && held_out < *size);
             }
             prop_assert_eq!(names(&all.split(fraction, seed).1), names(&held_out));
+        }
+
+        #[test]
+        fn folds_are_stratified_and_together_all(
+            sizes in prop::collection::vec(2_usize..30, 1..5),
+            of in 2_usize..6,
+            seed: u64,
+        ) {
+            let all = set(&sizes);
+            let mut together = Vec::new();
+            for index in 1..=of {
+                let (rest, fold) = all.fold(Fold { index, of }, seed);
+                prop_assert_eq!(rest.len() + fold.len(), all.len());
+                for (size, held_out) in sizes.iter().zip(fold.per_class()) {
+                    prop_assert!((size / of..=size.div_ceil(of)).contains(&held_out));
+                }
+                prop_assert!((all.len() / of..=all.len().div_ceil(of)).contains(&fold.len()));
+                let inside = names(&fold);
+                prop_assert!(names(&rest).iter().all(|name| !inside.contains(name)));
+                together.extend(inside);
+            }
+            together.sort();
+            let mut wanted = names(&all);
+            wanted.sort();
+            prop_assert_eq!(together, wanted);
         }
 
         #[test]

@@ -165,10 +165,11 @@ fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
         sample.label = usize::from(index < 2);
     }
     let pipeline = pipeline(&folder, Cache::Memory, 2);
-    let images = set
+    let mut images = set
         .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
         .unwrap();
-    let order = Sampling::Balanced.order(3, 1);
+    images.sampling = Sampling::Balanced;
+    let order = Order::Shuffled { seed: 3, epoch: 1 };
     let indices = Loader::new(&images, 5, order).indices().to_vec();
     assert_eq!(indices.len(), 12);
     assert_eq!(indices.iter().filter(|index| **index < 2).count(), 6);

@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             train: 1000,
             valid: 100,
             test: TEST_IMAGES,
+            skipped: Vec::new(),
         },
         model: "resnet18".to_owned(),
         weights: "invented".to_owned(),

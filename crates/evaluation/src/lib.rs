@@ -36,7 +36,7 @@ pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use html::html;
 pub use metrics::Confusion;
-pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, VERSION};
+pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
 pub use sentence::finding;
 pub use summary::{Spread, Summary, median, summarize, wilson};
 pub use sweep::sweep;

@@ -54,6 +54,18 @@ pub struct DatasetInfo {
     pub valid: usize,
     /// Test images.
     pub test: usize,
+    /// Images that could not be read and were left out, of all parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<SkippedImage>,
+}
+
+/// An image that was left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedImage {
+    /// Its name.
+    pub image: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One run: one method, one seed.

@@ -3,10 +3,10 @@
 //! Each part is a crate of its own and useful alone; they are re-exported here.
 //!
 //! ```no_run
-//! use finetune::{config::DataConfig, defaults, run};
+//! use finetune::{defaults, run};
 //! # fn main() -> anyhow::Result<()> {
 //! # let config: finetune::config::RunConfig = todo!();
-//! let data = config.data.decode(config.seed, &config.architecture()?.preprocess())?;
+//! let data = config.images()?;
 //! let result = run::run(&config, &data, "out".as_ref(), false, &mut ())?;
 //! println!("{:.2} %", 100.0 * result.accuracy);
 //! # Ok(())
@@ -29,6 +29,7 @@ pub mod device;
 pub mod events;
 pub mod exit;
 pub mod folder;
+pub mod images;
 pub mod interrupt;
 pub mod keeper;
 pub mod locate;

@@ -11,7 +11,7 @@ use finetune_training::{Keep, Recipe};
 use crate::cli::{
     AdapterArgs, Common, LrArg, Preset, RecipeArg, RecipeArgs, StatisticsArg, Switch,
 };
-use crate::config::{DataConfig, RunConfig};
+use crate::config::RunConfig;
 use crate::defaults::For;
 use crate::exit::Usage;
 use crate::metadata::Metadata;
@@ -51,17 +51,10 @@ impl Common {
             .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
             .unwrap_or(architecture.image_size);
         architecture.at(image_size)?;
-        if !(0.0..1.0).contains(&self.images.valid_fraction) {
-            bail!(Usage(format!(
-                "the share of validation images is {}, but must be at least 0 and below 1",
-                self.images.valid_fraction
-            )));
+        if self.threads == Some(0) {
+            bail!(Usage("--threads must be at least 1".to_owned()));
         }
-        if self.images.train_per_class == Some(0) || self.threads == Some(0) {
-            bail!(Usage(
-                "--train-per-class and --threads must be at least 1".to_owned()
-            ));
-        }
+        let data = self.images.config(image_size)?;
         device::device(&self.device)?;
         match &mut what {
             Method::Lora(lora) => self.adapter.apply_lora(lora),
@@ -81,18 +74,16 @@ impl Common {
         recipe.seed = seed;
         recipe.feature_cache = typed.feature_cache.into();
         typed.apply(&mut recipe);
+        if let Err((name, value, wanted)) = recipe.augment.check() {
+            bail!(Usage(format!("{name} is {value}, but must be {wanted}")));
+        }
         recipe.check()?;
         Ok(RunConfig {
             method: what,
             from_scratch,
             model,
             weights,
-            data: DataConfig {
-                path: self.images.data.clone(),
-                image_size,
-                train_per_class: self.images.train_per_class,
-                valid_fraction: self.images.valid_fraction,
-            },
+            data,
             targets: self.adapter.targets.clone(),
             exclude_targets: self.adapter.exclude_targets.clone(),
             layers_to_transform: self.adapter.layers_to_transform.clone(),
@@ -151,7 +142,7 @@ impl RecipeArgs {
             recipe.keep = Keep::Best;
         }
         set(&mut recipe.keep, self.keep.map(Into::into));
-        set(&mut recipe.augment, self.augment.map(Into::into));
+        self.augment.apply(&mut recipe.augment);
     }
 }
 

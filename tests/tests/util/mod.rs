@@ -59,6 +59,19 @@ impl Folder {
         Outcome(output)
     }
 
+    /// The same where no file may grow beyond that many blocks of 512 bytes.
+    pub fn limited(&self, args: &str, blocks: usize) -> Outcome {
+        let program = env!("CARGO_BIN_EXE_finetune-under-test");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} {args}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(self.0.path())
+            .env("FINETUNE_CACHE", self.path("cache"))
+            .output()
+            .unwrap();
+        Outcome(output)
+    }
+
     pub fn json(&self, file: &str) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(self.path(file)).unwrap()).unwrap()
     }
@@ -123,4 +136,18 @@ pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         bytes = rest;
     }
     found
+}
+
+/// Runs `train` with `args`; it must fail with `code` and one line that contains `message`.
+pub fn fails(folder: &Folder, args: &str, code: i32, message: &str) {
+    let outcome = folder.run(&format!("train --epochs 1 --ui none --out out {args}"));
+    let stderr = outcome.stderr();
+    assert_eq!(outcome.code(), code, "{args}: {stderr}");
+    assert!(stderr.contains(message), "{args}: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{args}: {stderr}");
+    assert!(
+        stderr.starts_with("error: ") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
+    assert!(!folder.exists("out"), "{args} left files behind");
 }

@@ -1,6 +1,7 @@
 //! What can be typed. `resolve` turns it into what it means.
 
 mod adapter;
+mod augment;
 mod common;
 mod data;
 mod finished;
@@ -8,11 +9,12 @@ mod recipe;
 mod train;
 
 pub use adapter::{AdapterArgs, BudgetArg, RegrowArg, StatisticsArg, Switch};
+pub use augment::{AugmentArg, AugmentArgs};
 pub use common::{Common, Format};
-pub use data::{CheckArgs, DataArgs, DataCommand, ImageArgs};
+pub use data::{CacheArg, CheckArgs, DataArgs, DataCommand, ImageArgs, OnBadImageArg, SamplingArg};
 pub use finished::{EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
 pub use recipe::{
-    AugmentArg, ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs,
+    ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs,
     ScheduleArg,
 };
 pub use train::{CompareArgs, InspectArgs, PretrainArgs, RunArgs, TrainArgs};

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use finetune_data::Augment;
 use finetune_training::{ClassWeights, FeatureCache, Keep, Optimizer, Schedule};
 
 use super::arg_enum;
+use super::augment::AugmentArgs;
 
 /// The recipe's settings; each one that is not given is the method's own.
 #[derive(Debug, Clone, Args)]
@@ -76,8 +76,8 @@ pub struct RecipeArgs {
     #[arg(long, value_enum)]
     pub keep: Option<KeepArg>,
     /// Random changes of the training images
-    #[arg(long, value_enum)]
-    pub augment: Option<AugmentArg>,
+    #[command(flatten)]
+    pub augment: AugmentArgs,
     /// Whether what frozen layers make of the images is computed once, where nothing random happens
     /// to them and it fits a quarter of the free memory; results are the same
     #[arg(long, value_enum, default_value_t = FeatureCacheArg::Auto)]
@@ -139,37 +139,5 @@ impl FromStr for LrArg {
         }
         let rate = text.parse().map(Self::Rate);
         rate.map_err(|_| "write a number, or `auto`".to_owned())
-    }
-}
-
-/// Strength of augmentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AugmentArg {
-    /// None
-    None,
-    /// Small shifts, turns and zooms
-    Light,
-    /// The same with mirroring, brightness and contrast
-    Full,
-}
-
-impl From<AugmentArg> for Augment {
-    fn from(arg: AugmentArg) -> Self {
-        let light = Self {
-            shift: 4,
-            rotate: 10.0,
-            scale: 0.1,
-            ..Self::default()
-        };
-        match arg {
-            AugmentArg::None => Self::default(),
-            AugmentArg::Light => light,
-            AugmentArg::Full => Self {
-                flip: true,
-                brightness: 0.2,
-                contrast: 0.2,
-                ..light
-            },
-        }
     }
 }

@@ -5,7 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use finetune_evaluation::{DatasetInfo, Failure, Report, Run, VERSION, finding, summarize, table};
+use finetune_evaluation::{
+    DatasetInfo, Failure, Report, Run, SkippedImage, VERSION, finding, summarize, table,
+};
 use finetune_methods::Importance;
 use finetune_model::Network;
 
@@ -73,9 +75,7 @@ fn one(args: &RunArgs) -> Result<()> {
     let text = std::fs::read_to_string(&args.config).context("cannot read the run's config")?;
     let config: RunConfig = serde_json::from_str(&text)?;
     threads(&config)?;
-    let data = config
-        .data
-        .decode(config.seed, &config.architecture()?.preprocess())?;
+    let data = config.images()?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
     let mut result = run::run(&config, &data, &args.out, args.with_seed, &mut progress)?;
     let started = args
@@ -204,9 +204,8 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
 /// Finds what is wrong before anything is trained or written.
 fn check(plan: &Plan) -> Result<Decoded> {
     let first = &plan.runs[0];
-    let data = first
-        .data
-        .decode(first.seed, &first.architecture()?.preprocess())?;
+    let data = first.images()?;
+    data.tell();
     let chooses = |run: &RunConfig| run.recipe.needs_validation();
     if plan.runs.iter().any(chooses) && data.valid.is_none() {
         bail!(Usage(
@@ -301,6 +300,7 @@ fn empty_report(config: &RunConfig, data: &Decoded) -> Report {
             train: data.train.len(),
             valid: data.valid.as_ref().map_or(0, finetune_data::Images::len),
             test: data.test.len(),
+            skipped: skipped(data),
         },
         model: config.model.clone(),
         weights: weights::describe(config),
@@ -310,6 +310,14 @@ fn empty_report(config: &RunConfig, data: &Decoded) -> Report {
         failed: Vec::new(),
         interrupted: false,
     }
+}
+
+fn skipped(data: &Decoded) -> Vec<SkippedImage> {
+    let skipped = data.skipped().into_iter().map(|broken| SkippedImage {
+        image: broken.image,
+        reason: broken.reason,
+    });
+    skipped.collect()
 }
 
 fn child(

@@ -18,13 +18,7 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn check_data(args: &CheckArgs) -> Result<()> {
-    let config = DataConfig {
-        path: args.data.clone(),
-        image_size: 1,
-        train_per_class: None,
-        valid_fraction: 0.0,
-    };
-    let splits = config.open(0)?;
+    let splits = DataConfig::new(args.data.clone(), 1).open(0)?;
     let found = check(&splits);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&found)?);
@@ -51,6 +45,16 @@ fn print(found: &Check) {
     }
     if let Some([smallest, median, largest]) = found.shorter_sides {
         println!("shorter sides from {smallest} to {largest} pixels, {median} in the middle");
+    }
+    let formats = found.formats.iter();
+    let formats: Vec<_> = formats
+        .map(|(format, count)| format!("{format} {count}"))
+        .collect();
+    if !formats.is_empty() {
+        println!("formats: {}", formats.join(", "));
+    }
+    for image in found.wrong_endings.iter().take(SHOWN) {
+        println!("wrong ending: {}: {}", image.image, image.reason);
     }
     for image in &found.broken {
         println!("broken: {}", image.reason);

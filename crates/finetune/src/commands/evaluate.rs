@@ -1,7 +1,7 @@
 //! `evaluate`: a finished run, reloaded from its files and tested again.
 
 use anyhow::{Result, bail};
-use finetune_data::{ImageSet, open_test};
+use finetune_data::{ImageSet, Keep, open_test};
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
@@ -30,7 +30,11 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
             None => config.data.open(config.seed)?.test,
             Some(folder) => open_test(folder)?,
         };
-        let images = test.decode(&config.architecture()?.preprocess())?;
+        let preprocess = config.data.preprocess(&config.architecture()?);
+        let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
+        for broken in &images.skipped {
+            eprintln!("left out: {}", broken.reason);
+        }
         let trained = run::stored_classes(config, &args.run, plan.with_seed)?;
         if images.classes != trained {
             bail!(

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::activation::softmax;
-use finetune_data::{ImageSet, Sample, Source};
+use finetune_data::{Cache, ImageSet, Keep, Pipeline, Sample, Source};
 use serde::Serialize;
 
 use crate::cli::PredictArgs;
@@ -34,7 +34,13 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         classes: classes.clone(),
         samples: samples.collect(),
     };
-    let images = set.decode(&config.architecture()?.preprocess())?;
+    // One after the other: however many they are, memory holds one.
+    let pipeline = Pipeline {
+        cache: Cache::None,
+        ..Pipeline::default()
+    };
+    let preprocess = config.data.preprocess(&config.architecture()?);
+    let images = set.prepare(&preprocess, Keep::Fitted, &pipeline)?;
     let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
     let device = device(&config.device)?;
     let norm = config.architecture()?.normalization;
