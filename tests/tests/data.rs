@@ -220,12 +220,15 @@ fn names_that_are_no_text() {
         .ok();
     assert_eq!(folder.json("out/report.json")["dataset"]["train"], 17);
     std::fs::remove_dir_all(folder.path("out")).unwrap();
-    std::fs::rename(
-        folder.path("data/train/red"),
-        folder.path("data/train").join(odd),
-    )
-    .unwrap();
-    fails(&folder, "--data data", 1, "is not UTF-8; rename it");
+    for part in ["data/train", "data/test"] {
+        let part = folder.path(part);
+        std::fs::rename(part.join("red"), part.join(odd)).unwrap();
+    }
+    folder
+        .run("train --method linear --epochs 1 --ui none --data data --out out")
+        .ok();
+    let classes = folder.json("out/report.json")["dataset"]["classes"].clone();
+    assert_eq!(classes, serde_json::json!(["caf\u{fffd}.png", "green"]));
 }
 
 #[test]
@@ -322,7 +325,7 @@ fn augmentation_folds_and_balance_are_settings_of_a_run() {
     );
     fails(
         &folder,
-        "--data data --mixup -1",
+        "--data data --mixup=-1",
         2,
         "mixup is -1, but must be from 0",
     );

@@ -149,8 +149,8 @@ pub enum DataError {
         /// Where it leads.
         target: PathBuf,
     },
-    /// A class folder whose name is no text.
-    #[error("the name of the class folder {} is not UTF-8; rename it", .0.display())]
+    /// A class folder whose name is no text, and as one is another's.
+    #[error("the name of the class folder {} is not UTF-8 and reads like another's; rename it", .0.display())]
     NotUtf8(PathBuf),
     /// A Parquet file that is not of images and labels.
     #[error("{}: {reason}", path.display())]

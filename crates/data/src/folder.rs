@@ -165,10 +165,15 @@ impl Root {
                 empty = empty.or(Some(class.clone()));
             }
             let label = set.classes.len();
-            // Names of classes go into every file that a run writes.
-            let name = class.file_name().and_then(OsStr::to_str);
-            let name = name.ok_or_else(|| DataError::NotUtf8(class.clone()))?;
-            set.classes.push(name.to_owned());
+            // Names of classes go into every file that a run writes: they are text and differ.
+            let name = class
+                .file_name()
+                .unwrap_or(OsStr::new(""))
+                .to_string_lossy();
+            if set.classes.iter().any(|known| *known == name) {
+                return Err(DataError::NotUtf8(class));
+            }
+            set.classes.push(name.into_owned());
             set.samples.extend(files.into_iter().map(|path| Sample {
                 source: Source::File(path),
                 label,

@@ -43,6 +43,7 @@ mod order;
 mod parquet;
 mod parts;
 mod pipeline;
+mod place;
 mod prepare;
 mod random;
 mod resize;

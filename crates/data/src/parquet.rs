@@ -1,1 +1,303 @@
+//! Parquet files of images as the Hugging Face Hub has them: a column `image`, a struct of `bytes` and
+//! `path`, and a column `label`, numbers whose names stand in the file's metadata, or texts.
+//!
+//! Opening a file reads labels and paths alone. The images' bytes lie compressed in pages with
+//! others, and training asks for them in any order: the first time one is wanted, all of the file's
+//! are copied into a temporary file (which has no name, so that it goes with the process), and are
+//! read from there.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use parquet::schema::types::{Type, TypePtr};
+use serde_json::Value;
+
+use crate::error::DataError;
+use crate::parts::{Labelled, Part, Parts};
+use crate::place::Places;
+use crate::set::Source;
+
+/// A file whose images are read one by one.
+#[derive(Debug)]
+pub struct ParquetFile {
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The images' column.
+    image: TypePtr,
+    /// The images' own names, where they have some.
+    names: Vec<Option<String>>,
+    copied: OnceLock<Result<Copied, String>>,
+}
+
+/// The images' bytes, one after the other.
+#[derive(Debug)]
+struct Copied {
+    bytes: Places,
+    /// Where each ends; the first begins at 0.
+    ends: Vec<u64>,
+}
+
+/// Reads the labels of files.
+pub(crate) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
+    let mut parts = Parts::default();
+    for (part, path) in files {
+        let error = |reason: String| DataError::Parquet {
+            path: path.clone(),
+            reason,
+        };
+        let failed = |reason: ParquetError| error(reason.to_string());
+        let reader = open(&path)?;
+        let columns = Columns::find(&reader).map_err(error)?;
+        let projection = columns.labels().map_err(failed)?;
+        let mut labels = Vec::new();
+        let mut names = Vec::new();
+        for (number, row) in reader
+            .get_row_iter(Some(projection))
+            .map_err(failed)?
+            .enumerate()
+        {
+            let row = row.map_err(failed)?;
+            let label = columns.label_of(&row);
+            labels.push(label.map_err(|reason| error(format!("row {number} {reason}")))?);
+            names.push(columns.name_of(&row));
+        }
+        let file = Arc::new(ParquetFile {
+            path: path.clone(),
+            image: columns.image,
+            names,
+            copied: OnceLock::new(),
+        });
+        for (row, label) in labels.into_iter().enumerate() {
+            let source = Source::Row {
+                file: Arc::clone(&file),
+                row,
+            };
+            let place = format!("{}, row {row}", path.display());
+            parts.add(
+                part,
+                Labelled {
+                    source,
+                    label,
+                    place,
+                },
+            );
+        }
+        parts.classes = parts.classes.or(columns.classes);
+    }
+    Ok(parts)
+}
+
+fn open(path: &std::path::Path) -> Result<SerializedFileReader<File>, DataError> {
+    let file = File::open(path).map_err(|source| DataError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    SerializedFileReader::new(file).map_err(|reason| DataError::Parquet {
+        path: path.to_owned(),
+        reason: format!("it is not a readable Parquet file: {reason}"),
+    })
+}
+
+/// The columns that matter.
+struct Columns {
+    /// `bytes` and perhaps `path`, or bytes alone.
+    image: TypePtr,
+    label: TypePtr,
+    /// Names of the labels' numbers.
+    classes: Option<Vec<String>>,
+}
+
+impl Columns {
+    fn find(reader: &SerializedFileReader<File>) -> Result<Self, String> {
+        let metadata = reader.metadata().file_metadata();
+        let fields = metadata.schema().get_fields();
+        let pairs = metadata.key_value_metadata().into_iter().flatten();
+        let said = pairs
+            .filter(|pair| pair.key == "huggingface")
+            .find_map(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
+        let said = said.map_or(Value::Null, |said| said["info"]["features"].clone());
+        let column = |names: &[&str], kind: &str| {
+            let is_kind = |field: &&TypePtr| said[field.name()]["_type"] == kind;
+            let named = |name: &&str| fields.iter().find(|field| field.name() == *name);
+            let found = names
+                .iter()
+                .find_map(named)
+                .or_else(|| fields.iter().find(is_kind));
+            found.cloned().ok_or_else(|| {
+                let columns: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+                format!(
+                    "it has no column `{}`; its columns are: {}",
+                    names[0],
+                    columns.join(", ")
+                )
+            })
+        };
+        let image = column(&["image", "img"], "Image")?;
+        let label = column(&["label", "labels"], "ClassLabel")?;
+        if image.is_group()
+            && !image
+                .get_fields()
+                .iter()
+                .any(|field| field.name() == "bytes")
+        {
+            return Err(format!("its column `{}` holds no `bytes`", image.name()));
+        }
+        let names = said[label.name()]["names"].as_array();
+        let names = names.map(|names| {
+            let name = |name: &Value| {
+                name.as_str()
+                    .map_or_else(|| name.to_string(), str::to_owned)
+            };
+            names.iter().map(name).collect()
+        });
+        Ok(Self {
+            image,
+            label,
+            classes: names,
+        })
+    }
+
+    /// The labels' column, and the images' with nothing but their names.
+    fn labels(&self) -> Result<Type, ParquetError> {
+        let mut columns = vec![Arc::clone(&self.label)];
+        columns.extend(part_of(&self.image, "path")?);
+        Type::group_type_builder("schema")
+            .with_fields(columns)
+            .build()
+    }
+
+    fn label_of(&self, row: &Row) -> Result<String, String> {
+        let number = match column(row, self.label.name()) {
+            Some(Field::Str(text)) => return Ok(text.clone()),
+            Some(Field::Byte(number)) => i64::from(*number),
+            Some(Field::Short(number)) => i64::from(*number),
+            Some(Field::Int(number)) => i64::from(*number),
+            Some(Field::Long(number)) => *number,
+            Some(Field::UByte(number)) => i64::from(*number),
+            Some(Field::UShort(number)) => i64::from(*number),
+            Some(Field::UInt(number)) => i64::from(*number),
+            Some(Field::Bool(flag)) => i64::from(*flag),
+            Some(Field::Null) | None => return Err("has no label".to_owned()),
+            Some(other) => {
+                return Err(format!(
+                    "has the label {other}, neither a number nor a text"
+                ));
+            }
+        };
+        match &self.classes {
+            None if number >= 0 => Ok(number.to_string()),
+            None => Err(format!("has the label {number}: it is not labelled")),
+            Some(names) => {
+                let name = usize::try_from(number)
+                    .ok()
+                    .and_then(|number| names.get(number));
+                name.cloned().ok_or_else(|| {
+                    format!("has the label {number}, which has no name: it is not labelled")
+                })
+            }
+        }
+    }
+
+    fn name_of(&self, row: &Row) -> Option<String> {
+        match column(row, self.image.name())? {
+            Field::Group(image) => match column(image, "path")? {
+                Field::Str(name) => Some(name.clone()),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
+    let mut columns = row.get_column_iter();
+    columns
+        .find(|(known, _)| *known == name)
+        .map(|(_, field)| field)
+}
+
+/// A struct with one of its fields, where it has it.
+fn part_of(column: &TypePtr, field: &str) -> Result<Option<TypePtr>, ParquetError> {
+    if !column.is_group() {
+        return Ok(None);
+    }
+    let Some(field) = column
+        .get_fields()
+        .iter()
+        .find(|known| known.name() == field)
+    else {
+        return Ok(None);
+    };
+    let info = column.get_basic_info();
+    let group = Type::group_type_builder(column.name())
+        .with_repetition(info.repetition())
+        .with_fields(vec![Arc::clone(field)]);
+    Ok(Some(Arc::new(group.build()?)))
+}
+
+impl ParquetFile {
+    pub(crate) fn name(&self, row: usize) -> String {
+        let name = self.names.get(row).and_then(Option::as_deref);
+        let own = name.map_or_else(String::new, |name| format!(" ({name})"));
+        format!("{}, row {row}{own}", self.path.display())
+    }
+
+    /// An image's encoded bytes.
+    pub(crate) fn bytes(&self, row: usize) -> Result<Vec<u8>, DataError> {
+        let error = |reason: String| DataError::Parquet {
+            path: self.path.clone(),
+            reason,
+        };
+        let copied = self.copied.get_or_init(|| self.copy());
+        let copied = copied.as_ref().map_err(|reason| error(reason.clone()))?;
+        let end = copied.ends.get(row).copied().unwrap_or_default();
+        let start = row
+            .checked_sub(1)
+            .and_then(|before| copied.ends.get(before));
+        let start = start.copied().unwrap_or(0);
+        let length = usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; length];
+        let outcome = copied.bytes.read(&mut bytes, start);
+        outcome.map_err(|reason| error(reason.to_string()))?;
+        Ok(bytes)
+    }
+
+    fn copy(&self) -> Result<Copied, String> {
+        let failed = |reason: ParquetError| reason.to_string();
+        let cannot = |reason: std::io::Error| format!("cannot copy its images out of it: {reason}");
+        let reader = open(&self.path).map_err(|reason| reason.to_string())?;
+        let bytes = part_of(&self.image, "bytes").map_err(failed)?;
+        let columns = vec![bytes.unwrap_or_else(|| Arc::clone(&self.image))];
+        let projection = Type::group_type_builder("schema").with_fields(columns);
+        let projection = projection.build().map_err(failed)?;
+        let mut file = BufWriter::new(tempfile::tempfile().map_err(cannot)?);
+        let mut ends = Vec::with_capacity(self.names.len());
+        let mut end = 0;
+        for row in reader.get_row_iter(Some(projection)).map_err(failed)? {
+            let row = row.map_err(failed)?;
+            let image = column(&row, self.image.name());
+            let bytes = match image {
+                Some(Field::Group(image)) => column(image, "bytes"),
+                other => other,
+            };
+            // What is not there is an image of no bytes, which its decoder will refuse by name.
+            if let Some(Field::Bytes(bytes)) = bytes {
+                file.write_all(bytes.data()).map_err(cannot)?;
+                end += bytes.len() as u64;
+            }
+            ends.push(end);
+        }
+        let file = file
+            .into_inner()
+            .map_err(|reason| cannot(reason.into_error()))?;
+        Ok(Copied {
+            bytes: Places::new(file),
+            ends,
+        })
+    }
+}

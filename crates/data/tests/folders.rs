@@ -130,7 +130,7 @@ fn each_wrong_folder_gets_its_message() {
     let wrong = [
         (
             "nowhere",
-            "{} is not a folder; give the folder that holds your images",
+            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl or .parquet file",
         ),
         (
             "file.png",

@@ -250,10 +250,18 @@ fn names_that_are_no_text_work_for_files_and_are_told_for_classes() {
     std::fs::write(folder.path().join("a").join(odd), b"").unwrap();
     let all = open(folder.path(), &SplitOptions::default()).unwrap();
     assert_eq!(all.train.len() + all.test.len(), 5);
-    std::fs::create_dir(folder.path().join(odd)).unwrap();
-    std::fs::write(folder.path().join(odd).join("1.png"), b"").unwrap();
+    // Two names of classes that are the same text.
+    for name in [&b"caf\xe9"[..], b"caf\xe8"] {
+        let class = folder.path().join(OsStr::from_bytes(name));
+        std::fs::create_dir(&class).unwrap();
+        std::fs::write(class.join("1.png"), b"").unwrap();
+        std::fs::write(class.join("2.png"), b"").unwrap();
+    }
     let error = open(folder.path(), &SplitOptions::default())
         .unwrap_err()
         .to_string();
-    assert!(error.contains("is not UTF-8; rename it"), "{error}");
+    assert!(
+        error.contains("is not UTF-8 and reads like another's; rename it"),
+        "{error}"
+    );
 }

@@ -17,6 +17,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::DataError;
 use crate::pipeline::Pipeline;
+use crate::place::Places;
 use crate::prepare::{Keep, Preprocess, Raster};
 use crate::set::ImageSet;
 
@@ -61,7 +62,7 @@ pub(super) fn path(
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
-    bytes: Handle,
+    bytes: Places,
     /// Entries of the images that can be used.
     entries: Vec<Entry>,
 }
@@ -100,7 +101,7 @@ impl File {
         let path = path.to_owned();
         let file = Self {
             path,
-            bytes: Handle::new(file),
+            bytes: Places::new(file),
             entries: entries
                 .into_iter()
                 .filter(|entry| *entry != Entry::default())
@@ -118,7 +119,7 @@ impl File {
         let (height, width) = (height as usize, width as usize);
         let mut pixels = vec![0; height * width * 3];
         self.bytes
-            .read_at(&mut pixels, start)
+            .read(&mut pixels, start)
             .map_err(|source| error(&self.path, source))?;
         Ok(Raster {
             height,
@@ -134,43 +135,6 @@ fn entry(bytes: &[u8; ENTRY]) -> Entry {
         start: u64::from(word(0)) | u64::from(word(4)) << 32,
         height: word(8),
         width: word(12),
-    }
-}
-
-/// A file that several threads read at places of their own.
-#[derive(Debug)]
-struct Handle {
-    #[cfg(unix)]
-    file: fs::File,
-    #[cfg(not(unix))]
-    file: std::sync::Mutex<fs::File>,
-}
-
-#[cfg(unix)]
-impl Handle {
-    fn new(file: fs::File) -> Self {
-        Self { file }
-    }
-
-    fn read_at(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, start)
-    }
-}
-
-#[cfg(not(unix))]
-impl Handle {
-    fn new(file: fs::File) -> Self {
-        let file = std::sync::Mutex::new(file);
-        Self { file }
-    }
-
-    fn read_at(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(bytes)
     }
 }
 
@@ -246,7 +210,7 @@ impl Writer {
         file.as_file().sync_all().map_err(failed)?;
         let file = file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(File {
-            bytes: Handle::new(file),
+            bytes: Places::new(file),
             path,
             entries: self.written,
         })

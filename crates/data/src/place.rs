@@ -1,0 +1,42 @@
+//! Reading a file at places, from several threads at once.
+
+use std::fs::File;
+
+/// A file that several threads read at places of their own.
+#[derive(Debug)]
+pub(crate) struct Places {
+    #[cfg(unix)]
+    file: File,
+    #[cfg(not(unix))]
+    file: std::sync::Mutex<File>,
+}
+
+#[cfg(unix)]
+impl Places {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file }
+    }
+
+    /// Fills `bytes` with what stands from `start` on.
+    pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, start)
+    }
+}
+
+#[cfg(not(unix))]
+impl Places {
+    pub(crate) fn new(file: File) -> Self {
+        let file = std::sync::Mutex::new(file);
+        Self { file }
+    }
+
+    /// Fills `bytes` with what stands from `start` on.
+    pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::io::Seek::seek(&mut *file, std::io::SeekFrom::Start(start))?;
+        std::io::Read::read_exact(&mut *file, bytes)
+    }
+}

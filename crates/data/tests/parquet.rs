@@ -1,0 +1,150 @@
+//! Parquet files: `tests/parity/parquet.py` made them.
+
+#![cfg(feature = "parquet")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use finetune_data::{
+    Cache, ImageSet, Keep, OnBadImage, Pipeline, Preprocess, SplitOptions, open, open_test,
+};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/parquet")
+        .join(name)
+}
+
+/// The class and the red value of each image.
+fn images(set: &ImageSet, cache: Cache) -> Vec<(String, u8)> {
+    let folder = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline {
+        cache,
+        folder: folder.path().to_owned(),
+        workers: Some(3),
+        ..Pipeline::default()
+    };
+    let images = set
+        .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline)
+        .unwrap();
+    let red = |index| images.pixels(index).unwrap()[0];
+    let labels = images.labels.iter().enumerate();
+    labels
+        .map(|(index, label)| (images.classes[*label].clone(), red(index)))
+        .collect()
+}
+
+fn message(path: &Path) -> String {
+    open(path, &SplitOptions::default())
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn shards_of_the_hub_are_parts_with_the_names_of_the_classes() {
+    let splits = open(&fixture("hub"), &SplitOptions::default()).unwrap();
+    // The third name has no images.
+    assert_eq!(splits.classes(), ["cat", "dog"]);
+    let wanted = |pairs: &[(&str, u8)]| {
+        let pairs = pairs.iter().map(|(class, red)| ((*class).to_owned(), *red));
+        pairs.collect::<Vec<_>>()
+    };
+    let train = [
+        ("cat", 1),
+        ("dog", 2),
+        ("cat", 3),
+        ("dog", 4),
+        ("dog", 5),
+        ("dog", 1),
+        ("cat", 2),
+    ];
+    for cache in [Cache::Memory, Cache::Disk, Cache::None] {
+        assert_eq!(images(&splits.train, cache), wanted(&train));
+        assert_eq!(
+            images(splits.valid.as_ref().unwrap(), cache),
+            wanted(&[("cat", 1), ("dog", 2)])
+        );
+        let test = open_test(&fixture("hub")).unwrap();
+        assert_eq!(
+            images(&test, cache),
+            wanted(&[("dog", 1), ("cat", 2), ("dog", 3)])
+        );
+    }
+    let name = splits.train.samples[5].source.name();
+    assert!(
+        name.ends_with("train-00001-of-00002.parquet, row 0 (0.png)"),
+        "{name}"
+    );
+}
+
+#[test]
+fn one_file_is_split_and_labels_may_be_texts_or_numbers() {
+    for (file, classes) in [
+        ("texts.parquet", ["a", "b"]),
+        ("numbers.parquet", ["3", "7"]),
+    ] {
+        let splits = open(&fixture(file), &SplitOptions::default()).unwrap();
+        assert_eq!(splits.classes(), classes);
+        let mut all = images(&splits.train, Cache::Memory);
+        all.extend(images(&splits.test, Cache::None));
+        all.sort_by_key(|(_, red)| *red);
+        let labels = [classes[1], classes[0]];
+        for (index, (class, red)) in all.iter().enumerate() {
+            assert_eq!(
+                (class.as_str(), usize::from(*red)),
+                (labels[index % 2], index + 1)
+            );
+        }
+    }
+}
+
+#[test]
+fn each_wrong_file_gets_its_message() {
+    let error = message(&fixture("unlabelled.parquet"));
+    assert!(
+        error.ends_with("row 1 has the label -1, which has no name: it is not labelled"),
+        "{error}"
+    );
+    let error = message(&fixture("columns.parquet"));
+    assert!(
+        error.ends_with("it has no column `image`; its columns are: picture, label"),
+        "{error}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(fixture("texts.parquet")).unwrap();
+    for (name, bytes) in [
+        ("cut", &whole[..whole.len() / 2]),
+        ("empty", b""),
+        ("text", b"this is text"),
+    ] {
+        let path = folder.path().join(format!("{name}.parquet"));
+        std::fs::write(&path, bytes).unwrap();
+        let error = message(&path);
+        assert!(
+            error.contains("is not a readable Parquet file"),
+            "{name}: {error}"
+        );
+    }
+    // A page that is damaged shows when its bytes are wanted, or already in the labels.
+    let mut damaged = whole.clone();
+    damaged[4..400].fill(0xee);
+    let path = folder.path().join("damaged.parquet");
+    std::fs::write(&path, damaged).unwrap();
+    let outcome = open(&path, &SplitOptions::default()).map_err(|error| error.to_string());
+    let outcome = outcome.and_then(|splits| {
+        let pipeline = Pipeline {
+            on_bad_image: OnBadImage::Fail,
+            ..Pipeline::memory()
+        };
+        let images = splits
+            .train
+            .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline);
+        images.map(|_| ()).map_err(|error| error.to_string())
+    });
+    let error = outcome.unwrap_err();
+    assert!(error.contains("damaged.parquet"), "{error}");
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("all.parquet"), &whole).unwrap();
+    assert!(message(&other).contains("its name begins with none of train-"));
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Parquet files as the Hugging Face Hub's, for `crates/data/tests/parquet.rs`.
+
+    pip install pyarrow==26.0.1 pillow==13.0.0
+    python3 tests/parity/parquet.py
+
+Writes `crates/data/tests/fixtures/parquet`: images of one colour each, PNG in a struct of `bytes` and
+`path`, labels with their names in the schema's metadata, as `datasets` 4 lays them out.
+"""
+
+import io
+import json
+import pathlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+OUT = pathlib.Path(__file__).resolve().parents[2] / "crates/data/tests/fixtures/parquet"
+NAMES = ["cat", "dog", "never"]
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def png(number: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (4, 3), (number, 2 * number, 3 * number)).save(out, "png")
+    return out.getvalue()
+
+
+def write(file: str, labels: list, label_type: pa.DataType, names: list | None, **options) -> None:
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if names else None
+    schema = pa.schema(
+        [("id", pa.int32()), ("image", IMAGE), ("label", label_type)], metadata=metadata
+    )
+    images = [{"bytes": png(i + 1), "path": f"{i}.png"} for i in range(len(labels))]
+    rows = {"id": list(range(len(labels))), "image": images, "label": labels}
+    table = pa.table(rows, schema=schema)
+    (OUT / file).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, OUT / file, row_group_size=3, **options)
+
+
+def main() -> None:
+    # Two shards, several groups of rows.
+    write("hub/data/train-00000-of-00002.parquet", [0, 1, 0, 1, 1], pa.int64(), NAMES)
+    write("hub/data/train-00001-of-00002.parquet", [1, 0], pa.int64(), NAMES, compression="zstd")
+    write("hub/data/validation-00000-of-00001.parquet", [0, 1], pa.int64(), NAMES)
+    write("hub/data/test-00000-of-00001.parquet", [1, 0, 1], pa.int64(), NAMES)
+    # One file, labels that are texts, and numbers without names.
+    write("texts.parquet", ["b", "a", "b", "a"], pa.string(), None, compression="none")
+    write("numbers.parquet", [7, 3, 7, 3], pa.int32(), None)
+    write("unlabelled.parquet", [0, -1], pa.int64(), NAMES)
+    schema = pa.schema([("picture", pa.binary()), ("label", pa.int64())])
+    pq.write_table(pa.table({"picture": [b""], "label": [0]}, schema=schema), OUT / "columns.parquet")
+
+
+if __name__ == "__main__":
+    main()
