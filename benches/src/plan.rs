@@ -194,9 +194,10 @@ fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<J
     let pixels = bench
         .scratch
         .join(format!("{model}-{size}-{per_class}.pixels"));
-    let bytes: Vec<u8> = (0..images.len())
-        .flat_map(|index| images.pixels(index).to_vec())
-        .collect();
+    let mut bytes = Vec::new();
+    for index in 0..images.len() {
+        bytes.extend_from_slice(&images.pixels(index)?);
+    }
     std::fs::write(&pixels, bytes)?;
     let order = Order::Shuffled { seed: 0, epoch: 1 };
     let order = Loader::new(&images, batch, order).indices().to_vec();
