@@ -134,7 +134,7 @@ fn each_wrong_folder_gets_its_message() {
         ),
         (
             "file.png",
-            "{} is not a folder; give the folder that holds your images",
+            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl or .parquet file",
         ),
         (
             "none",
