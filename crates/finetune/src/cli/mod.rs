@@ -14,8 +14,7 @@ pub use common::{Common, Format};
 pub use data::{CacheArg, CheckArgs, DataArgs, DataCommand, ImageArgs, OnBadImageArg, SamplingArg};
 pub use finished::{EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
 pub use recipe::{
-    ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs,
-    ScheduleArg,
+    ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs, ScheduleArg,
 };
 pub use train::{CompareArgs, InspectArgs, PretrainArgs, RunArgs, TrainArgs};
 
