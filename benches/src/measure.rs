@@ -95,6 +95,10 @@ pub(crate) fn row(ours: (&Entry, &[Measured]), theirs: (&Entry, &[Measured])) ->
         time: Ratio::of(&a.seconds, &b.seconds),
         whole: whole.then(|| Ratio::of(&a.whole_seconds, &b.whole_seconds)),
         memory: Ratio::of(&a.peaks(), &b.peaks()),
+        own_memory: a
+            .own_peaks()
+            .zip(b.own_peaks())
+            .map(|(a, b)| Ratio::of(&a, &b)),
         ours: a,
         theirs: b,
     }

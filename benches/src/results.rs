@@ -56,6 +56,8 @@ pub(crate) struct Row {
     /// Likewise, of whole processes.
     pub(crate) whole: Option<Ratio>,
     pub(crate) memory: Ratio,
+    /// Likewise, without what program and libraries take before images and weights.
+    pub(crate) own_memory: Option<Ratio>,
 }
 
 /// Time from the start of the command to its first training step.
@@ -89,6 +91,15 @@ impl Samples {
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn peaks(&self) -> Vec<f64> {
         self.peak_bytes.iter().map(|bytes| *bytes as f64).collect()
+    }
+
+    /// What the job itself took; `None` where it is not known what was there before.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn own_peaks(&self) -> Option<Vec<f64>> {
+        let pairs = self.peak_bytes.iter().zip(&self.rest_bytes);
+        pairs
+            .map(|(peak, rest)| (*rest > 0).then(|| peak.saturating_sub(*rest) as f64))
+            .collect()
     }
 
     pub(crate) fn accuracy(&self) -> f64 {

@@ -56,13 +56,16 @@ fn steps(page: &mut String, rows: &[Row]) {
     *page += "## A training step\n\n\
         Batch, forward, backward, Adam; `lora` of rank 8 on the layers that ours adapts by default. \
         PEFT has nothing like `peft`: it is beside PEFT's LoRA. `linear` computes all frozen layers \
-        here at every step, as PyTorch does; a whole run does so once.\n\n\
-        | model | pixels | batch | method | beside | a step | theirs | ratio | peak memory | theirs | ratio |\n\
-        |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|\n";
+        here at every step, as PyTorch does; a whole run does so once. The last column is the ratio of \
+        memory without what program and libraries take before images and weights (PyTorch's and PEFT's \
+        take most of it).\n\n\
+        | model | pixels | batch | method | beside | a step | theirs | ratio | peak memory | theirs | \
+        ratio | own memory |\n\
+        |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.model,
             row.size,
             row.batch,
@@ -74,6 +77,8 @@ fn steps(page: &mut String, rows: &[Row]) {
             peak(&row.ours),
             peak(&row.theirs),
             ratio(row.memory),
+            row.own_memory
+                .map_or_else(String::new, |own| format!("{:.2}", own.median)),
         );
     }
     *page += "\n";
