@@ -43,7 +43,8 @@ fn field(text: &str, name: &str) -> Option<String> {
 
 fn commit() -> String {
     let git = |args: &[&str]| {
-        let output = Command::new("git").args(args).output().ok()?;
+        let mut git = Command::new("git");
+        let output = git.current_dir(crate::root()).args(args).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };

@@ -62,11 +62,8 @@ pub(crate) fn all(args: &Args, keep: &dyn Fn(&Results) -> Result<()>) -> Result<
         }
     }
     if args.parts.contains(&Part::Runs) {
-        for method in &args.methods {
-            let rows = runs(args, &bench, method, threads, &mut results);
-            results.runs.extend(rows);
-            keep(&results)?;
-        }
+        results.runs = runs(args, &bench, threads, &mut results);
+        keep(&results)?;
     }
     Ok(results)
 }
@@ -248,13 +245,7 @@ fn learning_rate(method: &str) -> f64 {
     }
 }
 
-fn runs(
-    args: &Args,
-    bench: &Bench,
-    method: &str,
-    threads: usize,
-    results: &mut Results,
-) -> Vec<Row> {
+fn runs(args: &Args, bench: &Bench, threads: usize, results: &mut Results) -> Vec<Row> {
     let prepared = || -> Result<Job> {
         let architecture = Architecture::find("mobilenet_v2")?.at(args.run_size)?;
         let weights = bench.python.mobilenet()?;
@@ -271,7 +262,7 @@ fn runs(
             return Vec::new();
         }
     };
-    let mut entries = sides(&[method.to_owned()], &job);
+    let mut entries = sides(&args.methods, &job);
     for entry in &mut entries {
         entry.job.learning_rate = learning_rate(&entry.job.method);
     }

@@ -52,6 +52,9 @@ impl Float {
     pub(super) fn widen(self, bytes: &[u8], values: &mut Vec<f32>) {
         values.clear();
         match self {
+            Self::F32 if cfg!(target_endian = "little") => {
+                *values = bytemuck::pod_collect_to_vec(bytes);
+            }
             Self::F64 => values.extend(
                 bytes
                     .as_chunks::<8>()
