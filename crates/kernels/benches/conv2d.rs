@@ -1,7 +1,7 @@
 //! Our convolution beside Burn's, layer by layer, and how much of the processor each uses.
 //!
 //! ```text
-//! cargo bench --workspace --bench conv2d -- [PART OF A NAME]
+//! cargo bench --profile dev --workspace --bench conv2d -- [PART OF A NAME]
 //! ```
 //!
 //! Both take turns in one process; a time is the shortest of several. A framework of its own would

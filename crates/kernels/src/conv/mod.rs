@@ -7,6 +7,7 @@ mod geometry;
 mod pointwise;
 mod product;
 mod sampled;
+mod transpose;
 mod weight;
 mod window;
 

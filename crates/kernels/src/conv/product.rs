@@ -83,8 +83,8 @@ macro_rules! tiled {
         } else {
             match $vectors {
                 1 => $function::<$simd, 8, 1>($($argument),*),
-                2 => $function::<$simd, 4, 2>($($argument),*),
-                _ => $function::<$simd, 4, 3>($($argument),*),
+                2 => $function::<$simd, 6, 2>($($argument),*),
+                _ => $function::<$simd, 3, 3>($($argument),*),
             }
         }
     };

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::product::{Block, Step, blocks, index, product, tiled};
+use super::transpose::Transpose;
 use super::window::Window;
 use crate::simd::{Kernel, Level, Simd};
 
@@ -208,12 +209,36 @@ impl Sampled {
             })
             .collect();
         let mut weights = vec![0.0; from.len() * width];
-        // Sixteen steps at a time: what one cache line of the weights holds.
-        for (from, out) in from.chunks(16).zip(weights.chunks_mut(16 * width)) {
-            for channel in 0..block.len {
-                let row = &weight[channel * strides.target..];
-                for (&from, out) in from.iter().zip(out.chunks_exact_mut(width)) {
-                    out[channel] = row[from];
+        if from.iter().enumerate().all(|(step, &from)| step == from) {
+            level.run(Transpose {
+                source: weight,
+                rows: block.len,
+                columns: from.len(),
+                stride: strides.target,
+                out: &mut weights[..],
+                out_stride: width,
+            });
+        } else if plan.phase.taps.len() == strides.target {
+            // All of a source channel's kernels, in order.
+            let taps = strides.target;
+            for (channel, out) in weights.chunks_exact_mut(taps * width).enumerate() {
+                level.run(Transpose {
+                    source: &weight[channel * strides.source..],
+                    rows: block.len,
+                    columns: taps,
+                    stride: taps,
+                    out,
+                    out_stride: width,
+                });
+            }
+        } else {
+            // Sixteen steps at a time: what one cache line of the weights holds.
+            for (from, out) in from.chunks(16).zip(weights.chunks_mut(16 * width)) {
+                for channel in 0..block.len {
+                    let row = &weight[channel * strides.target..];
+                    for (&from, out) in from.iter().zip(out.chunks_exact_mut(width)) {
+                        out[channel] = row[from];
+                    }
                 }
             }
         }
@@ -295,7 +320,14 @@ impl Sampled {
                 .enumerate()
             {
                 let start = image * image_out + first * self.target[0] * self.target[1];
-                self.place(plan.phase, packed.block.len, width, sums, &mut out[start..]);
+                self.place(
+                    level,
+                    plan.phase,
+                    packed.block.len,
+                    width,
+                    sums,
+                    &mut out[start..],
+                );
             }
         }
     }
@@ -303,6 +335,7 @@ impl Sampled {
     /// Turns `[pixel][lane]` of one image into `[channel][pixel]` at the phase's places.
     fn place(
         &self,
+        level: Level,
         phase: &Phase,
         channels: usize,
         width: usize,
@@ -311,15 +344,14 @@ impl Sampled {
     ) {
         let pixels = self.target[0] * self.target[1];
         if self.spacing == [1, 1] {
-            // Sixteen pixels at a time: a cache line of every channel.
-            for (piece, sums) in sums.chunks(16 * width).enumerate() {
-                for channel in 0..channels {
-                    let out = &mut out[channel * pixels + 16 * piece..];
-                    for (out, sums) in out.iter_mut().zip(sums.chunks_exact(width)) {
-                        out.write(sums[channel]);
-                    }
-                }
-            }
+            level.run(Transpose {
+                source: sums,
+                rows: sums.len() / width,
+                columns: channels,
+                stride: width,
+                out,
+                out_stride: pixels,
+            });
             return;
         }
         let [_, columns] = phase.grid;

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::product::{Block, Step, blocks, index, product, tiled};
+use super::transpose::Transpose;
 use super::window::Window;
 use crate::simd::{Kernel, Level, Simd};
 
@@ -136,15 +137,14 @@ impl<'a> Work<'a> {
             for Rows { range, sums } in &results {
                 let height = range.len().next_multiple_of(UNIT);
                 let sums = &sums[before * height..][..range.len() * width];
-                // Sixteen rows at a time: a cache line of every output channel.
-                for (piece, sums) in sums.chunks(16 * width).enumerate() {
-                    for channel in 0..block.len {
-                        let out = &mut out[channel * rows + range.start + 16 * piece..];
-                        for (out, sums) in out.iter_mut().zip(sums.chunks_exact(width)) {
-                            out.write(sums[channel]);
-                        }
-                    }
-                }
+                self.level.run(Transpose {
+                    source: sums,
+                    rows: range.len(),
+                    columns: block.len,
+                    stride: width,
+                    out: &mut out[range.start..],
+                    out_stride: rows,
+                });
             }
         });
     }
@@ -188,15 +188,14 @@ impl<'a> Work<'a> {
                         .chunks_exact(g.image_out())
                         .zip(piece.chunks_exact_mut(pixels * width))
                     {
-                        let grad = &grad[first..];
-                        for (piece, out) in out.chunks_mut(16 * width).enumerate() {
-                            for channel in 0..block.len {
-                                let grad = &grad[channel * pixels + 16 * piece..];
-                                for (&grad, out) in grad.iter().zip(out.chunks_exact_mut(width)) {
-                                    out[channel] = grad;
-                                }
-                            }
-                        }
+                        self.level.run(Transpose {
+                            source: &grad[first..],
+                            rows: block.len,
+                            columns: pixels,
+                            stride: pixels,
+                            out,
+                            out_stride: width,
+                        });
                     }
                 }
             });

@@ -67,7 +67,7 @@ mod tests {
                         } else {
                             0.0
                         };
-                        assert_eq!(value, expected);
+                        assert_eq!(value.to_bits(), expected.to_bits());
                     }
                 }
             }
