@@ -31,10 +31,11 @@ impl std::fmt::Debug for Dashboard {
     }
 }
 
-const METRICS: [(&str, Option<&str>, bool); 3] = [
+const METRICS: [(&str, Option<&str>, bool); 4] = [
     ("Loss", None, false),
     ("Accuracy", Some("%"), true),
     ("Learning rate", None, false),
+    ("Images a second", None, true),
 ];
 
 impl Dashboard {
@@ -88,10 +89,10 @@ impl Observer for Dashboard {
             self.renderer.start_split("train", per_epoch);
             self.started = Some(step.epoch);
         }
-        for (metric, value) in [step.loss, 100.0 * step.accuracy, step.learning_rate]
-            .into_iter()
-            .enumerate()
-        {
+        #[allow(clippy::cast_precision_loss)]
+        let pace = step.images as f64 / step.seconds.max(1e-9);
+        let values = [step.loss, 100.0 * step.accuracy, step.learning_rate, pace];
+        for (metric, value) in values.into_iter().enumerate() {
             self.renderer.update_train(state(metric, value));
         }
         self.renderer

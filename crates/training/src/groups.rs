@@ -198,7 +198,7 @@ mod tests {
             sums.reduce(|a, b| a + b).unwrap()
         };
         let gradients = GradientsParams::from_grads(loss(&net).backward(), &net);
-        let net = optimizer.step(net, gradients, |id| groups.rates(id, 0.01));
+        let net = optimizer.step(net, gradients, |id| groups.rates(id, 0.1));
         // Two blocks: levels 1 and 2 of 3. Every gradient is 1.
         let moved = |before: Vec<f32>, after: Vec<f32>, by: f32| {
             for (before, after) in before.iter().zip(&after) {

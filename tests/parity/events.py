@@ -3,7 +3,7 @@
 
     pip install tensorboard
     finetune train --valid-fraction 0.2 --out run
-    python3 tests/parity/tensorboard.py run
+    python3 tests/parity/events.py run
 """
 
 import json
