@@ -163,7 +163,7 @@ fn a_killed_run_goes_on_to_the_same_weights() {
 
 /// Twenty random moments of a run's whole length; with `--nocapture` it says how many of them hit.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes minutes"]
 fn twenty_killed_runs_go_on_to_the_same_weights() {
     let folder = Folder::new();
     let seed = std::process::id();

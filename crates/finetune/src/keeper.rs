@@ -132,6 +132,10 @@ impl<O: Observer> Observer for Keeper<'_, O> {
         self.observer.on_epoch(epoch);
     }
 
+    fn on_patience(&mut self, best: usize) {
+        self.observer.on_patience(best);
+    }
+
     fn memory_bytes(&self) -> Option<u64> {
         process::peak_memory_bytes()
     }

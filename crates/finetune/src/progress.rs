@@ -177,6 +177,18 @@ impl Observer for Progress {
         }
     }
 
+    fn on_patience(&mut self, best: usize) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if matches!(self.ui, Ui::Bar | Ui::Plain) {
+            eprintln!(
+                "{:>14} ends here: no later epoch was better than epoch {best}",
+                self.title
+            );
+        }
+    }
+
     fn on_epoch(&mut self, epoch: &Epoch) {
         if let Some(dashboard) = &mut self.dashboard {
             dashboard.on_epoch(epoch);

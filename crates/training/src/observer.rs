@@ -77,6 +77,10 @@ pub trait Observer {
     /// Called after each epoch, the broken-off one included.
     fn on_epoch(&mut self, _epoch: &Epoch) {}
 
+    /// Called where a run ends before its last epoch because none was better than `best` for long
+    /// enough.
+    fn on_patience(&mut self, _best: usize) {}
+
     /// The process's memory, bytes, for the record of an epoch.
     fn memory_bytes(&self) -> Option<u64> {
         None

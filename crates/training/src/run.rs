@@ -68,12 +68,10 @@ impl<M: Classifier> Run<M> {
         self.progress.epochs.push(epoch);
     }
 
-    /// Whether the last epochs were no better than one before.
-    pub(crate) fn patience_is_over(&self, recipe: &Recipe) -> bool {
-        let (Some(patience), Some(best)) = (recipe.patience, &self.best) else {
-            return false;
-        };
-        self.progress.epochs.len() - best.epoch >= patience
+    /// The best epoch, where those after it used up the patience.
+    pub(crate) fn patience_is_over(&self, recipe: &Recipe) -> Option<usize> {
+        let best = self.best.as_ref()?.epoch;
+        (self.progress.epochs.len() - best >= recipe.patience?).then_some(best)
     }
 
     /// What the run leaves.

@@ -97,7 +97,8 @@ pub fn resume<M: Classifier>(
     observer.on_start();
     let mut stopped = false;
     for epoch in run.progress.epochs.len() + 1..=recipe.epochs {
-        if run.patience_is_over(recipe) {
+        if let Some(best) = run.patience_is_over(recipe) {
+            observer.on_patience(best);
             break;
         }
         // Dropout of an epoch depends on nothing that came before it.

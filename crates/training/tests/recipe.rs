@@ -206,6 +206,15 @@ fn everything_comes_back_from_a_checkpoint_to_the_bit() {
     }
 }
 
+/// Notes that a run ended early.
+struct Told(Option<usize>);
+
+impl Observer for Told {
+    fn on_patience(&mut self, best: usize) {
+        self.0 = Some(best);
+    }
+}
+
 #[test]
 fn the_best_epoch_is_kept_and_patience_ends_a_run() {
     let (images, valid) = (images(8, 0), images(4, 7));
@@ -258,10 +267,12 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
         patience: Some(1),
         ..recipe.clone()
     };
-    let ended = run(&impatient, &data);
+    let mut told = Told(None);
+    let ended = train(attached(net()), &data, &impatient, &device(), &mut told).unwrap();
     let count = ended.epochs.len();
     assert!(count < 12);
     assert_eq!(ended.best, Some(count - 1));
+    assert_eq!(told.0, ended.best);
     assert!(!ended.stopped);
     assert_eq!(best_of(&ended.epochs).epoch, count - 1);
     assert_eq!(
