@@ -1,7 +1,7 @@
 //! Puts the accuracies of several comparisons beside each other, method by method:
 //!
 //! ```text
-//! cargo run --package finetune-evaluation --example beside -- [--valid] FOLDER…
+//! cargo run --example beside -- [--valid] FOLDER…
 //! ```
 //!
 //! Mean and standard deviation over the seeds, percent; of validation images with `--valid` (after
