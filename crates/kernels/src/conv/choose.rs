@@ -6,6 +6,7 @@ use super::depthwise;
 use super::geometry::Geometry;
 use super::pointwise::Pointwise;
 use super::sampled::Sampled;
+use super::small;
 use super::weight;
 use crate::simd::Level;
 
@@ -18,7 +19,9 @@ pub(crate) fn forward(
     bias: Option<&[f32]>,
     out: &mut [MaybeUninit<f32>],
 ) {
-    if depthwise::fits(g) {
+    if small::fits(g) {
+        small::forward(level, g, input, weight, bias, out);
+    } else if depthwise::fits(g) {
         depthwise::run(level, &Sampled::forward(g), input, weight, bias, out);
     } else if Pointwise::fits(g) {
         Pointwise::forward(g).run(level, input, weight, bias, out);
@@ -35,7 +38,9 @@ pub(crate) fn input_grad(
     weight: &[f32],
     out: &mut [MaybeUninit<f32>],
 ) {
-    if depthwise::fits(g) {
+    if small::fits(g) {
+        small::input_grad(level, g, grad, weight, out);
+    } else if depthwise::fits(g) {
         depthwise::run(level, &Sampled::input_grad(g), grad, weight, None, out);
     } else if Pointwise::fits(g) && g.stride == [1, 1] {
         Pointwise::input_grad(g).run(level, grad, weight, None, out);
@@ -52,7 +57,9 @@ pub(crate) fn weight_grad(
     grad: &[f32],
     out: &mut [MaybeUninit<f32>],
 ) {
-    if depthwise::fits(g) {
+    if small::fits(g) {
+        small::weight_grad(level, g, input, grad, out);
+    } else if depthwise::fits(g) {
         depthwise::weight_grad(level, g, input, grad, out);
     } else {
         weight::weight_grad(level, g, input, grad, out);

@@ -7,6 +7,9 @@ mod geometry;
 mod pointwise;
 mod product;
 mod sampled;
+mod small;
+#[cfg(test)]
+mod tests;
 mod transpose;
 mod weight;
 mod window;

@@ -1,0 +1,173 @@
+//! Every kernel under every instruction set, against sums written out in `f64`.
+
+use std::mem::MaybeUninit;
+
+use proptest::prelude::*;
+
+use super::choose;
+use super::depthwise;
+use super::geometry::Geometry;
+use super::sampled::Sampled;
+use super::weight;
+use crate::memory::written;
+use crate::simd::Level;
+
+/// The convolution, its input's and its weights' gradient.
+struct Reference {
+    output: Vec<f64>,
+    input: Vec<f64>,
+    weight: Vec<f64>,
+}
+
+impl Reference {
+    fn new(g: &Geometry, x: &[f32], w: &[f32], bias: &[f32], grad: &[f32]) -> Self {
+        let mut all = Self {
+            output: (0..grad.len())
+                .map(|at| f64::from(bias[at / g.pixels_out() % g.channels_out]))
+                .collect(),
+            input: vec![0.0; x.len()],
+            weight: vec![0.0; w.len()],
+        };
+        for (out, &slope) in grad.iter().enumerate() {
+            let (pixel, plane) = (out % g.pixels_out(), out / g.pixels_out());
+            let (filter, image) = (plane % g.channels_out, plane / g.channels_out);
+            for seen in 0..g.group_in() * g.taps() {
+                let (channel, tap) = (seen / g.taps(), seen % g.taps());
+                let channel = filter / g.group_out() * g.group_in() + channel;
+                let source = |axis: usize, pixel: usize, tap: usize| {
+                    (pixel * g.stride[axis] + tap * g.dilation[axis]).checked_sub(g.padding[axis])
+                };
+                let row = source(0, pixel / g.output[1], tap / g.kernel[1]);
+                let column = source(1, pixel % g.output[1], tap % g.kernel[1]);
+                let (Some(row), Some(column)) = (row, column) else {
+                    continue;
+                };
+                if row >= g.input[0] || column >= g.input[1] {
+                    continue;
+                }
+                let plane = image * g.channels_in + channel;
+                let at = (plane * g.input[0] + row) * g.input[1] + column;
+                let weight = filter * g.group_in() * g.taps() + seen;
+                let [value, factor, slope] = [x[at], w[weight], slope].map(f64::from);
+                all.output[out] += value * factor;
+                all.input[at] += slope * factor;
+                all.weight[weight] += slope * value;
+            }
+        }
+        all
+    }
+}
+
+/// Numbers from -½ to ½, the same for the same seed.
+#[allow(clippy::cast_precision_loss)]
+fn numbers(count: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[allow(unsafe_code, reason = "what is not written is no number, and is seen")]
+fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
+    // SAFETY: in tests the buffer is filled beforehand.
+    let found = unsafe { written(expected.len(), run) };
+    let largest = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
+    for (&found, expected) in found.iter().zip(expected) {
+        let difference = (f64::from(found) - expected).abs();
+        // Not `>`: what is no number fails as well.
+        assert!(difference < 1e-5 * largest, "{what}: {found}, {expected}");
+    }
+}
+
+fn check(g: &Geometry) {
+    let x = numbers(g.batch * g.image_in(), 1);
+    let w = numbers(g.channels_out * g.group_in() * g.taps(), 2);
+    let bias = numbers(g.channels_out, 3);
+    let grad = numbers(g.batch * g.image_out(), 4);
+    let expected = Reference::new(g, &x, &w, &bias, &grad);
+    for level in Level::all() {
+        compare("output", &expected.output, |out| {
+            choose::forward(level, g, &x, &w, Some(&bias), out);
+        });
+        compare("input", &expected.input, |out| {
+            choose::input_grad(level, g, &grad, &w, out);
+        });
+        compare("weight", &expected.weight, |out| {
+            choose::weight_grad(level, g, &x, &grad, out);
+        });
+        // What a special kernel computes, the more general ones do as well.
+        if depthwise::fits(g) {
+            compare("depthwise output", &expected.output, |out| {
+                depthwise::run(level, &Sampled::forward(g), &x, &w, Some(&bias), out);
+            });
+            compare("depthwise input", &expected.input, |out| {
+                depthwise::run(level, &Sampled::input_grad(g), &grad, &w, None, out);
+            });
+            compare("depthwise weight", &expected.weight, |out| {
+                depthwise::weight_grad(level, g, &x, &grad, out);
+            });
+        }
+        compare("sampled output", &expected.output, |out| {
+            Sampled::forward(g).run(level, &x, &w, Some(&bias), out);
+        });
+        compare("sampled input", &expected.input, |out| {
+            Sampled::input_grad(g).run(level, &grad, &w, None, out);
+        });
+        compare("general weight", &expected.weight, |out| {
+            weight::weight_grad(level, g, &x, &grad, out);
+        });
+    }
+}
+
+prop_compose! {
+    fn geometry()(
+        kind in 0..3_u8,
+        batch in 1..6_usize,
+        groups in prop_oneof![3 => Just(1_usize), 1 => 2..4_usize],
+        channels in (1..10_usize, prop_oneof![3 => 1..12_usize, 1 => 12..70_usize]),
+        room in (0..12_usize, 0..40_usize),
+        kernel in (1..6_usize, 1..6_usize),
+        stride in (1..4_usize, 1..4_usize),
+        padding in (0..3_usize, 0..3_usize),
+        dilation in (1..3_usize, 1..3_usize),
+    ) -> Geometry {
+        let (kernel, padding) = if kind == 1 { ((1, 1), (0, 0)) } else { (kernel, padding) };
+        let (channels_in, channels_out, groups) = match kind {
+            0 => (groups * channels.0, groups * channels.1, groups),
+            1 => (channels.0, channels.1, 1),
+            _ => (channels.0, channels.0, channels.0),
+        };
+        let axis = |room: usize, kernel: usize, stride: usize, padding: usize, dilation: usize| {
+            let span = dilation * (kernel - 1) + 1;
+            let input = (span + room).saturating_sub(2 * padding).max(1);
+            (input, ((input + 2 * padding).max(span) - span) / stride + 1)
+        };
+        let rows = axis(room.0, kernel.0, stride.0, padding.0, dilation.0);
+        let columns = axis(room.1, kernel.1, stride.1, padding.1, dilation.1);
+        Geometry {
+            batch,
+            channels_in,
+            channels_out,
+            input: [rows.0, columns.0],
+            output: [rows.1, columns.1],
+            kernel: [kernel.0, kernel.1],
+            stride: [stride.0, stride.1],
+            padding: [padding.0, padding.1],
+            dilation: [dilation.0, dilation.1],
+            groups,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn kernels_compute_the_sums(g in geometry()) {
+        check(&g);
+    }
+}
