@@ -32,17 +32,17 @@ COUNT = 64
 def make() -> None:
     photographs = sorted((ROOT / "datasets/signs/train").glob("*/*.jpg"))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    random.seed(0)
-    noise = np.random.default_rng(0)
     for number in range(COUNT):
+        path = FOLDER / f"{number:02}.jpg"
+        if path.exists():
+            continue
+        choice, noise = random.Random(number), np.random.default_rng(number)
         whole = Image.new("RGB", (4000, 3000))
         for tile in range(16 * 12):
-            photograph = Image.open(random.choice(photographs)).resize((250, 250), Image.BICUBIC)
+            photograph = Image.open(choice.choice(photographs)).resize((250, 250), Image.BICUBIC)
             whole.paste(photograph, (tile % 16 * 250, tile // 16 * 250))
         values = np.asarray(whole, dtype=np.float32) + noise.normal(0, 3, (3000, 4000, 1))
-        path = FOLDER / f"{number:02}.jpg"
-        if not path.exists():
-            Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+        Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(path, quality=90)
 
 
 def torchvision_epoch(workers: int) -> None:

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs)]
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use finetune_data::{
     Augment, Cache, DataError, ImageSet, Images, Keep, Loader, OnBadImage, Order, Pipeline,
@@ -315,6 +316,28 @@ fn a_changed_file_makes_a_new_cache_and_a_cut_one_is_made_again() {
     white.save(folder.path().join("1.png")).unwrap();
     assert_ne!(with(), first);
     assert_eq!(caches().len(), 2);
+}
+
+#[test]
+fn what_killed_runs_left_in_the_cache_is_removed_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    std::fs::create_dir(&cache).unwrap();
+    let old = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    for (name, time) in [
+        (".images-old", old),
+        (".images-new", SystemTime::now()),
+        ("other", old),
+    ] {
+        let file = std::fs::File::create(cache.join(name)).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    let pipeline = pipeline(&folder, Cache::Disk, 1);
+    let set = set(folder.path(), 2);
+    set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        .unwrap();
+    let left = [".images-old", ".images-new", "other"].map(|name| cache.join(name).exists());
+    assert_eq!(left, [false, true, true]);
 }
 
 #[test]

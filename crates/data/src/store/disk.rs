@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -22,6 +23,8 @@ use crate::prepare::{Keep, Preprocess, Raster};
 use crate::set::ImageSet;
 
 const MARK: &[u8; 16] = b"finetune images1";
+/// What the name of a file that is not whole begins with.
+const UNFINISHED: &str = ".images-";
 /// Bytes of an entry.
 const ENTRY: usize = 16;
 
@@ -138,6 +141,19 @@ fn entry(bytes: &[u8; ENTRY]) -> Entry {
     }
 }
 
+/// What runs that were killed left behind, a day or more ago. Nothing depends on its being gone.
+fn remove_leftovers(folder: &Path) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let age = entry.metadata().and_then(|data| data.modified());
+        let is_old = age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > DAY));
+        if is_old && name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A file that is being written, under a temporary name until it is whole.
 pub(super) struct Writer {
     path: PathBuf,
@@ -153,8 +169,9 @@ impl Writer {
         let failed = |source| error(path, source);
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(failed)?;
+        remove_leftovers(folder);
         let temporary = tempfile::Builder::new()
-            .prefix(".images-")
+            .prefix(UNFINISHED)
             .tempfile_in(folder);
         let mut file = BufWriter::new(temporary.map_err(failed)?);
         let end = (MARK.len() + 8 + count * ENTRY) as u64;
