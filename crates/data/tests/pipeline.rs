@@ -323,7 +323,7 @@ fn what_killed_runs_left_in_the_cache_is_removed_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
-    let old = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
+    let old = SystemTime::now() - Duration::from_hours(48);
     for (name, time) in [
         (".images-old", old),
         (".images-new", SystemTime::now()),

@@ -143,7 +143,7 @@ fn entry(bytes: &[u8; ENTRY]) -> Entry {
 
 /// What runs that were killed left behind, a day or more ago. Nothing depends on its being gone.
 fn remove_leftovers(folder: &Path) {
-    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const DAY: Duration = Duration::from_hours(24);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let age = entry.metadata().and_then(|data| data.modified());
