@@ -1,5 +1,6 @@
 //! Keeps what a run leaves behind while it goes on: checkpoints and TensorBoard's events.
 
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -96,7 +97,10 @@ impl<'a, O: Observer> Keeper<'a, O> {
         if let Some(events) = &mut self.events
             && let Err(error) = write(events)
         {
-            eprintln!("no more events for TensorBoard: {error:#}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "no more events for TensorBoard: {error:#}"
+            );
             self.events = None;
         }
     }

@@ -1,6 +1,6 @@
 //! What a person sees while a run goes on.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
@@ -115,6 +115,11 @@ impl Progress {
     }
 }
 
+/// A line on stderr; a run goes on where nobody reads it any more.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// ` · 74 MiB`, the most that the process held; nothing where the system does not tell.
 fn memory() -> String {
     let bytes = process::peak_memory_bytes();
@@ -182,10 +187,10 @@ impl Observer for Progress {
             bar.finish_and_clear();
         }
         if matches!(self.ui, Ui::Bar | Ui::Plain) {
-            eprintln!(
+            say(&format!(
                 "{:>14} ends here: no later epoch was better than epoch {best}",
                 self.title
-            );
+            ));
         }
     }
 
@@ -218,10 +223,10 @@ impl Observer for Progress {
             memory()
         );
         match (self.ui, &self.bar) {
-            (Ui::Plain, _) => eprintln!("{line}"),
+            (Ui::Plain, _) => say(&line),
             (Ui::Bar, Some(bar)) if *number == self.epochs => {
                 bar.finish_and_clear();
-                eprintln!("{line}");
+                say(&line);
             }
             _ => {}
         }
