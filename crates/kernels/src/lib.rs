@@ -17,7 +17,9 @@ mod lanes;
 pub mod machine;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod memory;
+pub mod norm;
 pub mod optim;
+pub mod pool;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod simd;
 

@@ -4,8 +4,8 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig2d};
-use burn::tensor::activation::silu;
 use burn::tensor::{Device, Slice};
+use finetune_kernels::norm::{Activation, norm_act};
 use finetune_methods::conv2d;
 
 /// What a convolution is, as PyTorch's `Conv2d(inputs, outputs, kernel, stride, groups=…)` with
@@ -70,26 +70,20 @@ impl ConvNorm {
         }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(conv2d(&self.conv, x))
+    /// `activation(norm(conv(x)))`.
+    pub(crate) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        norm_act(&self.norm, conv2d(&self.conv, x), None, activation)
     }
-}
 
-/// The nonlinearities of the networks that are told apart by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// `min(max(x, 0), 6)` (Howard et al. 2017, arXiv:1704.04861).
-    Relu6,
-    /// `x · sigmoid(x)` (Ramachandran et al. 2017, arXiv:1710.05941).
-    Silu,
-}
-
-impl Activation {
-    pub(crate) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Relu6 => x.clamp(0.0, 6.0),
-            Self::Silu => silu(x),
-        }
+    /// `norm(conv(x)) + residual`.
+    pub(crate) fn forward_and_add(&self, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+        let residual = Some(residual);
+        norm_act(
+            &self.norm,
+            conv2d(&self.conv, x),
+            residual,
+            Activation::Identity,
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, activation::relu};
+use finetune_kernels::pool::relu_max_pool2d;
 use finetune_methods::{conv2d, linear};
 
 use super::stages::{Stage, Staged, logits};
@@ -54,7 +55,7 @@ impl Staged for ChapterCnn {
     fn stages(&self) -> Vec<Stage<'_>> {
         vec![
             Stage::new(["conv"], |images| {
-                let maps = self.pool.forward(relu(conv2d(&self.conv, images)));
+                let maps = relu_max_pool2d(&self.pool, conv2d(&self.conv, images));
                 maps.flatten::<2>(1, 3)
             }),
             Stage::new(["hidden"], |x: Tensor<2>| relu(linear(&self.hidden, x))),

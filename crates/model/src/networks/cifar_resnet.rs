@@ -7,7 +7,8 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, LinearConfig};
-use burn::tensor::{Device, activation::relu};
+use burn::tensor::Device;
+use finetune_kernels::norm::{Activation, norm_act};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, batch_norm, every, global_average};
@@ -69,7 +70,12 @@ impl CifarResNet {
 impl Staged for CifarResNet {
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["conv1", "bn1"], |images| {
-            relu(self.bn1.forward(conv2d(&self.conv1, images)))
+            norm_act(
+                &self.bn1,
+                conv2d(&self.conv1, images),
+                None,
+                Activation::Relu,
+            )
         })];
         stages.extend(blocks("layer1", &self.layer1, BasicBlock::forward));
         stages.extend(blocks("layer2", &self.layer2, BasicBlock::forward));
@@ -94,10 +100,11 @@ impl BasicBlock {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward(conv2d(&self.conv1, x.clone())));
-        let y = self.bn2.forward(conv2d(&self.conv2, y));
+        let y = conv2d(&self.conv1, x.clone());
+        let y = norm_act(&self.bn1, y, None, Activation::Relu);
+        let y = conv2d(&self.conv2, y);
         let shortcut = shortcut(x, self.stride, y.dims()[1]);
-        relu(y + shortcut)
+        norm_act(&self.bn2, y, Some(shortcut), Activation::Relu)
     }
 }
 

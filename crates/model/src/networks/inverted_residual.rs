@@ -10,9 +10,10 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::sigmoid;
+use finetune_kernels::norm::Activation;
 use finetune_methods::{conv2d, linear};
 
-use super::blocks::{Activation, ConvNorm, Convolution, global_average};
+use super::blocks::{ConvNorm, Convolution, global_average};
 use super::stages::{Stage, Staged, blocks, logits};
 
 /// A stem, inverted residual blocks, a last 1×1 convolution and a classifier.
@@ -147,11 +148,11 @@ impl InvertedResidualNet {
 impl Staged for InvertedResidualNet {
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["stem"], |images| {
-            self.activation.forward(self.stem.forward(images))
+            self.stem.forward(images, self.activation)
         })];
         stages.extend(blocks("blocks", &self.blocks, InvertedResidual::forward));
         stages.push(Stage::new(["last"], |x| {
-            self.activation.forward(self.last.forward(x))
+            self.last.forward(x, self.activation)
         }));
         stages.push(Stage::new([], global_average));
         stages.push(Stage::new(["classifier"], |x: Tensor<2>| {
@@ -188,14 +189,17 @@ impl InvertedResidual {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let mut y = x.clone();
         if let Some(expand) = &self.expand {
-            y = self.activation.forward(expand.forward(y));
+            y = expand.forward(y, self.activation);
         }
-        y = self.activation.forward(self.depthwise.forward(y));
+        y = self.depthwise.forward(y, self.activation);
         if let Some(squeeze) = &self.squeeze {
             y = squeeze.forward(y);
         }
-        y = self.project.forward(y);
-        if self.residual { x + y } else { y }
+        if self.residual {
+            self.project.forward_and_add(y, x)
+        } else {
+            self.project.forward(y, Activation::Identity)
+        }
     }
 }
 
@@ -211,7 +215,7 @@ impl SqueezeExcitation {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, _, _] = x.dims();
         let means = global_average(x.clone()).reshape([batch, channels, 1, 1]);
-        let reduced = self.activation.forward(conv2d(&self.reduce, means));
+        let reduced = self.activation.apply(conv2d(&self.reduce, means));
         x * sigmoid(conv2d(&self.expand, reduced))
     }
 }

@@ -9,7 +9,9 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::{Device, activation::relu};
+use burn::tensor::Device;
+use finetune_kernels::norm::{Activation, norm_act};
+use finetune_kernels::pool::max_pool2d;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
@@ -83,8 +85,11 @@ impl ResNet {
 impl Staged for ResNet {
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["conv1", "bn1"], |images| {
-            let x = relu(self.bn1.forward(conv2d(&self.conv1, images)));
-            self.maxpool.forward(x)
+            let x = conv2d(&self.conv1, images);
+            max_pool2d(
+                &self.maxpool,
+                norm_act(&self.bn1, x, None, Activation::Relu),
+            )
         })];
         stages.extend(blocks("layer1", &self.layer1, Residual::forward));
         stages.extend(blocks("layer2", &self.layer2, Residual::forward));
@@ -121,16 +126,19 @@ impl Residual {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = relu(self.bn1.forward(conv2d(&self.conv1, x.clone())));
-        let mut y = self.bn2.forward(conv2d(&self.conv2, y));
+        let relu = |norm, y| norm_act(norm, y, None, Activation::Relu);
+        let mut y = relu(&self.bn1, conv2d(&self.conv1, x.clone()));
+        y = conv2d(&self.conv2, y);
+        let mut last = &self.bn2;
         if let (Some(conv), Some(norm)) = (&self.conv3, &self.bn3) {
-            y = norm.forward(conv2d(conv, relu(y)));
+            y = conv2d(conv, relu(last, y));
+            last = norm;
         }
         let shortcut = match &self.downsample {
-            Some(projection) => projection.forward(x),
+            Some(projection) => projection.forward(x, Activation::Identity),
             None => x,
         };
-        relu(y + shortcut)
+        norm_act(last, y, Some(shortcut), Activation::Relu)
     }
 }
 

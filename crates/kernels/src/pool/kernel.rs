@@ -1,0 +1,146 @@
+//! Pooling of one plane after the other.
+
+use rayon::prelude::*;
+
+use super::Window;
+use crate::memory::written;
+
+/// What is kept of an output that none of the inputs gave: a ReLU made it 0.
+const NOBODY: u8 = u8::MAX;
+
+/// Sizes of a pooling.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pooling {
+    pub(super) window: Window,
+    /// Height and width of a plane.
+    pub(super) input: [usize; 2],
+    pub(super) rectify: bool,
+}
+
+impl Pooling {
+    /// Whether a byte names every place of the window, and it fits into the image.
+    pub(super) fn fits(&self) -> bool {
+        let Window {
+            kernel, padding, ..
+        } = self.window;
+        let inside = |axis: usize| {
+            2 * padding[axis] <= kernel[axis]
+                && kernel[axis] <= self.input[axis] + 2 * padding[axis]
+        };
+        kernel[0] * kernel[1] < usize::from(NOBODY) && inside(0) && inside(1)
+    }
+
+    pub(super) fn output(&self) -> [usize; 2] {
+        self.window.output(self.input)
+    }
+
+    fn areas(&self) -> [usize; 2] {
+        [self.input, self.output()].map(|[height, width]| height * width)
+    }
+
+    /// The greatest of each window, and its place in the window.
+    pub(super) fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
+        let [area, small] = self.areas();
+        let planes = x.len() / area;
+        let mut places = vec![NOBODY; planes * small];
+        // SAFETY: the chunks are all of the buffer, and each row of each is copied to.
+        #[allow(unsafe_code)]
+        let made = unsafe {
+            written(planes * small, |made| {
+                made.par_chunks_mut(small)
+                    .zip(places.par_chunks_mut(small))
+                    .zip(x.par_chunks(area))
+                    .for_each(|((made, places), x)| {
+                        let width = self.output()[1];
+                        let mut best = vec![0.0; width];
+                        let rows = made.chunks_mut(width).zip(places.chunks_mut(width));
+                        for (row, (made, places)) in rows.enumerate() {
+                            self.row(x, row, &mut best, places);
+                            made.write_copy_of_slice(&best);
+                        }
+                    });
+            })
+        };
+        (made, places)
+    }
+
+    /// One row of output.
+    fn row(&self, x: &[f32], row: usize, best: &mut [f32], places: &mut [u8]) {
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let [height, width] = self.input;
+        best.fill(if self.rectify { 0.0 } else { f32::NEG_INFINITY });
+        places.fill(NOBODY);
+        let mut place = 0;
+        for down in 0..kernel[0] {
+            let y = (row * stride[0] + down).checked_sub(padding[0]);
+            let line = y.filter(|y| *y < height);
+            for right in 0..kernel[1] {
+                if let Some(y) = line {
+                    let line = &x[y * width..(y + 1) * width];
+                    // Columns of output whose window has this place inside the image.
+                    let first = padding[1].saturating_sub(right).div_ceil(stride[1]);
+                    let at = first * stride[1] + right - padding[1];
+                    if at < width {
+                        let values = line[at..].iter().step_by(stride[1]);
+                        let outputs = best[first..].iter_mut().zip(&mut places[first..]);
+                        for ((best, kept), value) in outputs.zip(values) {
+                            let greater = *value > *best || value.is_nan();
+                            *best = if greater { *value } else { *best };
+                            *kept = if greater { place } else { *kept };
+                        }
+                    }
+                }
+                place += 1;
+            }
+        }
+    }
+
+    /// The gradient of the input: each output's goes to where it came from.
+    pub(super) fn backward(&self, gradient: &[f32], places: &[u8]) -> Vec<f32> {
+        let [area, small] = self.areas();
+        let planes = gradient.len() / small;
+        let Window {
+            kernel,
+            stride,
+            padding,
+        } = self.window;
+        let [_, width] = self.input;
+        let columns = self.output()[1];
+        // Of each place of a window, from the window's corner; the corner may lie outside.
+        let offsets: Vec<usize> = (0..kernel[0] * kernel[1])
+            .map(|place| place / kernel[1] * width + place % kernel[1])
+            .collect();
+        let outside = padding[0] * width + padding[1];
+        // SAFETY: the chunks are all of the buffer, and each is copied to as a whole.
+        #[allow(unsafe_code)]
+        unsafe {
+            written(planes * area, |made| {
+                made.par_chunks_mut(area)
+                    .zip(gradient.par_chunks(small))
+                    .zip(places.par_chunks(small))
+                    .for_each_init(
+                        || vec![0.0; area],
+                        |plane, ((made, gradient), places)| {
+                            plane.fill(0.0);
+                            let rows = gradient.chunks(columns).zip(places.chunks(columns));
+                            for (row, (gradient, places)) in rows.enumerate() {
+                                let corner = row * stride[0] * width;
+                                for (column, (g, place)) in gradient.iter().zip(places).enumerate()
+                                {
+                                    if let Some(offset) = offsets.get(usize::from(*place)) {
+                                        let at = corner + column * stride[1] + offset;
+                                        plane[at - outside] += g;
+                                    }
+                                }
+                            }
+                            made.write_copy_of_slice(plane);
+                        },
+                    );
+            })
+        }
+    }
+}
