@@ -17,6 +17,7 @@
 
 pub use finetune_data as data;
 pub use finetune_evaluation as evaluation;
+pub use finetune_kernels as kernels;
 pub use finetune_methods as methods;
 pub use finetune_model as model;
 pub use finetune_training as training;

@@ -12,8 +12,11 @@
 // NdArray is deprecated upstream; people ask for it.
 #![allow(deprecated)]
 
+#[cfg(target_os = "linux")]
+pub mod allocator;
 mod conv;
 mod lanes;
+pub mod linear;
 pub mod machine;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod memory;

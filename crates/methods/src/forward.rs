@@ -9,6 +9,7 @@ use burn::module::Param;
 use burn::nn::{Linear, PaddingConfig2d, conv::Conv2d};
 use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
+use finetune_kernels::linear::linear as dense_linear;
 
 use crate::adapter::Adapter;
 use crate::quantize::dense;
@@ -39,7 +40,7 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     match layer.weight.reparameterization::<Adapter>() {
         Some(Adapter::LowRank(adapter)) => adapter.forward(&LinearSite(layer), x),
         Some(Adapter::Scale(adapter)) => adapter.forward(&LinearSite(layer), x),
-        _ => layer.forward(x),
+        _ => dense_linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val)),
     }
 }
 
@@ -116,7 +117,7 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
 
     fn base(&self, x: Tensor<D>, bias: bool) -> Tensor<D> {
         let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
-        module::linear(x, dense(self.0.weight.base()), bias)
+        dense_linear(x, dense(self.0.weight.base()), bias)
     }
 
     fn down(&self, x: Tensor<D>, a: Tensor<2>) -> Tensor<D> {

@@ -119,7 +119,7 @@ impl ModelOptimizer {
         let Memory { steps, mut moments } = self.memory.remove(&id).unwrap_or_else(|| Memory {
             steps: 0,
             moments: (self.names().iter())
-                .map(|_| Tensor::zeros([size], &device))
+                .map(|_| zeros(size, &device))
                 .collect(),
         });
         let steps = steps + 1;
@@ -139,8 +139,8 @@ impl ModelOptimizer {
                     step: steps,
                 };
                 let (second, first) = (moments.pop(), moments.pop());
-                let [first, second] = [first, second]
-                    .map(|moment| moment.unwrap_or_else(|| Tensor::zeros([size], &device)));
+                let [first, second] =
+                    [first, second].map(|moment| moment.unwrap_or_else(|| zeros(size, &device)));
                 let (stepped, after) = adam(parameter, gradient, [first, second], step);
                 moments.extend(after);
                 stepped
@@ -152,7 +152,7 @@ impl ModelOptimizer {
                     weight_decay,
                 };
                 let velocity = moments.pop();
-                let velocity = velocity.unwrap_or_else(|| Tensor::zeros([size], &device));
+                let velocity = velocity.unwrap_or_else(|| zeros(size, &device));
                 let (stepped, after) = sgd(parameter, gradient, velocity, step);
                 moments.push(after);
                 stepped
@@ -161,6 +161,11 @@ impl ModelOptimizer {
         self.memory.insert(id, Memory { steps, moments });
         stepped.reshape(shape)
     }
+}
+
+/// Moments before the first step. Not `Tensor::zeros`: on flex that makes and copies a second buffer.
+fn zeros(size: usize, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), device)
 }
 
 struct Stepper<'a, R> {

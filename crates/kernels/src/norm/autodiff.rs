@@ -1,5 +1,8 @@
 //! The backward passes.
 
+// The type that these methods are of has no public path.
+#![allow(clippy::redundant_closure_for_method_calls)]
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;

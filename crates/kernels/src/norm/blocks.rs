@@ -80,11 +80,12 @@ impl Blocks {
 
     /// One value a channel, repeated for the values of a run of a task.
     pub(super) fn spread(&self, task: usize, values: &[f32]) -> Vec<f32> {
-        let own = &values[self.channels(task)];
-        let repeated = own
-            .iter()
-            .flat_map(|value| std::iter::repeat_n(*value, self.area));
-        repeated.take(self.run(task)).collect()
+        let run = self.run(task);
+        let mut spread = Vec::with_capacity(run);
+        for value in &values[self.channels(task)] {
+            spread.resize((spread.len() + self.area).min(run), *value);
+        }
+        spread
     }
 
     /// Sums of a task's channels from sums at each place of a run.
@@ -107,6 +108,7 @@ pub(super) enum Row<'a> {
 
 impl Row<'_> {
     /// The values that are there.
+    #[inline(always)]
     pub(super) fn values(&self) -> &[f32] {
         match self {
             Self::Own(values) => values,
@@ -114,33 +116,14 @@ impl Row<'_> {
         }
     }
 
-    /// Replaces the values run by run; the kernel gets the run's place in the row, its values and
-    /// where to write.
+    /// Replaces the values that start at a place.
     #[inline(always)]
-    pub(super) fn replace(
-        &mut self,
-        run: usize,
-        mut kernel: impl FnMut(usize, &[f32], &mut [f32]),
-    ) {
-        let mut made = [0.0; RUN];
+    pub(super) fn put(&mut self, place: usize, made: &[f32]) {
+        let places = place..place + made.len();
         match self {
-            Self::Own(values) => {
-                let mut place = 0;
-                for values in values.chunks_mut(run) {
-                    let made = &mut made[..values.len()];
-                    kernel(place, values, made);
-                    values.copy_from_slice(made);
-                    place += values.len();
-                }
-            }
-            Self::New { from, to } => {
-                let mut place = 0;
-                for (values, to) in from.chunks(run).zip(to.chunks_mut(run)) {
-                    let made = &mut made[..values.len()];
-                    kernel(place, values, made);
-                    to.write_copy_of_slice(made);
-                    place += values.len();
-                }
+            Self::Own(values) => values[places].copy_from_slice(made),
+            Self::New { to, .. } => {
+                to[places].write_copy_of_slice(made);
             }
         }
     }

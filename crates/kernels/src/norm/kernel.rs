@@ -108,24 +108,28 @@ impl<C: Curve> Loop for Forward<'_, C> {
         let scaling = self.scaling.spread(&self.blocks, self.task);
         let curve = self.curve;
         let mut bits = Vec::new();
+        let mut made = [0.0; RUN];
         for (image, mut row) in self.rows.into_iter().enumerate() {
-            let residual = self.residual.as_ref().map(|rows| rows[image]);
-            row.replace(run, |place, x, out| {
-                scaling.apply(x, out);
-                if let Some(residual) = residual {
-                    for (out, residual) in out.iter_mut().zip(&residual[place..]) {
+            let length = row.values().len();
+            for place in (0..length).step_by(run) {
+                let end = (place + run).min(length);
+                let out = &mut made[..end - place];
+                scaling.apply(&row.values()[place..end], out);
+                if let Some(residual) = &self.residual {
+                    for (out, residual) in out.iter_mut().zip(&residual[image][place..end]) {
                         *out += residual;
                     }
                 }
                 if self.mask {
                     let start = bits.len();
-                    bits.resize(start + mask::words(x.len()), 0);
-                    mask::pack(out, &mut bits[start..], |x| curve.slope(x) != 0.0);
+                    bits.resize(start + mask::words(out.len()), 0);
+                    mask::pack(out, &mut bits[start..], curve);
                 }
                 for out in out.iter_mut() {
                     *out = curve.value(*out);
                 }
-            });
+                row.put(place, out);
+            }
         }
         bits
     }
@@ -274,15 +278,15 @@ impl<C: Curve> Loop for Backward<'_, C> {
         let [mean_shift, mean_scale] = of_channel.map(|values| blocks.spread(self.task, &values));
         for (image, row) in rows.iter_mut().enumerate() {
             let length = row.values().len();
-            let mut kept = residual.as_mut().map(|rows| &mut rows[image]);
-            row.replace(run, |place, gradient, out| {
-                let x = input
-                    .as_ref()
-                    .map(|rows| &rows[image][place..place + gradient.len()]);
+            for place in (0..length).step_by(run) {
+                let end = (place + run).min(length);
+                let out = &mut before[..end - place];
+                let gradient = &row.values()[place..end];
+                let x = input.as_ref().map(|rows| &rows[image][place..end]);
                 let words = self.words(image, length, place);
                 self.before(&scaling, gradient, x, words, out);
-                if let Some(kept) = &mut kept {
-                    kept[place..place + out.len()].write_copy_of_slice(out);
+                if let Some(kept) = &mut residual {
+                    kept[image][place..end].write_copy_of_slice(out);
                 }
                 match x {
                     Some(x) if self.of_batch => {
@@ -301,7 +305,8 @@ impl<C: Curve> Loop for Backward<'_, C> {
                         }
                     }
                 }
-            });
+                row.put(place, out);
+            }
         }
         sums
     }

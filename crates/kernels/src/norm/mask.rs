@@ -5,6 +5,8 @@
 
 #![allow(clippy::inline_always)] // or they are not compiled for the processor's instructions
 
+use super::activation::Curve;
+
 /// Values of 16 words.
 const BLOCK: usize = 512;
 
@@ -13,19 +15,19 @@ pub(super) fn words(values: usize) -> usize {
     values.div_ceil(BLOCK) * 16
 }
 
-/// Writes the bits of values.
+/// Writes the bits of values before the activation.
 #[inline(always)]
-pub(super) fn pack(values: &[f32], words: &mut [u32], pass: impl Fn(f32) -> bool) {
+pub(super) fn pack<C: Curve>(values: &[f32], words: &mut [u32], curve: C) {
     for (values, words) in values.chunks(BLOCK).zip(words.chunks_exact_mut(16)) {
         let mut bits = [0; 16];
         let (lanes, rest) = values.as_chunks::<16>();
         for (j, lanes) in lanes.iter().enumerate() {
             for (bits, value) in bits.iter_mut().zip(lanes) {
-                *bits |= u32::from(pass(*value)) << j;
+                *bits |= u32::from(curve.slope(*value) != 0.0) << j;
             }
         }
         for (bits, value) in bits.iter_mut().zip(rest) {
-            *bits |= u32::from(pass(*value)) << lanes.len();
+            *bits |= u32::from(curve.slope(*value) != 0.0) << lanes.len();
         }
         words.copy_from_slice(&bits);
     }

@@ -41,12 +41,12 @@ impl Pooling {
     /// The greatest of each window, and its place in the window.
     pub(super) fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
         let [area, small] = self.areas();
-        let planes = x.len() / area;
-        let mut places = vec![NOBODY; planes * small];
+        let count = x.len() / area * small;
+        let mut places = vec![NOBODY; count];
         // SAFETY: the chunks are all of the buffer, and each row of each is copied to.
         #[allow(unsafe_code)]
         let made = unsafe {
-            written(planes * small, |made| {
+            written(count, |made| {
                 made.par_chunks_mut(small)
                     .zip(places.par_chunks_mut(small))
                     .zip(x.par_chunks(area))
@@ -102,7 +102,7 @@ impl Pooling {
     /// The gradient of the input: each output's goes to where it came from.
     pub(super) fn backward(&self, gradient: &[f32], places: &[u8]) -> Vec<f32> {
         let [area, small] = self.areas();
-        let planes = gradient.len() / small;
+        let count = gradient.len() / small * area;
         let Window {
             kernel,
             stride,
@@ -118,7 +118,7 @@ impl Pooling {
         // SAFETY: the chunks are all of the buffer, and each is copied to as a whole.
         #[allow(unsafe_code)]
         unsafe {
-            written(planes * area, |made| {
+            written(count, |made| {
                 made.par_chunks_mut(area)
                     .zip(gradient.par_chunks(small))
                     .zip(places.par_chunks(small))

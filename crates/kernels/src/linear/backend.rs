@@ -1,0 +1,99 @@
+//! The product with a weight as an operation of a backend, and its backward pass.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, NdArray, backend_extension};
+use burn_flex::FlexTensor;
+
+use super::product::Matrix;
+use crate::memory::{are_f32, tensor, values, whole};
+
+/// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
+#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+pub trait LinearBackend: Backend {
+    /// `x·W` of `[rows, in]` and `[in, out]`.
+    fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(x, weight)
+    }
+}
+
+impl LinearBackend for NdArray {}
+
+#[cfg(feature = "wgpu")]
+impl LinearBackend for burn::backend::Cube {}
+
+impl<C: CheckpointStrategy> LinearBackend for Autodiff<NdArray, C> {}
+
+#[cfg(feature = "wgpu")]
+impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::Cube, C> {}
+
+impl LinearBackend for Flex {
+    fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        if are_f32([&x, &weight]) {
+            multiply(&whole(x), false, &whole(weight), false)
+        } else {
+            Self::float_matmul(x, weight)
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> LinearBackend for Autodiff<Flex, C> {
+    fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !are_f32([x.primitive(), weight.primitive()]) {
+            return Self::float_matmul(x, weight);
+        }
+        let (x_trains, weight_trains) = (x.is_tracked(), weight.is_tracked());
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let (x, weight) = (whole(x), whole(weight));
+        let output = multiply(&x, false, &weight, false);
+        let prep = ProductBackward.prepare::<C>([x_node, weight_node]);
+        match prep.compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(
+                (weight_trains.then_some(x), x_trains.then_some(weight)),
+                output,
+            ),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ProductBackward;
+
+impl Backward<Flex, 2> for ProductBackward {
+    /// The input for the weight's gradient, the weight for the input's.
+    type State = (Option<FlexTensor>, Option<FlexTensor>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = whole(grads.consume::<Flex>(&ops.node));
+        let [x_node, weight_node] = ops.parents;
+        let (x, weight) = ops.state;
+        if let (Some(node), Some(weight)) = (x_node, weight) {
+            grads.register::<Flex>(node.id, multiply(&gradient, false, &weight, true));
+        }
+        if let (Some(node), Some(x)) = (weight_node, x) {
+            grads.register::<Flex>(node.id, multiply(&x, true, &gradient, false));
+        }
+    }
+}
+
+/// The product of two whole matrices or their transposes.
+fn multiply(
+    left: &FlexTensor,
+    left_transposed: bool,
+    right: &FlexTensor,
+    right_transposed: bool,
+) -> FlexTensor {
+    let [left, right] = [(left, left_transposed), (right, right_transposed)].map(|(of, turned)| {
+        let shape = of.layout().shape();
+        let matrix = Matrix::new(values(of), [shape[0], shape[1]]);
+        if turned { matrix.transposed() } else { matrix }
+    });
+    let size = [left.rows(), right.columns()];
+    tensor(left.times(right), size)
+}
