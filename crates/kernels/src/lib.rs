@@ -4,9 +4,9 @@
 //! without a kernel compute it with Burn's ordinary operations. Nothing here knows of models,
 //! methods or images.
 //!
-//! An operation is a module: kernels on plain slices ([`simd`] runs them with the widest vectors
+//! An operation is a module: kernels on plain slices (`simd` runs them with the widest vectors
 //! of the processor, rayon's pool on its threads), and a `backend.rs` that hands flex's tensors to
-//! them ([`memory`]) where they hold `f32`.
+//! them (`memory`) where they hold `f32`.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 // NdArray is deprecated upstream; people ask for it.
