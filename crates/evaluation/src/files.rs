@@ -1,6 +1,5 @@
 //! Writing files so that a reader sees the old one or the whole new one.
 
-use std::io::Write;
 use std::path::Path;
 
 use crate::error::EvaluationError;
@@ -11,6 +10,18 @@ use crate::error::EvaluationError;
 ///
 /// [`EvaluationError::Io`] where it cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError> {
+    write_whole(path, |temporary| std::fs::write(temporary, bytes))
+}
+
+/// The same for a file that `write` writes under the temporary name.
+///
+/// # Errors
+///
+/// [`EvaluationError::Io`] where it cannot be written.
+pub fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<(), EvaluationError> {
     let io = |source| EvaluationError::Io {
         action: "write",
         path: path.to_owned(),
@@ -19,9 +30,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let mut file =
+    let file =
         tempfile::NamedTempFile::new_in(folder.unwrap_or_else(|| Path::new("."))).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
+    write(file.path()).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     #[cfg(unix)]
     {

@@ -137,6 +137,7 @@ pub fn bytes(number: u64) -> String {
 pub fn seconds(value: f64) -> String {
     match value {
         _ if !value.is_finite() => "?".to_owned(),
+        _ if value < 0.001 => format!("{:.2} ms", value * 1e3),
         _ if value < 0.9995 => format!("{:.0} ms", value * 1e3),
         _ if value < 99.95 => format!("{value:.1} s"),
         _ => format!(
@@ -159,8 +160,13 @@ mod tests {
             ["512 B", "1.5 KiB", "293 KiB"]
         );
         assert_eq!(
-            [seconds(0.0423), seconds(8.31), seconds(185.2)],
-            ["42 ms", "8.3 s", "3 min 05 s"]
+            [
+                seconds(0.000_062),
+                seconds(0.0423),
+                seconds(8.31),
+                seconds(185.2)
+            ],
+            ["0.06 ms", "42 ms", "8.3 s", "3 min 05 s"]
         );
         assert_eq!(
             [percent(1.0), percent(0.052), percent(0.0005)],

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use finetune_evaluation::write_atomically;
+use finetune_evaluation::write_whole;
 use finetune_training::{Checkpoint, Epoch, Observer, Step};
 
 use crate::events::Events;
@@ -54,11 +54,11 @@ impl Keeping {
     }
 
     fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let bytes = checkpoint.to_bytes()?;
+        let write = |temporary: &Path| checkpoint.write(temporary).map_err(std::io::Error::other);
         if self.last > 0 {
-            write_atomically(&self.of_epoch(checkpoint.epochs()), &bytes)?;
+            write_whole(&self.of_epoch(checkpoint.epochs()), write)?;
         }
-        write_atomically(&self.path, &bytes)?;
+        write_whole(&self.path, write)?;
         let kept = self.epochs();
         let old = kept.len().saturating_sub(self.last);
         for epoch in &kept[..old] {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
@@ -16,15 +17,34 @@ use crate::state::{TrainedTensor, Values};
 ///
 /// [`MethodError::Bytes`] where two tensors have one name.
 pub fn to_safetensors(
-    tensors: Vec<TrainedTensor>,
+    tensors: &[TrainedTensor],
     metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>, MethodError> {
-    let metadata =
-        (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect::<HashMap<_, _>>());
-    let views = tensors
-        .into_iter()
-        .map(|tensor| (tensor.path.clone(), Stored(tensor)));
-    safetensors::serialize(views, metadata).map_err(|error| failed(&error))
+    safetensors::serialize(views(tensors), header(metadata)).map_err(|error| failed(&error))
+}
+
+/// Writes such a file tensor by tensor, without holding it in memory.
+///
+/// # Errors
+///
+/// [`MethodError::Bytes`] where two tensors have one name or the file cannot be written.
+pub fn write_safetensors(
+    tensors: &[TrainedTensor],
+    metadata: &BTreeMap<String, String>,
+    path: &Path,
+) -> Result<(), MethodError> {
+    safetensors::serialize_to_file(views(tensors), header(metadata), path)
+        .map_err(|error| failed(&error))
+}
+
+fn views(tensors: &[TrainedTensor]) -> impl Iterator<Item = (&str, Stored<'_>)> {
+    tensors
+        .iter()
+        .map(|tensor| (tensor.path.as_str(), Stored(tensor)))
+}
+
+fn header(metadata: &BTreeMap<String, String>) -> Option<HashMap<String, String>> {
+    (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }
 
 /// The tensors of a safetensors file, numbers widened to `f32`.
@@ -90,9 +110,9 @@ fn failed(reason: &dyn std::fmt::Display) -> MethodError {
     }
 }
 
-struct Stored(TrainedTensor);
+struct Stored<'a>(&'a TrainedTensor);
 
-impl View for Stored {
+impl View for Stored<'_> {
     fn dtype(&self) -> Dtype {
         match self.0.values {
             Values::Floats(_) => Dtype::F32,

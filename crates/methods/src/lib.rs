@@ -56,7 +56,7 @@ pub use adapter::{
     Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Scale, Sparse,
     WeightShape,
 };
-pub use bytes::{from_safetensors, to_safetensors};
+pub use bytes::{from_safetensors, to_safetensors, write_safetensors};
 pub use combine::Combination;
 pub use config::{
     AdaloraConfig, AdaptformerConfig, Bias, Budget, GpsConfig, Ia3Config, LohaConfig, LokrConfig,

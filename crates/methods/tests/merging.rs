@@ -175,7 +175,7 @@ fn what_was_trained_comes_back_from_its_bytes() {
     let x = plain().images(&Device::flex());
     for (name, method) in mergeable() {
         let adapted = stir(attach(&method, net.clone()));
-        let bytes = to_safetensors(trained(&adapted), &BTreeMap::new()).unwrap();
+        let bytes = to_safetensors(&trained(&adapted), &BTreeMap::new()).unwrap();
         let fresh = attach(&method, net.clone());
         let loaded = load(fresh, from_safetensors(&bytes).unwrap()).unwrap();
         assert_eq!(

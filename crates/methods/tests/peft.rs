@@ -245,7 +245,7 @@ fn what_was_read_is_written_as_it_was() {
         let folder = fixtures().join(case);
         let (attached, method) = attach(open(&folder), &device).unwrap();
         let written = PeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
-        let bytes = to_safetensors(written.tensors.clone(), &BTreeMap::new()).unwrap();
+        let bytes = to_safetensors(&written.tensors, &BTreeMap::new()).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let (found, mut wanted) = (
@@ -665,7 +665,7 @@ fn peft_computes_what_we_exported() {
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex().autodiff();
     let store = |path: &Path, tensors: Vec<TrainedTensor>| {
-        std::fs::write(path, to_safetensors(tensors, &BTreeMap::new()).unwrap()).unwrap();
+        std::fs::write(path, to_safetensors(&tensors, &BTreeMap::new()).unwrap()).unwrap();
     };
     std::fs::copy(
         fixtures().join("base.safetensors"),

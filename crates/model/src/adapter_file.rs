@@ -20,7 +20,7 @@ pub fn save_adapter(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
-    let bytes = to_safetensors(trained(network), metadata)?;
+    let bytes = to_safetensors(&trained(network), metadata)?;
     write_whole(path, |temporary| std::fs::write(temporary, &bytes))
 }
 

@@ -38,7 +38,7 @@ pub fn save_peft(
     let adapter = PeftAdapter::of(network, method, names(architecture, &name))?;
     let config = adapter.config_text();
     let bytes = to_safetensors(
-        adapter.tensors,
+        &adapter.tensors,
         &[("format".to_owned(), "pt".to_owned())].into(),
     )?;
     std::fs::create_dir_all(folder).map_err(|source| ModelError::Io {

@@ -1,11 +1,13 @@
 //! A run between two epochs: all that it takes to go on as if nothing had happened.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{
     ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors, trained,
+    write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -205,9 +207,21 @@ impl Checkpoint {
     ///
     /// [`TrainingError::Checkpoint`] where two tensors have one name.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainingError> {
+        to_safetensors(&self.tensors, &self.metadata()?).map_err(other_run)
+    }
+
+    /// Writes that file, without holding it in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Checkpoint`] where two tensors have one name or the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), TrainingError> {
+        write_safetensors(&self.tensors, &self.metadata()?, path).map_err(other_run)
+    }
+
+    fn metadata(&self) -> Result<BTreeMap<String, String>, TrainingError> {
         let progress = serde_json::to_string(&self.progress).map_err(other_run)?;
-        let metadata = [(METADATA.to_owned(), progress)].into();
-        to_safetensors(self.tensors.clone(), &metadata).map_err(other_run)
+        Ok([(METADATA.to_owned(), progress)].into())
     }
 
     /// Reads those bytes.
