@@ -76,6 +76,6 @@ pub use named::Adapters;
 pub use peft_format::{Names, PeftAdapter};
 pub use quantize::Quantize;
 pub use random::{normals, uniforms};
-pub use state::{TrainedTensor, Values, load, trained};
+pub use state::{TrainedTensor, Values, floats, load, trained};
 pub use statistics::freeze_statistics;
 pub use targets::Targets;

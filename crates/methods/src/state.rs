@@ -172,7 +172,7 @@ impl ModuleVisitor for Collect {
         if !info.changes && !masks_last {
             return;
         }
-        let values: Vec<f32> = param.base().into_data().iter::<f32>().collect();
+        let values = floats(&param.base().into_data());
         if !masks_last {
             self.found.push(TrainedTensor {
                 path: info.path,
@@ -218,6 +218,15 @@ impl ModuleVisitor for Collect {
             values: Values::Indices(places.filter_map(|place| place.try_into().ok()).collect()),
         });
     }
+}
+
+/// A tensor's numbers, in a vector of just their size: one that grows would take up to three times
+/// the memory of a large weight.
+#[must_use]
+pub fn floats(data: &TensorData) -> Vec<f32> {
+    let mut values = Vec::with_capacity(data.num_elements());
+    values.extend(data.iter::<f32>());
+    values
 }
 
 struct Put {

@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{
-    ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors, trained,
-    write_safetensors,
+    ParamInfo, TrainedTensor, Values, floats, from_safetensors, load, parameters, to_safetensors,
+    trained, write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +137,7 @@ impl Checkpoint {
                 found.push(TrainedTensor {
                     path: format!("{}:{name}", param.path),
                     shape: param.shape.clone(),
-                    values: Values::Floats(moment.clone().into_data().iter::<f32>().collect()),
+                    values: Values::Floats(floats(&moment.clone().into_data())),
                 });
             }
         }
