@@ -43,9 +43,6 @@ fn finetune(args: &[OsString]) -> ExitCode {
     if wants_gpu(args) {
         features.push("finetune/wgpu");
     }
-    if wants_parquet(args) {
-        features.push("finetune/parquet");
-    }
     if wants_hub(args) {
         features.push("finetune/hub");
     }
@@ -119,20 +116,6 @@ fn wants_hub(args: &[OsString]) -> bool {
         .any(|arg| arg.starts_with("hf:") || arg.starts_with("--weights=hf:"))
 }
 
-/// Whether a Parquet file is named, or a folder of such files.
-fn wants_parquet(args: &[OsString]) -> bool {
-    let is_parquet = |path: &Path| path.extension().is_some_and(|ending| ending == "parquet");
-    args.iter().any(|arg| {
-        let name = arg.to_str().and_then(|arg| arg.strip_prefix("--data="));
-        let path = name.map_or(Path::new(arg), Path::new);
-        is_parquet(path)
-            || [path.to_owned(), path.join("data")].iter().any(|folder| {
-                let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-                entries.into_iter().any(|entry| is_parquet(&entry.path()))
-            })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,10 +128,6 @@ mod tests {
         let hub = |line: &str| wants_hub(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert!(hub("train --weights hf:a/b") && hub("train --weights=hf:a/b"));
         assert!(!hub("train --weights half:a"));
-        let parquet =
-            |line: &str| wants_parquet(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert!(parquet("data check a.parquet") && parquet("train --data=b/a.parquet"));
-        assert!(!parquet("train --data nowhere.csv"));
         assert!(!wants("compare") && !wants("train --device cpu") && !wants("train --out gpu"));
     }
 }

@@ -125,9 +125,6 @@ fn parquet(_: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
 fn parquet(path: &Path, _: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     Err(DataError::Parquet {
         path: path.to_owned(),
-        reason:
-            "this program was built without Parquet; build it with `--features parquet` (`cargo \
-                 xtask …` does where it sees .parquet)"
-                .to_owned(),
+        reason: "this program was built without its feature `parquet`".to_owned(),
     })
 }

@@ -15,6 +15,7 @@
 #[cfg(target_os = "linux")]
 pub mod allocator;
 mod conv;
+mod floats;
 mod lanes;
 pub mod linear;
 pub mod machine;
@@ -27,3 +28,4 @@ pub mod pool;
 mod simd;
 
 pub use conv::conv2d;
+pub use floats::Floats;

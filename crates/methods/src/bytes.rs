@@ -74,11 +74,13 @@ fn values(name: &str, view: &TensorView<'_>) -> Result<Values, MethodError> {
         u32::try_from(value).map_err(|_| failed(&format!("`{name}` has the place {value}")))
     };
     Ok(match view.dtype() {
-        Dtype::F32 => Values::Floats(each(data, f32::from_le_bytes)),
-        Dtype::F16 => Values::Floats(each(data, |bytes| f16::from_le_bytes(bytes).to_f32())),
-        Dtype::BF16 => Values::Floats(each(data, |bytes| bf16::from_le_bytes(bytes).to_f32())),
+        Dtype::F32 => Values::Floats(each(data, f32::from_le_bytes).into()),
+        Dtype::F16 => Values::Floats(each(data, |bytes| f16::from_le_bytes(bytes).to_f32()).into()),
+        Dtype::BF16 => {
+            Values::Floats(each(data, |bytes| bf16::from_le_bytes(bytes).to_f32()).into())
+        }
         #[allow(clippy::cast_possible_truncation)]
-        Dtype::F64 => Values::Floats(each(data, |bytes| f64::from_le_bytes(bytes) as f32)),
+        Dtype::F64 => Values::Floats(each(data, |bytes| f64::from_le_bytes(bytes) as f32).into()),
         Dtype::U32 => Values::Indices(each(data, u32::from_le_bytes)),
         Dtype::I32 => Values::Indices(
             each(data, i32::from_le_bytes)
@@ -126,17 +128,13 @@ impl View for Stored<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let bytes: Vec<u8> = match &self.0.values {
-            Values::Floats(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-            Values::Indices(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        };
-        bytes.into()
+        match &self.0.values {
+            Values::Floats(values) => values.to_le_bytes(),
+            Values::Indices(values) => {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                bytes.collect::<Vec<u8>>().into()
+            }
+        }
     }
 
     fn data_len(&self) -> usize {

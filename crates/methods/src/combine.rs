@@ -381,7 +381,7 @@ fn svd(layer: &Layer, own: &[Own<'_>], rank: Option<usize>) -> Pair {
 /// The mean of what the models changed beside the factors, by the shares of the weights' sizes.
 fn average(sources: &[Source<'_>], changes: &BTreeSet<&String>) -> HashMap<String, Values> {
     let numbers = |tensor: &TrainedTensor| match &tensor.values {
-        Values::Floats(values) => Some(values.clone()),
+        Values::Floats(values) => Some(values.to_vec()),
         Values::Indices(_) => None,
     };
     let mut found = HashMap::new();
@@ -403,7 +403,7 @@ fn average(sources: &[Source<'_>], changes: &BTreeSet<&String>) -> HashMap<Strin
             .map(|(_, weight)| (weight / total) as f32)
             .collect();
         let lists: Vec<Vec<f32>> = having.into_iter().map(|(values, _)| values).collect();
-        found.insert((*path).clone(), Values::Floats(sum(&lists, &shares)));
+        found.insert((*path).clone(), Values::Floats(sum(&lists, &shares).into()));
     }
     found
 }

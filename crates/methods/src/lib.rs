@@ -64,6 +64,7 @@ pub use config::{
 };
 pub use dynamics::{Dynamics, Moved, RankBudget, SparseDynamics};
 pub use error::MethodError;
+pub use finetune_kernels::Floats;
 pub use forward::{conv2d, linear, parallel, prompted};
 pub use importance::Importance;
 pub use layers::{
@@ -76,6 +77,6 @@ pub use named::Adapters;
 pub use peft_format::{Names, PeftAdapter};
 pub use quantize::Quantize;
 pub use random::{normals, uniforms};
-pub use state::{TrainedTensor, Values, floats, load, trained};
+pub use state::{TrainedTensor, Values, load, trained};
 pub use statistics::freeze_statistics;
 pub use targets::Targets;

@@ -114,7 +114,7 @@ impl Matrix {
         TrainedTensor {
             path,
             shape,
-            values: Values::Floats(self.values),
+            values: Values::Floats(self.values.into()),
         }
     }
 }
@@ -122,7 +122,7 @@ impl Matrix {
 /// The numbers of a tensor.
 pub(crate) fn floats(tensor: TrainedTensor) -> Result<(Vec<usize>, Vec<f32>), MethodError> {
     match tensor.values {
-        Values::Floats(values) => Ok((tensor.shape, values)),
+        Values::Floats(values) => Ok((tensor.shape, values.into_vec())),
         Values::Indices(_) => Err(MethodError::OtherBase {
             difference: format!("`{}` has whole numbers", tensor.path),
         }),

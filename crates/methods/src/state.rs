@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Int, TensorData};
+use finetune_kernels::Floats;
 
 use crate::error::MethodError;
 use crate::layers::{ParamInfo, PathStack, follow_paths, parameters};
@@ -24,7 +25,7 @@ pub struct TrainedTensor {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// Numbers.
-    Floats(Vec<f32>),
+    Floats(Floats),
     /// Places in another tensor, row by row.
     Indices(Vec<u32>),
 }
@@ -110,13 +111,13 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
         if kept.len() != indices.len() {
             return Err(wrong());
         }
-        for (index, value) in indices.iter().zip(kept) {
+        for (index, value) in indices.iter().zip(kept.iter()) {
             let index = *index as usize;
-            *values.get_mut(index).ok_or_else(wrong)? = value;
+            *values.get_mut(index).ok_or_else(wrong)? = *value;
             on[index] = 1.0;
         }
-        new.insert(param.path.clone(), Values::Floats(values));
-        new.insert(mask.path.clone(), Values::Floats(on));
+        new.insert(param.path.clone(), Values::Floats(values.into()));
+        new.insert(mask.path.clone(), Values::Floats(on.into()));
     }
     for path in index_paths(&model) {
         let values = take(&path, None)?;
@@ -172,7 +173,7 @@ impl ModuleVisitor for Collect {
         if !info.changes && !masks_last {
             return;
         }
-        let values = floats(&param.base().into_data());
+        let values = Floats::of(param.base());
         if !masks_last {
             self.found.push(TrainedTensor {
                 path: info.path,
@@ -220,15 +221,6 @@ impl ModuleVisitor for Collect {
     }
 }
 
-/// A tensor's numbers, in a vector of just their size: one that grows would take up to three times
-/// the memory of a large weight.
-#[must_use]
-pub fn floats(data: &TensorData) -> Vec<f32> {
-    let mut values = Vec::with_capacity(data.num_elements());
-    values.extend(data.iter::<f32>());
-    values
-}
-
 struct Put {
     stack: PathStack,
     values: HashMap<String, Values>,
@@ -241,7 +233,7 @@ impl ModuleMapper for Put {
         let Some(Values::Floats(values)) = self.values.remove(&self.stack.path()) else {
             return param;
         };
-        let data = TensorData::new(values, param.lazy_shape());
+        let data = TensorData::new(values.into_vec(), param.lazy_shape());
         let tensor = Tensor::from_data(data, &param.lazy_device());
         let id = param.id;
         param.transform_for_load(tensor, id)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Int;
+use finetune_kernels::Floats;
 
 use crate::layers::{ADAPTER, Layer, ParamInfo, PathStack, follow_paths};
 use crate::matrix::Matrix;
@@ -48,7 +49,7 @@ impl Tensors {
     pub(crate) fn matrix(&self, layer: &Layer, name: &str) -> Option<Matrix> {
         let tensor = self.tensor(layer, name)?;
         match &tensor.values {
-            Values::Floats(values) => Some(Matrix::of(&tensor.shape, values.clone())),
+            Values::Floats(values) => Some(Matrix::of(&tensor.shape, values.to_vec())),
             Values::Indices(_) => None,
         }
     }
@@ -103,7 +104,7 @@ impl ModuleVisitor for Read<'_> {
         let tensor = TrainedTensor {
             path: info.path.clone(),
             shape: info.shape.clone(),
-            values: Values::Floats(param.base().into_data().iter::<f32>().collect()),
+            values: Values::Floats(Floats::of(param.base())),
         };
         self.found.insert(info.path.clone(), tensor);
     }

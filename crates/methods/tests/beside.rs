@@ -76,7 +76,7 @@ fn tensor<const D: usize>(tensors: &[TrainedTensor], path: &str) -> Tensor<D> {
         unreachable!("{path} is of numbers")
     };
     let shape: [usize; D] = found.shape.clone().try_into().unwrap();
-    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    Tensor::from_data(TensorData::new(values.into_vec(), shape), &Device::flex())
 }
 
 fn assert_same(found: Tensor<2>, wanted: Tensor<2>) {

@@ -15,7 +15,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Int, TensorData};
 use finetune_methods::{
-    AdaloraConfig, Adapters, Attached, Bias, Combination, Dynamics, Ia3Config, LohaConfig,
+    AdaloraConfig, Adapters, Attached, Bias, Combination, Dynamics, Floats, Ia3Config, LohaConfig,
     LokrConfig, LoraConfig, LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope,
     ShiraConfig, Targets, TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear,
     parameters, to_safetensors,
@@ -48,7 +48,7 @@ fn fixtures() -> PathBuf {
 fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let tensors = from_safetensors(&std::fs::read(path).unwrap()).unwrap();
     let numbers = |values| match values {
-        Values::Floats(values) => values,
+        Values::Floats(values) => values.into_vec(),
         #[allow(clippy::cast_precision_loss)]
         Values::Indices(values) => values.into_iter().map(|value| value as f32).collect(),
     };
@@ -213,7 +213,7 @@ fn adaloras_budget_falls_as_in_peft() {
                 .find(|tensor| tensor.path == path)
                 .unwrap();
             match found.values {
-                Values::Floats(values) => values,
+                Values::Floats(values) => values.into_vec(),
                 Values::Indices(_) => unreachable!("Λ is of numbers"),
             }
         };
@@ -450,7 +450,7 @@ fn what_cannot_be_read_is_named() {
         let at = first(adapter, "conv.lora_A.weight");
         adapter.tensors[at].shape = vec![3, 4, 3, 3];
         if let Values::Floats(values) = &mut adapter.tensors[at].values {
-            values.truncate(3 * 4 * 3 * 3);
+            values.to_mut().truncate(3 * 4 * 3 * 3);
         }
     });
     assert!(
@@ -468,7 +468,7 @@ fn what_cannot_be_read_is_named() {
     let error = changed("lora_grouped", |adapter| {
         let at = first(adapter, "grouped.lora_A.weight");
         if let Values::Floats(values) = &mut adapter.tensors[at].values {
-            values.fill(1.0);
+            values.to_mut().fill(1.0);
         }
     });
     assert!(error.contains("mixes its groups"), "{error}");
@@ -476,7 +476,7 @@ fn what_cannot_be_read_is_named() {
         let at = first(adapter, "grouped.lora_A.weight");
         adapter.tensors[at].shape[0] = 3;
         if let Values::Floats(values) = &mut adapter.tensors[at].values {
-            values.truncate(3 * 6 * 3);
+            values.to_mut().truncate(3 * 6 * 3);
         }
     });
     assert!(
@@ -683,7 +683,7 @@ fn peft_computes_what_we_exported() {
         let logits = TrainedTensor {
             path: "logits".to_owned(),
             shape: vec![5, 3],
-            values: Values::Floats(logits.into_data().iter::<f32>().collect()),
+            values: Values::Floats(Floats::of(logits)),
         };
         store(&path.join("logits.safetensors"), vec![logits]);
     }

@@ -132,14 +132,7 @@ impl View for StateTensor {
     }
 
     fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        if cfg!(target_endian = "little") {
-            return bytemuck::cast_slice(&self.values).into();
-        }
-        self.values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect::<Vec<u8>>()
-            .into()
+        self.values.to_le_bytes()
     }
 
     fn data_len(&self) -> usize {

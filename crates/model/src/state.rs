@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
-use finetune_methods::{ParamInfo, parameters_lazily};
+use finetune_methods::{Floats, ParamInfo, parameters_lazily};
 
 /// Where a tensor of a module stands in a state dict.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ pub struct StateTensor {
     /// PyTorch's shape.
     pub shape: Vec<usize>,
     /// Row-major values.
-    pub values: Vec<f32>,
+    pub values: Floats,
 }
 
 /// Reads a module's tensors, adapters merged where they are attached; `name` says what a slot's
@@ -101,7 +101,7 @@ impl ModuleVisitor for Collect {
         self.found.push(StateTensor {
             name: (self.name)(&slot.path),
             shape: slot.shape.clone(),
-            values: tensor.into_data().iter::<f32>().collect(),
+            values: Floats::of(tensor),
         });
     }
 }

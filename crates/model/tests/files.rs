@@ -162,7 +162,7 @@ fn a_safetensors_file_is_one_whatever_the_length_of_its_header() {
         let tensor = StateTensor {
             name: "a".to_owned(),
             shape: vec![1],
-            values: vec![2.0],
+            values: vec![2.0].into(),
         };
         write_safetensors(vec![tensor], &metadata, &path).unwrap();
         let mut file = Checkpoint::open(&path).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{
-    ParamInfo, TrainedTensor, Values, floats, from_safetensors, load, parameters, to_safetensors,
+    Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors,
     trained, write_safetensors,
 };
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ impl Checkpoint {
                 found.push(TrainedTensor {
                     path: format!("{}:{name}", param.path),
                     shape: param.shape.clone(),
-                    values: Values::Floats(floats(&moment.clone().into_data())),
+                    values: Values::Floats(Floats::of(moment.clone())),
                 });
             }
         }
@@ -177,7 +177,7 @@ impl Checkpoint {
             let Values::Floats(values) = tensor.values else {
                 return Err(other_run(format!("`{}` is not of numbers", tensor.path)));
             };
-            moments.insert(tensor.path, values);
+            moments.insert(tensor.path, values.into_vec());
         }
         let mut left = self.progress.steps.len();
         for param in first_occurrences(model) {

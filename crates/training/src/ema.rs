@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, TensorData};
-use finetune_methods::{TrainedTensor, Values, parameters};
+use finetune_methods::{Floats, TrainedTensor, Values, parameters};
 
 use crate::error::TrainingError;
 
@@ -68,7 +68,7 @@ impl Ema {
             .averages
             .iter()
             .filter_map(|(id, average)| {
-                let values: Vec<f32> = average.clone().into_data().iter::<f32>().collect();
+                let values = Floats::of(average.clone());
                 Some(TrainedTensor {
                     path: self.trains.get(id)?.clone(),
                     shape: vec![values.len()],
@@ -101,7 +101,7 @@ impl Ema {
                 return Err(TrainingError::Checkpoint(reason));
             };
             let count = values.len();
-            let average = Tensor::from_data(TensorData::new(values, [count]), device);
+            let average = Tensor::from_data(TensorData::new(values.into_vec(), [count]), device);
             self.averages.insert(*id, average);
         }
         Ok(())

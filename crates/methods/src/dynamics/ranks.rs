@@ -165,7 +165,7 @@ impl RankBudget {
             found.push(TrainedTensor {
                 path,
                 shape: vec![values.len()],
-                values: Values::Floats(values),
+                values: Values::Floats(values.into()),
             });
         };
         for (index, adapter) in reader.found.iter().enumerate() {
@@ -197,7 +197,7 @@ impl RankBudget {
         let mut given: HashMap<String, Vec<f32>> = HashMap::new();
         for tensor in state {
             if let Values::Floats(values) = tensor.values {
-                given.insert(tensor.path, values);
+                given.insert(tensor.path, values.into_vec());
             }
         }
         let mut take = |path: &str, count: usize| match given.remove(path) {

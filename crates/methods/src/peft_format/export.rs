@@ -468,7 +468,7 @@ impl Export<'_> {
             let Values::Floats(values) = tensor.values.clone() else {
                 continue;
             };
-            let (mut shape, mut values) = (param.shape.clone(), values);
+            let (mut shape, mut values) = (param.shape.clone(), values.into_vec());
             if param.owner == "Linear" && shape.len() == 2 {
                 values = Matrix::of(&shape, values).transposed().values;
                 shape.reverse();
@@ -493,7 +493,7 @@ impl Export<'_> {
             self.found.push(TrainedTensor {
                 path: format!("{PREFIX}{name}"),
                 shape,
-                values: Values::Floats(values),
+                values: Values::Floats(values.into()),
             });
         }
         self.insert(json!({ "modules_to_save": saved }));

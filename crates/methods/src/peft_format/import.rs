@@ -203,7 +203,7 @@ impl File {
             if transposed {
                 numbers = Matrix::of(&shape, numbers).transposed().values;
             }
-            values.insert(param.path.clone(), Values::Floats(numbers));
+            values.insert(param.path.clone(), Values::Floats(numbers.into()));
             ids.push(param.id);
         }
         Ok((values, ids))
