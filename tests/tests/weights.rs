@@ -240,7 +240,7 @@ fn weights_that_do_not_fit_are_named() {
     let strange = finetune::model::StateTensor {
         name: "encoder.weight".to_owned(),
         shape: vec![2],
-        values: vec![0.0; 2],
+        values: vec![0.0; 2].into(),
     };
     write_pth(&[strange], &folder.path("strange.pth")).unwrap();
     fails(
