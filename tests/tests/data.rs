@@ -98,7 +98,13 @@ fn bad_images_are_left_out_counted_and_listed() {
             "train --method linear --epochs 1 --ui none --data data --on-bad-image skip \
              --cache {cache} --out {out}"
         ));
-        let stderr = outcome.ok().stderr();
+        let outcome = outcome.ok();
+        let (stdout, stderr) = (outcome.stdout(), outcome.stderr());
+        let sentence = "3 of 24 images could not be used and were left out.";
+        assert!(stdout.contains(sentence), "{stdout}");
+        let page = std::fs::read_to_string(folder.path(out).join("report.html")).unwrap();
+        assert!(page.contains(sentence));
+        assert!(page.contains("<td>data/train/green/001.png</td><td>"));
         assert_eq!(
             stderr
                 .matches("left out: cannot decode the image data/")

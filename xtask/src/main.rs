@@ -4,6 +4,7 @@
 //! `finetune`.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -18,14 +19,20 @@ fn main() -> ExitCode {
         Some(command) if PASSED_ON.contains(&command) => finetune(&args),
         Some("bench") => bench(&args[1..]),
         Some("--help" | "-h" | "help") | None => {
-            println!("{}", help());
+            say(std::io::stdout(), &help());
             ExitCode::SUCCESS
         }
         Some(other) => {
-            eprintln!("error: there is no command `{other}`\n\n{}", help());
+            let text = format!("error: there is no command `{other}`\n\n{}", help());
+            say(std::io::stderr(), &text);
             ExitCode::from(2)
         }
     }
+}
+
+/// Nobody may be listening any more: `println!` would panic.
+fn say(mut to: impl Write, text: &str) {
+    let _ = writeln!(to, "{text}");
 }
 
 fn help() -> String {
@@ -75,13 +82,17 @@ fn build_and_run(programs: &[&str], features: &[&str], args: &[OsString]) -> Exi
             .join("debug")
             .join(format!("{}{}", programs[0], std::env::consts::EXE_SUFFIX));
     if !program.exists() {
-        eprintln!(
+        let text = format!(
             "building {} for the first time: about ten minutes on two cores",
             programs[0]
         );
+        say(std::io::stderr(), &text);
     }
     if !build.status().is_ok_and(|status| status.success()) {
-        eprintln!("error: building {} failed", programs[0]);
+        say(
+            std::io::stderr(),
+            &format!("error: building {} failed", programs[0]),
+        );
         return ExitCode::FAILURE;
     }
     match Command::new(&program).args(args).status() {
@@ -90,7 +101,8 @@ fn build_and_run(programs: &[&str], features: &[&str], args: &[OsString]) -> Exi
             ExitCode::from(code.unwrap_or(1))
         }
         Err(error) => {
-            eprintln!("error: cannot start {}: {error}", program.display());
+            let text = format!("error: cannot start {}: {error}", program.display());
+            say(std::io::stderr(), &text);
             ExitCode::FAILURE
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use finetune_evaluation::{
-    Confusion, DatasetInfo, Epoch, EvaluationError, Report, Run, VERSION, html, picture,
-    write_atomically,
+    Confusion, DatasetInfo, Epoch, EvaluationError, Report, Run, SkippedImage, VERSION, html,
+    picture, write_atomically,
 };
 
 const CLASSES: [&str; 5] = ["cat", "dog", "fox", "owl", "a <b>very</b> long name"];
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             train: 1000,
             valid: 100,
             test: TEST_IMAGES,
-            skipped: Vec::new(),
+            skipped: skipped().collect(),
         },
         model: "resnet18".to_owned(),
         weights: "invented".to_owned(),
@@ -60,6 +60,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write_atomically(&folder.join("report.html"), html(&report)?.as_bytes())?;
     write_atomically(&folder.join("picture.svg"), picture(&report)?.as_bytes())?;
     Ok(())
+}
+
+/// Eight images that could not be used.
+fn skipped() -> impl Iterator<Item = SkippedImage> {
+    let reasons = ["unexpected end of file", "the file is empty"];
+    (0..8).map(move |index| {
+        let class = CLASSES[index % 4];
+        let image = format!("animals/train/{class}/IMG_{:04}.jpg", 37 * index + 12);
+        let reason = reasons[index % 2];
+        SkippedImage {
+            reason: format!("cannot decode the image {image}: {reason}; replace or remove it"),
+            image,
+        }
+    })
 }
 
 #[allow(clippy::cast_precision_loss)]

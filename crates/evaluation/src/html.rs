@@ -9,6 +9,7 @@ use crate::looks::Looks;
 use crate::matrix::confusions;
 use crate::report::{Report, Run};
 use crate::sentence::finding;
+use crate::skipped;
 use crate::summary::{Summary, summarize};
 use crate::sweep::inline_sweep;
 use crate::table::{TITLES, row};
@@ -38,6 +39,7 @@ pub fn html(report: &Report) -> Result<String, EvaluationError> {
                 p.lead { (finding(&summaries)) }
                 (notes(report))
                 @if !summaries.is_empty() { (results(report, &summaries, &looks)?) }
+                (skipped::list(&report.dataset))
                 section { h2 { "Where it ran" } (environment(report)) }
             } }
         }
@@ -103,6 +105,7 @@ fn figures(pictures: &[String]) -> Markup {
 
 fn notes(report: &Report) -> Markup {
     html! {
+        (skipped::note(&report.dataset))
         @if report.interrupted { p.note { "The comparison was stopped before all runs were done." } }
         @for failure in &report.failed {
             p.note { (failure.method) " (seed " (failure.seed) ") did not finish: " (failure.error) }

@@ -2,7 +2,7 @@
 //!
 //! - [`Confusion`]: accuracy, macro-F1 and per-class accuracy.
 //! - [`Report`]: `report.json`, all runs of a command; [`summarize`] puts seeds together.
-//! - [`table`], [`markdown`], [`finding`], [`html`], [`picture`]: the same numbers for people.
+//! - [`table`], [`markdown`], [`finding`], [`left_out`], [`html`], [`picture`]: the same numbers for people.
 //!
 //! ```
 //! use finetune_evaluation::Confusion;
@@ -27,6 +27,7 @@ mod metrics;
 mod plots;
 mod report;
 mod sentence;
+mod skipped;
 mod summary;
 mod sweep;
 mod table;
@@ -38,6 +39,7 @@ pub use html::html;
 pub use metrics::Confusion;
 pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
 pub use sentence::finding;
+pub use skipped::left_out;
 pub use summary::{Spread, Summary, median, summarize, wilson};
 pub use sweep::sweep;
 pub use table::{bytes, markdown, seconds, table};

@@ -8,7 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::RunConfig;
 use crate::exit::Usage;
+use crate::finished::Finished;
 use crate::run::stem;
+
+/// A path that means the same from any folder.
+///
+/// # Errors
+///
+/// Where the folder that one is in has gone.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
+}
 
 /// The whole plan of a folder, as long as it is not done.
 const UNFINISHED: &str = "plan.json";
@@ -50,6 +60,40 @@ impl Plan {
             )
         })?;
         Self::parse(&path, &text)
+    }
+
+    /// Reads the plan of a finished run; of one that is not where an epoch's checkpoint is meant.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder holds none.
+    pub fn read_for(folder: &Path, epoch: Option<usize>) -> Result<Self> {
+        if epoch.is_some() && folder.join(UNFINISHED).exists() {
+            return Self::read_unfinished(folder);
+        }
+        Self::read(folder)
+    }
+
+    /// The run of that method, or the only one, in its folder; `epoch` is the one whose checkpoint is
+    /// meant.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or several to choose from, or no checkpoint of that epoch.
+    pub fn finished<'a>(
+        &'a self,
+        folder: &'a Path,
+        method: Option<&str>,
+        epoch: Option<usize>,
+    ) -> Result<Finished<'a>> {
+        let run = Finished {
+            config: self.pick(method)?,
+            folder,
+            with_seed: self.with_seed,
+            epoch,
+        };
+        run.check()?;
+        Ok(run)
     }
 
     /// Reads the plan of a run that was broken off.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::ImageArgs;
 use crate::exit::Usage;
+use crate::output::note;
 use crate::weights;
 
 /// Which images, how many, and of what size.
@@ -207,16 +208,16 @@ impl Decoded {
         const SHOWN: usize = 10;
         let skipped = self.skipped();
         for broken in skipped.iter().take(SHOWN) {
-            eprintln!("left out: {}", broken.reason);
+            note(&format!("left out: {}", broken.reason));
         }
         if skipped.len() > SHOWN {
             let more = skipped.len() - SHOWN;
-            eprintln!("left out: {more} more; report.json lists them all");
+            note(&format!("left out: {more} more; the report lists them all"));
         }
         let mut notes: Vec<&String> = self.parts().filter_map(|part| part.note.as_ref()).collect();
         notes.dedup();
-        for note in notes {
-            eprintln!("{note}");
+        for text in notes {
+            note(text);
         }
     }
 }

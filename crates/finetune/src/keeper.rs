@@ -1,6 +1,5 @@
 //! Keeps what a run leaves behind while it goes on: checkpoints and TensorBoard's events.
 
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,8 +8,11 @@ use anyhow::Result;
 use finetune_evaluation::write_whole;
 use finetune_training::{Checkpoint, Epoch, Observer, Step};
 
+use crate::config::RunConfig;
 use crate::events::Events;
+use crate::output::note;
 use crate::process;
+use crate::run::checkpoint_file;
 
 /// Where and how often a run is kept.
 #[derive(Debug, Clone)]
@@ -25,6 +27,16 @@ pub struct Keeping {
 }
 
 impl Keeping {
+    /// How a run in `folder` is kept.
+    #[must_use]
+    pub fn of(config: &RunConfig, folder: &Path, with_seed: bool) -> Self {
+        Self {
+            path: folder.join(checkpoint_file(config, with_seed)),
+            every: Duration::from_secs(config.checkpoint_seconds),
+            last: config.keep_checkpoints,
+        }
+    }
+
     /// The checkpoint of an epoch's own.
     #[must_use]
     pub fn of_epoch(&self, epoch: usize) -> PathBuf {
@@ -32,8 +44,9 @@ impl Keeping {
             .with_file_name(format!("{}_epoch{epoch}.safetensors", self.stem()))
     }
 
-    /// The epochs that have one.
-    fn epochs(&self) -> Vec<usize> {
+    /// The epochs that have one, in order.
+    #[must_use]
+    pub fn epochs(&self) -> Vec<usize> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let prefix = format!("{}_epoch", self.stem());
@@ -97,10 +110,7 @@ impl<'a, O: Observer> Keeper<'a, O> {
         if let Some(events) = &mut self.events
             && let Err(error) = write(events)
         {
-            let _ = writeln!(
-                std::io::stderr(),
-                "no more events for TensorBoard: {error:#}"
-            );
+            note(&format!("no more events for TensorBoard: {error:#}"));
             self.events = None;
         }
     }

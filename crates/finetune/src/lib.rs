@@ -29,6 +29,7 @@ pub mod defaults;
 pub mod device;
 pub mod events;
 pub mod exit;
+pub mod finished;
 pub mod folder;
 pub mod images;
 pub mod interrupt;
@@ -36,9 +37,11 @@ pub mod keeper;
 pub mod locate;
 pub mod metadata;
 pub mod options;
+pub mod output;
 pub mod process;
 pub mod progress;
 mod resolve;
+pub mod resumed;
 pub mod run;
 pub mod settings;
 mod shown;
@@ -46,12 +49,13 @@ pub mod weights;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 /// The `finetune` command: parse, call one function a command, turn its outcome into an exit code.
 #[must_use]
 pub fn command() -> ExitCode {
-    use cli::Command;
+    use cli::{Cli, Command};
+    use resumed::Typed;
 
     process::keep_large_buffers();
     interrupt::listen();
@@ -59,9 +63,19 @@ pub fn command() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => return failed(&error),
     };
-    let outcome = match cli::Cli::parse_from(typed).command {
-        Command::Compare(args) => commands::compare(&args),
-        Command::Train(args) => commands::train(&args),
+    let matches = Cli::command().get_matches_from(typed);
+    let parsed = match Cli::from_arg_matches(&matches) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit(),
+    };
+    let typed = |name: &str| {
+        matches
+            .subcommand_matches(name)
+            .map(|typed| Typed::of(name, typed))
+    };
+    let outcome = match parsed.command {
+        Command::Compare(args) => commands::compare(&args, typed("compare").as_ref()),
+        Command::Train(args) => commands::train(&args, typed("train").as_ref()),
         Command::Evaluate(args) => commands::evaluate(&args),
         Command::Predict(args) => commands::predict(&args),
         Command::Merge(args) => commands::merge(&args),
@@ -79,6 +93,6 @@ pub fn command() -> ExitCode {
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", exit::line(error));
+    output::note(&format!("error: {}", exit::line(error)));
     ExitCode::from(exit::code(error))
 }

@@ -1,12 +1,13 @@
 //! What a person sees while a run goes on.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use finetune_training::{Dashboard, Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output::note;
 use crate::{interrupt, process};
 
 /// How progress is shown, on stderr.
@@ -115,11 +116,6 @@ impl Progress {
     }
 }
 
-/// A line on stderr; a run goes on where nobody reads it any more.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// ` · 74 MiB`, the most that the process held; nothing where the system does not tell.
 fn memory() -> String {
     let bytes = process::peak_memory_bytes();
@@ -187,7 +183,7 @@ impl Observer for Progress {
             bar.finish_and_clear();
         }
         if matches!(self.ui, Ui::Bar | Ui::Plain) {
-            say(&format!(
+            note(&format!(
                 "{:>14} ends here: no later epoch was better than epoch {best}",
                 self.title
             ));
@@ -223,10 +219,10 @@ impl Observer for Progress {
             memory()
         );
         match (self.ui, &self.bar) {
-            (Ui::Plain, _) => say(&line),
+            (Ui::Plain, _) => note(&line),
             (Ui::Bar, Some(bar)) if *number == self.epochs => {
                 bar.finish_and_clear();
-                say(&line);
+                note(&line);
             }
             _ => {}
         }

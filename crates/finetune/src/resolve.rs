@@ -115,7 +115,8 @@ impl Common {
 }
 
 impl RecipeArgs {
-    fn apply(&self, recipe: &mut Recipe) {
+    /// What was typed in the place of what stands there.
+    pub(crate) fn apply(&self, recipe: &mut Recipe) {
         set(&mut recipe.epochs, self.epochs);
         set(&mut recipe.batch_size, self.batch_size);
         set(&mut recipe.accumulate, self.accumulate);
@@ -138,7 +139,7 @@ impl RecipeArgs {
         set(&mut recipe.ema, self.ema.map(Some));
         set(&mut recipe.unfreeze_epochs, self.unfreeze_epochs);
         set(&mut recipe.patience, self.patience.map(Some));
-        if recipe.patience.is_some() {
+        if self.patience.is_some() {
             recipe.keep = Keep::Best;
         }
         set(&mut recipe.keep, self.keep.map(Into::into));
@@ -147,13 +148,13 @@ impl RecipeArgs {
 }
 
 impl AdapterArgs {
-    fn apply_lora(&self, lora: &mut LoraConfig) {
+    pub(crate) fn apply_lora(&self, lora: &mut LoraConfig) {
         set(&mut lora.rank, self.lora_rank);
         set(&mut lora.alpha, self.lora_alpha);
         set(&mut lora.dropout, self.lora_dropout);
     }
 
-    fn apply_peft(&self, peft: &mut PeftConfig) {
+    pub(crate) fn apply_peft(&self, peft: &mut PeftConfig) {
         set(&mut peft.rank, self.peft_rank);
         set(&mut peft.alpha, self.peft_alpha);
         set(&mut peft.density, self.peft_density);
@@ -169,7 +170,7 @@ impl AdapterArgs {
         set(&mut peft.interval, self.peft_interval);
         set(&mut peft.regrow, self.peft_regrow.map(Into::into));
         set(&mut peft.budget, self.peft_budget.map(Into::into));
-        peft.train_shared = self.peft_train_shared;
+        peft.train_shared |= self.peft_train_shared;
     }
 }
 

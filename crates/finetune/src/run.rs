@@ -1,7 +1,6 @@
 //! One run: load, attach, train, evaluate, save.
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::module::Module;
@@ -9,9 +8,7 @@ use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
 use finetune_methods::{Attached, Importance, Scope, count_parameters};
-use finetune_model::{
-    Checkpoint, Head, Network, load_adapter, save_adapter, save_network, state_dict, write_pth,
-};
+use finetune_model::{Head, Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
     Checkpoint as TrainingCheckpoint, Observer, RangeTest, TrainingData, TrainingError, evaluate,
     importance, range_test, resume,
@@ -21,7 +18,6 @@ use crate::cli::Format;
 use crate::config::{Decoded, RunConfig};
 use crate::device::device;
 use crate::events::Events;
-use crate::exit::Usage;
 use crate::keeper::{Keeper, Keeping};
 use crate::metadata::Metadata;
 use crate::{interrupt, process, shown, weights};
@@ -150,11 +146,7 @@ pub fn run(
     }
     let attached = fresh(config, &training, &device)?;
     let count = count_parameters(&attached.model);
-    let keeping = Keeping {
-        path: out.join(checkpoint_file(config, with_seed)),
-        every: Duration::from_secs(config.checkpoint_seconds),
-        last: config.keep_checkpoints,
-    };
+    let keeping = Keeping::of(config, out, with_seed);
     let path = &keeping.path;
     let checkpoint = match std::fs::read(path) {
         Ok(bytes) => Some(
@@ -312,7 +304,7 @@ fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
 }
 
 /// The confusion matrix of a network on images.
-fn test(
+pub(crate) fn test(
     network: &Network,
     images: &Images,
     normalization: Normalization,
@@ -326,93 +318,4 @@ fn test(
         &seen.truth,
         &seen.predicted,
     )?)
-}
-
-/// Loads a finished run's model from its folder: the adapter on the base weights where the method
-/// has one and `merged` is not asked for, the whole model otherwise.
-///
-/// # Errors
-///
-/// Files that are missing or do not fit each other.
-pub fn reload(
-    config: &RunConfig,
-    classes: usize,
-    folder: &Path,
-    with_seed: bool,
-    merged: bool,
-) -> Result<Network> {
-    if !merged && let Some(network) = reload_to_train(config, classes, folder, with_seed)? {
-        return Ok(network.valid());
-    }
-    let device = device(&config.device)?;
-    if !config.method.merges() {
-        bail!(Usage(format!(
-            "what {} adds cannot be merged into a model of plain layers",
-            config.method_name()
-        )));
-    }
-    let mut file = Checkpoint::open(&folder.join(model_file(config, with_seed)))?;
-    let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
-    Ok(loaded.network)
-}
-
-/// The base weights with a finished run's adapter on them, as training left it; `None` where the
-/// method changed the base itself.
-///
-/// # Errors
-///
-/// Files that are missing or do not fit each other.
-pub fn reload_to_train(
-    config: &RunConfig,
-    classes: usize,
-    folder: &Path,
-    with_seed: bool,
-) -> Result<Option<Network>> {
-    let Some(file) = adapter_file(config, with_seed) else {
-        return Ok(None);
-    };
-    let device = device(&config.device)?.autodiff();
-    let attached = prepare(config, classes, &device)?.attached;
-    Ok(Some(load_adapter(attached.model, &folder.join(file))?))
-}
-
-/// Names of the classes that a finished run's model tells apart.
-///
-/// # Errors
-///
-/// A file that is missing or was not written by a run.
-pub fn stored_classes(config: &RunConfig, folder: &Path, with_seed: bool) -> Result<Vec<String>> {
-    let file = adapter_file(config, with_seed).unwrap_or_else(|| model_file(config, with_seed));
-    let file = Checkpoint::open(&folder.join(file))?;
-    Ok(Metadata::of(&file)?.classes)
-}
-
-/// Evaluates a finished run again from its files.
-///
-/// # Errors
-///
-/// Files that are missing or do not fit each other.
-pub fn reevaluate(
-    config: &RunConfig,
-    images: &Images,
-    folder: &Path,
-    with_seed: bool,
-    merged: bool,
-) -> Result<Confusion> {
-    let network =
-        reload(config, images.classes.len(), folder, with_seed, merged).with_context(|| {
-            format!(
-                "cannot reload {} of {}",
-                config.method_name(),
-                folder.display()
-            )
-        })?;
-    let device = device(&config.device)?;
-    test(
-        &network,
-        images,
-        config.architecture()?.normalization,
-        config,
-        &device,
-    )
 }

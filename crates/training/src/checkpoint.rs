@@ -6,8 +6,8 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{
-    Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters, to_safetensors,
-    trained, write_safetensors,
+    Attached, Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters,
+    to_safetensors, trained, write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::ema::Ema;
 use crate::error::TrainingError;
 use crate::observer::Epoch;
 use crate::optimizer::ModelOptimizer;
+use crate::recipe::Recipe;
 use crate::run::Run;
 
 /// A run after some of its epochs.
@@ -164,6 +165,32 @@ impl Checkpoint {
         self.restore_optimizer(&run.model, &mut run.optimizer, &device)?;
         run.progress = self.progress.clone();
         Ok(run)
+    }
+
+    /// The model as it was after the checkpoint's last epoch, the one that was validated then: with
+    /// the averages in the place of the weights where the recipe keeps them. `attached` is the run's
+    /// method on the run's base.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Checkpoint`] where it is another run's.
+    pub fn model<M: Module>(
+        &self,
+        attached: Attached<M>,
+        recipe: &Recipe,
+    ) -> Result<M, TrainingError> {
+        let model = load(attached.model, self.part("model")).map_err(other_run)?;
+        let Some(decay) = recipe.ema else {
+            return Ok(model);
+        };
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let mut ema = Ema::new(decay, &model);
+        ema.restore(
+            self.progress.ema_updates,
+            self.part("average"),
+            &device.inner(),
+        )?;
+        Ok(ema.on(model))
     }
 
     fn restore_optimizer<M: Module>(

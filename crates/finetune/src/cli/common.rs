@@ -33,8 +33,10 @@ pub struct Common {
     /// finished run, to do it again
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub config: Option<PathBuf>,
-    /// Go on with a run or comparison that was broken off, with its own settings
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "model", "weights"])]
+    /// Go on with a run or comparison that was broken off, with its own settings; others are refused,
+    /// but for what changes no result: --ui, --json, --threads, --workers, --cache, --feature-cache,
+    /// --checkpoint-seconds, --keep-checkpoints
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
     /// Least time between two checkpoints of a run, made after whole epochs
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]

@@ -10,11 +10,18 @@ pub struct EvaluateArgs {
     /// Folder of a finished run or comparison
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
+    /// Method, where the folder holds several [default: all]
+    #[arg(long)]
+    pub method: Option<String>,
+    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
+    /// --keep-checkpoints
+    #[arg(long, value_name = "E")]
+    pub epoch: Option<usize>,
     /// Images to test with [default: the run's own test images]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Test the merged models instead of base weights and adapters
-    #[arg(long)]
+    #[arg(long, conflicts_with = "epoch")]
     pub merged: bool,
     /// One JSON document on stdout
     #[arg(long)]
@@ -30,6 +37,10 @@ pub struct PredictArgs {
     /// Method, where the folder holds several
     #[arg(long)]
     pub method: Option<String>,
+    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
+    /// --keep-checkpoints
+    #[arg(long, value_name = "E")]
+    pub epoch: Option<usize>,
     /// Images
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
@@ -47,9 +58,13 @@ pub struct MergeArgs {
     /// Method, where the folder holds several
     #[arg(long)]
     pub method: Option<String>,
+    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
+    /// --keep-checkpoints
+    #[arg(long, value_name = "E")]
+    pub epoch: Option<usize>,
     /// Instead of a run: folder of an adapter of HF PEFT (adapter_config.json and
     /// adapter_model.safetensors)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method"], requires = "weights")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method", "epoch"], requires = "weights")]
     pub adapter: Option<PathBuf>,
     /// The weights that the PEFT adapter was trained on
     #[arg(long, value_name = "FILE", requires = "adapter")]
@@ -74,6 +89,10 @@ pub struct ExportArgs {
     /// Method, where the folder holds several
     #[arg(long)]
     pub method: Option<String>,
+    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
+    /// --keep-checkpoints
+    #[arg(long, value_name = "E")]
+    pub epoch: Option<usize>,
     /// Kind of file
     #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
     pub format: ExportFormat,

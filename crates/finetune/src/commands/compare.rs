@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use finetune_evaluation::{
-    DatasetInfo, Failure, Report, Run, SkippedImage, VERSION, finding, summarize, table,
+    DatasetInfo, Failure, Report, Run, SkippedImage, VERSION, finding, left_out, summarize, table,
 };
 use finetune_methods::Importance;
 use finetune_model::Network;
@@ -15,17 +15,19 @@ use crate::cli::{Common, CompareArgs, RunArgs, TrainArgs};
 use crate::config::{Decoded, RunConfig};
 use crate::exit::Usage;
 use crate::folder::{self, Plan};
+use crate::output::{note, say};
 use crate::progress::{Progress, Ui};
+use crate::resumed::Typed;
 use crate::{exit, interrupt, process, run, weights};
 
-/// `finetune compare`.
+/// `finetune compare`; `typed` are the flags as they were typed, for `--resume`.
 ///
 /// # Errors
 ///
 /// A wrong call, or runs that failed; the report of the others is written before.
-pub fn compare(args: &CompareArgs) -> Result<()> {
+pub fn compare(args: &CompareArgs, typed: Option<&Typed>) -> Result<()> {
     if let Some(folder) = &args.common.resume {
-        return go_on(folder, &args.common);
+        return go_on(folder, &args.common, typed);
     }
     if let Some(file) = &args.common.config {
         return execute(Plan::again(file)?, &args.common, "compare");
@@ -41,14 +43,14 @@ pub fn compare(args: &CompareArgs) -> Result<()> {
     execute(runs, &args.common, "compare")
 }
 
-/// `finetune train`.
+/// `finetune train`; `typed` are the flags as they were typed, for `--resume`.
 ///
 /// # Errors
 ///
 /// A wrong call, or a run that failed.
-pub fn train(args: &TrainArgs) -> Result<()> {
+pub fn train(args: &TrainArgs, typed: Option<&Typed>) -> Result<()> {
     if let Some(folder) = &args.common.resume {
-        return go_on(folder, &args.common);
+        return go_on(folder, &args.common, typed);
     }
     if let Some(file) = &args.common.config {
         return execute(Plan::again(file)?, &args.common, "train");
@@ -114,34 +116,49 @@ fn execute(runs: Vec<RunConfig>, common: &Common, command: &str) -> Result<()> {
 }
 
 /// The rest of a run or comparison that was broken off.
-fn go_on(folder: &Path, common: &Common) -> Result<()> {
-    let plan = Plan::read_unfinished(folder)?;
-    threads(&plan.runs[0])?;
-    folder::sweep(folder)?;
-    let data = check(&plan)?;
-    let mut report = empty_report(&plan.runs[0], &data);
-    drop(data);
-    if folder.join("report.json").exists() {
-        let before = Report::read(&folder.join("report.json"))?;
-        // What was stopped goes on, what failed is tried again.
-        report.runs = before.runs;
-        report
-            .runs
-            .retain(|run| !run.settings.contains_key(run::STOPPED));
+fn go_on(folder: &Path, common: &Common, typed: Option<&Typed>) -> Result<()> {
+    let mut plan = Plan::read_unfinished(folder)?;
+    if let Some(typed) = typed {
+        typed.check(&plan, folder)?;
     }
+    let mut done = Vec::new();
+    if folder.join("report.json").exists() {
+        done = Report::read(&folder.join("report.json"))?.runs;
+        // What was stopped goes on, what failed is tried again.
+        done.retain(|run| !run.settings.contains_key(run::STOPPED));
+    }
+    let mut left = plan.clone();
+    left.runs.clear();
+    for run in plan.runs.iter_mut().filter(|run| !is_done(&done, run)) {
+        if let Some(typed) = typed {
+            typed.honour(run)?;
+        }
+        left.runs.push(run.clone());
+    }
+    if left.runs.is_empty() {
+        left.runs.clone_from(&plan.runs);
+    }
+    threads(&left.runs[0])?;
+    folder::sweep(folder)?;
+    let data = check(&left)?;
+    let mut report = empty_report(&left.runs[0], &data);
+    drop(data);
+    report.runs = done;
     finish(&plan, report, folder, common)
+}
+
+/// Whether a run is among finished ones.
+fn is_done(runs: &[Run], config: &RunConfig) -> bool {
+    let mut runs = runs.iter();
+    runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
 }
 
 /// Does the runs of a plan that the report lacks.
 fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Result<()> {
     // The first run's start is the command's.
     let mut started = process::started();
-    let is_done = |report: &Report, config: &RunConfig| {
-        let mut runs = report.runs.iter();
-        runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
-    };
     for (index, config) in plan.runs.iter().enumerate() {
-        if is_done(&report, config) {
+        if is_done(&report.runs, config) {
             continue;
         }
         if interrupt::asked() {
@@ -166,7 +183,10 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
         }
         report.interrupted |= interrupt::asked();
         folder::write_report(&report, out)?;
-        let done = plan.runs.iter().filter(|config| is_done(&report, config));
+        let done = plan
+            .runs
+            .iter()
+            .filter(|config| is_done(&report.runs, config));
         Plan {
             runs: done.cloned().collect(),
             ..plan.clone()
@@ -177,11 +197,18 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
         Plan::finish(out)?;
     }
     if common.json {
-        println!("{}", report.to_json()?);
+        say(&report.to_json()?)?;
     } else if !report.runs.is_empty() {
-        println!("{}\n\n{}", table(&report), finding(&summarize(&report)));
+        say(&format!(
+            "{}\n\n{}",
+            table(&report),
+            finding(&summarize(&report))
+        ))?;
+        if let Some(sentence) = left_out(&report.dataset) {
+            say(&sentence)?;
+        }
     }
-    eprintln!("results: {}", out.display());
+    note(&format!("results: {}", out.display()));
     let failed: Vec<_> = report
         .failed
         .iter()
@@ -242,8 +269,8 @@ fn tell(config: &RunConfig, notes: &[String]) {
     if weights::is_shipped(config) {
         return;
     }
-    for note in notes {
-        eprintln!("{}: {note}", weights::describe(config));
+    for text in notes {
+        note(&format!("{}: {text}", weights::describe(config)));
     }
 }
 
@@ -256,11 +283,11 @@ fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
     if path.is_file() {
         return Ok(());
     }
-    eprintln!(
+    note(&format!(
         "pretraining `{}` on the hands that show 5–9, once; its weights (about 260 MB) are kept in {}",
         config.model,
         path.display()
-    );
+    ));
     let status = this_program()?
         .args(["pretrain", "--model", &config.model, "--out"])
         .arg(&path)
@@ -275,17 +302,14 @@ fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
 
 /// Makes a run's configuration mean the same from any folder and at any later time.
 fn pin(config: &mut RunConfig) -> Result<()> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
-    };
     if config.data.path.exists() {
-        config.data.path = absolute(&config.data.path)?;
+        config.data.path = folder::absolute(&config.data.path)?;
     }
     if !config.from_scratch && config.weights.is_none() && !weights::is_shipped(config) {
         config.weights = Some(weights::cached(&config.model)?);
     }
     if let Some(path) = &config.weights {
-        config.weights = Some(absolute(path)?);
+        config.weights = Some(folder::absolute(path)?);
     }
     Ok(())
 }

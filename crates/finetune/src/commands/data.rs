@@ -5,6 +5,7 @@ use finetune_data::{Check, check};
 
 use crate::cli::{CheckArgs, DataArgs, DataCommand};
 use crate::config::DataConfig;
+use crate::output::say;
 
 /// `finetune data`.
 ///
@@ -21,9 +22,9 @@ fn check_data(args: &CheckArgs) -> Result<()> {
     let splits = DataConfig::new(args.data.clone(), 1).open(0)?;
     let found = check(&splits);
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        say(&serde_json::to_string_pretty(&found)?)?;
     } else {
-        print(&found);
+        say(&lines(&found).join("\n"))?;
     }
     if found.has_errors() {
         bail!("results on {} would be wrong", splits.name);
@@ -31,9 +32,10 @@ fn check_data(args: &CheckArgs) -> Result<()> {
     Ok(())
 }
 
-fn print(found: &Check) {
+fn lines(found: &Check) -> Vec<String> {
     // A group of a thousand pictures is named by its first ones.
     const SHOWN: usize = 4;
+    let mut lines = Vec::new();
     for part in &found.parts {
         let classes: Vec<_> = part
             .classes
@@ -41,23 +43,29 @@ fn print(found: &Check) {
             .map(|(class, count)| format!("{class} {count}"))
             .collect();
         let all: usize = part.classes.values().sum();
-        println!("{:<6} {all:>7} images: {}", part.name, classes.join(", "));
+        lines.push(format!(
+            "{:<6} {all:>7} images: {}",
+            part.name,
+            classes.join(", ")
+        ));
     }
     if let Some([smallest, median, largest]) = found.shorter_sides {
-        println!("shorter sides from {smallest} to {largest} pixels, {median} in the middle");
+        lines.push(format!(
+            "shorter sides from {smallest} to {largest} pixels, {median} in the middle"
+        ));
     }
     let formats = found.formats.iter();
     let formats: Vec<_> = formats
         .map(|(format, count)| format!("{format} {count}"))
         .collect();
     if !formats.is_empty() {
-        println!("formats: {}", formats.join(", "));
+        lines.push(format!("formats: {}", formats.join(", ")));
     }
     for image in found.wrong_endings.iter().take(SHOWN) {
-        println!("wrong ending: {}: {}", image.image, image.reason);
+        lines.push(format!("wrong ending: {}: {}", image.image, image.reason));
     }
     for image in &found.broken {
-        println!("broken: {}", image.reason);
+        lines.push(format!("broken: {}", image.reason));
     }
     for group in &found.duplicates {
         let kind = if group.exact {
@@ -78,13 +86,14 @@ fn print(found: &Check) {
         } else {
             String::new()
         };
-        println!("{kind}{leak}{labels}: {}{more}", shown.join(", "));
+        lines.push(format!("{kind}{leak}{labels}: {}{more}", shown.join(", ")));
     }
     let suggestions = found.suggestions();
     if suggestions.is_empty() {
-        println!("nothing is wrong with it");
+        lines.push("nothing is wrong with it".to_owned());
     }
     for suggestion in suggestions {
-        println!("→ {suggestion}");
+        lines.push(format!("→ {suggestion}"));
     }
+    lines
 }

@@ -5,13 +5,17 @@ use finetune_data::{ImageSet, Keep, open_test};
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
+use crate::finished::Finished;
 use crate::folder::Plan;
-use crate::run;
+use crate::output::{note, say};
+use crate::run::stem;
 
 #[derive(Serialize)]
 struct Evaluated {
     method: String,
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<usize>,
     accuracy: f64,
     macro_f1: f64,
     confusion: Vec<Vec<u64>>,
@@ -23,9 +27,20 @@ struct Evaluated {
 ///
 /// A folder that holds no finished run, or files that do not fit.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let plan = Plan::read(&args.run)?;
+    let plan = Plan::read_for(&args.run, args.epoch)?;
+    let runs = match args.method.as_deref() {
+        Some(method) => vec![plan.pick(Some(method))?],
+        None => plan.runs.iter().collect(),
+    };
     let mut evaluated = Vec::new();
-    for config in &plan.runs {
+    for config in runs {
+        let run = Finished {
+            config,
+            folder: &args.run,
+            with_seed: plan.with_seed,
+            epoch: args.epoch,
+        };
+        run.check()?;
         let test: ImageSet = match &args.data {
             None => config.data.open(config.seed)?.test,
             Some(folder) => open_test(folder)?,
@@ -33,9 +48,9 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         let preprocess = config.data.preprocess(&config.architecture()?);
         let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
         for broken in &images.skipped {
-            eprintln!("left out: {}", broken.reason);
+            note(&format!("left out: {}", broken.reason));
         }
-        let trained = run::stored_classes(config, &args.run, plan.with_seed)?;
+        let trained = run.classes()?;
         if images.classes != trained {
             bail!(
                 "the classes of the test images ({}) differ from those the model was trained on ({})",
@@ -43,26 +58,27 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
                 trained.join(", ")
             );
         }
-        let confusion = run::reevaluate(config, &images, &args.run, plan.with_seed, args.merged)?;
-        let name = run::stem(config, plan.with_seed);
+        let confusion = run.evaluate(&images, args.merged)?;
+        let name = stem(config, plan.with_seed);
         if !args.json {
-            println!(
+            say(&format!(
                 "{name:>14}: accuracy {:.2} % · macro-F1 {:.3} · {} images",
                 100.0 * confusion.accuracy(),
                 confusion.macro_f1(),
                 confusion.total()
-            );
+            ))?;
         }
         evaluated.push(Evaluated {
             method: config.method_name().to_owned(),
             seed: config.seed,
+            epoch: args.epoch,
             accuracy: confusion.accuracy(),
             macro_f1: confusion.macro_f1(),
             confusion: confusion.rows().to_vec(),
         });
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&evaluated)?);
+        say(&serde_json::to_string_pretty(&evaluated)?)?;
     }
     Ok(())
 }

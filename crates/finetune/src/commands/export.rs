@@ -16,7 +16,7 @@ use crate::exit::Usage;
 use crate::folder::Plan;
 use crate::locate::locate;
 use crate::metadata::Metadata;
-use crate::run::{reload, reload_to_train, stored_classes};
+use crate::output::say;
 
 /// `finetune merge`.
 ///
@@ -30,6 +30,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
         (Some(run), None) => export(&ExportArgs {
             run: run.clone(),
             method: args.method.clone(),
+            epoch: args.epoch,
             format: ExportFormat::Safetensors,
             names: None,
             out: args.out.clone(),
@@ -78,8 +79,7 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
     }
     let metadata = Metadata::new(architecture, method.name(), classes);
     let size = write_safetensors(tensors, &metadata.to_map()?, &args.out)?;
-    tell(&args.out, size);
-    Ok(())
+    tell(&args.out, size)
 }
 
 /// `finetune export`.
@@ -92,14 +92,15 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
 /// A folder that holds no finished run, a method that PEFT has no form for, or a file that cannot be
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
-    let plan = Plan::read(&args.run)?;
-    let config = plan.pick(args.method.as_deref())?;
+    let plan = Plan::read_for(&args.run, args.epoch)?;
+    let run = plan.finished(&args.run, args.method.as_deref(), args.epoch)?;
+    let config = run.config;
     let architecture = config.architecture()?;
-    let classes = stored_classes(config, &args.run, plan.with_seed)?;
+    let classes = run.classes()?;
     let count = classes.len();
     let metadata = Metadata::new(&architecture, config.method_name(), classes);
     let tensors = || -> Result<_> {
-        let network = reload(config, count, &args.run, plan.with_seed, false)?;
+        let network = run.network(count, false)?;
         Ok(match &args.names {
             Some(library) => state_dict_of(&network, &architecture, library)?,
             None => state_dict(&network, &architecture)?,
@@ -108,14 +109,14 @@ pub fn export(args: &ExportArgs) -> Result<()> {
     match args.format {
         ExportFormat::Safetensors => {
             let size = write_safetensors(tensors()?, &metadata.to_map()?, &args.out)?;
-            tell(&args.out, size);
+            tell(&args.out, size)?;
         }
         ExportFormat::Pth => {
-            tell(&args.out, write_pth(&tensors()?, &args.out)?);
+            tell(&args.out, write_pth(&tensors()?, &args.out)?)?;
             beside(&metadata, &args.out.with_extension("json"))?;
         }
         ExportFormat::Peft => {
-            let Some(network) = reload_to_train(config, count, &args.run, plan.with_seed)? else {
+            let Some(network) = run.network_to_train(count)? else {
                 bail!(Usage(format!(
                     "{} trains the whole model, there is no adapter; export it as pth",
                     config.method_name()
@@ -123,7 +124,7 @@ pub fn export(args: &ExportArgs) -> Result<()> {
             };
             let (method, names) = (&config.method, args.names.as_deref());
             let size = save_peft(&network, method, &architecture, names, &args.out)?;
-            tell(&args.out, size);
+            tell(&args.out, size)?;
             beside(&metadata, &args.out.join("finetune.json"))?;
         }
     }
@@ -135,10 +136,13 @@ fn beside(metadata: &Metadata, path: &Path) -> Result<()> {
     let text = serde_json::to_vec_pretty(metadata)?;
     finetune_evaluation::write_atomically(path, &text)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    tell(path, text.len() as u64);
-    Ok(())
+    tell(path, text.len() as u64)
 }
 
-fn tell(path: &Path, size: u64) {
-    println!("{} ({})", path.display(), finetune_evaluation::bytes(size));
+fn tell(path: &Path, size: u64) -> Result<()> {
+    say(&format!(
+        "{} ({})",
+        path.display(),
+        finetune_evaluation::bytes(size)
+    ))
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::cli::InspectArgs;
 use crate::device::device;
+use crate::output::say;
 use crate::run::prepare;
 use crate::settings;
 
@@ -43,20 +44,19 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
             "predicted_memory_bytes": predicted_memory(&config.recipe, count),
             "trained": trained,
         });
-        println!("{}", serde_json::to_string_pretty(&document)?);
-        return Ok(());
+        return say(&serde_json::to_string_pretty(&document)?);
     }
     if args.common.model.is_none() && args.common.weights.is_none() {
-        println!("{}\n\n{}\n", models(), methods()?);
+        say(&format!("{}\n\n{}\n", models(), methods()?))?;
     }
-    println!("{} with {}", config.model, config.method_name());
-    print!("{}", table(&trained, count));
-    println!(
-        "at least {} of memory: weights, gradients and the optimiser's moments; what the layers keep \
+    say(&format!(
+        "{} with {}\n{}at least {} of memory: weights, gradients and the optimiser's moments; what the layers keep \
          of a batch comes on top",
+        config.model,
+        config.method_name(),
+        table(&trained, count),
         finetune_evaluation::bytes(predicted_memory(&config.recipe, count))
-    );
-    Ok(())
+    ))
 }
 
 /// Bytes of the weights, and of the gradient and the optimiser's moments of what trains, in `f32`.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::PredictArgs;
 use crate::device::device;
 use crate::folder::Plan;
-use crate::run::{reload, stored_classes};
+use crate::output::say;
 
 #[derive(Serialize)]
 struct Prediction {
@@ -23,9 +23,10 @@ struct Prediction {
 ///
 /// A folder that holds no finished run, or images that cannot be decoded.
 pub fn predict(args: &PredictArgs) -> Result<()> {
-    let plan = Plan::read(&args.run)?;
-    let config = plan.pick(args.method.as_deref())?;
-    let classes = stored_classes(config, &args.run, plan.with_seed)?;
+    let plan = Plan::read_for(&args.run, args.epoch)?;
+    let run = plan.finished(&args.run, args.method.as_deref(), args.epoch)?;
+    let config = run.config;
+    let classes = run.classes()?;
     let samples = args.paths.iter().map(|path| Sample {
         source: Source::File(path.clone()),
         label: 0,
@@ -41,7 +42,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     };
     let preprocess = config.data.preprocess(&config.architecture()?);
     let images = set.prepare(&preprocess, Keep::Fitted, &pipeline)?;
-    let network = reload(config, classes.len(), &args.run, plan.with_seed, false)?;
+    let network = run.network(classes.len(), false)?;
     let device = device(&config.device)?;
     let norm = config.architecture()?.normalization;
     let mut predictions = Vec::new();
@@ -60,7 +61,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         });
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&predictions)?);
+        say(&serde_json::to_string_pretty(&predictions)?)?;
     } else {
         for Prediction {
             path,
@@ -68,7 +69,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
             probability,
         } in predictions
         {
-            println!("{path}: {class} ({:.1} %)", 100.0 * probability);
+            say(&format!("{path}: {class} ({:.1} %)", 100.0 * probability))?;
         }
     }
     Ok(())

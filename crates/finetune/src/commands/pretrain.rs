@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::cli::PretrainArgs;
 use crate::locate;
+use crate::output::say;
 use crate::progress::{Progress, Ui};
 use crate::weights::Pretraining;
 
@@ -24,10 +25,9 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
     let hash = locate::hash(&args.out)?;
-    println!(
+    say(&format!(
         "{} ({}), SHA-256 {hash}",
         args.out.display(),
         finetune_evaluation::bytes(size)
-    );
-    Ok(())
+    ))
 }
