@@ -115,3 +115,23 @@ fn a_comparison_is_all_of_its_methods_and_seeds() {
     let runs = folder.json("run/report.json")["runs"].clone();
     assert_eq!(runs.as_array().unwrap().len(), 4);
 }
+
+/// A kill may come after a run's report and before its configuration.
+#[test]
+fn what_was_cut_short_between_two_files_is_written_again() {
+    let folder = Folder::colors();
+    folder
+        .run("train --method linear --data data --epochs 1 --ui none --out run")
+        .ok();
+    let path = |name: &str| folder.path(&format!("run/{name}"));
+    let config = folder.json("run/config.json");
+    std::fs::rename(path("config.json"), path("plan.json")).unwrap();
+    for file in ["report.html", "metrics.csv"] {
+        std::fs::remove_file(path(file)).unwrap();
+    }
+    folder.run("train --resume run --ui none").ok();
+    assert_eq!(folder.json("run/config.json"), config);
+    assert!(folder.exists("run/report.html") && folder.exists("run/metrics.csv"));
+    assert!(!folder.exists("run/plan.json"));
+    folder.run("evaluate --run run").ok();
+}

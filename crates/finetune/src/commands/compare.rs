@@ -157,6 +157,10 @@ fn is_done(runs: &[Run], config: &RunConfig) -> bool {
 fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Result<()> {
     // The first run's start is the command's.
     let mut started = process::started();
+    if !report.runs.is_empty() {
+        // Whoever killed it may have come between two files.
+        keep(plan, &report, out)?;
+    }
     for (index, config) in plan.runs.iter().enumerate() {
         if is_done(&report.runs, config) {
             continue;
@@ -182,16 +186,7 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
             }),
         }
         report.interrupted |= interrupt::asked();
-        folder::write_report(&report, out)?;
-        let done = plan
-            .runs
-            .iter()
-            .filter(|config| is_done(&report.runs, config));
-        Plan {
-            runs: done.cloned().collect(),
-            ..plan.clone()
-        }
-        .write(out)?;
+        keep(plan, &report, out)?;
     }
     if !report.interrupted && report.failed.is_empty() {
         Plan::finish(out)?;
@@ -226,6 +221,18 @@ fn finish(plan: &Plan, mut report: Report, out: &Path, common: &Common) -> Resul
             report.failed[0].error
         ),
     }
+}
+
+/// Writes what is known so far: the report, and the configuration of the runs that are done.
+fn keep(plan: &Plan, report: &Report, out: &Path) -> Result<()> {
+    folder::write_report(report, out)?;
+    let runs = plan.runs.iter();
+    let done = runs.filter(|config| is_done(&report.runs, config));
+    Plan {
+        runs: done.cloned().collect(),
+        ..plan.clone()
+    }
+    .write(out)
 }
 
 /// Finds what is wrong before anything is trained or written.
