@@ -97,3 +97,152 @@ fn broken_images_duplicates_and_leaks_are_found() {
     assert_eq!(missing.code(), 2);
     assert!(missing.stderr().contains("nowhere is not a folder"));
 }
+
+/// Links that do no harm, and files that are no images of the data set.
+#[cfg(unix)]
+fn strewn() -> Folder {
+    use std::os::unix::fs::symlink;
+
+    let folder = Folder::colors();
+    let from = |name: &str| folder.path(&format!("data/train/{name}"));
+    std::fs::copy(from("red/000.png"), folder.path("elsewhere.png")).unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(from(name), bytes).unwrap();
+    let png = std::fs::read(from("red/001.png")).unwrap();
+    put("red/notes.txt", b"none");
+    put("red/.DS_Store", b"none");
+    put("red/photo.bak", &png);
+    put("red/phone.HEIC", b"none");
+    put("loose.png", &png);
+    put("readme", b"none");
+    std::fs::create_dir_all(folder.path("data/old/red")).unwrap();
+    symlink("001.png", from("red/inside.png")).unwrap();
+    symlink("..", from("red/up")).unwrap();
+    folder
+}
+
+#[cfg(unix)]
+#[test]
+fn links_and_what_is_left_out_are_told() {
+    use std::os::unix::fs::symlink;
+
+    let folder = strewn();
+    let from = |name: &str| folder.path(&format!("data/train/{name}"));
+    // Nothing that a run would stumble over.
+    let outcome = folder.run("data check data --json");
+    assert!(!outcome.stderr().contains("link"), "{}", outcome.stderr());
+    let found = outcome.json();
+    assert_eq!(found["parts"][0]["classes"]["red"], 9);
+    let ignored: Vec<_> = found["ignored"].as_array().unwrap().iter().collect();
+    let ignored: Vec<_> = ignored
+        .iter()
+        .map(|file| {
+            (
+                file["path"].as_str().unwrap(),
+                file["why"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        ignored,
+        [
+            ("data/old", "place"),
+            ("data/train/loose.png", "place"),
+            ("data/train/readme", "ending"),
+            ("data/train/red/.DS_Store", "hidden"),
+            ("data/train/red/notes.txt", "ending"),
+            ("data/train/red/phone.HEIC", "format"),
+            ("data/train/red/photo.bak", "misnamed"),
+        ]
+    );
+    let links = |found: &serde_json::Value| {
+        let links = found["links"].as_array().unwrap().clone();
+        let link = |link: serde_json::Value| {
+            let [link, target, fate] = ["link", "target", "fate"].map(|key| link[key].clone());
+            let target = target.as_str().unwrap().to_owned();
+            let name = std::path::Path::new(&target).file_name();
+            let name = name.map(|name| name.to_str().unwrap().to_owned());
+            (link, name.unwrap_or(target), fate)
+        };
+        links.into_iter().map(link).collect::<Vec<_>>()
+    };
+    let told = |link: &str, target: &str, fate: &str| (link.into(), target.to_owned(), fate.into());
+    assert_eq!(
+        links(&found),
+        [
+            told("data/train/red/inside.png", "001.png", "followed"),
+            told("data/train/red/up", "train", "loops"),
+        ]
+    );
+    let text = folder.run("data check data").stdout();
+    for line in [
+        "ignored, beside the classes or parts, not in one: data/old, data/train/loose.png\n",
+        "ignored, hidden: data/train/red/.DS_Store\n",
+        "ignored, images by their content, but not by their ending: data/train/red/photo.bak\n",
+        "/data/train/red/001.png (followed)\n",
+        "→ 1 file(s) are left out for their ending, though they are images: rename them",
+        "→ 1 image(s) are of a format that is not read: convert them to PNG or JPEG",
+        "→ 1 link(s) lead to a folder above them",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+
+    // What a run refuses: all of it, not only the first.
+    symlink(folder.path("elsewhere.png"), from("green/a.png")).unwrap();
+    symlink(folder.path("elsewhere.png"), from("green/b.png")).unwrap();
+    symlink("gone.png", from("green/c.png")).unwrap();
+    let refused = folder.run("data check data --json");
+    assert_eq!(refused.code(), 1);
+    let said = refused.stderr();
+    assert!(
+        said.contains("green/a.png is a link to ") && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(
+        links(&refused.json())[..3],
+        [
+            told("data/train/green/a.png", "elsewhere.png", "leaves"),
+            told("data/train/green/b.png", "elsewhere.png", "leaves"),
+            told("data/train/green/c.png", "gone.png", "broken"),
+        ]
+    );
+    let text = folder.run("data check data").stdout();
+    assert!(
+        text.contains("elsewhere.png (outside of the folder, refused)\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("→ 2 link(s) lead out of the folder and are refused: copy"),
+        "{text}"
+    );
+    assert!(
+        text.contains("→ 1 link(s) lead to nothing: remove"),
+        "{text}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_utf8_are_told() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::colors();
+    let odd = folder
+        .path("data/train/red")
+        .join(OsStr::from_bytes(b"caf\xe9.png"));
+    std::fs::rename(folder.path("data/train/red/000.png"), odd).unwrap();
+    let found = folder.run("data check data --json").json();
+    assert_eq!(
+        found["not_utf8"],
+        serde_json::json!(["data/train/red/caf\u{fffd}.png"])
+    );
+    let text = folder.run("data check data").stdout();
+    assert!(
+        text.contains("not UTF-8: data/train/red/caf\u{fffd}.png\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("→ 1 name(s) are not UTF-8: rename them"),
+        "{text}"
+    );
+}

@@ -208,6 +208,27 @@ fn links_out_of_the_folder() {
     );
 }
 
+/// A part of the data set may be a link itself.
+#[cfg(unix)]
+#[test]
+fn parts_that_lie_elsewhere() {
+    let folder = Folder::colors();
+    let test = folder.path("data/test");
+    std::fs::rename(&test, folder.path("data/pool")).unwrap();
+    std::os::unix::fs::symlink("pool", &test).unwrap();
+    folder
+        .run("train --method linear --epochs 1 --ui none --data data --out out")
+        .ok();
+    std::fs::remove_dir_all(folder.path("out")).unwrap();
+    let found = folder.run("data check data --json").json();
+    assert_eq!(found["links"][0]["fate"], "followed");
+    assert_eq!(found["ignored"], serde_json::json!([]));
+    std::fs::rename(folder.path("data/pool"), folder.path("pool")).unwrap();
+    std::fs::remove_file(&test).unwrap();
+    std::os::unix::fs::symlink(folder.path("pool"), &test).unwrap();
+    fails(&folder, "--data data", 1, "data/test is a link to ");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn names_that_are_no_text() {

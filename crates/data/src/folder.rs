@@ -10,6 +10,31 @@ use crate::set::{Fold, ImageSet, Sample, Source, Splits};
 /// Names of the training and the test part.
 const PARTS: [(&str, &str); 2] = [("train", "test"), ("train_data", "test_data")];
 
+/// Names of the validation part.
+const VALID: [&str; 3] = ["valid", "val", "valid_data"];
+/// Endings of images.
+const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// Whether a file's ending is an image's.
+pub(crate) fn has_image_ending(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default();
+    let mut known = ENDINGS.iter();
+    known.any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// The parts of a folder that has some, training first and test second.
+pub(crate) fn parts(path: &Path) -> Option<Vec<PathBuf>> {
+    for (train, test) in PARTS {
+        let mut parts = vec![path.join(train), path.join(test)];
+        if parts.iter().all(|part| part.is_dir()) {
+            let valid = VALID.map(|part| path.join(part));
+            parts.extend(valid.into_iter().find(|folder| folder.is_dir()));
+            return Some(parts);
+        }
+    }
+    None
+}
+
 /// How a folder without a test part is split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SplitOptions {
@@ -36,15 +61,10 @@ impl Default for SplitOptions {
 pub(crate) fn open_folder(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
     let name = path.display().to_string();
     let root = Root::new(path)?;
-    for (train, test) in PARTS {
-        let (train, test) = (path.join(train), path.join(test));
-        if !(train.is_dir() && test.is_dir()) {
-            continue;
-        }
-        let train = root.classes(&train)?;
-        let test = root.part(&test, &train)?;
-        let valid = ["valid", "val", "valid_data"].map(|part| path.join(part));
-        let valid = valid.iter().find(|folder| folder.is_dir());
+    if let Some(parts) = parts(path) {
+        let train = root.classes(&parts[0])?;
+        let test = root.part(&parts[1], &train)?;
+        let valid = parts.get(2);
         let valid = valid.map(|folder| root.part(folder, &train)).transpose()?;
         let splits = Splits {
             name,
@@ -75,10 +95,10 @@ pub(crate) fn open_test_folder(path: &Path) -> Result<ImageSet, DataError> {
 }
 
 /// The folder that nothing may lead out of.
-struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 impl Root {
-    fn new(path: &Path) -> Result<Self, DataError> {
+    pub(crate) fn new(path: &Path) -> Result<Self, DataError> {
         let real = path.canonicalize().map_err(|source| DataError::Io {
             path: path.to_owned(),
             source,
@@ -115,7 +135,7 @@ impl Root {
     }
 
     /// Where a link leads; nowhere where following it would never end.
-    fn follow(&self, link: &Path, parent: &Path) -> Result<Option<PathBuf>, DataError> {
+    pub(crate) fn follow(&self, link: &Path, parent: &Path) -> Result<Option<PathBuf>, DataError> {
         let io = |source| DataError::Io {
             path: link.to_owned(),
             source,
@@ -153,6 +173,10 @@ impl Root {
 
     /// A folder with one folder a class.
     fn classes(&self, folder: &Path) -> Result<ImageSet, DataError> {
+        // A part may be a link itself.
+        if folder.is_symlink() && folder.canonicalize().is_ok_and(|real| real != self.0) {
+            self.follow(folder, folder.parent().unwrap_or(folder))?;
+        }
         let mut set = ImageSet {
             classes: Vec::new(),
             samples: Vec::new(),
@@ -205,15 +229,10 @@ impl Root {
 
     /// All images below a folder, in the order of their paths.
     fn images(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
-        const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
         for Entry { path, is_folder } in self.entries(folder)? {
             if is_folder {
                 self.images(&path, found)?;
-            } else if path.extension().is_some_and(|ending| {
-                ENDINGS
-                    .iter()
-                    .any(|known| ending.eq_ignore_ascii_case(known))
-            }) {
+            } else if has_image_ending(&path) {
                 found.push(path);
             }
         }

@@ -49,6 +49,7 @@ mod random;
 mod resize;
 mod set;
 mod store;
+mod survey;
 
 pub use augment::{Augment, Crop, RandAugment};
 pub use check::{Broken, Check, Duplicates, Part, check};
@@ -58,8 +59,9 @@ pub use folder::SplitOptions;
 pub use idx::{IdxOptions, open_idx};
 pub use images::{Batch, Images, Normalization};
 pub use loader::Loader;
-pub use open::{open, open_test};
+pub use open::{open, open_test, survey};
 pub use order::{Order, Sampling};
 pub use pipeline::{Cache, OnBadImage, Pipeline};
 pub use prepare::{Filter, Keep, Preprocess};
 pub use set::{Fold, ImageSet, Sample, Source, Splits};
+pub use survey::{Fate, Ignored, Link, Survey, Why};

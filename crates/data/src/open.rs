@@ -8,6 +8,7 @@ use crate::idx::{is_idx, open_whole_idx};
 use crate::manifest;
 use crate::parts::{Part, Parts};
 use crate::set::{ImageSet, Splits};
+use crate::survey::Survey;
 
 /// Opens a data set.
 ///
@@ -47,6 +48,19 @@ pub fn open_test(path: &Path) -> Result<ImageSet, DataError> {
         Kind::Idx => Ok(open_whole_idx(path, &SplitOptions::default())?.test),
         Kind::Manifest => manifest::read(path)?.into_test(path),
         Kind::Parquet(files) => parquet(path, files)?.into_test(path),
+    }
+}
+
+/// Looks for what lies in a folder of images beside them; `None` where `path` is a data set of
+/// another kind.
+///
+/// # Errors
+///
+/// A path that is no data set, and a folder that cannot be read.
+pub fn survey(path: &Path) -> Result<Option<Survey>, DataError> {
+    match Kind::of(path)? {
+        Kind::Folder => Survey::of(path).map(Some),
+        Kind::Idx | Kind::Manifest | Kind::Parquet(_) => Ok(None),
     }
 }
 

@@ -126,6 +126,12 @@ impl DataConfig {
         }
     }
 
+    /// Whether it is a data set that goes by a name, and no path.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        matches!(self.path.to_str(), Some("embedded" | "fashion-mnist"))
+    }
+
     /// Opens the images without decoding them, chooses and splits them.
     ///
     /// # Errors

@@ -76,8 +76,8 @@ pub struct DataArgs {
 /// What to do with a data set.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DataCommand {
-    /// Look for broken images, duplicates (also across training and test), few images and small ones;
-    /// exit code 1 where results would be wrong
+    /// Look for broken images, duplicates (also across training and test), few images and small ones,
+    /// links and files that are left out; exit code 1 where results would be wrong
     Check(CheckArgs),
 }
 

@@ -1,11 +1,15 @@
 //! `data check`: what is in a data set, and what is wrong with it.
 
 use anyhow::{Result, bail};
-use finetune_data::{Check, check};
+use finetune_data::{Check, Fate, Link, Survey, Why, check, survey};
+use serde::Serialize;
 
 use crate::cli::{CheckArgs, DataArgs, DataCommand};
 use crate::config::DataConfig;
 use crate::output::say;
+
+/// A group of a thousand pictures is named by its first ones.
+const SHOWN: usize = 4;
 
 /// `finetune data`.
 ///
@@ -19,22 +23,105 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn check_data(args: &CheckArgs) -> Result<()> {
-    let splits = DataConfig::new(args.data.clone(), 1).open(0)?;
-    let found = check(&splits);
-    if args.json {
-        say(&serde_json::to_string_pretty(&found)?)?;
+    let config = DataConfig::new(args.data.clone(), 1);
+    // A data set's name in the place of a path has no folder.
+    let survey = if config.is_named() {
+        None
     } else {
-        say(&lines(&found).join("\n"))?;
+        survey(&args.data)?
+    };
+    let splits = config.open(0);
+    // What a folder is refused for is said after what is known of it.
+    let found = splits.as_ref().ok().map(check);
+    if args.json {
+        say(&serde_json::to_string_pretty(&Document {
+            check: found.as_ref(),
+            survey: survey.as_ref(),
+        })?)?;
+    } else {
+        let lines = lines(found.as_ref(), survey.as_ref());
+        if !lines.is_empty() {
+            say(&lines.join("\n"))?;
+        }
     }
-    if found.has_errors() {
+    let splits = splits?;
+    if found.is_some_and(|found| found.has_errors()) || survey.is_some_and(|s| s.has_errors()) {
         bail!("results on {} would be wrong", splits.name);
     }
     Ok(())
 }
 
-fn lines(found: &Check) -> Vec<String> {
-    // A group of a thousand pictures is named by its first ones.
-    const SHOWN: usize = 4;
+/// Both in one document.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    check: Option<&'a Check>,
+    #[serde(flatten)]
+    survey: Option<&'a Survey>,
+}
+
+/// All that is to be told, the suggestions last.
+fn lines(found: Option<&Check>, survey: Option<&Survey>) -> Vec<String> {
+    let mut lines = found.map(images).unwrap_or_default();
+    lines.extend(survey.map(others).unwrap_or_default());
+    let mut suggestions = found.map(Check::suggestions).unwrap_or_default();
+    suggestions.extend(survey.map(Survey::suggestions).unwrap_or_default());
+    if suggestions.is_empty() && found.is_some() {
+        lines.push("nothing is wrong with it".to_owned());
+    }
+    let suggestions = suggestions.into_iter();
+    lines.extend(suggestions.map(|suggestion| format!("→ {suggestion}")));
+    lines
+}
+
+/// What lies beside the images.
+fn others(found: &Survey) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (fate, becomes) in [
+        (Fate::Leaves, "outside of the folder, refused"),
+        (Fate::Broken, "nothing is there, refused"),
+        (Fate::Loops, "above it, left out"),
+        (Fate::Followed, "followed"),
+    ] {
+        let of_fate = found.links.iter().filter(|link| link.fate == fate);
+        let of_fate: Vec<_> = of_fate.collect();
+        let (first, more) = first(&of_fate);
+        for Link { link, target, .. } in first {
+            lines.push(format!("link: {link} → {target} ({becomes})"));
+        }
+        if let Some(more) = more {
+            lines.push(format!("link:{more} ({becomes})"));
+        }
+    }
+    let mut reasons: Vec<Why> = found.ignored.iter().map(|file| file.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for why in reasons {
+        let files = found.ignored.iter().filter(|file| file.why == why);
+        let files: Vec<_> = files.map(|file| file.path.as_str()).collect();
+        lines.push(format!("ignored, {}: {}", why.reason(), listed(&files)));
+    }
+    if !found.not_utf8.is_empty() {
+        let names: Vec<_> = found.not_utf8.iter().map(String::as_str).collect();
+        lines.push(format!("not UTF-8: {}", listed(&names)));
+    }
+    lines
+}
+
+/// The first of many, and how many more there are.
+fn first<T>(all: &[T]) -> (&[T], Option<String>) {
+    let first = &all[..all.len().min(SHOWN)];
+    let more = all.len() - first.len();
+    (first, (more > 0).then(|| format!(" and {more} more")))
+}
+
+fn listed(names: &[&str]) -> String {
+    let (first, more) = first(names);
+    first.join(", ") + &more.unwrap_or_default()
+}
+
+/// What the images are, and what is wrong with them.
+fn images(found: &Check) -> Vec<String> {
     let mut lines = Vec::new();
     for part in &found.parts {
         let classes: Vec<_> = part
@@ -79,21 +166,9 @@ fn lines(found: &Check) -> Vec<String> {
         } else {
             ""
         };
-        let shown = &group.images[..group.images.len().min(SHOWN)];
-        let more = group.images.len() - shown.len();
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
-        lines.push(format!("{kind}{leak}{labels}: {}{more}", shown.join(", ")));
-    }
-    let suggestions = found.suggestions();
-    if suggestions.is_empty() {
-        lines.push("nothing is wrong with it".to_owned());
-    }
-    for suggestion in suggestions {
-        lines.push(format!("→ {suggestion}"));
+        let (first, more) = first(&group.images);
+        let more = more.unwrap_or_default();
+        lines.push(format!("{kind}{leak}{labels}: {}{more}", first.join(", ")));
     }
     lines
 }
