@@ -70,6 +70,7 @@ fn what_contradicts_a_run_is_refused_and_named() {
     // The whole command again is no contradiction, and what changes no result is honoured.
     let again = folder.run(&format!(
         "train {LORA} --recipe default --resume run --threads 1 --workers 1 --cache none \
+         --cache-limit 0.5 \
          --feature-cache off --checkpoint-seconds 7 --keep-checkpoints 1 --json --ui plain"
     ));
     let again = again.ok();
@@ -83,6 +84,7 @@ fn what_contradicts_a_run_is_refused_and_named() {
     assert_eq!(run["threads"], 1);
     assert_eq!(run["data"]["pipeline"]["workers"], 1);
     assert_eq!(run["data"]["pipeline"]["cache"], "none");
+    assert_eq!(run["data"]["pipeline"]["limit"], 1 << 29);
     assert_eq!(run["recipe"]["feature_cache"], "off");
     assert_eq!(run["checkpoint_seconds"], 7);
     assert!(folder.exists("run/checkpoint_lora_epoch1.safetensors"));

@@ -42,6 +42,9 @@ pub struct Pipeline {
     pub cache: Cache,
     /// Folder of the caches on disk.
     pub folder: PathBuf,
+    /// Bytes that the files in there may take together, beyond which those that were used longest ago
+    /// are removed, but for those in use; `None` is 20 GiB.
+    pub limit: Option<u64>,
     /// Bytes that [`Cache::Auto`] keeps in memory; `None` is 1 GiB or an eighth of the memory that is
     /// free, whichever is less.
     pub budget: Option<u64>,
@@ -56,6 +59,7 @@ impl Default for Pipeline {
         Self {
             cache: Cache::Auto,
             folder: std::env::temp_dir().join("finetune-images"),
+            limit: None,
             budget: None,
             workers: None,
             on_bad_image: OnBadImage::Fail,
@@ -71,6 +75,10 @@ impl Pipeline {
             cache: Cache::Memory,
             ..Self::default()
         }
+    }
+
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit.unwrap_or(20 << 30)
     }
 
     pub(crate) fn budget(&self) -> u64 {

@@ -88,9 +88,17 @@ impl ImageArgs {
                 self.data.display()
             )));
         }
+        if let Some(limit) = self.cache_limit.filter(|limit| !(0.0..1e9).contains(limit)) {
+            bail!(Usage(format!(
+                "--cache-limit is {limit}, but must be at least 0 and below 1e9 (GiB)"
+            )));
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked above
+        let bytes = |gib: f64| (gib * f64::from(1 << 30)) as u64;
         let folder = weights::cache_folder().map(|folder| folder.join("images"));
         let pipeline = Pipeline {
             cache: self.cache.into(),
+            limit: self.cache_limit.map(bytes),
             workers: self.workers,
             on_bad_image: self.on_bad_image.into(),
             ..Pipeline::default()

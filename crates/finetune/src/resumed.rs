@@ -16,13 +16,14 @@ use crate::folder::{Plan, absolute};
 use crate::{device, locate, settings};
 
 /// What concerns the process that goes on and no result of it.
-const HONOURED: [&str; 9] = [
+const HONOURED: [&str; 10] = [
     "resume",
     "ui",
     "json",
     "threads",
     "workers",
     "cache",
+    "cache_limit",
     "feature_cache",
     "checkpoint_seconds",
     "keep_checkpoints",
@@ -149,6 +150,9 @@ impl<'a> Typed<'a> {
         }
         if is_typed("cache") {
             run.data.pipeline.cache = pipeline.cache;
+        }
+        if is_typed("cache_limit") {
+            run.data.pipeline.limit = pipeline.limit;
         }
         if is_typed("feature_cache") {
             run.recipe.feature_cache = common.recipe.feature_cache.into();

@@ -4,6 +4,7 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::disk::{self, Writer};
+use super::limit::keep_within;
 use super::{Kept, Store};
 use crate::check::Broken;
 use crate::decode::look;
@@ -87,6 +88,7 @@ impl Work<'_> {
         let path = disk::path(self.set, self.preprocess, self.keep, pipeline)?;
         if let Some((file, used)) = disk::File::open(&path, self.set.len())? {
             // The file says which images could not be used, their own files still say why.
+            keep_within(&pipeline.folder, pipeline.limit());
             let outcomes = self.reasons(&used)?;
             return Ok(self.built(Kept::Disk(file), outcomes));
         }
@@ -97,6 +99,7 @@ impl Work<'_> {
         )?;
         let used: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
         let file = writer.finish(&used)?;
+        keep_within(&pipeline.folder, pipeline.limit());
         let mut built = self.built(Kept::Disk(file), outcomes);
         built.note = Some(format!("decoded images are kept in {}", path.display()));
         Ok(built)

@@ -16,6 +16,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::limit;
 use crate::error::DataError;
 use crate::pipeline::Pipeline;
 use crate::place::Places;
@@ -58,7 +59,7 @@ pub(super) fn path(
     for byte in &hasher.finalize()[..16] {
         let _ = write!(name, "{byte:02x}"); // writing to a string cannot fail
     }
-    Ok(pipeline.folder.join(name).with_extension("images"))
+    Ok(pipeline.folder.join(name).with_extension(limit::ENDING))
 }
 
 /// A whole file.
@@ -101,6 +102,7 @@ impl File {
             .iter()
             .map(|entry| *entry != Entry::default())
             .collect();
+        limit::mark_used(&file);
         let path = path.to_owned();
         let file = Self {
             path,
@@ -225,6 +227,7 @@ impl Writer {
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
+        limit::mark_used(file.as_file());
         let file = file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(File {
             bytes: Places::new(file),

@@ -2,6 +2,7 @@
 
 mod build;
 mod disk;
+mod limit;
 
 use std::borrow::Cow;
 

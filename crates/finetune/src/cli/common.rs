@@ -34,8 +34,8 @@ pub struct Common {
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub config: Option<PathBuf>,
     /// Go on with a run or comparison that was broken off, with its own settings; others are refused,
-    /// but for what changes no result: --ui, --json, --threads, --workers, --cache, --feature-cache,
-    /// --checkpoint-seconds, --keep-checkpoints
+    /// but for what changes no result: --ui, --json, --threads, --workers, --cache, --cache-limit,
+    /// --feature-cache, --checkpoint-seconds, --keep-checkpoints
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
     /// Least time between two checkpoints of a run, made after whole epochs

@@ -47,6 +47,10 @@ pub struct ImageArgs {
     /// Where decoded images are kept; it changes speed and memory, no result
     #[arg(long, value_enum, default_value_t = CacheArg::Auto)]
     pub cache: CacheArg,
+    /// What the files of decoded images in the cache folder may take together; what was used longest
+    /// ago is removed, nothing that is in use [default: 20]
+    #[arg(long, value_name = "GIB")]
+    pub cache_limit: Option<f64>,
     /// Threads that decode and change images [default: as many as compute]
     #[arg(long, value_name = "N")]
     pub workers: Option<usize>,

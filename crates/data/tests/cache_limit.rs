@@ -1,0 +1,119 @@
+//! How much the cache of decoded images takes.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use finetune_data::{Cache, ImageSet, Images, Keep, Pipeline, Preprocess, Sample, Source};
+use image::{ImageBuffer, Rgb};
+use tempfile::TempDir;
+
+const COUNT: u64 = 4;
+
+/// Bytes of a cache of four square images: mark, count, an entry of 16 bytes each, pixels.
+fn bytes(side: u64) -> u64 {
+    16 + 8 + COUNT * (16 + side * side * 3)
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    /// Decodes four pictures to squares, kept on disk.
+    fn prepare(&self, side: u64, limit: Option<u64>) -> Images {
+        let samples = (0..COUNT).map(|i| {
+            let path = self.0.path().join(format!("{i}.png"));
+            if !path.exists() {
+                let value = u8::try_from(50 * i).unwrap();
+                let picture = ImageBuffer::from_pixel(30, 20, Rgb([value, 7, 9]));
+                picture.save(&path).unwrap();
+            }
+            Sample {
+                source: Source::File(path),
+                label: usize::from(i % 2 == 0),
+            }
+        });
+        let set = ImageSet {
+            classes: vec!["a".to_owned(), "b".to_owned()],
+            samples: samples.collect(),
+        };
+        let pipeline = Pipeline {
+            cache: Cache::Disk,
+            folder: self.cache(),
+            limit,
+            ..Pipeline::default()
+        };
+        let preprocess = Preprocess::square(usize::try_from(side).unwrap());
+        set.prepare(&preprocess, Keep::Fitted, &pipeline).unwrap()
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.0.path().join("cache")
+    }
+
+    /// Sizes of the caches, and where they are.
+    fn files(&self) -> Vec<(u64, PathBuf)> {
+        let entries = fs::read_dir(self.cache()).unwrap().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "images"));
+        let mut files: Vec<_> = files
+            .map(|entry| (entry.metadata().unwrap().len(), entry.path()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        self.files().into_iter().map(|(bytes, _)| bytes).collect()
+    }
+
+    /// Says that a cache was used so many hours ago.
+    fn age(&self, side: u64, hours: u64) {
+        let files = self.files();
+        let (_, path) = files.iter().find(|(size, _)| *size == bytes(side)).unwrap();
+        let time = SystemTime::now() - Duration::from_hours(hours);
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+    }
+}
+
+#[test]
+fn what_was_used_longest_ago_goes_first() {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    for side in [8, 16, 20] {
+        folder.prepare(side, None);
+    }
+    fs::write(folder.cache().join("notes.txt"), vec![0; 9000]).unwrap();
+    assert_eq!(folder.sizes(), [bytes(8), bytes(16), bytes(20)]);
+    folder.age(8, 5);
+    folder.age(16, 4);
+    folder.age(20, 3);
+    // The oldest one is used again: the second one is the oldest now.
+    folder.prepare(8, None);
+    folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24)));
+    assert_eq!(folder.sizes(), [bytes(8), bytes(20), bytes(24)]);
+    // A byte less, and one more goes; also where nothing is written.
+    folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24) - 1));
+    assert_eq!(folder.sizes(), [bytes(8), bytes(24)]);
+    assert!(folder.cache().join("notes.txt").exists());
+}
+
+#[test]
+fn what_is_in_use_stays() {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let used = folder.prepare(8, None);
+    folder.prepare(16, None);
+    folder.age(8, 5);
+    let new = folder.prepare(24, Some(0));
+    assert_eq!(folder.sizes(), [bytes(8), bytes(24)]);
+    drop(used);
+    folder.prepare(24, Some(0));
+    assert_eq!(folder.sizes(), [bytes(24)]);
+    drop(new);
+    folder.prepare(16, Some(0));
+    assert_eq!(folder.sizes(), [bytes(16)]);
+}
