@@ -22,6 +22,9 @@ const RECIPE: &str = "gps --optimizer adam-w --weight-decay 0.05 --schedule cosi
                       --label-smoothing 0.1 --class-weights balanced --layer-decay 0.8 \
                       --head-lr-ratio 2 --unfreeze-epochs 2 --lr auto";
 
+/// A rate at which no epoch is better than the ones before for long.
+const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant";
+
 /// The weights that a run left, by file name.
 fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
     let files = names(&folder.path(out)).into_iter();
@@ -158,6 +161,23 @@ fn a_killed_run_goes_on_to_the_same_weights() {
         let arguments = format!("train --method {method} {TRAIN}");
         let name = method.split(' ').next().unwrap();
         killed_at(&folder, &arguments, [0.75].into_iter(), 1, name);
+    }
+}
+
+#[test]
+fn patience_ends_a_killed_run_where_it_would_have_ended() {
+    let folder = Folder::new();
+    let arguments = format!("train --method {PATIENCE} {TRAIN}");
+    let shares = [0.5, 0.6, 0.7, 0.8, 0.9];
+    killed_at(&folder, &arguments, shares.into_iter(), 5, "bitfit");
+    let epochs = |out: &str| {
+        let report = folder.json(&format!("{out}/report.json"));
+        report["runs"][0]["epochs"].as_array().unwrap().len()
+    };
+    let whole = epochs("whole-bitfit");
+    assert!((3..8).contains(&whole), "{whole}");
+    for index in 0..shares.len() {
+        assert_eq!(epochs(&format!("bitfit-{index}")), whole);
     }
 }
 

@@ -6,22 +6,9 @@ mod util;
 
 use std::path::Path;
 
-use util::{Folder, names};
+use util::{Folder, line, names};
 
 const TRAIN: &str = "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none";
-
-/// The one line that a refused call says.
-fn line(outcome: &util::Outcome, code: i32) -> String {
-    let text = outcome.stderr();
-    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
-    let [.., last] = lines.as_slice() else {
-        panic!("it says nothing")
-    };
-    assert_eq!(outcome.code(), code, "{text}");
-    let errors = lines.iter().filter(|line| line.starts_with("error:"));
-    assert_eq!(errors.count(), 1, "{text}");
-    (*last).to_owned()
-}
 
 #[test]
 fn nothing_is_chosen_by_the_test_images() {
@@ -145,44 +132,6 @@ fn a_loss_that_breaks_says_what_to_try_and_where_the_last_weights_are() {
     );
     assert!(
         !left.iter().any(|name| name.starts_with("adapter")),
-        "{left:?}"
-    );
-}
-
-#[test]
-fn a_folder_that_cannot_be_written_is_one_line() {
-    let folder = Folder::colors();
-    std::fs::write(folder.path("file"), "a file").unwrap();
-    let refused = folder.run(&format!("{TRAIN} --out file/below"));
-    let line = line(&refused, 1);
-    assert!(line.contains("file/below"), "{line}");
-    assert_eq!(std::fs::read(folder.path("file")).unwrap(), b"a file");
-}
-
-/// A full disk: needs root, who may mount a small one.
-#[test]
-#[ignore = "mounts a file system of 100 kB"]
-fn a_full_disk_is_one_line_and_loses_nothing() {
-    let folder = Folder::colors();
-    std::fs::create_dir(folder.path("small")).unwrap();
-    let mount = |arguments: &[&str]| {
-        let path = folder.path("small");
-        let status = std::process::Command::new(arguments[0])
-            .args(&arguments[1..])
-            .arg(path)
-            .status();
-        assert!(status.unwrap().success(), "{arguments:?}");
-    };
-    mount(&["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs"]);
-    let full = folder.run(&format!(
-        "{TRAIN} --method sft --checkpoint-seconds 0 --out small/o"
-    ));
-    let left = names(&folder.path("small/o"));
-    mount(&["umount"]);
-    let line = line(&full, 1);
-    assert!(line.contains("No space left on device"), "{line}");
-    assert!(
-        !left.iter().any(|name| name.starts_with(".tmp")),
         "{left:?}"
     );
 }

@@ -72,6 +72,26 @@ impl Folder {
         Outcome(output)
     }
 
+    /// The same with a file system of its own (tmpfs, with these options) in the folder `at`, and what
+    /// is left there: names, a line each. `None` where the system allows no such thing.
+    pub fn mounted(&self, at: &str, options: &str, args: &str) -> Option<(Outcome, String)> {
+        let program = env!("CARGO_BIN_EXE_finetune-under-test");
+        let script = format!(
+            "mount -t tmpfs -o {options} tmpfs {at} || exit; touch mounted; {program} {args}; code=$?; \
+             ls -AR {at} > left; exit $code"
+        );
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", &script])
+            .current_dir(self.0.path())
+            .env("FINETUNE_CACHE", self.path("cache"))
+            .output();
+        if !self.exists("mounted") {
+            return None;
+        }
+        let left = std::fs::read_to_string(self.path("left")).unwrap();
+        Some((Outcome(output.unwrap()), left))
+    }
+
     pub fn json(&self, file: &str) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(self.path(file)).unwrap()).unwrap()
     }
@@ -81,7 +101,7 @@ impl Folder {
     }
 }
 
-pub struct Outcome(Output);
+pub struct Outcome(pub Output);
 
 impl Outcome {
     pub fn code(&self) -> i32 {
@@ -136,6 +156,19 @@ pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         bytes = rest;
     }
     found
+}
+
+/// The one line that a refused call says.
+pub fn line(outcome: &Outcome, code: i32) -> String {
+    let text = outcome.stderr();
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    let [.., last] = lines.as_slice() else {
+        panic!("it says nothing")
+    };
+    assert_eq!(outcome.code(), code, "{text}");
+    let errors = lines.iter().filter(|line| line.starts_with("error:"));
+    assert_eq!(errors.count(), 1, "{text}");
+    (*last).to_owned()
 }
 
 /// Runs `train` with `args`; it must fail with `code` and one line that contains `message`.

@@ -1,0 +1,51 @@
+//! Memory of training on many files; `docs/data.md` has the numbers.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use util::Folder;
+
+/// Two classes of so many training images together: links to the same few files.
+fn many(count: usize) -> Folder {
+    let folder = Folder::colors();
+    for class in ["red", "green"] {
+        let from = folder.path(&format!("data/train/{class}"));
+        for index in 8..count / 2 {
+            let picture = from.join(format!("{:03}.png", index % 8));
+            std::fs::hard_link(picture, from.join(format!("{index:06}.png"))).unwrap();
+        }
+    }
+    folder
+}
+
+/// High-water mark of the process that trains an epoch on so many files, bytes.
+fn peak(count: usize) -> u64 {
+    let folder = many(count);
+    folder
+        .run(
+            "train --method sft --model resnet8-64 --data data --image-size 16 --batch-size 64 \
+             --epochs 1 --cache none --feature-cache off --ui none --out out",
+        )
+        .ok();
+    let report = folder.json("out/report.json");
+    assert_eq!(report["dataset"]["train"], count);
+    report["runs"][0]["peak_memory_bytes"].as_u64().unwrap()
+}
+
+/// With `--nocapture` it says what it measured.
+#[test]
+#[ignore = "makes 110 000 files"]
+fn a_hundred_thousand_files_take_little_more_memory_than_ten_thousand() {
+    let (few, many) = (peak(10_000), peak(100_000));
+    println!(
+        "10 000 files: {} MiB, 100 000: {} MiB",
+        few >> 20,
+        many >> 20
+    );
+    let each = many.saturating_sub(few) / 90_000;
+    println!("{each} bytes a file");
+    // Names, labels, the order of an epoch; no pictures: one of 16×16 has 768 bytes.
+    assert!(each < 700, "{each}");
+}
