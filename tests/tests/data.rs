@@ -314,6 +314,36 @@ fn a_full_disk_and_a_folder_that_cannot_be_written() {
 }
 
 #[test]
+fn the_image_cache_has_a_limit() {
+    let folder = Folder::colors();
+    let train = "train --method linear --epochs 1 --ui none --data data --cache disk";
+    let kept = || names(&folder.path("cache/images"));
+    folder
+        .run(&format!("{train} --image-size 16 --out first"))
+        .ok();
+    // Training and test images.
+    let first = kept();
+    assert_eq!(first.len(), 2);
+    folder
+        .run(&format!("{train} --image-size 32 --out second"))
+        .ok();
+    assert_eq!(kept().len(), 4);
+    folder
+        .run(&format!(
+            "{train} --image-size 64 --out third --cache-limit 1e-6"
+        ))
+        .ok();
+    assert_eq!(kept().len(), 2);
+    assert!(first.iter().all(|file| !kept().contains(file)));
+    fails(
+        &folder,
+        "--data data --cache-limit=-1",
+        2,
+        "--cache-limit is -1, but must be at least 0",
+    );
+}
+
+#[test]
 fn augmentation_folds_and_balance_are_settings_of_a_run() {
     let folder = Folder::new();
     folder

@@ -129,8 +129,16 @@ fn wants_hub(args: &[OsString]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_needs_to_listen() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        say(writer, &help());
+    }
 
     #[test]
     fn the_gpu_backend_is_built_only_where_it_is_asked_for() {
