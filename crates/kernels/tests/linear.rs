@@ -5,7 +5,7 @@
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData, module};
-use finetune_kernels::linear::linear;
+use finetune_kernels::linear::{backward, linear};
 use proptest::prelude::*;
 
 fn tensor<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tensor<D> {
@@ -71,4 +71,71 @@ fn several_threads_and_other_backends_compute_the_same() {
         &found,
         &outcome(sizes, true, &Device::ndarray().autodiff(), linear),
     );
+}
+
+/// A large weight that few rows go through, once or twice, and a bias.
+fn large(device: &Device) -> (Tensor<2>, Tensor<1>, Tensor<2>) {
+    let weight = tensor([1100, 1000], 2, device).require_grad();
+    let bias = tensor([1000], 3, device).require_grad();
+    (weight, bias, tensor([3, 1100], 1, device))
+}
+
+#[test]
+fn the_gradient_of_a_large_weight_can_stay_a_product() {
+    let device = Device::flex().autodiff();
+    let (weight, bias, x) = large(&device);
+    let loss = |rows: usize| {
+        let x = x.clone().repeat_dim(0, rows.div_ceil(3));
+        linear(x, weight.clone(), Some(bias.clone()))
+            .square()
+            .mean()
+    };
+    let wanted = loss(3).backward();
+    let (found, mut outer) = backward(loss(3));
+    assert_eq!(outer.len(), 1);
+    assert!(weight.grad(&found).is_none());
+    let close = |found: Tensor<2>, wanted: Tensor<2>| {
+        let largest = wanted.clone().abs().max().into_scalar::<f32>();
+        let distance = (found - wanted).abs().max().into_scalar::<f32>();
+        assert!(distance <= 1e-6 * largest, "{distance} of {largest}");
+    };
+    let [kept, same] = [&found, &wanted].map(|gradients| bias.grad(gradients).unwrap());
+    close(kept.unsqueeze(), same.unsqueeze());
+    assert!(outer.remove(&bias).is_none() && outer.remove(&x).is_none());
+    let product = outer.remove(&weight).unwrap();
+    close(product.product(), weight.grad(&wanted).unwrap());
+    assert!(outer.is_empty() && outer.remove(&weight).is_none());
+
+    // As many rows as make a product smaller than its factors, and an ordinary pass after it.
+    let (found, outer) = backward(loss(600));
+    assert!(outer.is_empty() && weight.grad(&found).is_some());
+    assert!(weight.grad(&loss(3).backward()).is_some());
+}
+
+#[test]
+fn other_uses_of_the_same_weight_are_not_lost() {
+    let device = Device::flex().autodiff();
+    let (weight, _, x) = large(&device);
+    let loss = || {
+        let once = linear(x.clone(), weight.clone(), None).square().mean();
+        let twice = linear(x.clone() * 0.5, weight.clone(), None).sum() * 1e-3;
+        once + twice + weight.clone().square().mean()
+    };
+    let wanted = weight.grad(&loss().backward()).unwrap();
+    let (found, mut outer) = backward(loss());
+    let sum = outer.remove(&weight).unwrap().product() + weight.grad(&found).unwrap();
+    let distance = (sum - wanted.clone()).abs().max().into_scalar::<f32>();
+    assert!(distance <= 1e-6 * wanted.abs().max().into_scalar::<f32>());
+
+    // Through something else, a weight's gradient is needed whole.
+    let doubled = || {
+        linear(x.clone(), weight.clone() * 2.0, None)
+            .square()
+            .mean()
+    };
+    let wanted = weight.grad(&doubled().backward()).unwrap();
+    let (found, outer) = backward(doubled());
+    assert!(outer.is_empty());
+    let distance = (weight.grad(&found).unwrap() - wanted).abs().max();
+    assert_eq!(distance.into_scalar::<f32>(), 0.0);
 }

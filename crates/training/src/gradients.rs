@@ -6,22 +6,35 @@ use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use finetune_data::DataError;
+use finetune_kernels::linear::{self, OuterProducts};
 use finetune_methods::Dynamics;
 
 use crate::classifier::{Classifier, count_right};
 use crate::error::TrainingError;
 use crate::features::Input;
 use crate::loss::{CrossEntropy, Target};
+use crate::optimizer::StepGradients;
 
 /// The gradients of a step, and what was seen on the way.
 pub(crate) struct Pass {
-    pub(crate) gradients: GradientsParams,
+    pub(crate) gradients: StepGradients,
     /// Mean cross-entropy.
     pub(crate) loss: f64,
     /// Images that were right.
     pub(crate) right: usize,
     /// Images.
     pub(crate) images: usize,
+}
+
+/// How gradients are made of batches.
+pub(crate) struct How<'a> {
+    pub(crate) criterion: &'a CrossEntropy,
+    /// Batches of a step.
+    pub(crate) accumulate: usize,
+    /// Whether gradients of large weights stay products where that saves memory (of single batches
+    /// only); an optimiser's step alone knows what to do with them.
+    pub(crate) outer: bool,
+    pub(crate) dynamics: Option<&'a Dynamics>,
 }
 
 /// Runs the next `accumulate` batches forward and backward; `None` where there are none left.
@@ -35,11 +48,16 @@ pub(crate) struct Pass {
 pub(crate) fn pass<M: Classifier>(
     model: &M,
     batches: &mut impl Iterator<Item = Result<Input, DataError>>,
-    accumulate: usize,
-    criterion: &CrossEntropy,
-    dynamics: Option<&Dynamics>,
+    how: &How<'_>,
 ) -> Result<Option<Pass>, TrainingError> {
+    let How {
+        accumulate,
+        criterion,
+        dynamics,
+        outer,
+    } = *how;
     let mut sum = GradientsAccumulator::new();
+    let mut products = OuterProducts::default();
     let (mut loss_sum, mut count_sum, mut right, mut images) = (0.0, 0.0, 0, 0);
     for batch in batches.take(accumulate) {
         let Input {
@@ -60,15 +78,26 @@ pub(crate) fn pass<M: Classifier>(
             None => loss,
         };
         let loss = if accumulate == 1 { loss } else { loss * count };
-        sum.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+        let gradients = if outer && accumulate == 1 {
+            let gradients;
+            (gradients, products) = linear::backward(loss);
+            gradients
+        } else {
+            loss.backward()
+        };
+        sum.accumulate(model, GradientsParams::from_grads(gradients, model));
     }
     if images == 0 {
         return Ok(None);
     }
-    let gradients = if accumulate == 1 {
+    let whole = if accumulate == 1 {
         sum.grads()
     } else {
         scaled(model, sum.grads(), 1.0 / count_sum)
+    };
+    let gradients = StepGradients {
+        whole,
+        outer: products,
     };
     Ok(Some(Pass {
         gradients,

@@ -8,7 +8,7 @@ use finetune_methods::{Importance, freeze_statistics};
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
 use crate::features::Input;
-use crate::gradients::pass;
+use crate::gradients::{How, pass};
 use crate::recipe::Recipe;
 use crate::train::TrainingData;
 
@@ -37,8 +37,14 @@ pub fn importance<M: Classifier + ModuleDisplay>(
     let mut batches = Input::all(None, loader, recipe.batch_size, device).take(BATCHES);
     let mut importance = Importance::default();
     let model = freeze_statistics(model.clone());
-    while let Some(pass) = pass(&model, &mut batches, 1, &criterion, None)? {
-        importance.add(&model, &pass.gradients);
+    let how = How {
+        criterion: &criterion,
+        accumulate: 1,
+        outer: false,
+        dynamics: None,
+    };
+    while let Some(pass) = pass(&model, &mut batches, &how)? {
+        importance.add(&model, &pass.gradients.whole);
     }
     Ok(importance)
 }

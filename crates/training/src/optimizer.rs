@@ -9,7 +9,8 @@ use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, TensorData};
-use finetune_kernels::optim::{Adam, Sgd, adam, sgd};
+use finetune_kernels::linear::{OuterProduct, OuterProducts};
+use finetune_kernels::optim::{Adam, Sgd, adam, adam_outer, sgd, sgd_outer};
 use finetune_methods::Moved;
 
 use crate::recipe::Optimizer;
@@ -52,12 +53,12 @@ impl ModelOptimizer {
     pub(crate) fn step<M: Module>(
         &mut self,
         model: M,
-        gradients: GradientsParams,
+        gradients: impl Into<StepGradients>,
         rates: impl Fn(ParamId) -> Rates,
     ) -> M {
         model.map(&mut Stepper {
             optimizer: self,
-            gradients,
+            gradients: gradients.into(),
             rates,
         })
     }
@@ -110,12 +111,12 @@ impl ModelOptimizer {
         &mut self,
         id: ParamId,
         parameter: Tensor<D>,
-        gradient: Tensor<D>,
+        gradient: Gradient<D>,
         rates: Rates,
     ) -> Tensor<D> {
         let shape = parameter.shape();
         let size = shape.num_elements();
-        let device = gradient.device();
+        let device = parameter.device();
         let Memory { steps, mut moments } = self.memory.remove(&id).unwrap_or_else(|| Memory {
             steps: 0,
             moments: (self.names().iter())
@@ -123,7 +124,6 @@ impl ModelOptimizer {
                 .collect(),
         });
         let steps = steps + 1;
-        let (parameter, gradient) = (parameter.reshape([size]), gradient.reshape([size]));
         let Rates {
             learning_rate,
             weight_decay,
@@ -141,7 +141,23 @@ impl ModelOptimizer {
                 let (second, first) = (moments.pop(), moments.pop());
                 let [first, second] =
                     [first, second].map(|moment| moment.unwrap_or_else(|| zeros(size, &device)));
-                let (stepped, after) = adam(parameter, gradient, [first, second], step);
+                let before = [first, second];
+                let (stepped, after) = match gradient {
+                    Gradient::Whole(gradient) => adam(
+                        parameter.reshape([size]),
+                        gradient.reshape([size]),
+                        before,
+                        step,
+                    ),
+                    Gradient::Outer(gradient) => {
+                        let matrix = [shape[0], shape[1]];
+                        let before = before.map(|moment| moment.reshape(matrix));
+                        let (stepped, after) =
+                            adam_outer(parameter.reshape(matrix), gradient, before, step);
+                        let after = after.map(|moment| moment.reshape([size]));
+                        (stepped.reshape([size]), after)
+                    }
+                };
                 moments.extend(after);
                 stepped
             }
@@ -153,7 +169,21 @@ impl ModelOptimizer {
                 };
                 let velocity = moments.pop();
                 let velocity = velocity.unwrap_or_else(|| zeros(size, &device));
-                let (stepped, after) = sgd(parameter, gradient, velocity, step);
+                let (stepped, after) = match gradient {
+                    Gradient::Whole(gradient) => sgd(
+                        parameter.reshape([size]),
+                        gradient.reshape([size]),
+                        velocity,
+                        step,
+                    ),
+                    Gradient::Outer(gradient) => {
+                        let matrix = [shape[0], shape[1]];
+                        let velocity = velocity.reshape(matrix);
+                        let (stepped, after) =
+                            sgd_outer(parameter.reshape(matrix), gradient, velocity, step);
+                        (stepped.reshape([size]), after.reshape([size]))
+                    }
+                };
                 moments.push(after);
                 stepped
             }
@@ -168,15 +198,58 @@ fn zeros(size: usize, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), device)
 }
 
+/// The gradients of a step.
+#[derive(Default)]
+pub(crate) struct StepGradients {
+    pub(crate) whole: GradientsParams,
+    /// Those of large weights that stay products.
+    pub(crate) outer: OuterProducts,
+}
+
+impl From<GradientsParams> for StepGradients {
+    fn from(whole: GradientsParams) -> Self {
+        Self {
+            whole,
+            outer: OuterProducts::default(),
+        }
+    }
+}
+
+impl StepGradients {
+    fn remove<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Gradient<D>> {
+        let whole = self.whole.remove::<D>(param.id);
+        let outer = if self.outer.is_empty() {
+            None
+        } else {
+            self.outer.remove(&param.base())
+        };
+        match (whole, outer) {
+            (whole, None) => whole.map(Gradient::Whole),
+            (None, Some(outer)) => Some(Gradient::Outer(outer)),
+            // The weight is used elsewhere as well.
+            (Some(whole), Some(outer)) => {
+                let shape = whole.shape();
+                Some(Gradient::Whole(whole + outer.product().reshape(shape)))
+            }
+        }
+    }
+}
+
+/// A parameter's gradient.
+enum Gradient<const D: usize> {
+    Whole(Tensor<D>),
+    Outer(OuterProduct),
+}
+
 struct Stepper<'a, R> {
     optimizer: &'a mut ModelOptimizer,
-    gradients: GradientsParams,
+    gradients: StepGradients,
     rates: R,
 }
 
 impl<R: Fn(ParamId) -> Rates> ModuleMapper for Stepper<'_, R> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
+        let Some(gradient) = self.gradients.remove(&param) else {
             return param;
         };
         // Consumed, the parameter is alone with its buffer and can be changed in it.

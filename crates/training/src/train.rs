@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::classifier::{Classifier, Predictions, in_order, predict};
 use crate::error::TrainingError;
 use crate::features::{Frozen, Input, KeptFeatures};
-use crate::gradients::{clipped, pass};
+use crate::gradients::{How, clipped, pass};
 use crate::loss::{CrossEntropy, balanced};
 use crate::observer::{Epoch, Observer, Step};
 use crate::recipe::{ClassWeights, Recipe};
@@ -115,13 +115,15 @@ pub fn resume<M: Classifier>(
         let loader = data.batches(recipe, epoch, device);
         let mut batches = Input::all(train_features, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
-        while let Some(pass) = pass(
-            &run.model,
-            &mut batches,
-            recipe.accumulate,
-            &criterion,
-            run.dynamics.as_ref(),
-        )? {
+        while let Some(pass) = {
+            let how = How {
+                criterion: &criterion,
+                accumulate: recipe.accumulate,
+                outer: recipe.clip_norm.is_none() && run.dynamics.is_none(),
+                dynamics: run.dynamics.as_ref(),
+            };
+            pass(&run.model, &mut batches, &how)?
+        } {
             let step = run.progress.step_seconds.len() + 1;
             rate = recipe.rate(step - 1, steps);
             if !pass.loss.is_finite() {
@@ -134,10 +136,10 @@ pub fn resume<M: Classifier>(
             }
             let mut gradients = pass.gradients;
             if let Some(dynamics) = &mut run.dynamics {
-                gradients = dynamics.after_backward(&run.model, gradients);
+                gradients.whole = dynamics.after_backward(&run.model, gradients.whole);
             }
             if let Some(limit) = recipe.clip_norm {
-                gradients = clipped(&run.model, gradients, limit);
+                gradients.whole = clipped(&run.model, gradients.whole, limit);
             }
             run.model = run
                 .optimizer

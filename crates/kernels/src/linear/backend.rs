@@ -9,6 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, NdArray, backend_extension};
 use burn_flex::FlexTensor;
 
+use super::outer::{self, keep_or_multiply};
 use super::product::Matrix;
 use crate::memory::{are_f32, tensor, values, whole};
 
@@ -18,6 +19,11 @@ pub trait LinearBackend: Backend {
     /// `x·W` of `[rows, in]` and `[in, out]`.
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(x, weight)
+    }
+
+    /// Has [`OuterProducts::remove`](super::OuterProducts::remove) told a tensor's node in the graph.
+    fn node(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        tensor
     }
 }
 
@@ -60,6 +66,11 @@ impl<C: CheckpointStrategy> LinearBackend for Autodiff<Flex, C> {
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
+
+    fn node(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        outer::is_node(tensor.node().id().value);
+        tensor
+    }
 }
 
 #[derive(Debug)]
@@ -77,13 +88,16 @@ impl Backward<Flex, 2> for ProductBackward {
             grads.register::<Flex>(node.id, multiply(&gradient, false, &weight, true));
         }
         if let (Some(node), Some(x)) = (weight_node, x) {
-            grads.register::<Flex>(node.id, multiply(&x, true, &gradient, false));
+            let leaf = node.parents.is_empty();
+            if let Some(product) = keep_or_multiply(node.id.value, leaf, &x, &gradient) {
+                grads.register::<Flex>(node.id, product);
+            }
         }
     }
 }
 
 /// The product of two whole matrices or their transposes.
-fn multiply(
+pub(super) fn multiply(
     left: &FlexTensor,
     left_transposed: bool,
     right: &FlexTensor,

@@ -4,12 +4,14 @@
 //! the copy: of a large weight's gradient that is twice the memory and two passes for nothing.
 
 mod backend;
-mod product;
+mod outer;
+pub(crate) mod product;
 
 use burn::Tensor;
 use burn::backend::Dispatch;
 
 pub use backend::LinearBackend;
+pub use outer::{OuterProduct, OuterProducts, backward};
 
 /// `x·W + b` on the last axis: `x` `[.., in]`, `weight` `[in, out]`, `bias` `[out]`.
 ///

@@ -1,10 +1,12 @@
 //! Products of matrices in row order, or of their transposes, into buffers that are written once.
 
+use std::mem::MaybeUninit;
+
 use crate::memory::written;
 
 /// A matrix in a slice: its sizes, and how far apart its rows and columns are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     values: &'a [f32],
     size: [usize; 2],
     stride: [usize; 2],
@@ -16,7 +18,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     ///
     /// Where there are not as many values.
-    pub(super) fn new(values: &'a [f32], size: [usize; 2]) -> Self {
+    pub(crate) fn new(values: &'a [f32], size: [usize; 2]) -> Self {
         assert_eq!(values.len(), size[0] * size[1]);
         Self {
             values,
@@ -25,19 +27,36 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.size[0]
     }
 
-    pub(super) fn columns(&self) -> usize {
+    pub(crate) fn columns(&self) -> usize {
         self.size[1]
     }
 
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         let ([rows, columns], [down, right]) = (self.size, self.stride);
         Self {
             size: [columns, rows],
             stride: [right, down],
+            ..self
+        }
+    }
+
+    /// `len` of its columns, from `first` on.
+    ///
+    /// # Panics
+    ///
+    /// Where it has not as many.
+    pub(crate) fn some_columns(self, first: usize, len: usize) -> Self {
+        assert!(first + len <= self.size[1]);
+        Self {
+            values: self
+                .values
+                .get(first * self.stride[1]..)
+                .unwrap_or_default(),
+            size: [self.size[0], len],
             ..self
         }
     }
@@ -47,47 +66,69 @@ impl<'a> Matrix<'a> {
     /// # Panics
     ///
     /// Where the sizes do not meet.
-    pub(super) fn times(self, other: Self) -> Vec<f32> {
-        let ([m, k], [inner, n]) = (self.size, other.size);
-        assert_eq!(k, inner);
-        if k == 0 {
-            return vec![0.0; m * n];
-        }
-        let [left, right] =
-            [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
+    pub(crate) fn times(self, other: Self) -> Vec<f32> {
+        let ([m, k], [_, n]) = (self.size, other.size);
         let parallel = if m * n * k < 1 << 20 {
             gemm::Parallelism::None
         } else {
             gemm::Parallelism::Rayon(0)
         };
-        // SAFETY: `gemm` reads the two matrices by their sizes and strides, which `new` has checked
-        // against their slices, and writes all `m · n` values of the buffer without reading them
+        // SAFETY: `write` writes the whole of what it is given.
+        #[allow(unsafe_code)]
+        unsafe {
+            written(m * n, |out| self.write(other, out, parallel))
+        }
+    }
+
+    /// Writes `self · other`, row after row, on this thread alone.
+    ///
+    /// # Panics
+    ///
+    /// Where the sizes do not meet.
+    pub(crate) fn times_into(self, other: Self, out: &mut [f32]) {
+        // SAFETY: initialised values may be seen as such that perhaps are not; `write` leaves them
+        // initialised.
+        #[allow(unsafe_code)]
+        let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
+        self.write(other, out, gemm::Parallelism::None);
+    }
+
+    /// Writes all of `out`.
+    fn write(self, other: Self, out: &mut [MaybeUninit<f32>], parallel: gemm::Parallelism) {
+        let ([m, k], [inner, n]) = (self.size, other.size);
+        assert_eq!((k, out.len()), (inner, m * n));
+        if k == 0 {
+            out.fill(MaybeUninit::new(0.0));
+            return;
+        }
+        let [left, right] =
+            [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
+        // SAFETY: `gemm` reads the two matrices by their sizes and strides, which fit their
+        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer without reading them
         // (`read_dst` is false); so the whole buffer is written.
         #[allow(unsafe_code)]
         unsafe {
-            written(m * n, |out| {
-                gemm::gemm(
-                    m,
-                    n,
-                    k,
-                    out.as_mut_ptr().cast::<f32>(),
-                    1,
-                    n.cast_signed(),
-                    false,
-                    self.values.as_ptr(),
-                    left[1],
-                    left[0],
-                    other.values.as_ptr(),
-                    right[1],
-                    right[0],
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    parallel,
-                );
-            })
+            gemm::gemm(
+                m,
+                n,
+                k,
+                out.as_mut_ptr().cast::<f32>(),
+                1,
+                n.cast_signed(),
+                false,
+                self.values.as_ptr(),
+                left[1],
+                left[0],
+                other.values.as_ptr(),
+                right[1],
+                right[0],
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallel,
+            );
         }
     }
 }

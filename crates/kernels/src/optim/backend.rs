@@ -1,10 +1,12 @@
 //! The steps as operations of a backend.
 
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, DType, Flex, NdArray, Scalar, backend_extension};
+use burn::backend::{Backend, Flex, NdArray, Scalar, backend_extension};
 
-use super::kernel;
+use super::kernel::{self, Gradient};
 use super::{Adam, Sgd};
+use crate::memory::are_f32;
 
 /// Backends that take optimiser steps: flex in place, others with their ordinary operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
@@ -18,6 +20,31 @@ pub trait OptimBackend: Backend {
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         plain_adam::<Self>(parameter, gradient, first, second, step)
+    }
+
+    /// See [`adam_outer`](super::adam_outer); the gradient is `xᵀ·gradient`.
+    fn adam_outer(
+        parameter: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: Adam,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
+        Self::adam(parameter, gradient, first, second, step)
+    }
+
+    /// See [`sgd_outer`](super::sgd_outer); the gradient is `xᵀ·gradient`.
+    fn sgd_outer(
+        parameter: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        step: Sgd,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
+        Self::sgd(parameter, gradient, velocity, step)
     }
 
     /// See [`sgd`](super::sgd()).
@@ -45,11 +72,8 @@ impl OptimBackend for Flex {
         second: FloatTensor<Self>,
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if [&parameter, &gradient, &first, &second]
-            .iter()
-            .all(|tensor| tensor.dtype() == DType::F32)
-        {
-            kernel::adam(parameter, gradient, first, second, step)
+        if are_f32([&parameter, &gradient, &first, &second]) {
+            kernel::adam(parameter, Gradient::Whole(gradient), first, second, step)
         } else {
             plain_adam::<Self>(parameter, gradient, first, second, step)
         }
@@ -61,12 +85,40 @@ impl OptimBackend for Flex {
         velocity: FloatTensor<Self>,
         step: Sgd,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        if [&parameter, &gradient, &velocity]
-            .iter()
-            .all(|tensor| tensor.dtype() == DType::F32)
-        {
-            kernel::sgd(parameter, gradient, velocity, step)
+        if are_f32([&parameter, &gradient, &velocity]) {
+            kernel::sgd(parameter, Gradient::Whole(gradient), velocity, step)
         } else {
+            plain_sgd::<Self>(parameter, gradient, velocity, step)
+        }
+    }
+
+    fn adam_outer(
+        parameter: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: Adam,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        if are_f32([&parameter, &x, &gradient, &first, &second]) {
+            kernel::adam(parameter, Gradient::Outer(x, gradient), first, second, step)
+        } else {
+            let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
+            plain_adam::<Self>(parameter, gradient, first, second, step)
+        }
+    }
+
+    fn sgd_outer(
+        parameter: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        step: Sgd,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if are_f32([&parameter, &x, &gradient, &velocity]) {
+            kernel::sgd(parameter, Gradient::Outer(x, gradient), velocity, step)
+        } else {
+            let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
             plain_sgd::<Self>(parameter, gradient, velocity, step)
         }
     }

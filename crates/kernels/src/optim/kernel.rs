@@ -5,33 +5,122 @@ use rayon::prelude::*;
 
 use super::{Adam, Sgd};
 use crate::lanes::{Loop, widest};
-use crate::memory::whole;
+use crate::linear::product::Matrix;
+use crate::memory::{values, whole};
 
 /// Entries of one task: 64 KiB of each tensor, so that what a thread is at stays in its cache.
 const CHUNK: usize = 1 << 14;
 
+/// Entries of a piece of a product: 256 KiB.
+const PIECE: usize = 1 << 16;
+
+/// A gradient, or the two matrices `x` and `g` that it is the product `xᵀ·g` of.
+pub(super) enum Gradient {
+    Whole(FlexTensor),
+    Outer(FlexTensor, FlexTensor),
+}
+
+impl Gradient {
+    /// All of it in row order.
+    fn whole(self) -> Self {
+        match self {
+            Self::Whole(gradient) => Self::Whole(whole(gradient)),
+            Self::Outer(x, gradient) => Self::Outer(whole(x), whole(gradient)),
+        }
+    }
+
+    /// # Panics
+    ///
+    /// Where one of the others has another shape.
+    fn fits(&self, others: &[&FlexTensor]) {
+        let shape = match self {
+            Self::Whole(gradient) => gradient.layout().shape().to_vec(),
+            Self::Outer(x, gradient) => vec![x.layout().shape()[1], gradient.layout().shape()[1]],
+        };
+        for other in others {
+            assert_eq!(
+                other.layout().shape().to_vec(),
+                shape,
+                "a parameter, its gradient and its moments have one shape"
+            );
+        }
+    }
+
+    fn pieces(&self) -> Pieces<'_> {
+        let matrix = |tensor: &FlexTensor| [tensor.layout().shape()[0], tensor.layout().shape()[1]];
+        match self {
+            Self::Whole(gradient) => Pieces::Whole(values(gradient)),
+            Self::Outer(x, gradient) => Pieces::Outer(
+                Matrix::new(values(x), matrix(x)),
+                Matrix::new(values(gradient), matrix(gradient)),
+            ),
+        }
+    }
+}
+
+/// A gradient that is read, or made, piece after piece.
+enum Pieces<'a> {
+    Whole(&'a [f32]),
+    Outer(Matrix<'a>, Matrix<'a>),
+}
+
+impl Pieces<'_> {
+    /// Entries of each but the last.
+    fn size(&self) -> usize {
+        match self {
+            Self::Whole(_) => CHUNK,
+            Self::Outer(_, gradient) => self.rows() * gradient.columns(),
+        }
+    }
+
+    /// Rows of a product's pieces.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Outer(_, gradient) => (PIECE / gradient.columns().max(1)).max(1),
+        }
+    }
+
+    /// The piece of that number, which has `len` entries.
+    fn at<'s>(&'s self, number: usize, len: usize, made: &'s mut Vec<f32>) -> &'s [f32] {
+        match self {
+            Self::Whole(gradient) => &gradient[number * CHUNK..][..len],
+            Self::Outer(x, gradient) => {
+                made.resize(len, 0.0);
+                let rows = len / gradient.columns();
+                let x = x.some_columns(number * self.rows(), rows);
+                x.transposed().times_into(*gradient, made);
+                made
+            }
+        }
+    }
+}
+
 /// See [`adam`](super::adam()); all of `f32`.
 pub(super) fn adam(
     parameter: FlexTensor,
-    gradient: FlexTensor,
+    gradient: Gradient,
     first: FlexTensor,
     second: FlexTensor,
     step: Adam,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let gradient = whole(gradient);
+    let gradient = gradient.whole();
     let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
-    same_shape(&gradient, &[&parameter, &first, &second]);
+    gradient.fits(&[&parameter, &first, &second]);
+    let pieces = gradient.pieces();
     let numbers = AdamNumbers::of(&step);
     let (p, m, v): (&mut [f32], &mut [f32], &mut [f32]) = (
         parameter.storage_mut(),
         first.storage_mut(),
         second.storage_mut(),
     );
-    p.par_chunks_mut(CHUNK)
-        .zip(m.par_chunks_mut(CHUNK))
-        .zip(v.par_chunks_mut(CHUNK))
-        .zip(gradient.storage::<f32>().par_chunks(CHUNK))
-        .for_each(|(((p, m), v), g)| {
+    let size = pieces.size();
+    p.par_chunks_mut(size)
+        .zip(m.par_chunks_mut(size))
+        .zip(v.par_chunks_mut(size))
+        .enumerate()
+        .for_each_init(Vec::new, |made, (number, ((p, m), v))| {
+            let g = pieces.at(number, p.len(), made);
             widest(AdamLoop {
                 p,
                 m,
@@ -47,33 +136,25 @@ pub(super) fn adam(
 #[allow(clippy::cast_possible_truncation)]
 pub(super) fn sgd(
     parameter: FlexTensor,
-    gradient: FlexTensor,
+    gradient: Gradient,
     velocity: FlexTensor,
     step: Sgd,
 ) -> (FlexTensor, FlexTensor) {
-    let gradient = whole(gradient);
+    let gradient = gradient.whole();
     let [mut parameter, mut velocity] = [parameter, velocity].map(whole);
-    same_shape(&gradient, &[&parameter, &velocity]);
+    gradient.fits(&[&parameter, &velocity]);
+    let pieces = gradient.pieces();
+    let size = pieces.size();
     let numbers = [step.learning_rate, step.momentum, step.weight_decay].map(|x| x as f32);
     let (p, b): (&mut [f32], &mut [f32]) = (parameter.storage_mut(), velocity.storage_mut());
-    p.par_chunks_mut(CHUNK)
-        .zip(b.par_chunks_mut(CHUNK))
-        .zip(gradient.storage::<f32>().par_chunks(CHUNK))
-        .for_each(|((p, b), g)| widest(SgdLoop { p, b, g, numbers }));
+    p.par_chunks_mut(size)
+        .zip(b.par_chunks_mut(size))
+        .enumerate()
+        .for_each_init(Vec::new, |made, (number, (p, b))| {
+            let g = pieces.at(number, p.len(), made);
+            widest(SgdLoop { p, b, g, numbers });
+        });
     (parameter, velocity)
-}
-
-/// # Panics
-///
-/// Where one has another shape.
-fn same_shape(gradient: &FlexTensor, others: &[&FlexTensor]) {
-    for other in others {
-        assert_eq!(
-            other.layout().shape(),
-            gradient.layout().shape(),
-            "a parameter, its gradient and its moments have one shape"
-        );
-    }
 }
 
 /// What is the same for all entries of a step of Adam.

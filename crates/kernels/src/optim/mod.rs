@@ -13,6 +13,8 @@ use burn::backend::Dispatch;
 
 pub use backend::OptimBackend;
 
+use crate::linear::OuterProduct;
+
 /// A step of Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) or AdamW (Loshchilov and Hutter
 /// 2019, arXiv:1711.05101, algorithm 2), as PyTorch computes it.
 ///
@@ -100,6 +102,59 @@ pub fn sgd<const D: usize>(
     let (parameter, velocity) = <Dispatch as OptimBackend>::sgd(
         parameter.into_dispatch(),
         gradient.into_dispatch(),
+        velocity.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        Tensor::from_dispatch(velocity),
+    )
+}
+
+/// The same as [`adam()`] for a weight `[in, out]` whose gradient is a product, which is made piece by
+/// piece and never whole.
+///
+/// # Panics
+///
+/// Where the shapes differ.
+#[must_use]
+pub fn adam_outer(
+    parameter: Tensor<2>,
+    gradient: OuterProduct,
+    [first, second]: [Tensor<2>; 2],
+    step: Adam,
+) -> (Tensor<2>, [Tensor<2>; 2]) {
+    let (parameter, first, second) = <Dispatch as OptimBackend>::adam_outer(
+        parameter.into_dispatch(),
+        gradient.x.into_dispatch(),
+        gradient.gradient.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        [Tensor::from_dispatch(first), Tensor::from_dispatch(second)],
+    )
+}
+
+/// The same as [`sgd()`] for a weight `[in, out]` whose gradient is a product, which is made piece by
+/// piece and never whole.
+///
+/// # Panics
+///
+/// Where the shapes differ.
+#[must_use]
+pub fn sgd_outer(
+    parameter: Tensor<2>,
+    gradient: OuterProduct,
+    velocity: Tensor<2>,
+    step: Sgd,
+) -> (Tensor<2>, Tensor<2>) {
+    let (parameter, velocity) = <Dispatch as OptimBackend>::sgd_outer(
+        parameter.into_dispatch(),
+        gradient.x.into_dispatch(),
+        gradient.gradient.into_dispatch(),
         velocity.into_dispatch(),
         step,
     );

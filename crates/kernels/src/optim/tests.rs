@@ -4,7 +4,8 @@ use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 use proptest::prelude::*;
 
-use super::{Adam, Sgd, adam, sgd};
+use super::{Adam, Sgd, adam, adam_outer, sgd, sgd_outer};
+use crate::linear::OuterProduct;
 
 const STEPS: u16 = 4;
 
@@ -105,6 +106,45 @@ fn a_buffer_that_somebody_else_holds_stays_as_it_is() {
     assert_eq!(values(held.0), values(start(&device)));
     for moment in held.1 {
         assert_eq!(values(moment), [0.0; 4]);
+    }
+}
+
+#[test]
+fn a_gradient_made_piece_by_piece_is_the_whole_one() {
+    // Several pieces with a shorter last one, rows longer than a piece, and one piece.
+    for [rows, inputs, outputs] in [[5, 131, 1000], [1, 3, 70_001], [3, 70_001, 1], [2, 9, 7]] {
+        for device in [Device::flex(), Device::ndarray()] {
+            let tensor = |shape: [usize; 2], speed: f32, low: f32| {
+                #[allow(clippy::cast_precision_loss)]
+                let wave = |at: usize| low + ((at as f32 + 1.0) * speed).sin();
+                let data: Vec<f32> = (0..shape[0] * shape[1]).map(wave).collect();
+                Tensor::<2>::from_data(TensorData::new(data, shape), &device)
+            };
+            let outer = OuterProduct {
+                x: tensor([rows, inputs], 0.37, 0.0),
+                gradient: tensor([rows, outputs], 1.13, 0.2),
+            };
+            let whole = outer.clone().product();
+            let weight = || tensor([inputs, outputs], 0.71, 0.0);
+            let moments = || [0.0, 1.0].map(|low| tensor([inputs, outputs], 0.53, low));
+            let step = adam_step(3, 0.05, true);
+            let (found, after) = adam_outer(weight(), outer.clone(), moments(), step);
+            let (wanted, wanted_after) = adam(weight(), whole.clone(), moments(), step);
+            assert_near(&values(found), &values(wanted), 1e-6);
+            for (found, wanted) in after.into_iter().zip(wanted_after) {
+                assert_near(&values(found), &values(wanted), 1e-6);
+            }
+            let step = Sgd {
+                learning_rate: 0.01,
+                momentum: 0.9,
+                weight_decay: 0.1,
+            };
+            let velocity = || tensor([inputs, outputs], 0.53, 0.0);
+            let (found, after) = sgd_outer(weight(), outer, velocity(), step);
+            let (wanted, wanted_after) = sgd(weight(), whole, velocity(), step);
+            assert_near(&values(found), &values(wanted), 1e-6);
+            assert_near(&values(after), &values(wanted_after), 1e-6);
+        }
     }
 }
 
