@@ -143,6 +143,7 @@ impl RecipeArgs {
             recipe.keep = Keep::Best;
         }
         set(&mut recipe.keep, self.keep.map(Into::into));
+        recipe.gradient_checkpointing |= self.gradient_checkpointing;
         self.augment.apply(&mut recipe.augment);
     }
 }

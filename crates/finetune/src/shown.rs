@@ -74,6 +74,10 @@ pub(crate) fn settings<M>(
             "kept",
             (recipe.keep == Keep::Best).then(|| "best epoch".to_owned()),
         ),
+        (
+            "gradient checkpointing",
+            recipe.gradient_checkpointing.then(|| on(true)),
+        ),
     ];
     let changed = changed.into_iter();
     settings.extend(changed.filter_map(|(name, value)| Some((name, value?))));

@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, TensorData};
 use finetune_data::{Augment, Batch, DataError, Images, Loader, Order};
 use finetune_methods::parameters;
-use finetune_model::{Features, Stage, Staged};
+use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::{Classifier, in_order};
 use crate::observer::Observer;
@@ -264,19 +264,21 @@ impl Input {
 }
 
 impl Given {
+    /// How many stages are done, and what the next one takes.
+    pub(crate) fn start(self) -> (usize, Features) {
+        match self {
+            Self::Images(images) => (0, images.into()),
+            Self::Features(done, features) => (done, features),
+        }
+    }
+
     /// What a model says of them, `[batch, classes]`.
     pub(crate) fn logits<M: Classifier>(self, model: &M) -> Tensor<2> {
         match (self, model.staged()) {
             (Self::Images(images), _) => model.logits(images),
             (Self::Features(done, features), Some(network)) => {
-                let stages = network.stages();
-                match stages[done..]
-                    .iter()
-                    .fold(features, |x, stage| stage.forward(x))
-                {
-                    Features::Vectors(logits) => logits,
-                    _ => unreachable!("the last stage's features are the logits"),
-                }
+                let count = network.stages().len();
+                Tensor::of(network.forward_range(done..count, features))
             }
             (Self::Features(..), None) => unreachable!("only stages make features"),
         }

@@ -14,6 +14,7 @@ use crate::error::TrainingError;
 use crate::features::Input;
 use crate::loss::{CrossEntropy, Target};
 use crate::optimizer::StepGradients;
+use crate::segments::{Draws, Segments, forward};
 
 /// The gradients of a step, and what was seen on the way.
 pub(crate) struct Pass {
@@ -26,18 +27,21 @@ pub(crate) struct Pass {
     pub(crate) images: usize,
 }
 
-/// How gradients are made of batches.
-pub(crate) struct How<'a> {
-    pub(crate) criterion: &'a CrossEntropy,
-    /// Batches of a step.
+/// How batches become the gradients of a step.
+#[derive(Debug)]
+pub(crate) struct Passes<'a> {
+    /// Batches a step.
     pub(crate) accumulate: usize,
+    pub(crate) criterion: &'a CrossEntropy,
     /// Whether gradients of large weights stay products where that saves memory (of single batches
-    /// only); an optimiser's step alone knows what to do with them.
+    /// without [`Dynamics`] only); an optimiser's step alone knows what to do with them.
     pub(crate) outer: bool,
-    pub(crate) dynamics: Option<&'a Dynamics>,
+    /// What is computed twice to save memory.
+    pub(crate) segments: Segments,
+    pub(crate) draws: Draws,
 }
 
-/// Runs the next `accumulate` batches forward and backward; `None` where there are none left.
+/// Runs the next batches of a step forward and backward; `None` where there are none left.
 ///
 /// Several batches give the gradients of one that holds them all, but for what `BatchNorm` computes
 /// from a batch.
@@ -48,24 +52,27 @@ pub(crate) struct How<'a> {
 pub(crate) fn pass<M: Classifier>(
     model: &M,
     batches: &mut impl Iterator<Item = Result<Input, DataError>>,
-    how: &How<'_>,
+    step: usize,
+    passes: &Passes<'_>,
+    dynamics: Option<&Dynamics>,
 ) -> Result<Option<Pass>, TrainingError> {
-    let How {
+    let Passes {
         accumulate,
         criterion,
-        dynamics,
         outer,
-    } = *how;
+        segments,
+        draws,
+    } = passes;
     let mut sum = GradientsAccumulator::new();
     let mut products = OuterProducts::default();
     let (mut loss_sum, mut count_sum, mut right, mut images) = (0.0, 0.0, 0, 0);
-    for batch in batches.take(accumulate) {
+    for (number, batch) in batches.take(*accumulate).enumerate() {
         let Input {
             given,
             labels,
             soft,
         } = batch?;
-        let logits = given.logits(model);
+        let (logits, rest) = forward(model, given, segments, draws.of_batch(step, number));
         right += count_right(&logits, &labels);
         images += labels.dims()[0];
         let target = Target::of(labels, soft);
@@ -77,20 +84,23 @@ pub(crate) fn pass<M: Classifier>(
             Some(penalty) => loss + penalty,
             None => loss,
         };
-        let loss = if accumulate == 1 { loss } else { loss * count };
-        let gradients = if outer && accumulate == 1 {
+        let loss = if *accumulate == 1 { loss } else { loss * count };
+        let mut gradients = if *outer && *accumulate == 1 && dynamics.is_none() {
             let gradients;
-            (gradients, products) = linear::backward(loss);
+            (gradients, products) = linear::backward(&loss);
             gradients
         } else {
             loss.backward()
         };
-        sum.accumulate(model, GradientsParams::from_grads(gradients, model));
+        sum.accumulate(model, GradientsParams::from_module(&mut gradients, model));
+        if let Some(rest) = rest {
+            rest.backward(model, gradients, |found| sum.accumulate(model, found));
+        }
     }
     if images == 0 {
         return Ok(None);
     }
-    let whole = if accumulate == 1 {
+    let whole = if *accumulate == 1 {
         sum.grads()
     } else {
         scaled(model, sum.grads(), 1.0 / count_sum)

@@ -8,8 +8,9 @@ use finetune_methods::{Importance, freeze_statistics};
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
 use crate::features::Input;
-use crate::gradients::{How, pass};
+use crate::gradients::{Passes, pass};
 use crate::recipe::Recipe;
+use crate::segments::Draws;
 use crate::train::TrainingData;
 
 /// The gradients of a model whose weights all train, summed over the first batches of an epoch:
@@ -37,13 +38,14 @@ pub fn importance<M: Classifier + ModuleDisplay>(
     let mut batches = Input::all(None, loader, recipe.batch_size, device).take(BATCHES);
     let mut importance = Importance::default();
     let model = freeze_statistics(model.clone());
-    let how = How {
-        criterion: &criterion,
+    let passes = Passes {
         accumulate: 1,
+        criterion: &criterion,
         outer: false,
-        dynamics: None,
+        segments: recipe.segments(&model),
+        draws: Draws::new(device, recipe.seed),
     };
-    while let Some(pass) = pass(&model, &mut batches, &how)? {
+    while let Some(pass) = pass(&model, &mut batches, 0, &passes, None)? {
         importance.add(&model, &pass.gradients.whole);
     }
     Ok(importance)

@@ -38,6 +38,7 @@ mod range_test;
 mod recipe;
 mod run;
 mod schedule;
+mod segments;
 mod sums;
 mod thaw;
 mod train;

@@ -236,6 +236,7 @@ impl StepGradients {
 }
 
 /// A parameter's gradient.
+#[allow(clippy::large_enum_variant)] // lives for the length of a call
 enum Gradient<const D: usize> {
     Whole(Tensor<D>),
     Outer(OuterProduct),

@@ -48,6 +48,11 @@ impl<M: Classifier> Run<M> {
         }
     }
 
+    /// The step that comes next, from 1.
+    pub(crate) fn step(&self) -> usize {
+        self.progress.step_seconds.len() + 1
+    }
+
     /// The model that is tested and kept.
     pub(crate) fn shown(&self) -> M {
         match &self.ema {

@@ -10,11 +10,12 @@ use crate::checkpoint::Checkpoint;
 use crate::classifier::{Classifier, Predictions, in_order, predict};
 use crate::error::TrainingError;
 use crate::features::{Frozen, Input, KeptFeatures};
-use crate::gradients::{How, clipped, pass};
+use crate::gradients::{Passes, clipped, pass};
 use crate::loss::{CrossEntropy, balanced};
 use crate::observer::{Epoch, Observer, Step};
 use crate::recipe::{ClassWeights, Recipe};
 use crate::run::Run;
+use crate::segments::Draws;
 use crate::sums::{Sums, ratio};
 use crate::thaw::Thaw;
 
@@ -101,30 +102,28 @@ pub fn resume<M: Classifier>(
             observer.on_patience(best);
             break;
         }
-        // Dropout of an epoch depends on nothing that came before it.
-        device.clone().inner().seed(
-            recipe
-                .seed
-                .wrapping_mul(1_000_003)
-                .wrapping_add(epoch as u64),
-        );
         let epoch_start = Instant::now();
         let mut sums = Sums::default();
         let mut rate = recipe.learning_rate;
         run.model = thaw.before(epoch, run.model);
+        let passes = Passes {
+            accumulate: recipe.accumulate,
+            criterion: &criterion,
+            outer: recipe.clip_norm.is_none(),
+            segments: recipe.segments(&run.model),
+            draws: Draws::new(device, recipe.seed),
+        };
         let loader = data.batches(recipe, epoch, device);
         let mut batches = Input::all(train_features, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
-        while let Some(pass) = {
-            let how = How {
-                criterion: &criterion,
-                accumulate: recipe.accumulate,
-                outer: recipe.clip_norm.is_none() && run.dynamics.is_none(),
-                dynamics: run.dynamics.as_ref(),
-            };
-            pass(&run.model, &mut batches, &how)?
-        } {
-            let step = run.progress.step_seconds.len() + 1;
+        while let Some(pass) = pass(
+            &run.model,
+            &mut batches,
+            run.step(),
+            &passes,
+            run.dynamics.as_ref(),
+        )? {
+            let step = run.step();
             rate = recipe.rate(step - 1, steps);
             if !pass.loss.is_finite() {
                 return Err(TrainingError::NonFiniteLoss {

@@ -82,20 +82,22 @@ impl OuterProducts {
 ///
 /// Only on flex in `f32`; elsewhere nothing is kept apart.
 #[must_use]
-pub fn backward<const D: usize>(loss: Tensor<D>) -> (Gradients, OuterProducts) {
+pub fn backward<const D: usize>(loss: &Tensor<D>) -> (Gradients, OuterProducts) {
     KEPT.set(Some(HashMap::new()));
-    // Taken back also where the pass panics.
-    struct End;
-    impl Drop for End {
-        fn drop(&mut self) {
-            KEPT.take();
-        }
-    }
     let end = End;
     let gradients = loss.backward();
     let kept = KEPT.take().unwrap_or_default();
     drop(end);
     (gradients, OuterProducts(kept))
+}
+
+/// Keeps nothing apart any more, also where the pass panics.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        KEPT.take();
+    }
 }
 
 /// Says which node [`OuterProducts::remove`] asks for.

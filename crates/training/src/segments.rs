@@ -1,0 +1,444 @@
+//! Forward and backward pass of a batch, whole or in segments (gradient checkpointing).
+//!
+//! Chen et al. 2016, "Training deep nets with sublinear memory cost" (arXiv:1604.06174): of all that
+//! the layers compute, only what flows between segments of the network is kept; the rest is computed
+//! again, a segment at a time, from the last to the first, when its gradients are due. A segment is a
+//! block of the network, as in timm and Hugging Face's Trainer. The operations and their order are
+//! the same as in one pass, and so are the gradients.
+
+use std::ops::Range;
+
+use burn::Tensor;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Gradients};
+use finetune_methods::parameters;
+use finetune_model::{Feature, Features, Stage, Staged};
+
+use crate::classifier::Classifier;
+use crate::features::Given;
+
+/// The segments that are run again: where each begins, and at last where what is run once begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segments(Vec<usize>);
+
+impl Segments {
+    /// One pass, in which everything is kept.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One for each block from the lowest in which something trains; the head and what has no
+    /// parameters go with the block before them.
+    pub(crate) fn of<M: Classifier>(model: &M) -> Self {
+        let Some(network) = model.staged() else {
+            return Self::none();
+        };
+        let stages = network.stages();
+        let trained = parameters(model)
+            .into_iter()
+            .filter(|param| param.trainable);
+        let lowest = trained.map(|param| {
+            // What no stage holds may be in any.
+            let holder = stages.iter().position(|stage| stage.holds(&param.path));
+            holder.unwrap_or(0)
+        });
+        let Some(lowest) = lowest.min() else {
+            return Self::none();
+        };
+        let begins = |index: &usize| {
+            *index == lowest || (index + 1 < stages.len() && !stages[*index].paths().is_empty())
+        };
+        Self((lowest..stages.len()).filter(begins).collect())
+    }
+
+    /// The segments that are run again, and where the last one begins; `None` where there are none.
+    fn split(&self) -> Option<(impl Iterator<Item = Range<usize>>, usize)> {
+        let (last, _) = self.0.split_last().filter(|(_, again)| !again.is_empty())?;
+        let segments = self.0.windows(2).map(|ends| ends[0]..ends[1]);
+        Some((segments, *last))
+    }
+}
+
+/// Seeds of what layers draw themselves (dropout): a stage draws the same for a batch whenever it is
+/// run, and whatever was run before.
+#[derive(Debug, Clone)]
+pub(crate) struct Draws {
+    device: Device,
+    seed: u64,
+}
+
+impl Draws {
+    /// Of a run on a device.
+    pub(crate) fn new(device: &Device, seed: u64) -> Self {
+        Self {
+            device: device.clone().inner(),
+            seed,
+        }
+    }
+
+    /// Of one of its batches.
+    pub(crate) fn of_batch(&self, step: usize, batch: usize) -> Self {
+        Self {
+            seed: mixed(mixed(self.seed, step), batch),
+            ..self.clone()
+        }
+    }
+
+    fn start(&self, stage: usize) {
+        self.device.seed(mixed(self.seed, stage));
+    }
+}
+
+/// One step of SplitMix64 (Steele et al. 2014), `number` steps on.
+fn mixed(seed: u64, number: usize) -> u64 {
+    let mut z = seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// What is left to do of a forward pass in segments when its loss is known.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    draws: Draws,
+    /// The segments and what went into each.
+    inputs: Vec<(Range<usize>, Features)>,
+    /// What went into the last one, whose gradient the loss gives.
+    top: Features,
+}
+
+/// Logits `[batch, classes]`, and what is left to do for the gradients below the last segment.
+pub(crate) fn forward<M: Classifier>(
+    model: &M,
+    given: Given,
+    segments: &Segments,
+    draws: Draws,
+) -> (Tensor<2>, Option<Rest>) {
+    let Some(network) = model.staged() else {
+        draws.start(0);
+        return (given.logits(model), None);
+    };
+    let stages = network.stages();
+    let (done, mut x) = given.start();
+    let Some((segments, last)) = segments.split() else {
+        let logits = run(&stages, done..stages.len(), x, &draws);
+        return (Tensor::of(logits), None);
+    };
+    // A copy that records nothing for a backward pass. Its running statistics are its own, so that
+    // those of the model move once.
+    let quiet = model.valid().train().no_grad();
+    let quiet = quiet.staged().map_or_else(Vec::new, Staged::stages);
+    let mut inputs: Vec<(Range<usize>, Features)> = Vec::new();
+    for segment in segments {
+        if inputs.is_empty() {
+            // Nothing below has a gradient.
+            x = run(&stages, done..segment.start, x, &draws);
+        }
+        inputs.push((segment.clone(), x.clone()));
+        x = run(&quiet, segment, x, &draws);
+    }
+    let top = leaf(x);
+    let logits = run(&stages, last..stages.len(), top.clone(), &draws);
+    let rest = Rest { draws, inputs, top };
+    (Tensor::of(logits), Some(rest))
+}
+
+impl Rest {
+    /// Runs the segments again, from the last to the first, and hands the gradients of each one's
+    /// parameters to `add`. `gradients` are those of the loss.
+    pub(crate) fn backward<M: Classifier>(
+        mut self,
+        model: &M,
+        mut gradients: Gradients,
+        mut add: impl FnMut(GradientsParams),
+    ) {
+        let Some(network) = model.staged() else {
+            return;
+        };
+        let stages = network.stages();
+        let mut output = self.top;
+        while let Some((segment, input)) = self.inputs.pop() {
+            let Some(gradient) = gradient(&output, &mut gradients) else {
+                return;
+            };
+            let is_lowest = self.inputs.is_empty();
+            let input = if is_lowest { input } else { leaf(input) };
+            let again = run(&stages, segment, input.clone(), &self.draws);
+            // Its gradient is that of the output.
+            let Some(product) = product(again, gradient).filter(Tensor::is_tracked) else {
+                return;
+            };
+            gradients = product.backward();
+            add(GradientsParams::from_module(&mut gradients, model));
+            output = input;
+        }
+    }
+}
+
+fn run(stages: &[Stage<'_>], range: Range<usize>, input: Features, draws: &Draws) -> Features {
+    range.fold(input, |x, stage| {
+        draws.start(stage);
+        stages[stage].forward(x)
+    })
+}
+
+/// The same numbers as the beginning of a computation, with a gradient.
+fn leaf(features: Features) -> Features {
+    match features {
+        Features::Vectors(x) => x.detach().require_grad().into(),
+        Features::Tokens(x) => x.detach().require_grad().into(),
+        Features::Maps(x) => x.detach().require_grad().into(),
+    }
+}
+
+fn gradient(of: &Features, gradients: &mut Gradients) -> Option<Features> {
+    Some(match of {
+        Features::Vectors(x) => x.grad_remove(gradients)?.into(),
+        Features::Tokens(x) => x.grad_remove(gradients)?.into(),
+        Features::Maps(x) => x.grad_remove(gradients)?.into(),
+    })
+}
+
+/// `Σ y·g`; `None` where the two are of different kinds.
+fn product(y: Features, g: Features) -> Option<Tensor<1>> {
+    match (y, g) {
+        (Features::Vectors(y), Features::Vectors(g)) => Some((y * g).sum()),
+        (Features::Tokens(y), Features::Tokens(g)) => Some((y * g).sum()),
+        (Features::Maps(y), Features::Maps(g)) => Some((y * g).sum()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::module::{Module, ModuleVisitor, Param, ParamId};
+    use burn::tensor::{Int, TensorData};
+    use finetune_methods::{
+        AdaloraConfig, Attached, Dynamics, LoraConfig, Method, PeftConfig, Scope, Targets,
+        TrainedTensor, Values, load, trained,
+    };
+    use finetune_model::{Architecture, Network};
+
+    use super::*;
+    use crate::features::Input;
+    use crate::gradients::{Passes, pass};
+    use crate::loss::CrossEntropy;
+
+    /// Dropout draws from one generator of the process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    struct Case {
+        model: &'static str,
+        method: Method,
+        targets: &'static str,
+        adapt_statistics: bool,
+    }
+
+    impl Case {
+        fn new(model: &'static str, method: Method, targets: &'static str) -> Self {
+            Self {
+                model,
+                method,
+                targets,
+                adapt_statistics: false,
+            }
+        }
+
+        /// The model with its method, after something was learnt: nothing of it is 0.
+        fn attached(&self, device: &Device) -> Attached<Network> {
+            let architecture = Architecture::find(self.model).unwrap().at(32).unwrap();
+            let targets = Targets::parse(self.targets).unwrap();
+            let scope = Scope {
+                adapt_statistics: self.adapt_statistics,
+                ..Scope::new(architecture.head, &targets, 1)
+            };
+            let network = architecture.build(5, 3, device);
+            let mut attached = self.method.attach(network, &scope).unwrap();
+            let mut learnt = trained(&attached.model);
+            for tensor in &mut learnt {
+                if let Values::Floats(values) = &mut tensor.values {
+                    let moved = values.iter().zip(wave(1.7));
+                    *values = moved.map(|(value, by)| value + 0.05 * by.abs()).collect();
+                }
+            }
+            attached.model = load(attached.model, learnt).unwrap();
+            if let Some(dynamics) = &mut attached.dynamics {
+                dynamics.start(10);
+                if let Dynamics::Sparse(sparse) = dynamics {
+                    // Shared tensors were loaded one by one.
+                    attached.model = sparse.after_step(10, attached.model).0;
+                }
+            }
+            attached
+        }
+
+        /// Gradients by path of two batches as one step, and what the step moved.
+        fn step(&self, again: bool) -> (BTreeMap<String, Vec<f32>>, Vec<TrainedTensor>) {
+            let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+            let device = Device::flex().autodiff();
+            let Attached {
+                model, dynamics, ..
+            } = self.attached(&device);
+            let criterion = CrossEntropy::plain();
+            let passes = Passes {
+                accumulate: 2,
+                criterion: &criterion,
+                outer: false,
+                segments: if again {
+                    Segments::of(&model)
+                } else {
+                    Segments::none()
+                },
+                draws: Draws::new(&device, 7),
+            };
+            let mut batches = [3.0, 5.0]
+                .map(|speed| Ok(input(speed, &device)))
+                .into_iter();
+            let found = pass(&model, &mut batches, 1, &passes, dynamics.as_ref());
+            let found = found.unwrap().unwrap();
+            assert_eq!(found.images, 6);
+            let mut by_path = ByPath {
+                gradients: &found.gradients.whole,
+                paths: parameters(&model)
+                    .into_iter()
+                    .map(|param| (param.id, param.path))
+                    .collect(),
+                found: BTreeMap::new(),
+            };
+            model.visit(&mut by_path);
+            (by_path.found, trained(&model))
+        }
+    }
+
+    fn wave(speed: f32) -> impl Iterator<Item = f32> {
+        (0..=u16::MAX)
+            .cycle()
+            .map(move |i| (f32::from(i) * speed).sin())
+    }
+
+    fn input(speed: f32, device: &Device) -> Input {
+        let values: Vec<f32> = wave(speed).take(3 * 3 * 32 * 32).collect();
+        let images = TensorData::new(values, [3, 3, 32, 32]);
+        let labels = TensorData::new(vec![4_i64, 0, 2], [3]);
+        Input {
+            given: Given::Images(Tensor::from_data(images, device)),
+            labels: Tensor::<1, Int>::from_data(labels, device),
+            soft: None,
+        }
+    }
+
+    struct ByPath<'a> {
+        gradients: &'a GradientsParams,
+        paths: BTreeMap<ParamId, String>,
+        found: BTreeMap<String, Vec<f32>>,
+    }
+
+    impl ModuleVisitor for ByPath<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.get::<D>(param.id) {
+                let values = gradient.into_data().iter::<f32>().collect();
+                self.found.insert(self.paths[&param.id].clone(), values);
+            }
+        }
+    }
+
+    fn lora(dropout: f64) -> Method {
+        Method::Lora(LoraConfig {
+            dropout,
+            ..LoraConfig::default()
+        })
+    }
+
+    /// How much of the larger numbers two lists differ by.
+    fn difference(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        let most = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        let pairs = a.iter().zip(b);
+        let apart = pairs.fold(0.0_f32, |apart, (a, b)| apart.max((a - b).abs()));
+        if apart == 0.0 { 0.0 } else { apart / most }
+    }
+
+    #[test]
+    fn a_network_is_cut_where_its_blocks_begin() {
+        let device = Device::flex().autodiff();
+        let of = |case: Case| Segments::of(&case.attached(&device).model).0;
+        // Stem, eight blocks, mean, head.
+        let sft = of(Case::new("resnet18", Method::Sft, "all"));
+        assert_eq!(sft, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        let top = of(Case::new("resnet18", lora(0.0), "layer4"));
+        assert_eq!(top, [7, 8]);
+        let head = of(Case::new("resnet18", Method::Linear, "all"));
+        assert_eq!(head, [10]);
+        assert!(Segments(head).split().is_none());
+        // Embedding, twelve blocks, class token, normalisation, head.
+        let vit = of(Case::new("vit_tiny_patch16_224", Method::Sft, "all"));
+        assert_eq!(vit, [(0..13).collect(), vec![14]].concat());
+    }
+
+    #[test]
+    fn gradients_and_statistics_are_the_same_to_the_bit() {
+        let vit = "vit_tiny_patch16_224";
+        let cases = [
+            Case::new("resnet8", Method::Sft, "all"),
+            Case::new("resnet8", lora(0.5), "all"),
+            Case::new("resnet18", Method::Sft, "all"),
+            Case::new("resnet18", lora(0.5), "layer[34]"),
+            Case {
+                adapt_statistics: true,
+                ..Case::new("resnet18", lora(0.0), "layer4")
+            },
+            Case::new("mobilenet_v2", Method::Sft, "all"),
+            Case::new("mobilenet_v2", lora(0.1), "all"),
+            Case::new(vit, Method::Sft, "all"),
+            Case::new(vit, lora(0.1), "all"),
+        ];
+        for case in cases {
+            let name = format!("{} {} {}", case.model, case.method.name(), case.targets);
+            let (once, moved_once) = case.step(false);
+            let (again, moved_again) = case.step(true);
+            assert!(once.len() > 4, "{name}");
+            assert_eq!(
+                once.keys().collect::<Vec<_>>(),
+                again.keys().collect::<Vec<_>>(),
+                "{name}"
+            );
+            for (path, gradient) in &once {
+                let apart = difference(gradient, &again[path]);
+                assert!(gradient == &again[path], "{name}: {path} by {apart}");
+            }
+            assert!(moved_once == moved_again, "{name}");
+        }
+    }
+
+    #[test]
+    fn gradients_from_several_segments_are_summed() {
+        let shared = PeftConfig {
+            train_shared: true,
+            density: 1.0,
+            ..PeftConfig::default()
+        };
+        let cases = [
+            // One projection in all layers.
+            Case::new("resnet8", Method::Peft(shared), "all"),
+            // A penalty on all factors, which comes with the loss.
+            Case::new(
+                "vit_tiny_patch16_224",
+                Method::Adalora(AdaloraConfig::default()),
+                "all",
+            ),
+        ];
+        for case in cases {
+            let (once, _) = case.step(false);
+            let (again, _) = case.step(true);
+            assert_eq!(once.len(), again.len());
+            for (path, gradient) in &once {
+                let apart = difference(gradient, &again[path]);
+                assert!(apart < 1e-6, "{path} by {apart}");
+                assert!(gradient.iter().any(|value| *value != 0.0), "{path}");
+            }
+        }
+    }
+}
