@@ -9,8 +9,8 @@ use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, TensorData};
-use finetune_kernels::linear::{OuterProduct, OuterProducts};
-use finetune_kernels::optim::{Adam, Sgd, adam, adam_outer, sgd, sgd_outer};
+use finetune_kernels::linear::OuterProducts;
+use finetune_kernels::optim::{Adam, Gradient, Sgd, adam, sgd};
 use finetune_methods::Moved;
 
 use crate::recipe::Optimizer;
@@ -111,7 +111,7 @@ impl ModelOptimizer {
         &mut self,
         id: ParamId,
         parameter: Tensor<D>,
-        gradient: Gradient<D>,
+        gradient: Gradient<1>,
         rates: Rates,
     ) -> Tensor<D> {
         let shape = parameter.shape();
@@ -124,6 +124,7 @@ impl ModelOptimizer {
                 .collect(),
         });
         let steps = steps + 1;
+        let parameter = parameter.reshape([size]);
         let Rates {
             learning_rate,
             weight_decay,
@@ -141,23 +142,7 @@ impl ModelOptimizer {
                 let (second, first) = (moments.pop(), moments.pop());
                 let [first, second] =
                     [first, second].map(|moment| moment.unwrap_or_else(|| zeros(size, &device)));
-                let before = [first, second];
-                let (stepped, after) = match gradient {
-                    Gradient::Whole(gradient) => adam(
-                        parameter.reshape([size]),
-                        gradient.reshape([size]),
-                        before,
-                        step,
-                    ),
-                    Gradient::Outer(gradient) => {
-                        let matrix = [shape[0], shape[1]];
-                        let before = before.map(|moment| moment.reshape(matrix));
-                        let (stepped, after) =
-                            adam_outer(parameter.reshape(matrix), gradient, before, step);
-                        let after = after.map(|moment| moment.reshape([size]));
-                        (stepped.reshape([size]), after)
-                    }
-                };
+                let (stepped, after) = adam(parameter, gradient, [first, second], step);
                 moments.extend(after);
                 stepped
             }
@@ -169,21 +154,7 @@ impl ModelOptimizer {
                 };
                 let velocity = moments.pop();
                 let velocity = velocity.unwrap_or_else(|| zeros(size, &device));
-                let (stepped, after) = match gradient {
-                    Gradient::Whole(gradient) => sgd(
-                        parameter.reshape([size]),
-                        gradient.reshape([size]),
-                        velocity,
-                        step,
-                    ),
-                    Gradient::Outer(gradient) => {
-                        let matrix = [shape[0], shape[1]];
-                        let velocity = velocity.reshape(matrix);
-                        let (stepped, after) =
-                            sgd_outer(parameter.reshape(matrix), gradient, velocity, step);
-                        (stepped.reshape([size]), after.reshape([size]))
-                    }
-                };
+                let (stepped, after) = sgd(parameter, gradient, velocity, step);
                 moments.push(after);
                 stepped
             }
@@ -216,30 +187,18 @@ impl From<GradientsParams> for StepGradients {
 }
 
 impl StepGradients {
-    fn remove<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Gradient<D>> {
+    /// Takes a parameter's, flat.
+    fn remove<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Gradient<1>> {
+        let size = param.lazy_shape().num_elements();
         let whole = self.whole.remove::<D>(param.id);
-        let outer = if self.outer.is_empty() {
-            None
-        } else {
-            self.outer.remove(&param.base())
-        };
-        match (whole, outer) {
-            (whole, None) => whole.map(Gradient::Whole),
-            (None, Some(outer)) => Some(Gradient::Outer(outer)),
+        let whole = whole.map(|gradient| gradient.reshape([size]));
+        match (whole, self.outer.remove(&param.base())) {
+            (None, outer) => outer.map(Gradient::Outer),
+            (Some(whole), None) => Some(Gradient::Whole(whole)),
             // The weight is used elsewhere as well.
-            (Some(whole), Some(outer)) => {
-                let shape = whole.shape();
-                Some(Gradient::Whole(whole + outer.product().reshape(shape)))
-            }
+            (Some(whole), Some(outer)) => Some((whole + outer.product().reshape([size])).into()),
         }
     }
-}
-
-/// A parameter's gradient.
-#[allow(clippy::large_enum_variant)] // lives for the length of a call
-enum Gradient<const D: usize> {
-    Whole(Tensor<D>),
-    Outer(OuterProduct),
 }
 
 struct Stepper<'a, R> {

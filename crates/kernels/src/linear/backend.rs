@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 
 use super::outer::{self, keep_or_multiply};
 use super::product::Matrix;
-use crate::memory::{are_f32, tensor, values, whole};
+use crate::memory::{are_f32, tensor, whole};
 
 /// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
@@ -104,8 +104,7 @@ pub(super) fn multiply(
     right_transposed: bool,
 ) -> FlexTensor {
     let [left, right] = [(left, left_transposed), (right, right_transposed)].map(|(of, turned)| {
-        let shape = of.layout().shape();
-        let matrix = Matrix::new(values(of), [shape[0], shape[1]]);
+        let matrix = Matrix::of(of);
         if turned { matrix.transposed() } else { matrix }
     });
     let size = [left.rows(), right.columns()];

@@ -2,7 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use crate::memory::written;
+use burn_flex::FlexTensor;
+
+use crate::memory::{values, written};
 
 /// A matrix in a slice: its sizes, and how far apart its rows and columns are.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,16 @@ impl<'a> Matrix<'a> {
             size,
             stride: [size[1], 1],
         }
+    }
+
+    /// A whole tensor `[rows, columns]` of `f32`.
+    ///
+    /// # Panics
+    ///
+    /// Where it has other axes or values.
+    pub(crate) fn of(tensor: &'a FlexTensor) -> Self {
+        let shape = tensor.layout().shape();
+        Self::new(values(tensor), [shape[0], shape[1]])
     }
 
     pub(crate) fn rows(&self) -> usize {

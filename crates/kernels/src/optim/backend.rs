@@ -1,12 +1,44 @@
 //! The steps as operations of a backend.
 
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, NdArray, Scalar, backend_extension};
+use burn::backend::{
+    Backend, ExtensionType, Flex, NdArray, Scalar, TensorMetadata, backend_extension,
+};
 
-use super::kernel::{self, Gradient};
+use super::kernel;
 use super::{Adam, Sgd};
 use crate::memory::are_f32;
+
+/// A parameter's gradient, as it passes through the extension.
+#[derive(ExtensionType)]
+pub enum Gradient<B: Backend> {
+    /// This, of the parameter's shape.
+    Whole(FloatTensor<B>),
+    /// The product `xᵀ·g` of `x` `[rows, in]` and `g` `[rows, out]`.
+    Outer(FloatTensor<B>, FloatTensor<B>),
+}
+
+impl<B: Backend> Gradient<B> {
+    /// All of it, of the parameter's shape.
+    fn whole(self, parameter: &FloatTensor<B>) -> FloatTensor<B> {
+        match self {
+            Self::Whole(gradient) => gradient,
+            Self::Outer(x, gradient) => {
+                let product = B::float_matmul(B::float_transpose(x), gradient);
+                B::float_reshape(product, parameter.shape())
+            }
+        }
+    }
+}
+
+impl Gradient<Flex> {
+    fn is_f32(&self) -> bool {
+        match self {
+            Self::Whole(gradient) => are_f32([gradient]),
+            Self::Outer(x, gradient) => are_f32([x, gradient]),
+        }
+    }
+}
 
 /// Backends that take optimiser steps: flex in place, others with their ordinary operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
@@ -14,7 +46,7 @@ pub trait OptimBackend: Backend {
     /// See [`adam`](super::adam()).
     fn adam(
         parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
+        #[extension_type] gradient: Gradient<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         step: Adam,
@@ -22,35 +54,10 @@ pub trait OptimBackend: Backend {
         plain_adam::<Self>(parameter, gradient, first, second, step)
     }
 
-    /// See [`adam_outer`](super::adam_outer); the gradient is `xᵀ·gradient`.
-    fn adam_outer(
-        parameter: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: Adam,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
-        Self::adam(parameter, gradient, first, second, step)
-    }
-
-    /// See [`sgd_outer`](super::sgd_outer); the gradient is `xᵀ·gradient`.
-    fn sgd_outer(
-        parameter: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        velocity: FloatTensor<Self>,
-        step: Sgd,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
-        Self::sgd(parameter, gradient, velocity, step)
-    }
-
     /// See [`sgd`](super::sgd()).
     fn sgd(
         parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
+        #[extension_type] gradient: Gradient<Self>,
         velocity: FloatTensor<Self>,
         step: Sgd,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
@@ -67,13 +74,13 @@ impl OptimBackend for burn::backend::Cube {}
 impl OptimBackend for Flex {
     fn adam(
         parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
+        gradient: Gradient<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if are_f32([&parameter, &gradient, &first, &second]) {
-            kernel::adam(parameter, Gradient::Whole(gradient), first, second, step)
+        if are_f32([&parameter, &first, &second]) && gradient.is_f32() {
+            kernel::adam(parameter, gradient, first, second, step)
         } else {
             plain_adam::<Self>(parameter, gradient, first, second, step)
         }
@@ -81,44 +88,13 @@ impl OptimBackend for Flex {
 
     fn sgd(
         parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
+        gradient: Gradient<Self>,
         velocity: FloatTensor<Self>,
         step: Sgd,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        if are_f32([&parameter, &gradient, &velocity]) {
-            kernel::sgd(parameter, Gradient::Whole(gradient), velocity, step)
+        if are_f32([&parameter, &velocity]) && gradient.is_f32() {
+            kernel::sgd(parameter, gradient, velocity, step)
         } else {
-            plain_sgd::<Self>(parameter, gradient, velocity, step)
-        }
-    }
-
-    fn adam_outer(
-        parameter: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        step: Adam,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        if are_f32([&parameter, &x, &gradient, &first, &second]) {
-            kernel::adam(parameter, Gradient::Outer(x, gradient), first, second, step)
-        } else {
-            let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
-            plain_adam::<Self>(parameter, gradient, first, second, step)
-        }
-    }
-
-    fn sgd_outer(
-        parameter: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        velocity: FloatTensor<Self>,
-        step: Sgd,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        if are_f32([&parameter, &x, &gradient, &velocity]) {
-            kernel::sgd(parameter, Gradient::Outer(x, gradient), velocity, step)
-        } else {
-            let gradient = Self::float_matmul(Self::float_transpose(x), gradient);
             plain_sgd::<Self>(parameter, gradient, velocity, step)
         }
     }
@@ -126,11 +102,12 @@ impl OptimBackend for Flex {
 
 fn plain_adam<B: Backend>(
     parameter: FloatTensor<B>,
-    gradient: FloatTensor<B>,
+    gradient: Gradient<B>,
     first: FloatTensor<B>,
     second: FloatTensor<B>,
     step: Adam,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let gradient = gradient.whole(&parameter);
     let times = |tensor, factor: f64| B::float_mul_scalar(tensor, Scalar::Float(factor));
     let (parameter, gradient) = match step {
         Adam {
@@ -160,10 +137,11 @@ fn plain_adam<B: Backend>(
 
 fn plain_sgd<B: Backend>(
     parameter: FloatTensor<B>,
-    gradient: FloatTensor<B>,
+    gradient: Gradient<B>,
     velocity: FloatTensor<B>,
     step: Sgd,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    let gradient = gradient.whole(&parameter);
     let times = |tensor, factor: f64| B::float_mul_scalar(tensor, Scalar::Float(factor));
     let gradient = if step.weight_decay == 0.0 {
         gradient

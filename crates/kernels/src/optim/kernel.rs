@@ -1,8 +1,10 @@
 //! The steps on flex's buffers.
 
+use burn::backend::Flex;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::backend::Gradient;
 use super::{Adam, Sgd};
 use crate::lanes::{Loop, widest};
 use crate::linear::product::Matrix;
@@ -14,15 +16,9 @@ const CHUNK: usize = 1 << 14;
 /// Entries of a piece of a product: 256 KiB.
 const PIECE: usize = 1 << 16;
 
-/// A gradient, or the two matrices `x` and `g` that it is the product `xᵀ·g` of.
-pub(super) enum Gradient {
-    Whole(FlexTensor),
-    Outer(FlexTensor, FlexTensor),
-}
-
-impl Gradient {
+impl Gradient<Flex> {
     /// All of it in row order.
-    fn whole(self) -> Self {
+    fn in_row_order(self) -> Self {
         match self {
             Self::Whole(gradient) => Self::Whole(whole(gradient)),
             Self::Outer(x, gradient) => Self::Outer(whole(x), whole(gradient)),
@@ -31,29 +27,26 @@ impl Gradient {
 
     /// # Panics
     ///
-    /// Where one of the others has another shape.
+    /// Where one of the others has another shape; a product's may be flat.
     fn fits(&self, others: &[&FlexTensor]) {
         let shape = match self {
             Self::Whole(gradient) => gradient.layout().shape().to_vec(),
             Self::Outer(x, gradient) => vec![x.layout().shape()[1], gradient.layout().shape()[1]],
         };
+        let flat = matches!(self, Self::Outer(..)).then(|| vec![shape.iter().product()]);
         for other in others {
-            assert_eq!(
-                other.layout().shape().to_vec(),
-                shape,
-                "a parameter, its gradient and its moments have one shape"
+            let other = other.layout().shape().to_vec();
+            assert!(
+                other == shape || Some(&other) == flat.as_ref(),
+                "a parameter, its gradient and its moments have one shape, not {other:?} and {shape:?}"
             );
         }
     }
 
     fn pieces(&self) -> Pieces<'_> {
-        let matrix = |tensor: &FlexTensor| [tensor.layout().shape()[0], tensor.layout().shape()[1]];
         match self {
             Self::Whole(gradient) => Pieces::Whole(values(gradient)),
-            Self::Outer(x, gradient) => Pieces::Outer(
-                Matrix::new(values(x), matrix(x)),
-                Matrix::new(values(gradient), matrix(gradient)),
-            ),
+            Self::Outer(x, gradient) => Pieces::Outer(Matrix::of(x), Matrix::of(gradient)),
         }
     }
 }
@@ -99,12 +92,12 @@ impl Pieces<'_> {
 /// See [`adam`](super::adam()); all of `f32`.
 pub(super) fn adam(
     parameter: FlexTensor,
-    gradient: Gradient,
+    gradient: Gradient<Flex>,
     first: FlexTensor,
     second: FlexTensor,
     step: Adam,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
-    let gradient = gradient.whole();
+    let gradient = gradient.in_row_order();
     let [mut parameter, mut first, mut second] = [parameter, first, second].map(whole);
     gradient.fits(&[&parameter, &first, &second]);
     let pieces = gradient.pieces();
@@ -136,11 +129,11 @@ pub(super) fn adam(
 #[allow(clippy::cast_possible_truncation)]
 pub(super) fn sgd(
     parameter: FlexTensor,
-    gradient: Gradient,
+    gradient: Gradient<Flex>,
     velocity: FlexTensor,
     step: Sgd,
 ) -> (FlexTensor, FlexTensor) {
-    let gradient = gradient.whole();
+    let gradient = gradient.in_row_order();
     let [mut parameter, mut velocity] = [parameter, velocity].map(whole);
     gradient.fits(&[&parameter, &velocity]);
     let pieces = gradient.pieces();

@@ -58,6 +58,40 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
+/// A parameter's gradient.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // lives for the length of a call
+pub enum Gradient<const D: usize> {
+    /// This, of the parameter's shape.
+    Whole(Tensor<D>),
+    /// That of a weight `[in, out]`, or of one that is flat. On flex it is made piece by piece and
+    /// never whole.
+    Outer(OuterProduct),
+}
+
+impl<const D: usize> From<Tensor<D>> for Gradient<D> {
+    fn from(gradient: Tensor<D>) -> Self {
+        Self::Whole(gradient)
+    }
+}
+
+impl<const D: usize> From<OuterProduct> for Gradient<D> {
+    fn from(gradient: OuterProduct) -> Self {
+        Self::Outer(gradient)
+    }
+}
+
+impl<const D: usize> Gradient<D> {
+    fn into_dispatch(self) -> backend::Gradient<Dispatch> {
+        match self {
+            Self::Whole(gradient) => backend::Gradient::Whole(gradient.into_dispatch()),
+            Self::Outer(OuterProduct { x, gradient }) => {
+                backend::Gradient::Outer(x.into_dispatch(), gradient.into_dispatch())
+            }
+        }
+    }
+}
+
 /// Takes a step of Adam: the parameter and its two moments after it.
 ///
 /// All tensors have one shape and no autodiff; the moments are 0 before the first step.
@@ -68,13 +102,13 @@ pub struct Sgd {
 #[must_use]
 pub fn adam<const D: usize>(
     parameter: Tensor<D>,
-    gradient: Tensor<D>,
+    gradient: impl Into<Gradient<D>>,
     [first, second]: [Tensor<D>; 2],
     step: Adam,
 ) -> (Tensor<D>, [Tensor<D>; 2]) {
     let (parameter, first, second) = <Dispatch as OptimBackend>::adam(
         parameter.into_dispatch(),
-        gradient.into_dispatch(),
+        gradient.into().into_dispatch(),
         first.into_dispatch(),
         second.into_dispatch(),
         step,
@@ -95,66 +129,13 @@ pub fn adam<const D: usize>(
 #[must_use]
 pub fn sgd<const D: usize>(
     parameter: Tensor<D>,
-    gradient: Tensor<D>,
+    gradient: impl Into<Gradient<D>>,
     velocity: Tensor<D>,
     step: Sgd,
 ) -> (Tensor<D>, Tensor<D>) {
     let (parameter, velocity) = <Dispatch as OptimBackend>::sgd(
         parameter.into_dispatch(),
-        gradient.into_dispatch(),
-        velocity.into_dispatch(),
-        step,
-    );
-    (
-        Tensor::from_dispatch(parameter),
-        Tensor::from_dispatch(velocity),
-    )
-}
-
-/// The same as [`adam()`] for a weight `[in, out]` whose gradient is a product, which is made piece by
-/// piece and never whole.
-///
-/// # Panics
-///
-/// Where the shapes differ.
-#[must_use]
-pub fn adam_outer(
-    parameter: Tensor<2>,
-    gradient: OuterProduct,
-    [first, second]: [Tensor<2>; 2],
-    step: Adam,
-) -> (Tensor<2>, [Tensor<2>; 2]) {
-    let (parameter, first, second) = <Dispatch as OptimBackend>::adam_outer(
-        parameter.into_dispatch(),
-        gradient.x.into_dispatch(),
-        gradient.gradient.into_dispatch(),
-        first.into_dispatch(),
-        second.into_dispatch(),
-        step,
-    );
-    (
-        Tensor::from_dispatch(parameter),
-        [Tensor::from_dispatch(first), Tensor::from_dispatch(second)],
-    )
-}
-
-/// The same as [`sgd()`] for a weight `[in, out]` whose gradient is a product, which is made piece by
-/// piece and never whole.
-///
-/// # Panics
-///
-/// Where the shapes differ.
-#[must_use]
-pub fn sgd_outer(
-    parameter: Tensor<2>,
-    gradient: OuterProduct,
-    velocity: Tensor<2>,
-    step: Sgd,
-) -> (Tensor<2>, Tensor<2>) {
-    let (parameter, velocity) = <Dispatch as OptimBackend>::sgd_outer(
-        parameter.into_dispatch(),
-        gradient.x.into_dispatch(),
-        gradient.gradient.into_dispatch(),
+        gradient.into().into_dispatch(),
         velocity.into_dispatch(),
         step,
     );
