@@ -1,7 +1,7 @@
 //! Reading a folder of classes.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
@@ -20,6 +20,27 @@ pub(crate) fn has_image_ending(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default();
     let mut known = ENDINGS.iter();
     known.any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Whether a name begins with a dot.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// All that a folder holds, links as such, in the order of the names.
+pub(crate) fn listed(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, DataError> {
+    let io = |source| DataError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        all.push((entry.path(), entry.file_type().map_err(io)?));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(all)
 }
 
 /// The parts of a folder that has some, training first and test second.
@@ -108,18 +129,11 @@ impl Root {
 
     /// What a folder holds, hidden entries left out, in the order of the names.
     fn entries(&self, folder: &Path) -> Result<Vec<Entry>, DataError> {
-        let io = |source| DataError::Io {
-            path: folder.to_owned(),
-            source,
-        };
         let mut entries = Vec::new();
-        for entry in fs::read_dir(folder).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        for (path, kind) in listed(folder)? {
+            if is_hidden(&path) {
                 continue;
             }
-            let path = entry.path();
-            let kind = entry.file_type().map_err(io)?;
             let is_folder = if kind.is_symlink() {
                 match self.follow(&path, folder)? {
                     Some(target) => target.is_dir(),
@@ -130,7 +144,6 @@ impl Root {
             };
             entries.push(Entry { path, is_folder });
         }
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::DataError;
-use crate::folder::{Root, has_image_ending, parts};
+use crate::folder::{Root, has_image_ending, is_hidden, listed, parts};
 
 /// What lies in a folder beside its images. Links are not followed: what they lead to within the
 /// folder is looked at where it lies.
@@ -159,23 +159,13 @@ impl Survey {
     /// The files and folders of a folder that are neither hidden nor links, in the order of their
     /// paths; the others are noted.
     fn entries(&mut self, root: &Root, folder: &Path) -> Result<Vec<(PathBuf, Kind)>, DataError> {
-        let io = |source| DataError::Io {
-            path: folder.to_owned(),
-            source,
-        };
-        let mut all = Vec::new();
-        for entry in fs::read_dir(folder).map_err(io)? {
-            let entry = entry.map_err(io)?;
-            all.push((entry.path(), entry.file_type().map_err(io)?));
-        }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
         let mut entries = Vec::new();
-        for (path, kind) in all {
+        for (path, kind) in listed(folder)? {
             let name = path.file_name().unwrap_or_default();
             if name.to_str().is_none() {
                 self.not_utf8.push(path.display().to_string());
             }
-            if name.as_encoded_bytes().starts_with(b".") {
+            if is_hidden(&path) {
                 self.ignore(&path, Why::Hidden);
             } else if kind.is_symlink() {
                 self.links.push(link(root, &path, folder));

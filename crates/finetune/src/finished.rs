@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use finetune_data::Images;
 use finetune_evaluation::Confusion;
+use finetune_methods::Attached;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
 use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
 
@@ -36,7 +37,7 @@ impl Finished<'_> {
     ///
     /// [`Usage`] that says which epochs have one.
     pub fn check(&self) -> Result<()> {
-        let keeping = Keeping::of(self.config, self.folder, self.with_seed);
+        let keeping = self.keeping();
         match self.epoch {
             Some(epoch) if !keeping.of_epoch(epoch).exists() => {
                 bail!(Usage(self.which_epochs(epoch, &keeping.epochs())))
@@ -101,22 +102,29 @@ impl Finished<'_> {
         if let Some(epoch) = self.epoch {
             return self.of_epoch(epoch, classes).map(Some);
         }
-        let device = device(&self.config.device)?.autodiff();
-        let attached = prepare(self.config, classes, &device)?.attached;
-        Ok(Some(load_adapter(attached.model, &self.folder.join(file))?))
+        let model = self.attached(classes)?.model;
+        Ok(Some(load_adapter(model, &self.folder.join(file))?))
     }
 
     /// The model as it was after an epoch.
     fn of_epoch(&self, epoch: usize, classes: usize) -> Result<Network> {
-        let path = Keeping::of(self.config, self.folder, self.with_seed).of_epoch(epoch);
+        let path = self.keeping().of_epoch(epoch);
         let cannot = || format!("cannot read the checkpoint {}", path.display());
         let bytes = std::fs::read(&path).with_context(cannot)?;
         let checkpoint = TrainingCheckpoint::from_bytes(&bytes).with_context(cannot)?;
         drop(bytes);
-        let device = device(&self.config.device)?.autodiff();
-        let attached = prepare(self.config, classes, &device)?.attached;
-        let model = checkpoint.model(attached, &self.config.recipe);
+        let model = checkpoint.model(self.attached(classes)?, &self.config.recipe);
         model.with_context(cannot)
+    }
+
+    /// The run's method on its base, before training.
+    fn attached(&self, classes: usize) -> Result<Attached<Network>> {
+        let device = device(&self.config.device)?.autodiff();
+        Ok(prepare(self.config, classes, &device)?.attached)
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::of(self.config, self.folder, self.with_seed)
     }
 
     /// Why there is nothing of an epoch.

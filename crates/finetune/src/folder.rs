@@ -20,6 +20,19 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))
 }
 
+/// The same of a path to something; another one may be a data set's name.
+///
+/// # Errors
+///
+/// Where the folder that one is in has gone.
+pub fn pinned(path: PathBuf) -> Result<PathBuf> {
+    if path.exists() {
+        absolute(&path)
+    } else {
+        Ok(path)
+    }
+}
+
 /// The whole plan of a folder, as long as it is not done.
 const UNFINISHED: &str = "plan.json";
 

@@ -25,7 +25,7 @@ impl Common {
     ///
     /// Unknown names and settings out of range.
     pub fn resolve(&self, method: &str, seed: u64) -> Result<RunConfig> {
-        let Some((mut what, from_scratch)) = defaults::method(method) else {
+        let Some((what, from_scratch)) = defaults::method(method) else {
             let known = defaults::all_methods().join(", ");
             bail!(Usage(format!(
                 "there is no method `{method}`; methods: {known}"
@@ -51,17 +51,10 @@ impl Common {
             .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
             .unwrap_or(architecture.image_size);
         architecture.at(image_size)?;
-        if self.threads == Some(0) {
-            bail!(Usage("--threads must be at least 1".to_owned()));
-        }
+        let threads = self.threads()?;
         let data = self.images.config(image_size)?;
         device::device(&self.device)?;
-        match &mut what {
-            Method::Lora(lora) => self.adapter.apply_lora(lora),
-            Method::Peft(peft) => self.adapter.apply_peft(peft),
-            _ => {}
-        }
-        what = settings::apply(&what, &self.adapter.set)?;
+        let adapted = self.adapter.apply(what)?;
         let purpose = if chapter {
             For::Chapter
         } else {
@@ -79,7 +72,7 @@ impl Common {
         }
         recipe.check()?;
         Ok(RunConfig {
-            method: what,
+            method: adapted,
             from_scratch,
             model,
             weights,
@@ -93,12 +86,20 @@ impl Common {
             recipe,
             auto_rate: typed.lr == Some(LrArg::Auto),
             device: device::canonical(&self.device).to_owned(),
-            threads: self.threads,
+            threads,
             format: self.format,
             checkpoint_seconds: self.checkpoint_seconds,
             keep_checkpoints: self.keep_checkpoints,
             seed,
         })
+    }
+
+    /// Threads that were asked for.
+    pub(crate) fn threads(&self) -> Result<Option<usize>> {
+        if self.threads == Some(0) {
+            bail!(Usage("--threads must be at least 1".to_owned()));
+        }
+        Ok(self.threads)
     }
 
     /// How progress is shown.
@@ -149,13 +150,23 @@ impl RecipeArgs {
 }
 
 impl AdapterArgs {
-    pub(crate) fn apply_lora(&self, lora: &mut LoraConfig) {
+    /// A method with what was typed in the place of what stands there.
+    pub(crate) fn apply(&self, mut method: Method) -> Result<Method> {
+        match &mut method {
+            Method::Lora(lora) => self.apply_lora(lora),
+            Method::Peft(peft) => self.apply_peft(peft),
+            _ => {}
+        }
+        settings::apply(&method, &self.set)
+    }
+
+    fn apply_lora(&self, lora: &mut LoraConfig) {
         set(&mut lora.rank, self.lora_rank);
         set(&mut lora.alpha, self.lora_alpha);
         set(&mut lora.dropout, self.lora_dropout);
     }
 
-    pub(crate) fn apply_peft(&self, peft: &mut PeftConfig) {
+    fn apply_peft(&self, peft: &mut PeftConfig) {
         set(&mut peft.rank, self.peft_rank);
         set(&mut peft.alpha, self.peft_alpha);
         set(&mut peft.density, self.peft_density);

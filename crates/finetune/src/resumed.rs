@@ -7,13 +7,12 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, Parser};
-use finetune_methods::Method;
 
 use crate::cli::{Cli, Command, Common, LrArg, Preset, StatisticsArg};
 use crate::config::RunConfig;
 use crate::exit::Usage;
-use crate::folder::{Plan, absolute};
-use crate::{device, locate, settings};
+use crate::folder::{Plan, absolute, pinned};
+use crate::{device, locate};
 
 /// What concerns the process that goes on and no result of it.
 const HONOURED: [&str; 10] = [
@@ -139,11 +138,9 @@ impl<'a> Typed<'a> {
         let Part { ids, common, .. } = self.only(&HONOURED)?;
         let is_typed = |id: &str| ids.iter().any(|typed| typed == id);
         let pipeline = common.images.config(run.data.image_size)?.pipeline;
-        if common.threads == Some(0) {
-            bail!(Usage("--threads must be at least 1".to_owned()));
-        }
+        let threads = common.threads()?;
         if is_typed("threads") {
-            run.threads = common.threads;
+            run.threads = threads;
         }
         if is_typed("workers") {
             run.data.pipeline.workers = pipeline.workers;
@@ -271,12 +268,7 @@ impl Part {
             run.auto_rate = rate == LrArg::Auto;
         }
         let adapter = &typed.adapter;
-        match &mut run.method {
-            Method::Lora(lora) => adapter.apply_lora(lora),
-            Method::Peft(peft) => adapter.apply_peft(peft),
-            _ => {}
-        }
-        run.method = settings::apply(&run.method, &adapter.set)?;
+        run.method = adapter.apply(run.method)?;
         if adapter.targets.is_some() {
             run.targets.clone_from(&adapter.targets);
         }
@@ -303,11 +295,7 @@ impl Part {
         let data = &mut run.data;
         data.image_size = typed.image_size;
         if self.has("data") {
-            data.path = if typed.path.exists() {
-                absolute(&typed.path)?
-            } else {
-                typed.path
-            };
+            data.path = pinned(typed.path)?;
         }
         data.train_per_class = typed.train_per_class.or(data.train_per_class);
         data.fold = typed.fold.or(data.fold);

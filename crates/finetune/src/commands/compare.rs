@@ -309,9 +309,7 @@ fn make_missing_weights(plan: &Plan, ui: Ui) -> Result<()> {
 
 /// Makes a run's configuration mean the same from any folder and at any later time.
 fn pin(config: &mut RunConfig) -> Result<()> {
-    if config.data.path.exists() {
-        config.data.path = folder::absolute(&config.data.path)?;
-    }
+    config.data.path = folder::pinned(std::mem::take(&mut config.data.path))?;
     if !config.from_scratch && config.weights.is_none() && !weights::is_shipped(config) {
         config.weights = Some(weights::cached(&config.model)?);
     }
