@@ -13,7 +13,6 @@
 #![allow(deprecated)]
 
 #[cfg(target_os = "linux")]
-pub mod allocator;
 mod conv;
 mod floats;
 mod lanes;

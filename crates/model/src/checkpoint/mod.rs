@@ -156,9 +156,12 @@ impl Checkpoint {
     ///
     /// [`ModelError::Format`] where there is no such tensor, or not of floating-point numbers.
     pub fn values(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
+        // Values at a time: what is read and widened beside the tensor itself stays small.
+        const PART: usize = 1 << 16;
         let (rows, row) = self.entry(name)?.rows();
         let mut values = Vec::with_capacity(rows * row);
-        self.for_rows(name, rows.max(1), |_, part| values.extend_from_slice(part))?;
+        let count = (PART / row.max(1)).max(1);
+        self.for_rows(name, count, |_, part| values.extend_from_slice(part))?;
         Ok(values)
     }
 
