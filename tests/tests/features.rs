@@ -13,6 +13,10 @@ fn without_cache(case: Case<'_>) -> Case<'_> {
     case.with(|recipe| recipe.feature_cache = FeatureCache::Off)
 }
 
+fn in_file(case: Case<'_>) -> Case<'_> {
+    case.with(|recipe| recipe.feature_cache = FeatureCache::File)
+}
+
 #[test]
 fn runs_with_kept_features_are_the_same_to_the_bit() {
     let peft = Method::Peft(PeftConfig {
@@ -53,9 +57,22 @@ fn runs_with_kept_features_are_the_same_to_the_bit() {
     for (below, case) in cases {
         let name = format!("{} {}", case.model, case.method.name());
         let (kept, features) = case.run();
-        assert_eq!(features.unwrap().below, below, "{name}");
-        let (plain, features) = without_cache(case).run();
-        assert_eq!(features, None, "{name}");
+        let features = features.unwrap();
+        assert_eq!(features.below, below, "{name}");
+        assert_eq!(features.file_bytes, 0, "{name}");
+        let case = in_file(case);
+        let (filed, in_file) = case.run();
+        let in_file = in_file.unwrap();
+        assert_eq!(in_file.file_bytes, features.bytes, "{name}");
+        assert_eq!(in_file.bytes, features.bytes, "{name}");
+        let (plain, nothing) = without_cache(case).run();
+        assert_eq!(nothing, None, "{name}");
+        assert!(
+            filed == kept,
+            "{name}: {:?} {:?}",
+            filed.epochs,
+            kept.epochs
+        );
         assert!(!kept.weights.is_empty(), "{name}");
         assert!(
             kept == plain,
@@ -96,6 +113,10 @@ fn a_run_goes_on_from_a_checkpoint_with_kept_features() {
     assert_eq!(checkpoint.epochs(), 1);
     let (again, features) = case.run_from(Some(&checkpoint), &mut ());
     assert!(features.is_some());
+    assert!(again == whole);
+    let case = in_file(case);
+    let (again, features) = case.run_from(Some(&checkpoint), &mut ());
+    assert!(features.unwrap().file_bytes > 0);
     assert!(again == whole);
     let (again, _) = without_cache(case).run_from(Some(&checkpoint), &mut ());
     assert!(again == whole);

@@ -111,6 +111,17 @@ pub enum DataError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that holds what was computed cannot be written or read.
+    #[error(
+        "cannot keep the features of frozen layers in a file of {}: {source}; make room there, or keep them in memory or not at all",
+        folder.display()
+    )]
+    Shelf {
+        /// The file's folder; it has no name.
+        folder: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The threads that read images could not be started, or one broke down.
     #[error("the threads that read images do not work: {0}")]
     Workers(String),

@@ -1,6 +1,7 @@
 //! Images ready for batches.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::Tensor;
@@ -15,6 +16,7 @@ use crate::order::Sampling;
 use crate::pipeline::Pipeline;
 use crate::prepare::{Keep, Preprocess};
 use crate::set::ImageSet;
+use crate::shelf::{self, Shelf};
 use crate::store::{Built, Store, build};
 
 /// Images of one size, decoded or ready to be.
@@ -35,6 +37,10 @@ pub struct Images {
     /// What a person should know of where the images are kept.
     pub note: Option<String>,
     pub(crate) reader: Reader,
+    /// Folder of the caches on disk.
+    folder: PathBuf,
+    /// Bytes that the files in there may take together.
+    limit: u64,
 }
 
 /// What threads read images with.
@@ -141,6 +147,8 @@ impl ImageSet {
                 store: Arc::new(store),
                 pool,
             },
+            folder: pipeline.folder.clone(),
+            limit: pipeline.limit(),
         })
     }
 }
@@ -156,6 +164,23 @@ impl Images {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Bytes that a file of what was computed from the images may take: the limit of the cache folder,
+    /// or half of what is free on its disk.
+    #[must_use]
+    pub fn file_room(&self) -> u64 {
+        self.limit.min(shelf::room(&self.folder) / 2)
+    }
+
+    /// A file in the cache folder for what is computed from the images. It has no name and is gone
+    /// with the process.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Shelf`] where it cannot be made.
+    pub fn shelf_in_file(&self) -> Result<Shelf, DataError> {
+        Shelf::in_file(&self.folder)
     }
 
     /// An image's bytes, `[height, width, 3]`, as the model takes them.

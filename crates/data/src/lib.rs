@@ -48,6 +48,7 @@ mod prepare;
 mod random;
 mod resize;
 mod set;
+mod shelf;
 mod store;
 mod survey;
 
@@ -61,7 +62,8 @@ pub use images::{Batch, Images, Normalization};
 pub use loader::Loader;
 pub use open::{open, open_test, survey};
 pub use order::{Order, Sampling};
-pub use pipeline::{Cache, OnBadImage, Pipeline};
+pub use pipeline::{Cache, OnBadImage, Pipeline, free_memory};
 pub use prepare::{Filter, Keep, Preprocess};
 pub use set::{Fold, ImageSet, Sample, Source, Splits};
+pub use shelf::Shelf;
 pub use survey::{Fate, Ignored, Link, Survey, Why};

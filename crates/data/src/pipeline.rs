@@ -92,8 +92,10 @@ impl Pipeline {
     }
 }
 
-/// Memory that programs can have without the system's taking it from others, bytes.
-fn free_memory() -> Option<u64> {
+/// Memory that programs can have without the system's taking it from others, bytes; `None` where the
+/// system does not tell.
+#[must_use]
+pub fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()

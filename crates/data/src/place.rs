@@ -1,8 +1,8 @@
-//! Reading a file at places, from several threads at once.
+//! Reading and writing a file at places, from several threads at once.
 
 use std::fs::File;
 
-/// A file that several threads read at places of their own.
+/// A file that several threads read and write at places of their own.
 #[derive(Debug)]
 pub(crate) struct Places {
     #[cfg(unix)]
@@ -21,6 +21,11 @@ impl Places {
     pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, start)
     }
+
+    /// Writes `bytes` from `start` on.
+    pub(crate) fn write(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, start)
+    }
 }
 
 #[cfg(not(unix))]
@@ -32,11 +37,19 @@ impl Places {
 
     /// Fills `bytes` with what stands from `start` on.
     pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        std::io::Read::read_exact(&mut *self.at(start)?, bytes)
+    }
+
+    /// Writes `bytes` from `start` on.
+    pub(crate) fn write(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
+        std::io::Write::write_all(&mut *self.at(start)?, bytes)
+    }
+
+    /// The file, at a place and this thread's alone.
+    fn at(&self, start: u64) -> std::io::Result<std::sync::MutexGuard<'_, File>> {
+        let file = self.file.lock();
+        let mut file = file.unwrap_or_else(std::sync::PoisonError::into_inner);
         std::io::Seek::seek(&mut *file, std::io::SeekFrom::Start(start))?;
-        std::io::Read::read_exact(&mut *file, bytes)
+        Ok(file)
     }
 }

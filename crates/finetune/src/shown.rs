@@ -120,10 +120,24 @@ fn happened<M>(recipe: &Recipe, trained: &Trained<M>) -> Vec<(&'static str, Stri
     } else if last < recipe.epochs {
         happened.push(("ended after epoch", last.to_string()));
     }
-    if let Some(KeptFeatures { below, bytes }) = &trained.features {
-        let size = finetune_evaluation::bytes(*bytes);
-        let kept = format!("all below `{below}` computed once, {size}");
-        happened.push(("feature cache", kept));
+    if let Some(features) = &trained.features {
+        happened.push(("feature cache", kept(features)));
     }
     happened
+}
+
+/// What was computed once, how much it took and where.
+fn kept(features: &KeptFeatures) -> String {
+    let KeptFeatures {
+        below,
+        bytes,
+        file_bytes,
+    } = features;
+    let size = finetune_evaluation::bytes;
+    let place = match (bytes - file_bytes, *file_bytes) {
+        (memory, 0) => format!("{} in memory", size(memory)),
+        (0, file) => format!("{} in a file", size(file)),
+        (memory, file) => format!("{} in memory, {} in a file", size(memory), size(file)),
+    };
+    format!("all below `{below}` computed once, {place}")
 }

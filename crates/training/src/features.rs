@@ -6,12 +6,13 @@
 
 use burn::Tensor;
 use burn::module::Module;
-use burn::tensor::{Device, Int, TensorData};
+use burn::tensor::{Device, Int};
 use finetune_data::{Augment, Batch, DataError, Images, Loader, Order};
 use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::{Classifier, in_order};
+use crate::kept::{Kept, Place};
 use crate::observer::Observer;
 use crate::recipe::{FeatureCache, Recipe};
 use crate::train::TrainingData;
@@ -21,8 +22,10 @@ use crate::train::TrainingData;
 pub struct KeptFeatures {
     /// Path of the first part of the model that was run at every step.
     pub below: String,
-    /// Memory that was taken, bytes.
+    /// What that took, in memory and in files, bytes.
     pub bytes: u64,
+    /// How many of them were in files.
+    pub file_bytes: u64,
 }
 
 /// The features of a run's images.
@@ -31,17 +34,6 @@ pub(crate) struct Frozen {
     below: String,
     train: Kept,
     valid: Option<Kept>,
-}
-
-/// The features of some images, in their order.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    /// Stages that made them.
-    stages: usize,
-    /// Axes of one image's.
-    shape: Vec<usize>,
-    values: Vec<f32>,
-    labels: Vec<i64>,
 }
 
 /// A batch to learn from or to be tested with.
@@ -66,7 +58,7 @@ impl Frozen {
     ///
     /// # Errors
     ///
-    /// An image that cannot be read.
+    /// An image that cannot be read; a file that is asked for and cannot be written.
     pub(crate) fn compute<M: Classifier>(
         model: &M,
         data: &TrainingData<'_>,
@@ -74,7 +66,7 @@ impl Frozen {
         device: &Device,
         observer: &mut impl Observer,
     ) -> Result<Option<Self>, DataError> {
-        let wanted = recipe.feature_cache == FeatureCache::Auto
+        let wanted = recipe.feature_cache != FeatureCache::Off
             && recipe.augment == Augment::default()
             && recipe.epochs > 1;
         let Some(network) = model.staged().filter(|_| wanted) else {
@@ -92,14 +84,17 @@ impl Frozen {
         let Some(first) = load(data.train, 1).next().transpose()? else {
             return Ok(None);
         };
-        let count = deepest(frozen, first.images, images, budget());
+        let sizes = sizes(frozen, first.images);
+        let counts = [data.train.len(), valid_images];
+        let place = Place::find(recipe.feature_cache, &sizes, data.train, counts)?;
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let count = place.stages;
         let below = stages[count..]
             .iter()
             .find_map(|stage| stage.paths().first());
         let below = below.cloned().unwrap_or_default();
-        if count == 0 {
-            return Ok(None);
-        }
         let mut done = 0;
         let mut seen = |batch| {
             done += batch;
@@ -108,14 +103,14 @@ impl Frozen {
         // On the device of training, although nothing is differentiated: some operations are
         // others there.
         let loader = load(data.train, recipe.batch_size);
-        let train = Kept::compute(&frozen[..count], loader, data.train.len(), &mut seen)?;
+        let train = Kept::compute(&frozen[..count], loader, place.train, &mut seen)?;
         let Some(train) = train else { return Ok(None) };
         let mut valid = None;
         if let Some(images) = data.valid {
             let model = model.valid();
             let stages = model.staged().map_or_else(Vec::new, Staged::stages);
             let loader = in_order(images, data.normalization, recipe.batch_size, device);
-            valid = Kept::compute(&stages[..count], loader, valid_images, &mut seen)?;
+            valid = Kept::compute(&stages[..count], loader, place.valid, &mut seen)?;
             if valid.is_none() {
                 return Ok(None);
             }
@@ -133,10 +128,12 @@ impl Frozen {
     }
 
     pub(crate) fn summary(self) -> KeptFeatures {
-        let valid = self.valid.map_or(0, |valid| valid.values.len());
+        let (train, valid) = (self.train.bytes(), self.valid.as_ref().map(Kept::bytes));
+        let valid = valid.unwrap_or_default();
         KeptFeatures {
             below: self.below,
-            bytes: 4 * (self.train.values.len() + valid) as u64,
+            bytes: train.0 + valid.0,
+            file_bytes: train.1 + valid.1,
         }
     }
 }
@@ -155,85 +152,16 @@ fn frozen<M: Module>(model: &M, stages: &[Stage<'_>]) -> usize {
     first.min().unwrap_or(0)
 }
 
-/// The most of these stages whose features of so many images fit the budget, bytes.
-fn deepest(stages: &[Stage<'_>], image: Tensor<4>, images: usize, budget: u64) -> usize {
+/// Bytes of an image's features behind each of these stages.
+fn sizes(stages: &[Stage<'_>], image: Tensor<4>) -> Vec<u64> {
+    let mut sizes = Vec::with_capacity(stages.len());
     let mut features = Features::from(image);
-    let mut deepest = 0;
-    for (index, stage) in stages.iter().enumerate() {
+    for stage in stages {
         features = stage.forward(features);
-        let bytes = 4 * images as u64 * features.dims().iter().product::<usize>() as u64;
-        if bytes <= budget {
-            deepest = index + 1;
-        }
+        let values: usize = features.dims().iter().product();
+        sizes.push((size_of::<f32>() * values) as u64);
     }
-    deepest
-}
-
-/// Memory that features may take: a quarter of what is free, bytes.
-fn budget() -> u64 {
-    const UNKNOWN: u64 = 1 << 30;
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let free = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kibibytes = free.and_then(|free| free.trim().strip_suffix("kB")?.trim().parse().ok());
-    kibibytes.map_or(UNKNOWN, |kibibytes: u64| kibibytes * 1024 / 4)
-}
-
-impl Kept {
-    /// Runs the stages over all images; `None` where `seen` says so after a batch, or where they do
-    /// not compute in `f32`.
-    fn compute(
-        stages: &[Stage<'_>],
-        loader: Loader<'_>,
-        images: usize,
-        seen: &mut impl FnMut(usize) -> bool,
-    ) -> Result<Option<Self>, DataError> {
-        let mut kept = Self {
-            stages: stages.len(),
-            shape: Vec::new(),
-            values: Vec::new(),
-            labels: Vec::new(),
-        };
-        for batch in loader {
-            let batch = batch?;
-            let input = Features::from(batch.images);
-            let features = stages.iter().fold(input, |x, stage| stage.forward(x));
-            let data = features.into_data();
-            let Ok(values) = data.as_slice::<f32>() else {
-                return Ok(None);
-            };
-            if kept.shape.is_empty() {
-                kept.shape = data.shape()[1..].to_vec();
-                let size: usize = kept.shape.iter().product();
-                kept.values.reserve_exact(images * size);
-            }
-            kept.values.extend_from_slice(values);
-            kept.labels.extend(batch.labels.into_data().iter::<i64>());
-            if !seen(data.shape()[0]) {
-                return Ok(None);
-            }
-        }
-        Ok(Some(kept))
-    }
-
-    /// The features of those images.
-    fn batch(&self, indices: &[usize], device: &Device) -> Input {
-        let size: usize = self.shape.iter().product();
-        let mut values = Vec::with_capacity(indices.len() * size);
-        let mut labels = Vec::with_capacity(indices.len());
-        for index in indices {
-            values.extend_from_slice(&self.values[index * size..][..size]);
-            labels.push(self.labels[*index]);
-        }
-        let shape = [&[indices.len()], self.shape.as_slice()].concat();
-        let features = Features::from_data(TensorData::new(values, shape), device);
-        Input {
-            given: Given::Features(self.stages, features),
-            labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
-            soft: None,
-        }
-    }
+    sizes
 }
 
 impl Input {
@@ -258,7 +186,7 @@ impl Input {
         let starts = (0..indices.len()).step_by(batch_size.max(1));
         Box::new(starts.map(move |start| {
             let end = indices.len().min(start + batch_size.max(1));
-            Ok(kept.batch(&indices[start..end], &device))
+            kept.batch(&indices[start..end], &device)
         }))
     }
 }

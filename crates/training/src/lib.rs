@@ -30,6 +30,7 @@ mod features;
 mod gradients;
 mod groups;
 mod importance;
+mod kept;
 mod levels;
 mod loss;
 mod observer;

@@ -47,9 +47,16 @@ pub enum Keep {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FeatureCache {
-    /// Where nothing random happens to the images and it fits a quarter of the free memory.
+    /// Where nothing random happens to the images and there is room: in memory up to 64 MiB, beyond it
+    /// in a file of the cache folder as [`File`](Self::File), or in memory as
+    /// [`Memory`](Self::Memory). A file that cannot be made or written is done without.
     #[default]
     Auto,
+    /// In memory, where it fits a quarter of what is free.
+    Memory,
+    /// In a file of the cache folder, where it fits the folder's limit and half of what is free on its
+    /// disk. One that cannot be made or written is an error.
+    File,
     /// Never.
     Off,
 }

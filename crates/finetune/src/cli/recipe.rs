@@ -78,8 +78,9 @@ pub struct RecipeArgs {
     /// Random changes of the training images
     #[command(flatten)]
     pub augment: AugmentArgs,
-    /// Whether what frozen layers make of the images is computed once, where nothing random happens
-    /// to them and it fits a quarter of the free memory; results are the same
+    /// Where what frozen layers make of the images is kept, so that it is computed once, if nothing
+    /// random happens to them: in memory or a file as there is room, one of them, or nowhere;
+    /// results are the same
     #[arg(long, value_enum, default_value_t = FeatureCacheArg::Auto)]
     pub feature_cache: FeatureCacheArg,
     /// Keep only what flows between the network's blocks for the backward pass and compute the rest
@@ -101,7 +102,7 @@ arg_enum!(
 );
 arg_enum!(
     /// Whether features of frozen layers are kept.
-    FeatureCacheArg => FeatureCache { Auto, Off }
+    FeatureCacheArg => FeatureCache { Auto, Memory, File, Off }
 );
 arg_enum!(
     /// A schedule.

@@ -1,0 +1,78 @@
+//! Where features of frozen layers are kept, as the command says and does it.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use util::{Folder, line, names};
+
+/// 16 images of 16 maps of 272×272 values, 4 bytes each, are 72.25 MiB: more than small ones.
+const TRAIN: &str = "train --data data --model resnet8-64 --image-size 544 --epochs 2 --batch-size 8 \
+                     --method lora --targets layer2 --ui none";
+const SIZE: &str = "72 MiB";
+
+fn kept(folder: &Folder, out: &str) -> String {
+    let report = folder.json(&format!("{out}/report.json"));
+    let kept = &report["runs"][0]["settings"]["feature cache"];
+    kept.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn features_in_a_file_in_memory_and_nowhere_give_the_same_adapter() {
+    let folder = Folder::colors();
+    let below = format!("all below `layer2.0` computed once, {SIZE}");
+    let cases = [
+        ("auto", format!("{below} in a file")),
+        ("memory", format!("{below} in memory")),
+        ("file", format!("{below} in a file")),
+        ("off", String::new()),
+    ];
+    for (setting, wanted) in &cases {
+        let args = format!("{TRAIN} --feature-cache {setting} --out {setting}");
+        folder.run(&args).ok();
+        assert_eq!(kept(&folder, setting), *wanted, "{setting}");
+        let adapter = |out: &str| {
+            let file = format!("{out}/adapter_lora.safetensors");
+            std::fs::read(folder.path(&file)).unwrap()
+        };
+        assert!(adapter(setting) == adapter("auto"), "{setting}");
+    }
+    // Nothing is left of the files.
+    let left = names(&folder.path("cache/images"));
+    assert!(left.is_empty(), "{left:?}");
+    // Within the limit of the cache folder, or in memory.
+    let limited = format!("{TRAIN} --cache-limit 0.05 --out limited");
+    folder.run(&limited).ok();
+    assert_eq!(kept(&folder, "limited"), format!("{below} in memory"));
+}
+
+/// A limit on the size of files stands for a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_is_done_without_unless_it_was_asked_for() {
+    // 8 MiB: enough for all other files.
+    const BLOCKS: usize = 16 << 10;
+    let folder = Folder::colors();
+    folder.limited(&format!("{TRAIN} --out auto"), BLOCKS).ok();
+    let wanted = format!("all below `layer2.0` computed once, {SIZE} in memory");
+    assert_eq!(kept(&folder, "auto"), wanted);
+    let asked = format!("{TRAIN} --feature-cache file --out file");
+    let line = line(&folder.limited(&asked, BLOCKS), 1);
+    assert!(
+        line.contains("cannot keep the features")
+            && line.contains("cache/images")
+            && line.contains("File too large"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_cache_folder_that_cannot_be_made_is_done_without_unless_it_was_asked_for() {
+    let folder = Folder::colors();
+    std::fs::write(folder.path("cache"), "a file").unwrap();
+    folder.run(&format!("{TRAIN} --out auto")).ok();
+    assert!(kept(&folder, "auto").ends_with("in memory"));
+    let asked = format!("{TRAIN} --feature-cache file --out file");
+    let line = line(&folder.run(&asked), 1);
+    assert!(line.contains("cache/images"), "{line}");
+}
