@@ -6,6 +6,7 @@
 mod case;
 
 use case::{Case, First, lora};
+use finetune::data::{Augment, Sampling};
 use finetune::methods::{Method, PeftConfig, VptConfig};
 use finetune::training::{FeatureCache, Observer};
 
@@ -101,6 +102,76 @@ fn nothing_is_kept_where_the_first_layers_change_or_images_do() {
         let (_, features) = case.run();
         assert_eq!(features, None, "{}", case.method.name());
     }
+}
+
+/// Two views of each image, over five epochs.
+fn with_views(case: Case<'_>) -> Case<'_> {
+    case.with(|recipe| {
+        recipe.epochs = 5;
+        recipe.augment_views = Some(2);
+        recipe.augment = Augment {
+            flip: true,
+            brightness: 0.3,
+            erasing: 0.5,
+            ..Augment::light()
+        };
+    })
+}
+
+#[test]
+fn kept_views_are_the_same_to_the_bit() {
+    let balanced = Case {
+        sampling: Sampling::Balanced,
+        ..Case::new("resnet8-64", 32, Method::Linear, "all")
+    };
+    let adapters = r"blocks\.16\.|last";
+    for case in [
+        balanced,
+        Case::new("resnet8-64", 32, lora(0.5), "layer2"),
+        Case::new("mobilenet_v2", 32, lora(0.0), adapters),
+    ] {
+        let name = format!("{} {}", case.model, case.method.name());
+        // Ten images to learn from and five others.
+        let (_, once) = case.run();
+        let once = once.unwrap().bytes;
+        let case = with_views(case);
+        let mut first = First(None);
+        let (kept, features) = case.run_from(None, &mut first);
+        assert_eq!(features.unwrap().bytes, once / 15 * 25, "{name}");
+        let case = in_file(case);
+        let (filed, features) = case.run();
+        assert_eq!(features.unwrap().file_bytes, once / 15 * 25, "{name}");
+        assert!(filed == kept, "{name}");
+        let checkpoint = first.0.unwrap();
+        assert_eq!(checkpoint.epochs(), 1);
+        let (again, _) = case.run_from(Some(&checkpoint), &mut ());
+        assert!(again == kept, "{name}");
+        let case = without_cache(case);
+        let (plain, features) = case.run();
+        assert_eq!(features, None, "{name}");
+        assert!(
+            plain == kept,
+            "{name}: {:?} {:?}",
+            plain.epochs,
+            kept.epochs
+        );
+        // The views are no others than before, and there are two of them.
+        let (all, _) = case.with(|recipe| recipe.augment_views = None).run();
+        if name.contains("lora") {
+            assert_eq!(all.epochs[..2], kept.epochs[..2], "{name}");
+        }
+        assert!(all.epochs[2] != kept.epochs[2], "{name}");
+    }
+}
+
+#[test]
+fn views_that_gain_nothing_are_not_kept() {
+    let case = with_views(Case::new("resnet8-64", 32, Method::Linear, "all"));
+    let case = case.with(|recipe| recipe.augment_views = Some(5));
+    let (views, features) = case.run();
+    assert_eq!(features, None);
+    let (all, _) = case.with(|recipe| recipe.augment_views = None).run();
+    assert!(views == all);
 }
 
 #[test]

@@ -76,3 +76,23 @@ fn a_cache_folder_that_cannot_be_made_is_done_without_unless_it_was_asked_for() 
     let line = line(&folder.run(&asked), 1);
     assert!(line.contains("cache/images"), "{line}");
 }
+
+#[test]
+fn the_report_tells_views_and_that_their_features_were_kept() {
+    let folder = Folder::colors();
+    let train = "train --data data --model resnet8-64 --image-size 16 --epochs 3 --method linear \
+                 --augment light --ui none";
+    let run = |more: &str, out: &str| {
+        folder.run(&format!("{train} {more} --out {out}")).ok();
+        let report = folder.json(&format!("{out}/report.json"));
+        report["runs"][0]["settings"]["augmentation views"].clone()
+    };
+    assert_eq!(run("--augment-views 2", "two"), "2");
+    // 2 views of 16 images, 64 numbers of 4 bytes each: 8 KiB.
+    assert!(kept(&folder, "two").ends_with("computed once, 8.0 KiB in memory"));
+    assert!(run("", "all").is_null());
+    assert_eq!(kept(&folder, "all"), "");
+    let none = folder.run(&format!("{train} --augment-views 0 --out none"));
+    let line = line(&none, 2);
+    assert!(line.contains("views"), "{line}");
+}

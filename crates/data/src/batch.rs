@@ -17,6 +17,9 @@ pub(crate) struct Epoch {
     pub(crate) repeats: Vec<u32>,
     /// Seed and number of the epoch, where something random happens.
     pub(crate) random: Option<(u64, usize)>,
+    /// Seed and number of the view that each image is shown in, whatever the epoch and however often
+    /// it comes.
+    pub(crate) view: Option<(u64, usize)>,
     pub(crate) augment: Augment,
     pub(crate) normalization: Normalization,
 }
@@ -28,6 +31,7 @@ impl Epoch {
             indices,
             repeats: Vec::new(),
             random: None,
+            view: None,
             augment: Augment::default(),
             normalization,
         }
@@ -136,12 +140,11 @@ fn one(
 ) -> Result<(), DataError> {
     let index = epoch.indices[position];
     let (store, norm) = (&reader.store, &epoch.normalization);
-    let (seed, number) = match epoch.random {
-        Some((seed, number)) if epoch.augment.changes() => (epoch.seed(seed, position), number),
-        _ => {
-            norm.write(&store.fitted(index)?.pixels, values);
-            return Ok(());
-        }
+    let own = |(seed, number)| (epoch.seed(seed, position), number);
+    let random = epoch.view.or_else(|| epoch.random.map(own));
+    let Some((seed, number)) = random.filter(|_| epoch.augment.changes()) else {
+        norm.write(&store.fitted(index)?.pixels, values);
+        return Ok(());
     };
     // Crops are cut from the picture as it is kept, everything else is done to what the model takes.
     let image = match epoch.augment.crop {

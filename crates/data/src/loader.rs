@@ -80,10 +80,22 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// Changes images at random; only in a random order, whose seed and epoch it follows.
+    /// Changes images at random; only in a random order, whose seed and epoch it follows, or in a
+    /// [`view`](Self::view).
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
         Arc::make_mut(&mut self.epoch).augment = augment;
+        self
+    }
+
+    /// Changes each image as a view says, in any order: by seed, number of the view and index alone,
+    /// so that an image that comes again, in this epoch or another, is changed the same way. Epoch
+    /// `number` of that seed shows every image as its view does, where none comes twice.
+    ///
+    /// Mixing is of two images that the order brings together, and goes on following it.
+    #[must_use]
+    pub fn view(mut self, seed: u64, number: usize) -> Self {
+        Arc::make_mut(&mut self.epoch).view = Some((seed, number));
         self
     }
 

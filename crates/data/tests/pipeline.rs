@@ -59,8 +59,13 @@ fn epoch(
     order: Order,
     augment: &Augment,
 ) -> Vec<(Vec<f32>, Vec<f32>)> {
+    values(Loader::new(images, size, order).augment(augment.clone()))
+}
+
+/// The same of a loader.
+fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
     let mut all = Vec::new();
-    for batch in Loader::new(images, size, order).augment(augment.clone()) {
+    for batch in loader {
         let batch = batch.unwrap();
         let count = batch.labels.dims()[0];
         let values: Vec<f32> = batch.images.into_data().iter::<f32>().collect();
@@ -125,6 +130,58 @@ fn each_epoch_changes_images_another_way_and_testing_none() {
     assert_ne!(number(1), number(2));
     let plain = epoch(&images, 4, Order::Sequential, &Augment::default());
     assert_eq!(of(Order::Sequential), plain);
+}
+
+#[test]
+fn a_view_depends_on_its_number_and_the_image_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 7);
+    let pipeline = pipeline(&folder, Cache::Memory, 2);
+    let mut images = set
+        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .unwrap();
+    let augment = Augment {
+        hue: 0.1,
+        erasing: 1.0,
+        ..Augment::strong()
+    };
+    // What each image looks like, by its index.
+    let sorted = |images: &Images, epoch, view: Option<usize>| {
+        let order = Order::Shuffled { seed: 4, epoch };
+        let mut loader = Loader::new(images, 3, order).augment(augment.clone());
+        if let Some(number) = view {
+            loader = loader.view(4, number);
+        }
+        let indices = loader.indices().to_vec();
+        let mut shown: Vec<_> = indices.into_iter().zip(values(loader)).collect();
+        shown.sort_by_key(|(index, _)| *index);
+        shown
+    };
+    let second = sorted(&images, 2, None);
+    assert_eq!(sorted(&images, 2, Some(2)), second);
+    assert_eq!(sorted(&images, 5, Some(2)), second);
+    let third = sorted(&images, 5, Some(3));
+    assert!(second.iter().zip(&third).all(|(a, b)| a != b));
+    // In their order as well.
+    let loader = Loader::new(&images, 2, Order::Sequential).augment(augment.clone());
+    let in_order: Vec<_> = (0..7).zip(values(loader.view(4, 2))).collect();
+    assert_eq!(in_order, second);
+    // An image that comes twice in an epoch is shown the same way twice.
+    images.labels = vec![0, 1, 1, 1, 1, 1, 1];
+    images.sampling = Sampling::Balanced;
+    let balanced = sorted(&images, 3, Some(2));
+    let first: Vec<_> = balanced.iter().filter(|(index, _)| *index == 0).collect();
+    assert!(first.len() >= 3);
+    assert!(first.iter().all(|(_, shown)| shown.0 == second[0].1.0));
+    // Mixing follows the epoch: other images come together.
+    let mixup = Augment {
+        mixup: 1.0,
+        ..Augment::default()
+    };
+    let order = Order::Shuffled { seed: 4, epoch: 3 };
+    let loader = Loader::new(&images, 3, order).augment(mixup.clone());
+    let mixed = epoch(&images, 3, order, &mixup);
+    assert_eq!(values(loader.view(4, 1)), mixed);
 }
 
 #[test]

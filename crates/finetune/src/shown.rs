@@ -75,6 +75,10 @@ pub(crate) fn settings<M>(
             (recipe.keep == Keep::Best).then(|| "best epoch".to_owned()),
         ),
         (
+            "augmentation views",
+            recipe.augment_views.map(|views| views.to_string()),
+        ),
+        (
             "gradient checkpointing",
             recipe.gradient_checkpointing.then(|| on(true)),
         ),

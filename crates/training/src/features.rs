@@ -7,12 +7,12 @@
 use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::{Device, Int};
-use finetune_data::{Augment, Batch, DataError, Images, Loader, Order};
+use finetune_data::{Batch, DataError, Images, Loader, Order};
 use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::{Classifier, in_order};
-use crate::kept::{Kept, Place};
+use crate::kept::{Kept, Place, View};
 use crate::observer::Observer;
 use crate::recipe::{FeatureCache, Recipe};
 use crate::train::TrainingData;
@@ -32,6 +32,8 @@ pub struct KeptFeatures {
 #[derive(Debug)]
 pub(crate) struct Frozen {
     below: String,
+    /// How many views of each training image there are, one after the other.
+    views: usize,
     train: Kept,
     valid: Option<Kept>,
 }
@@ -66,26 +68,25 @@ impl Frozen {
         device: &Device,
         observer: &mut impl Observer,
     ) -> Result<Option<Self>, DataError> {
-        let wanted = recipe.feature_cache != FeatureCache::Off
-            && recipe.augment == Augment::default()
-            && recipe.epochs > 1;
-        let Some(network) = model.staged().filter(|_| wanted) else {
+        let wanted = recipe.feature_cache != FeatureCache::Off;
+        let views = recipe.kept_views().filter(|_| wanted);
+        let (Some(network), Some(views)) = (model.staged(), views) else {
             return Ok(None);
         };
         let stages = network.stages();
         let frozen = &stages[..frozen(model, &stages)];
         let valid_images = data.valid.map_or(0, Images::len);
-        let images = data.train.len() + valid_images;
-        let load = |images, size| {
-            Loader::new(images, size, Order::Sequential)
+        let counts = [views * data.train.len(), valid_images];
+        let images = counts.iter().sum();
+        let load = |size| {
+            Loader::new(data.train, size, Order::Sequential)
                 .normalization(data.normalization)
                 .device(device)
         };
-        let Some(first) = load(data.train, 1).next().transpose()? else {
+        let Some(first) = load(1).next().transpose()? else {
             return Ok(None);
         };
         let sizes = sizes(frozen, first.images);
-        let counts = [data.train.len(), valid_images];
         let place = Place::find(recipe.feature_cache, &sizes, data.train, counts)?;
         let Some(place) = place else {
             return Ok(None);
@@ -102,8 +103,12 @@ impl Frozen {
         };
         // On the device of training, although nothing is differentiated: some operations are
         // others there.
-        let loader = load(data.train, recipe.batch_size);
-        let train = Kept::compute(&frozen[..count], loader, place.train, &mut seen)?;
+        let shown = (1..=views).flat_map(|view| {
+            load(recipe.batch_size)
+                .augment(recipe.augment.clone())
+                .view(recipe.seed, view)
+        });
+        let train = Kept::compute(&frozen[..count], shown, place.train, &mut seen)?;
         let Some(train) = train else { return Ok(None) };
         let mut valid = None;
         if let Some(images) = data.valid {
@@ -117,14 +122,26 @@ impl Frozen {
         }
         Ok(Some(Self {
             below,
+            views,
             train,
             valid,
         }))
     }
 
-    /// The training images' features, and the validation images'.
-    pub(crate) fn parts(&self) -> (Option<&Kept>, Option<&Kept>) {
-        (Some(&self.train), self.valid.as_ref())
+    /// The features of the training images as an epoch shows them.
+    pub(crate) fn train(&self, recipe: &Recipe, epoch: usize) -> View<'_> {
+        let view = if self.views > 1 {
+            recipe.view(epoch)
+        } else {
+            None
+        };
+        let before = view.map_or(0, |view| view - 1);
+        self.train.from(before * self.train.len() / self.views)
+    }
+
+    /// The validation images' features.
+    pub(crate) fn valid(&self) -> Option<View<'_>> {
+        self.valid.as_ref().map(|valid| valid.from(0))
     }
 
     pub(crate) fn summary(self) -> KeptFeatures {
@@ -168,7 +185,7 @@ impl Input {
     /// The batches of an epoch, in the loader's order: of features where there are some, of images
     /// otherwise.
     pub(crate) fn all<'a>(
-        kept: Option<&'a Kept>,
+        kept: Option<View<'a>>,
         loader: Loader<'a>,
         batch_size: usize,
         device: &Device,

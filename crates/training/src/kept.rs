@@ -2,7 +2,7 @@
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
-use finetune_data::{DataError, Images, Loader, Shelf, free_memory};
+use finetune_data::{Batch, DataError, Images, Shelf, free_memory};
 use finetune_model::{Features, Stage};
 
 use crate::features::{Given, Input};
@@ -58,6 +58,13 @@ pub(crate) struct Kept {
     shape: Vec<usize>,
     shelf: Shelf,
     labels: Vec<i64>,
+}
+
+/// The features of some images from a place on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    kept: &'a Kept,
+    first: usize,
 }
 
 impl Room {
@@ -172,12 +179,12 @@ impl Kept {
     /// compute in `f32`, or where a file that was not asked for cannot be written.
     pub(crate) fn compute(
         stages: &[Stage<'_>],
-        loader: Loader<'_>,
+        batches: impl Iterator<Item = Result<Batch, DataError>>,
         mut spot: Spot,
         seen: &mut impl FnMut(usize) -> bool,
     ) -> Result<Option<Self>, DataError> {
         let (mut shape, mut labels) = (Vec::new(), Vec::new());
-        for batch in loader {
+        for batch in batches {
             let batch = batch?;
             let input = Features::from(batch.images);
             let features = stages.iter().fold(input, |x, stage| stage.forward(x));
@@ -209,26 +216,40 @@ impl Kept {
         (bytes, if self.shelf.is_file() { bytes } else { 0 })
     }
 
+    /// How many images they are of.
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Those from the `first`-th image on.
+    pub(crate) fn from(&self, first: usize) -> View<'_> {
+        View { kept: self, first }
+    }
+}
+
+impl View<'_> {
     /// The features of those images.
     ///
     /// # Errors
     ///
     /// A file that cannot be read.
     pub(crate) fn batch(&self, indices: &[usize], device: &Device) -> Result<Input, DataError> {
-        let size: usize = self.shape.iter().product();
+        let kept = self.kept;
+        let size: usize = kept.shape.iter().product();
         let bytes = size_of::<f32>() * size;
         let mut values = Vec::with_capacity(indices.len() * size);
         let mut labels = Vec::with_capacity(indices.len());
         for index in indices {
-            let read = self.shelf.read(*index as u64 * bytes as u64, bytes)?;
+            let index = self.first + index;
+            let read = kept.shelf.read(index as u64 * bytes as u64, bytes)?;
             let (read, _) = read.as_chunks();
             values.extend(read.iter().map(|value| f32::from_ne_bytes(*value)));
-            labels.push(self.labels[*index]);
+            labels.push(kept.labels[index]);
         }
-        let shape = [&[indices.len()], self.shape.as_slice()].concat();
+        let shape = [&[indices.len()], kept.shape.as_slice()].concat();
         let features = Features::from_data(TensorData::new(values, shape), device);
         Ok(Input {
-            given: Given::Features(self.stages, features),
+            given: Given::Features(kept.stages, features),
             labels: Tensor::from_data(TensorData::new(labels, [indices.len()]), device),
             soft: None,
         })

@@ -120,6 +120,10 @@ pub struct Recipe {
     pub keep: Keep,
     /// Augmentation of the training images.
     pub augment: Augment,
+    /// Each training image is shown in so many ways and no more, which take turns over the epochs;
+    /// `None` is another one in each. Mixing is no part of a view.
+    #[serde(default)]
+    pub augment_views: Option<usize>,
     /// Seed of the order of the images and of their augmentation.
     pub seed: u64,
     /// Whether what frozen layers make of the images is computed once; results are the same.
@@ -167,6 +171,7 @@ impl Recipe {
             patience: None,
             keep: Keep::Last,
             augment: Augment::default(),
+            augment_views: None,
             seed: 0,
             feature_cache: FeatureCache::Auto,
             gradient_checkpointing: false,
@@ -183,6 +188,23 @@ impl Recipe {
     #[must_use]
     pub fn steps_per_epoch(&self, images: usize) -> usize {
         images.div_ceil(self.batch_size).div_ceil(self.accumulate)
+    }
+
+    /// The view that an epoch, from 1, shows of each image, where there are so many and no more.
+    pub(crate) fn view(&self, epoch: usize) -> Option<usize> {
+        let views = self.augment_views?;
+        Some((epoch - 1) % views.max(1) + 1)
+    }
+
+    /// How many views of each training image have features that can be kept, and are worth it because
+    /// there are more epochs.
+    pub(crate) fn kept_views(&self) -> Option<usize> {
+        let views = if self.augment == Augment::default() {
+            1
+        } else {
+            self.augment_views.filter(|_| !self.augment.mixes())?
+        };
+        Some(views).filter(|views| *views < self.epochs)
     }
 
     /// What is computed twice of a model as it trains now.
@@ -223,6 +245,8 @@ impl Recipe {
         at_least_1("the batch size", self.batch_size)?;
         at_least_1("the number of batches a step", self.accumulate)?;
         at_least_1("the patience", self.patience.unwrap_or(1))?;
+        let views = self.augment_views.unwrap_or(1);
+        at_least_1("the number of views of an image", views)?;
         let positive = |name, value: f64| check(name, &value, "above 0", above_0(value));
         positive("the learning rate", self.learning_rate)?;
         positive("the head's learning rate ratio", self.head_lr_ratio)?;
@@ -254,6 +278,30 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn views_take_turns_over_the_epochs() {
+        let recipe = Recipe {
+            augment_views: Some(3),
+            augment: Augment::light(),
+            epochs: 7,
+            ..Recipe::new(Optimizer::Adam, 0.001)
+        };
+        let views: Vec<_> = (1..=7).filter_map(|epoch| recipe.view(epoch)).collect();
+        assert_eq!(views, [1, 2, 3, 1, 2, 3, 1]);
+        assert_eq!(recipe.kept_views(), Some(3));
+        let kept = |change: fn(&mut Recipe)| {
+            let mut recipe = recipe.clone();
+            change(&mut recipe);
+            recipe.kept_views()
+        };
+        // As many as epochs gain nothing; mixing brings other images together each time.
+        assert_eq!(kept(|r| r.epochs = 3), None);
+        assert_eq!(kept(|r| r.augment.mixup = 0.2), None);
+        assert_eq!(kept(|r| r.augment_views = None), None);
+        // Nothing random: all views are the same.
+        assert_eq!(kept(|r| r.augment = Augment::default()), Some(1));
+    }
 
     #[test]
     fn numbers_out_of_range_are_named() {

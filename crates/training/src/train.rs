@@ -94,7 +94,6 @@ pub fn resume<M: Classifier>(
 
     let (before, start) = (run.progress.seconds, Instant::now());
     let frozen = Frozen::compute(&run.model, data, recipe, device, observer)?;
-    let (train_features, valid_features) = frozen.as_ref().map_or((None, None), Frozen::parts);
     observer.on_start();
     let mut stopped = false;
     for epoch in run.progress.epochs.len() + 1..=recipe.epochs {
@@ -114,7 +113,8 @@ pub fn resume<M: Classifier>(
             draws: Draws::new(device, recipe.seed),
         };
         let loader = data.batches(recipe, epoch, device);
-        let mut batches = Input::all(train_features, loader, recipe.batch_size, device);
+        let features = frozen.as_ref().map(|frozen| frozen.train(recipe, epoch));
+        let mut batches = Input::all(features, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
         while let Some(pass) = pass(
             &run.model,
@@ -176,7 +176,8 @@ pub fn resume<M: Classifier>(
             Some(images) if !stopped => {
                 let loader = in_order(images, data.normalization, recipe.batch_size, device);
                 let device = device.clone().inner();
-                let batches = Input::all(valid_features, loader, recipe.batch_size, &device);
+                let features = frozen.as_ref().and_then(Frozen::valid);
+                let batches = Input::all(features, loader, recipe.batch_size, &device);
                 Some(predict(&run.shown().valid(), batches, &images.labels)?)
             }
             _ => None,
@@ -237,9 +238,13 @@ impl<'a> TrainingData<'a> {
             seed: recipe.seed,
             epoch,
         };
-        Loader::new(self.train, recipe.batch_size, order)
+        let loader = Loader::new(self.train, recipe.batch_size, order)
             .normalization(self.normalization)
             .augment(recipe.augment.clone())
-            .device(device)
+            .device(device);
+        match recipe.view(epoch) {
+            Some(view) => loader.view(recipe.seed, view),
+            None => loader,
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Device;
-use finetune::data::{Images, Preprocess, embedded_signs};
+use finetune::data::{Images, Preprocess, Sampling, embedded_signs};
 use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, trained};
 use finetune::model::Architecture;
 use finetune::training::{
@@ -27,6 +27,7 @@ pub struct Case<'a> {
     pub method: Method,
     pub targets: &'a str,
     pub adapt_statistics: bool,
+    pub sampling: Sampling,
     pub recipe: Recipe,
 }
 
@@ -43,6 +44,7 @@ impl Case<'_> {
             method,
             targets,
             adapt_statistics: false,
+            sampling: Sampling::Shuffled,
             recipe: Recipe {
                 epochs: 3,
                 batch_size: 4,
@@ -82,7 +84,8 @@ impl Case<'_> {
         };
         let network = architecture.build(5, 3, &device);
         let attached = self.method.attach(network, &scope).unwrap();
-        let (train, valid) = images(self.side);
+        let (mut train, valid) = images(self.side);
+        train.sampling = self.sampling;
         let data = TrainingData {
             train: &train,
             valid: Some(&valid),

@@ -174,7 +174,8 @@ impl Augment {
     }
 
     /// Whether images are mixed.
-    pub(crate) fn mixes(&self) -> bool {
+    #[must_use]
+    pub fn mixes(&self) -> bool {
         self.mixup > 0.0 || self.cutmix > 0.0
     }
 }

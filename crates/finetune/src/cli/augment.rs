@@ -10,6 +10,10 @@ pub struct AugmentArgs {
     /// Random changes of the training images
     #[arg(long, value_enum)]
     pub augment: Option<AugmentArg>,
+    /// Show each image in so many ways and no more, which take turns over the epochs; what frozen
+    /// layers make of them can be kept where there are fewer ways than epochs
+    #[arg(long, value_name = "K")]
+    pub augment_views: Option<usize>,
     /// Blend images with others, shares from Beta(A, A); 0.2 is usual
     #[arg(long, value_name = "A")]
     pub mixup: Option<f32>,
