@@ -55,6 +55,17 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The sum of all lanes, always in the same order.
     fn sum(self, a: Self::V) -> f32;
 
+    /// Runs an inner loop as a function of its own. Inlined, it shares the registers with all that
+    /// is around it, and which of them it loses differs from build to build.
+    fn apart(self, part: impl Part<Self>);
+
+    /// Fetches the cache line of `values[at]` for later, where there is such an element.
+    fn prefetch(self, values: &[f32], at: usize);
+
+    /// The same vector, computed before anything that is read from memory after this. Without it the
+    /// compiler may read more ahead than there are registers for.
+    fn pin(self, vector: Self::V) -> Self::V;
+
     /// Turns the first [`Simd::LANES`] vectors, the rows of a square, into its columns.
     fn transpose(self, square: &mut [Self::V; 16]);
 
@@ -82,6 +93,12 @@ pub(crate) trait Kernel {
     type Output;
     /// The computation. Implementations are `#[inline(always)]`.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// A piece of a kernel, for [`Simd::apart`].
+pub(crate) trait Part<S: Simd> {
+    /// The computation. Implementations are `#[inline(always)]`.
+    fn run(self, simd: S);
 }
 
 /// An instruction set that this processor has.
@@ -221,6 +238,16 @@ impl Simd for Portable {
     #[inline(always)]
     fn select_greater(self, a: Self::V, b: Self::V, then: Self::V, otherwise: Self::V) -> Self::V {
         std::array::from_fn(|i| if a[i] > b[i] { then[i] } else { otherwise[i] })
+    }
+    #[inline(never)]
+    fn apart(self, part: impl Part<Self>) {
+        part.run(self);
+    }
+    #[inline(always)]
+    fn prefetch(self, _values: &[f32], _at: usize) {}
+    #[inline(always)]
+    fn pin(self, vector: Self::V) -> Self::V {
+        vector
     }
     #[inline(always)]
     fn transpose(self, square: &mut [Self::V; 16]) {

@@ -4,15 +4,18 @@ mod backend;
 mod choose;
 mod depthwise;
 mod geometry;
+mod plan;
 mod pointwise;
 mod product;
 mod sampled;
 mod small;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod transpose;
 mod weight;
 mod window;
+mod zones;
 
 use burn::Tensor;
 use burn::backend::Dispatch;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
-use crate::simd::Simd;
+use crate::simd::{Part, Simd};
 
 /// Where one step of a sum reads: an offset into each operand.
 #[derive(Clone, Copy, Debug)]
@@ -29,45 +29,74 @@ pub(crate) fn index(offset: usize) -> u32 {
 /// # Panics
 ///
 /// Where an offset leads outside its operand.
-#[allow(unsafe_code, reason = "bounds are checked once, before the loop")]
 #[inline(always)]
 pub(crate) fn product<S: Simd, const M: usize, const N: usize>(
     s: S,
-    (spread, spread_at): (&[f32], &[u32; M]),
-    (vector, vector_at): (&[f32], &[u32; N]),
+    spread: (&[f32], &[u32; M]),
+    vector: (&[f32], &[u32; N]),
     steps: &[Step],
     tile: &mut [[S::V; N]; M],
 ) {
-    if steps.is_empty() {
-        return;
+    /// Steps from which on a call costs nearly nothing.
+    const LONG: usize = 48;
+    let sums = Product {
+        spread,
+        vector,
+        steps,
+        tile,
+    };
+    if steps.len() < LONG {
+        sums.run(s);
+    } else {
+        s.apart(sums);
     }
-    let (mut spread_end, mut vector_end) = (0, 0);
-    for step in steps {
-        spread_end = step.spread.max(spread_end);
-        vector_end = step.vector.max(vector_end);
-    }
-    let reach = |offsets: &[u32]| offsets.iter().fold(0, |end, &at| at.max(end)) as usize;
-    assert!(spread_end as usize + reach(spread_at) < spread.len());
-    assert!(vector_end as usize + reach(vector_at) + S::LANES <= vector.len());
+}
 
-    let mut sums = *tile;
-    for step in steps {
-        let mut vectors = [s.splat(0.0); N];
-        for j in 0..N {
-            let at = step.vector as usize + vector_at[j] as usize;
-            // SAFETY: `at` and the lanes after it end within `vector`, as asserted.
-            vectors[j] = s.load(unsafe { vector.get_unchecked(at..at + S::LANES) });
+struct Product<'a, S: Simd, const M: usize, const N: usize> {
+    spread: (&'a [f32], &'a [u32; M]),
+    vector: (&'a [f32], &'a [u32; N]),
+    steps: &'a [Step],
+    tile: &'a mut [[S::V; N]; M],
+}
+
+impl<S: Simd, const M: usize, const N: usize> Part<S> for Product<'_, S, M, N> {
+    #[allow(unsafe_code, reason = "bounds are checked once, before the loop")]
+    #[inline(always)]
+    fn run(self, s: S) {
+        let ((spread, spread_at), (vector, vector_at)) = (self.spread, self.vector);
+        if self.steps.is_empty() {
+            return;
         }
-        for i in 0..M {
-            let at = step.spread as usize + spread_at[i] as usize;
-            // SAFETY: `at` lies within `spread`, as asserted.
-            let value = s.splat(unsafe { *spread.get_unchecked(at) });
+        let (mut spread_end, mut vector_end) = (0, 0);
+        for step in self.steps {
+            spread_end = step.spread.max(spread_end);
+            vector_end = step.vector.max(vector_end);
+        }
+        let reach = |offsets: &[u32]| offsets.iter().fold(0, |end, &at| at.max(end)) as usize;
+        assert!(spread_end as usize + reach(spread_at) < spread.len());
+        assert!(vector_end as usize + reach(vector_at) + S::LANES <= vector.len());
+
+        // Copies: what is behind a reference would be read again after each `pin`.
+        let (spread_at, vector_at) = (*spread_at, *vector_at);
+        let mut sums = *self.tile;
+        for &step in self.steps {
+            let mut vectors = [s.splat(0.0); N];
             for j in 0..N {
-                sums[i][j] = s.mul_add(value, vectors[j], sums[i][j]);
+                let at = step.vector as usize + vector_at[j] as usize;
+                // SAFETY: `at` and the lanes after it end within `vector`, as asserted.
+                vectors[j] = s.load(unsafe { vector.get_unchecked(at..at + S::LANES) });
+            }
+            for i in 0..M {
+                let at = step.spread as usize + spread_at[i] as usize;
+                // SAFETY: `at` lies within `spread`, as asserted.
+                let value = s.splat(unsafe { *spread.get_unchecked(at) });
+                for j in 0..N {
+                    sums[i][j] = s.pin(s.mul_add(value, vectors[j], sums[i][j]));
+                }
             }
         }
+        *self.tile = sums;
     }
-    *tile = sums;
 }
 
 /// Calls a generic function with a tile that fills the registers of an instruction set for a block

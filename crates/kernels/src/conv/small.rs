@@ -158,6 +158,7 @@ impl Kernel for Planes<'_> {
                     stride: S::LANES,
                     out: &mut out[first * targets..],
                     out_stride: targets,
+                    ahead: 0,
                 }
                 .run(s);
             }
@@ -175,6 +176,7 @@ fn lanes_of_rows<S: Simd>(s: S, source: &[f32], rows: usize, columns: usize, out
         stride: columns,
         out,
         out_stride: S::LANES,
+        ahead: 0,
     }
     .run(s);
 }
@@ -251,6 +253,7 @@ impl Kernel for WeightSums<'_> {
             stride: S::LANES,
             out: self.out,
             out_stride: g.taps(),
+            ahead: 0,
         }
         .run(s);
     }

@@ -48,6 +48,9 @@ pub(crate) struct Transpose<'a, T: Target + ?Sized> {
     pub(crate) out: &'a mut T,
     /// From one column to the next.
     pub(crate) out_stride: usize,
+    /// Values from one that is read to one that will be read some time later, and is fetched from
+    /// memory meanwhile; 0 for none.
+    pub(crate) ahead: usize,
 }
 
 impl<T: Target + ?Sized> Kernel for Transpose<'_, T> {
@@ -63,6 +66,10 @@ impl<T: Target + ?Sized> Kernel for Transpose<'_, T> {
                 let width = S::LANES.min(self.columns - column);
                 let mut vectors = [s.splat(0.0); 16];
                 for (i, vector) in vectors.iter_mut().enumerate().take(height) {
+                    if self.ahead > 0 {
+                        let at = (row + i) * self.stride + column + self.ahead;
+                        s.prefetch(self.source, at);
+                    }
                     // What is read beyond the last column is not written.
                     let from = &self.source[(row + i) * self.stride + column..];
                     *vector = if from.len() >= S::LANES {
@@ -108,6 +115,7 @@ mod tests {
                     stride: 50,
                     out: &mut out[..],
                     out_stride: 45,
+                    ahead: 3,
                 });
                 for (at, &value) in out.iter().enumerate() {
                     let (column, row) = (at / 45, at % 45);

@@ -144,6 +144,7 @@ impl<'a> Work<'a> {
                     stride: width,
                     out: &mut out[range.start..],
                     out_stride: rows,
+                    ahead: 0,
                 });
             }
         });
@@ -195,6 +196,7 @@ impl<'a> Work<'a> {
                             stride: pixels,
                             out,
                             out_stride: width,
+                            ahead: 0,
                         });
                     }
                 }

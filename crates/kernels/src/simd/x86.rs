@@ -3,7 +3,7 @@
 use std::arch::x86_64 as arch;
 use std::mem::MaybeUninit;
 
-use super::{Kernel, Simd};
+use super::{Kernel, Part, Simd};
 
 /// A processor with AVX-512F.
 #[derive(Clone, Copy)]
@@ -98,14 +98,36 @@ fn transpose_256(r: &mut [arch::__m256; 16]) {
     }
 }
 
+/// The same vector, computed before anything is read from memory after this.
+#[inline]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn pin_512(mut v: arch::__m512) -> arch::__m512 {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(zmm_reg) v, options(nostack, preserves_flags));
+    }
+    v
+}
+
+/// The same vector, computed before anything is read from memory after this.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn pin_256(mut v: arch::__m256) -> arch::__m256 {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(ymm_reg) v, options(nostack, preserves_flags));
+    }
+    v
+}
+
 /// SAFETY of every `unsafe` below: the token exists, so the instructions do; loads and stores
 /// go through a reference to an array of a whole vector and need no alignment.
 macro_rules! simd {
     (
-        $token:ident, $vector:ident, $lanes:literal, $registers:literal,
+        $token:ident, $features:literal, $vector:ident, $lanes:literal, $registers:literal,
         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
         $div:ident, $mul_add:ident, $min:ident, $max:ident, $sqrt:ident,
-        select: $select:expr, sum: $sum:expr, transpose: $transpose:expr
+        select: $select:expr, sum: $sum:expr, transpose: $transpose:expr, pin: $pin:expr
     ) => {
         impl Simd for $token {
             type V = arch::$vector;
@@ -179,6 +201,26 @@ macro_rules! simd {
                 unsafe { $sum(a) }
             }
             #[inline(always)]
+            fn apart(self, part: impl Part<Self>) {
+                #[inline(never)]
+                #[target_feature(enable = $features)]
+                fn inner<P: Part<$token>>(simd: $token, part: P) {
+                    part.run(simd);
+                }
+                unsafe { inner(self, part) }
+            }
+            #[inline(always)]
+            fn prefetch(self, values: &[f32], at: usize) {
+                if let Some(value) = values.get(at) {
+                    let line = std::ptr::from_ref(value).cast();
+                    unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(line) }
+                }
+            }
+            #[inline(always)]
+            fn pin(self, vector: Self::V) -> Self::V {
+                unsafe { $pin(vector) }
+            }
+            #[inline(always)]
             fn transpose(self, square: &mut [Self::V; 16]) {
                 unsafe { $transpose(square) }
             }
@@ -187,7 +229,7 @@ macro_rules! simd {
 }
 
 simd!(
-    Avx512, __m512, 16, 32,
+    Avx512, "avx512f,avx2,fma", __m512, 16, 32,
     _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps,
     _mm512_mul_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_min_ps, _mm512_max_ps,
     _mm512_sqrt_ps,
@@ -197,11 +239,11 @@ simd!(
         then,
     ),
     sum: |a| arch::_mm512_reduce_add_ps(a),
-    transpose: transpose_512
+    transpose: transpose_512, pin: pin_512
 );
 
 simd!(
-    Avx2, __m256, 8, 16,
+    Avx2, "avx2,fma", __m256, 8, 16,
     _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
     _mm256_mul_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_min_ps, _mm256_max_ps,
     _mm256_sqrt_ps,
@@ -218,5 +260,5 @@ simd!(
         let two = arch::_mm_add_ps(four, arch::_mm_movehl_ps(four, four));
         arch::_mm_cvtss_f32(arch::_mm_add_ss(two, arch::_mm_shuffle_ps::<1>(two, two)))
     },
-    transpose: transpose_256
+    transpose: transpose_256, pin: pin_256
 );

@@ -1,0 +1,160 @@
+//! What all tasks of a [`Sampled`] sum share: where they read, and weights as they read them.
+
+use std::mem::MaybeUninit;
+
+use super::product::{Block, Step, index};
+use super::sampled::{Phase, Sampled};
+use super::transpose::Transpose;
+use super::window::Window;
+use super::zones::Zone;
+use crate::memory::written;
+use crate::simd::Level;
+
+/// A phase of a group.
+pub(super) struct Plan<'a> {
+    pub(super) group: usize,
+    pub(super) phase: &'a Phase,
+    /// What all pixels together see of a source channel.
+    pub(super) window: Window,
+    pub(super) zones: Vec<Zone>,
+    /// Where each source channel and tap lies in the windows of an image.
+    offsets: Vec<u32>,
+    /// For blocks of so many lanes, the steps of each zone.
+    steps: Vec<(usize, Vec<Vec<Step>>)>,
+}
+
+/// The weights of a block of channels as `[source channel · tap][lane]`.
+pub(super) struct PackedBlock {
+    pub(super) block: Block,
+    pub(super) weights: Vec<f32>,
+}
+
+impl<'a> Plan<'a> {
+    /// For blocks of these widths in lanes, and tasks of so many images.
+    pub(super) fn new(
+        sampled: &Sampled,
+        (group, phase): (usize, &'a Phase),
+        images: usize,
+        widths: impl Iterator<Item = usize>,
+    ) -> Self {
+        let range = |axis: usize| {
+            let offsets = phase.taps.iter().map(|tap| tap.offset[axis]);
+            let low = offsets.clone().min().unwrap_or(0);
+            let high = offsets.max().unwrap_or(0);
+            let reach = (phase.grid[axis] - 1) * phase.step[axis];
+            (low, (high - low).cast_unsigned() + reach + 1)
+        };
+        let (rows, columns) = (range(0), range(1));
+        let window = Window {
+            source: sampled.source,
+            start: [rows.0, columns.0],
+            size: [rows.1, columns.1],
+        };
+        let offsets = (0..sampled.source_channels)
+            .flat_map(|channel| {
+                phase.taps.iter().map(move |tap| {
+                    let row = (tap.offset[0] - rows.0).cast_unsigned();
+                    let column = (tap.offset[1] - columns.0).cast_unsigned();
+                    index(channel * window.len() + row * window.size[1] + column)
+                })
+            })
+            .collect();
+        let mut plan = Self {
+            group,
+            phase,
+            window,
+            zones: Zone::of(phase, sampled.source, images),
+            offsets,
+            steps: Vec::new(),
+        };
+        for width in widths {
+            if plan.steps.iter().all(|(known, _)| *known != width) {
+                let steps = plan.zones.iter().map(|zone| plan.steps_of(zone, width));
+                let steps = steps.collect();
+                plan.steps.push((width, steps));
+            }
+        }
+        plan
+    }
+
+    fn steps_of(&self, zone: &Zone, width: usize) -> Vec<Step> {
+        let channels = (0..self.offsets.len()).step_by(self.phase.taps.len().max(1));
+        let step = |step: usize| Step {
+            spread: self.offsets[step],
+            vector: index(step * width),
+        };
+        channels
+            .flat_map(|channel| zone.taps.iter().map(move |tap| step(channel + tap)))
+            .collect()
+    }
+
+    /// The steps of each zone for a block of `width` lanes, channel by channel.
+    pub(super) fn steps(&self, width: usize) -> &[Vec<Step>] {
+        let known = self.steps.iter().find(|(known, _)| *known == width);
+        known.map_or(&[], |(_, steps)| steps)
+    }
+
+    /// The weights of one block.
+    pub(super) fn pack(
+        &self,
+        level: Level,
+        sampled: &Sampled,
+        block: Block,
+        weight: &[f32],
+    ) -> PackedBlock {
+        let width = block.vectors * level.lanes();
+        let strides = &sampled.weight_strides;
+        let taps = &self.phase.taps;
+        let weight = &weight[self.group * strides.group + block.start * strides.target..];
+        let from: Vec<usize> = (0..sampled.source_channels)
+            .flat_map(|channel| {
+                taps.iter()
+                    .map(move |tap| channel * strides.source + tap.kernel)
+            })
+            .collect();
+        let fill = |out: &mut [MaybeUninit<f32>]| {
+            if block.len < width {
+                out.fill(MaybeUninit::new(0.0));
+            }
+            if from.iter().enumerate().all(|(step, &from)| step == from) {
+                level.run(Transpose {
+                    source: weight,
+                    rows: block.len,
+                    columns: from.len(),
+                    stride: strides.target,
+                    out,
+                    out_stride: width,
+                    ahead: 128,
+                });
+            } else if taps.len() == strides.target {
+                // All of a source channel's kernels, in order.
+                for (channel, out) in out.chunks_exact_mut(taps.len() * width).enumerate() {
+                    level.run(Transpose {
+                        source: &weight[channel * strides.source..],
+                        rows: block.len,
+                        columns: taps.len(),
+                        stride: taps.len(),
+                        out,
+                        out_stride: width,
+                        ahead: strides.source,
+                    });
+                }
+            } else {
+                // Sixteen steps at a time: what one cache line of the weights holds.
+                for (from, out) in from.chunks(16).zip(out.chunks_mut(16 * width)) {
+                    for channel in 0..block.len {
+                        let row = &weight[channel * strides.target..];
+                        for (&from, out) in from.iter().zip(out.chunks_exact_mut(width)) {
+                            out[channel].write(row[from]);
+                        }
+                    }
+                }
+            }
+        };
+        // SAFETY: each branch writes all steps of the block's channels, and lanes that have no
+        // channel are zeroed before.
+        #[allow(unsafe_code, reason = "weights are written once, not zeroed first")]
+        let weights = unsafe { written(from.len() * width, fill) };
+        PackedBlock { block, weights }
+    }
+}

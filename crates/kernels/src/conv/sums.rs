@@ -1,0 +1,391 @@
+//! [`Sampled`] sums computed: tasks, tiles and where the results go.
+//!
+//! A task is some images with all channels, its weights packed beforehand for all tasks; or, where
+//! there are more weights than images, a block of channels of all images, which packs its own
+//! weights and so reads them once.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::plan::{PackedBlock, Plan};
+use super::product::{Block, Step, blocks, index, product, tiled};
+use super::sampled::{Phase, Sampled};
+use super::transpose::Transpose;
+use crate::simd::{Kernel, Level, Simd};
+
+/// Steps of a sum between two visits of memory: their weights stay in the first-level cache.
+const STEPS: usize = 256;
+
+/// Pixels that are worth reading weights for.
+const PIXELS: usize = 128;
+
+/// A multiple of every tile's pixels.
+const TILES: usize = 48;
+
+/// What is computed with.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    level: Level,
+    /// `[batch, groups · source channels, height, width]`.
+    source: &'a [f32],
+    weight: &'a [f32],
+    /// `[groups · target channels]`.
+    bias: Option<&'a [f32]>,
+}
+
+impl Sampled {
+    /// Computes all of `out`, `[batch, target channels, height, width]`.
+    pub(crate) fn run(
+        &self,
+        level: Level,
+        source: &[f32],
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        out: &mut [MaybeUninit<f32>],
+    ) {
+        if out.is_empty() {
+            return;
+        }
+        let operands = Operands {
+            level,
+            source,
+            weight,
+            bias,
+        };
+        let blocks = blocks(self.target_channels, level.lanes());
+        let threads = rayon::current_num_threads();
+        let pixels = self.target[0] * self.target[1];
+        let many_weights = weight.len() > source.len() && self.groups * blocks.len() >= threads;
+        let share = self.batch.div_ceil(if many_weights { 1 } else { threads });
+        let images = PIXELS.div_ceil(pixels).min(share).max(1);
+        let widths = || blocks.iter().map(|block| block.vectors * level.lanes());
+        let plans: Vec<Plan> = (0..self.groups)
+            .flat_map(|group| self.phases.iter().map(move |phase| (group, phase)))
+            .map(|place| Plan::new(self, place, images, widths()))
+            .collect();
+        if many_weights {
+            self.by_blocks(operands, &plans, &blocks, images, out);
+        } else {
+            self.by_images(operands, &plans, &blocks, images, out);
+        }
+    }
+
+    /// Some images a task.
+    fn by_images(
+        &self,
+        operands: Operands,
+        plans: &[Plan],
+        blocks: &[Block],
+        images: usize,
+        out: &mut [MaybeUninit<f32>],
+    ) {
+        let pixels = self.target[0] * self.target[1];
+        let image_in = operands.source.len() / self.batch;
+        let image_out = out.len() / self.batch;
+        let packed: Vec<Vec<PackedBlock>> = plans
+            .iter()
+            .map(|plan| {
+                let blocks = blocks.par_iter();
+                blocks
+                    .map(|&block| plan.pack(operands.level, self, block, operands.weight))
+                    .collect()
+            })
+            .collect();
+        out.par_chunks_mut(images * image_out)
+            .zip(operands.source.par_chunks(images * image_in))
+            .for_each_init(Scratch::default, |scratch, (out, source)| {
+                for (plan, packed) in plans.iter().zip(&packed) {
+                    let mut windows = std::mem::take(&mut scratch.windows);
+                    let count = out.len() / image_out;
+                    windows.resize(count * self.source_channels * plan.window.len(), 0.0);
+                    self.windows(plan, source, &mut windows);
+                    scratch.places(plan, count, self.source_channels);
+                    for packed in packed {
+                        let first = plan.group * self.target_channels + packed.block.start;
+                        let out = out.chunks_exact_mut(image_out);
+                        let out = out.map(|image| &mut image[first * pixels..]);
+                        self.block(operands, plan, packed, &windows, scratch, out);
+                    }
+                    scratch.windows = windows;
+                }
+            });
+    }
+
+    /// A block of channels a task.
+    fn by_blocks(
+        &self,
+        operands: Operands,
+        plans: &[Plan],
+        blocks: &[Block],
+        images: usize,
+        out: &mut [MaybeUninit<f32>],
+    ) {
+        let pixels = self.target[0] * self.target[1];
+        let image_in = operands.source.len() / self.batch;
+        let image_out = out.len() / self.batch;
+        let windows: Vec<Vec<f32>> = plans
+            .iter()
+            .map(|plan| {
+                let image = self.source_channels * plan.window.len();
+                let mut windows = vec![0.0; self.batch * image];
+                windows
+                    .par_chunks_mut(image.max(1))
+                    .zip(operands.source.par_chunks(image_in.max(1)))
+                    .for_each(|(windows, source)| self.windows(plan, source, windows));
+                windows
+            })
+            .collect();
+        let of_group = plans.len() / self.groups;
+        let groups = plans.chunks(of_group).zip(windows.chunks(of_group));
+        let mut tasks: Vec<_> = groups
+            .flat_map(|(plans, windows)| blocks.iter().map(move |&block| (plans, windows, block)))
+            .map(|task| (task, Vec::with_capacity(self.batch)))
+            .collect();
+        for image in out.chunks_exact_mut(image_out) {
+            let mut rest = image;
+            for ((_, _, block), targets) in &mut tasks {
+                let (target, after) = rest.split_at_mut(block.len * pixels);
+                targets.push(target);
+                rest = after;
+            }
+        }
+        tasks.into_par_iter().for_each_init(
+            Scratch::default,
+            |scratch, ((plans, windows, block), mut targets)| {
+                for (plan, windows) in plans.iter().zip(windows) {
+                    let packed = plan.pack(operands.level, self, block, operands.weight);
+                    let some = images * self.source_channels * plan.window.len();
+                    for (out, windows) in targets.chunks_mut(images).zip(windows.chunks(some)) {
+                        scratch.places(plan, out.len(), self.source_channels);
+                        let out = out.iter_mut().map(|out| &mut **out);
+                        self.block(operands, plan, &packed, windows, scratch, out);
+                    }
+                }
+            },
+        );
+    }
+
+    /// What a plan's pixels see of some images.
+    fn windows(&self, plan: &Plan, source: &[f32], windows: &mut [f32]) {
+        let pixels = self.source[0] * self.source[1];
+        let mut windows = windows.chunks_exact_mut(plan.window.len().max(1));
+        for image in source.chunks_exact((self.groups * self.source_channels * pixels).max(1)) {
+            let channels = image.chunks_exact(pixels.max(1));
+            let channels = channels.skip(plan.group * self.source_channels);
+            for (channel, window) in channels.take(self.source_channels).zip(&mut windows) {
+                plan.window.copy(channel, window);
+            }
+        }
+    }
+
+    /// One block of channels on some images, of whose channels `out` has those from the block's
+    /// first on.
+    fn block<'o>(
+        &self,
+        operands: Operands,
+        plan: &Plan,
+        packed: &PackedBlock,
+        windows: &[f32],
+        scratch: &mut Scratch,
+        out: impl ExactSizeIterator<Item = &'o mut [MaybeUninit<f32>]>,
+    ) {
+        let level = operands.level;
+        let width = packed.block.vectors * level.lanes();
+        scratch.bias.clear();
+        if let Some(bias) = operands.bias {
+            let first = plan.group * self.target_channels + packed.block.start;
+            scratch
+                .bias
+                .extend_from_slice(&bias[first..first + packed.block.len]);
+        }
+        scratch.bias.resize(width, 0.0);
+        let images = out.len();
+        let pixels = plan.phase.grid[0] * plan.phase.grid[1];
+        // One more for what fills up the last tile of a zone.
+        scratch.sums.resize((images * pixels + 1) * width, 0.0);
+        level.run(Sums {
+            plan,
+            images,
+            channels: self.source_channels,
+            windows,
+            pixels: &scratch.pixels,
+            rows: &scratch.rows,
+            packed,
+            bias: &scratch.bias,
+            out: &mut scratch.sums,
+        });
+        let sums = scratch.sums.chunks_exact(pixels * width);
+        for (out, sums) in out.zip(sums) {
+            self.place(level, plan.phase, packed.block.len, width, sums, out);
+        }
+    }
+
+    /// Turns `[pixel][lane]` of one image into `[channel][pixel]` at the phase's places.
+    fn place(
+        &self,
+        level: Level,
+        phase: &Phase,
+        channels: usize,
+        width: usize,
+        sums: &[f32],
+        out: &mut [MaybeUninit<f32>],
+    ) {
+        let pixels = self.target[0] * self.target[1];
+        if self.spacing == [1, 1] {
+            level.run(Transpose {
+                source: sums,
+                rows: sums.len() / width,
+                columns: channels,
+                stride: width,
+                out,
+                out_stride: pixels,
+                ahead: 0,
+            });
+            return;
+        }
+        let [_, columns] = phase.grid;
+        for (row, sums) in sums.chunks_exact(columns * width).enumerate() {
+            let row = phase.start[0] + row * self.spacing[0];
+            for channel in 0..channels {
+                let start = channel * pixels + row * self.target[1] + phase.start[1];
+                let out = out[start..].iter_mut().step_by(self.spacing[1]);
+                for (out, sums) in out.zip(sums.chunks_exact(width)) {
+                    out.write(sums[channel]);
+                }
+            }
+        }
+    }
+}
+
+/// Memory that a thread uses again for its next task.
+#[derive(Default)]
+struct Scratch {
+    windows: Vec<f32>,
+    /// Where each pixel lies in the windows, zone by zone, each filled up to whole tiles.
+    pixels: Vec<u32>,
+    /// Where each of them goes in `sums`.
+    rows: Vec<u32>,
+    bias: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl Scratch {
+    /// Lists the pixels of some images.
+    fn places(&mut self, plan: &Plan, images: usize, channels: usize) {
+        let [rows, columns] = plan.phase.grid;
+        let [down, right] = plan.phase.step;
+        self.pixels.clear();
+        self.rows.clear();
+        for zone in &plan.zones {
+            for image in 0..images {
+                for &row in &zone.rows {
+                    let seen = image * channels * plan.window.len();
+                    let seen = seen + row * down * plan.window.size[1];
+                    let goes = (image * rows + row) * columns;
+                    for &column in &zone.columns {
+                        self.pixels.push(index(seen + column * right));
+                        self.rows.push(index(goes + column));
+                    }
+                }
+            }
+            let whole = self.pixels.len().next_multiple_of(TILES);
+            self.pixels.resize(whole, 0);
+            self.rows.resize(whole, index(images * rows * columns));
+        }
+    }
+}
+
+/// The sums of some images' pixels for one block of channels, each as lanes in its row of `out`.
+struct Sums<'a> {
+    plan: &'a Plan<'a>,
+    images: usize,
+    /// Source channels.
+    channels: usize,
+    windows: &'a [f32],
+    pixels: &'a [u32],
+    rows: &'a [u32],
+    packed: &'a PackedBlock,
+    bias: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        tiled!(S, self.packed.block.vectors, sums(s, &mut self));
+    }
+}
+
+#[inline(always)]
+fn sums<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Sums) {
+    let some = (STEPS / work.plan.phase.taps.len().max(1)).max(1);
+    // Once even where there are no channels, for the bias.
+    for first in (0..work.channels.max(1)).step_by(some) {
+        let last = work.channels.min(first + some);
+        let mut start = 0;
+        for (zone, steps) in work.plan.zones.iter().zip(work.plan.steps(N * S::LANES)) {
+            let count = work.images * zone.pixels();
+            let range = start..start + count.next_multiple_of(M);
+            start += count.next_multiple_of(TILES);
+            let taps = zone.taps.len();
+            let tiles = Tiles {
+                steps: &steps[first * taps..last * taps],
+                pixels: &work.pixels[range.clone()],
+                rows: &work.rows[range],
+                windows: work.windows,
+                weights: &work.packed.weights,
+                bias: (first == 0).then_some(work.bias),
+            };
+            tiles.add::<S, M, N>(s, work.out);
+        }
+    }
+}
+
+/// Some steps of a zone's sums.
+struct Tiles<'a> {
+    steps: &'a [Step],
+    pixels: &'a [u32],
+    rows: &'a [u32],
+    windows: &'a [f32],
+    weights: &'a [f32],
+    /// What the first steps are added to, instead of what is there.
+    bias: Option<&'a [f32]>,
+}
+
+impl Tiles<'_> {
+    #[inline(always)]
+    fn add<S: Simd, const M: usize, const N: usize>(&self, s: S, out: &mut [f32]) {
+        let width = N * S::LANES;
+        let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
+        let tiles = self.pixels.chunks_exact(M).zip(self.rows.chunks_exact(M));
+        for (pixels, rows) in tiles {
+            let pixels: &[u32; M] = pixels.first_chunk().expect("a whole tile");
+            let mut tile = [[s.splat(0.0); N]; M];
+            for i in 0..M {
+                let sums = &out[rows[i] as usize * width..][..width];
+                let from = self.bias.unwrap_or(sums);
+                for j in 0..N {
+                    tile[i][j] = s.load(&from[j * S::LANES..]);
+                }
+            }
+            product(
+                s,
+                (self.windows, pixels),
+                (self.weights, &vector_at),
+                self.steps,
+                &mut tile,
+            );
+            for i in 0..M {
+                let sums = &mut out[rows[i] as usize * width..][..width];
+                for j in 0..N {
+                    s.store(tile[i][j], &mut sums[j * S::LANES..]);
+                }
+            }
+        }
+    }
+}
