@@ -175,21 +175,22 @@ proptest! {
 /// As at a network's end: more weights than images, and windows that reach far beyond them.
 #[test]
 fn small_images_with_many_channels() {
-    let square = |batch, [channels_in, channels_out], side: usize, stride: usize, groups| {
-        let output = (side + 2 - 3) / stride + 1;
-        Geometry {
-            batch,
-            channels_in,
-            channels_out,
-            input: [side, side],
-            output: [output, output],
-            kernel: [3, 3],
-            stride: [stride, stride],
-            padding: [1, 1],
-            dilation: [1, 1],
-            groups,
-        }
-    };
+    let square =
+        |batch, [channels_in, channels_out]: [usize; 2], side: usize, stride: usize, groups| {
+            let output = (side + 2 - 3) / stride + 1;
+            Geometry {
+                batch,
+                channels_in,
+                channels_out,
+                input: [side, side],
+                output: [output, output],
+                kernel: [3, 3],
+                stride: [stride, stride],
+                padding: [1, 1],
+                dilation: [1, 1],
+                groups,
+            }
+        };
     check(&square(5, [20, 130], 2, 1, 1));
     check(&square(33, [66, 120], 3, 1, 1));
     check(&square(3, [24, 100], 4, 2, 1));
