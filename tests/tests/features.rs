@@ -8,7 +8,7 @@ mod case;
 use case::{Case, First, lora};
 use finetune::data::{Augment, Sampling};
 use finetune::methods::{Method, PeftConfig, VptConfig};
-use finetune::training::{FeatureCache, Observer};
+use finetune::training::{FeatureCache, FeatureDtype, Observer};
 
 fn without_cache(case: Case<'_>) -> Case<'_> {
     case.with(|recipe| recipe.feature_cache = FeatureCache::Off)
@@ -161,6 +161,44 @@ fn kept_views_are_the_same_to_the_bit() {
             assert_eq!(all.epochs[..2], kept.epochs[..2], "{name}");
         }
         assert!(all.epochs[2] != kept.epochs[2], "{name}");
+    }
+}
+
+#[test]
+fn f16_takes_half_and_is_the_same_wherever_it_is_kept() {
+    let case = Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.16\.|last");
+    let (exact, whole) = case.run();
+    let case = case.with(|recipe| recipe.feature_dtype = FeatureDtype::F16);
+    let mut first = First(None);
+    let (half, features) = case.run_from(None, &mut first);
+    let features = features.unwrap();
+    assert_eq!(features.bytes * 2, whole.unwrap().bytes);
+    assert_eq!(features.dtype, FeatureDtype::F16);
+    assert!(half != exact);
+    let (again, _) = case.run_from(Some(&first.0.unwrap()), &mut ());
+    assert!(again == half);
+    let (filed, in_file) = in_file(case).run();
+    assert_eq!(in_file.unwrap().file_bytes, features.bytes);
+    assert!(filed == half);
+}
+
+/// Where the weights hardly move, rounding alone tells the losses apart: 2^-11 of each feature.
+#[test]
+fn f16_moves_losses_a_little() {
+    let case = Case::new("mobilenet_v2", 32, lora(0.0), r"blocks\.16\.|last");
+    let case = case.with(|recipe| recipe.learning_rate = 1e-7);
+    let (exact, _) = case.run();
+    let (half, _) = case
+        .with(|recipe| recipe.feature_dtype = FeatureDtype::F16)
+        .run();
+    assert_eq!(exact.epochs.len(), 3);
+    for (exact, half) in exact.epochs.iter().zip(&half.epochs) {
+        let difference = (exact.train_loss - half.train_loss).abs();
+        let of = exact.train_loss;
+        assert!(
+            difference > 0.0 && difference < 0.002 * of,
+            "{exact:?} {half:?}"
+        );
     }
 }
 

@@ -96,3 +96,33 @@ fn the_report_tells_views_and_that_their_features_were_kept() {
     let line = line(&none, 2);
     assert!(line.contains("views"), "{line}");
 }
+
+#[test]
+fn f16_is_told_and_never_done_without() {
+    let folder = Folder::colors();
+    let train = "train --data data --model resnet8-64 --image-size 16 --epochs 2 --method linear \
+                 --ui none --feature-dtype f16";
+    folder.run(&format!("{train} --out half")).ok();
+    // 16 images, 64 numbers of 2 bytes each.
+    let told = kept(&folder, "half");
+    assert!(
+        told.ends_with("computed once, 2.0 KiB in memory as f16"),
+        "{told}"
+    );
+    for (more, code, wanted) in [
+        (
+            "--feature-cache file --cache-limit 0",
+            1,
+            "2048 bytes as f16",
+        ),
+        ("--feature-cache off", 2, "f16"),
+    ] {
+        let refused = folder.run(&format!("{train} {more} --out refused"));
+        let line = line(&refused, code);
+        assert!(line.contains(wanted), "{line}");
+    }
+    // Nothing is frozen: nothing is kept, and nothing rounded.
+    let sft = train.replace("linear", "sft");
+    folder.run(&format!("{sft} --out sft")).ok();
+    assert_eq!(kept(&folder, "sft"), "");
+}

@@ -50,6 +50,7 @@ fn what_contradicts_a_run_is_refused_and_named() {
         ("--on-bad-image skip", "--on-bad-image contradicts"),
         ("--batch-norm adapt", "--batch-norm contradicts"),
         ("--decay-all", "--decay-all contradicts"),
+        ("--feature-dtype f16", "--feature-dtype contradicts"),
         ("--augment-views 3", "--augment-views contradicts"),
         ("--recipe plain", "--recipe contradicts"),
         ("--preset chapter", "--preset contradicts"),

@@ -146,6 +146,8 @@ impl RecipeArgs {
         set(&mut recipe.keep, self.keep.map(Into::into));
         recipe.gradient_checkpointing |= self.gradient_checkpointing;
         self.augment.apply(&mut recipe.augment);
+        let dtype = self.feature_dtype.map(Into::into);
+        set(&mut recipe.feature_dtype, dtype);
         let views = self.augment.augment_views;
         set(&mut recipe.augment_views, views.map(Some));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use finetune_training::{ClassWeights, Keep, KeptFeatures, Recipe, Trained};
+use finetune_training::{ClassWeights, FeatureDtype, Keep, KeptFeatures, Recipe, Trained};
 use serde_json::Value;
 
 use crate::config::RunConfig;
@@ -136,6 +136,7 @@ fn kept(features: &KeptFeatures) -> String {
         below,
         bytes,
         file_bytes,
+        dtype,
     } = features;
     let size = finetune_evaluation::bytes;
     let place = match (bytes - file_bytes, *file_bytes) {
@@ -143,5 +144,9 @@ fn kept(features: &KeptFeatures) -> String {
         (0, file) => format!("{} in a file", size(file)),
         (memory, file) => format!("{} in memory, {} in a file", size(memory), size(file)),
     };
-    format!("all below `{below}` computed once, {place}")
+    let rounded = match dtype {
+        FeatureDtype::F32 => "",
+        FeatureDtype::F16 => " as f16",
+    };
+    format!("all below `{below}` computed once, {place}{rounded}")
 }

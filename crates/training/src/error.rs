@@ -17,6 +17,18 @@ pub enum TrainingError {
     /// An image could not be read.
     #[error(transparent)]
     Data(#[from] finetune_data::DataError),
+    /// Features that are to be kept as f16 have no room.
+    #[error(
+        "the features of frozen layers have no room, {bytes} bytes as f16; make some in memory or on the disk of the cache \
+         folder, or keep them as f32, which is computed anew where there is none"
+    )]
+    NoRoom {
+        /// What they take.
+        bytes: u64,
+    },
+    /// A feature that is too large for f16.
+    #[error("a feature of the frozen layers is {0}, beyond the 65504 of f16; keep features as f32")]
+    TooLarge(f32),
     /// Something is to be chosen by validation images, and there are none.
     #[error("there are no validation images to choose the best epoch by")]
     NoValidation,

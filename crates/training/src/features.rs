@@ -12,6 +12,8 @@ use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::{Classifier, in_order};
+use crate::dtype::FeatureDtype;
+use crate::error::TrainingError;
 use crate::kept::{Kept, Place, View};
 use crate::observer::Observer;
 use crate::recipe::{FeatureCache, Recipe};
@@ -26,6 +28,8 @@ pub struct KeptFeatures {
     pub bytes: u64,
     /// How many of them were in files.
     pub file_bytes: u64,
+    /// How the numbers were kept.
+    pub dtype: FeatureDtype,
 }
 
 /// The features of a run's images.
@@ -60,14 +64,15 @@ impl Frozen {
     ///
     /// # Errors
     ///
-    /// An image that cannot be read; a file that is asked for and cannot be written.
+    /// An image that cannot be read; a file that is asked for and cannot be written; features
+    /// that are to be f16 and have no room or are too large.
     pub(crate) fn compute<M: Classifier>(
         model: &M,
         data: &TrainingData<'_>,
         recipe: &Recipe,
         device: &Device,
         observer: &mut impl Observer,
-    ) -> Result<Option<Self>, DataError> {
+    ) -> Result<Option<Self>, TrainingError> {
         let wanted = recipe.feature_cache != FeatureCache::Off;
         let views = recipe.kept_views().filter(|_| wanted);
         let (Some(network), Some(views)) = (model.staged(), views) else {
@@ -77,7 +82,7 @@ impl Frozen {
         let frozen = &stages[..frozen(model, &stages)];
         let valid_images = data.valid.map_or(0, Images::len);
         let counts = [views * data.train.len(), valid_images];
-        let images = counts.iter().sum();
+        let images: usize = counts.iter().sum();
         let load = |size| {
             Loader::new(data.train, size, Order::Sequential)
                 .normalization(data.normalization)
@@ -86,8 +91,19 @@ impl Frozen {
         let Some(first) = load(1).next().transpose()? else {
             return Ok(None);
         };
-        let sizes = sizes(frozen, first.images);
-        let place = Place::find(recipe.feature_cache, &sizes, data.train, counts)?;
+        let sizes = sizes(frozen, first.images, recipe.feature_dtype);
+        let place = Place::find(recipe, &sizes, data.train, counts)?;
+        let all = place
+            .as_ref()
+            .is_some_and(|place| place.stages == frozen.len());
+        // What is rounded must not depend on how much room there happens to be.
+        if recipe.feature_dtype == FeatureDtype::F16
+            && !all
+            && let Some(size) = sizes.last()
+        {
+            let bytes = size * images as u64;
+            return Err(TrainingError::NoRoom { bytes });
+        }
         let Some(place) = place else {
             return Ok(None);
         };
@@ -151,6 +167,7 @@ impl Frozen {
             below: self.below,
             bytes: train.0 + valid.0,
             file_bytes: train.1 + valid.1,
+            dtype: self.train.dtype(),
         }
     }
 }
@@ -170,13 +187,13 @@ fn frozen<M: Module>(model: &M, stages: &[Stage<'_>]) -> usize {
 }
 
 /// Bytes of an image's features behind each of these stages.
-fn sizes(stages: &[Stage<'_>], image: Tensor<4>) -> Vec<u64> {
+fn sizes(stages: &[Stage<'_>], image: Tensor<4>, dtype: FeatureDtype) -> Vec<u64> {
     let mut sizes = Vec::with_capacity(stages.len());
     let mut features = Features::from(image);
     for stage in stages {
         features = stage.forward(features);
         let values: usize = features.dims().iter().product();
-        sizes.push((size_of::<f32>() * values) as u64);
+        sizes.push((dtype.size() * values) as u64);
     }
     sizes
 }

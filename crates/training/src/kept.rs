@@ -5,8 +5,10 @@ use burn::tensor::{Device, TensorData};
 use finetune_data::{Batch, DataError, Images, Shelf, free_memory};
 use finetune_model::{Features, Stage};
 
+use crate::dtype::FeatureDtype;
+use crate::error::TrainingError;
 use crate::features::{Given, Input};
-use crate::recipe::FeatureCache;
+use crate::recipe::{FeatureCache, Recipe};
 
 /// Features that take no more than this stay in memory, where there is a choice, bytes.
 const SMALL: u64 = 64 << 20;
@@ -36,6 +38,7 @@ pub(crate) struct Spot {
     /// Bytes that it will hold.
     bytes: u64,
     full: Full,
+    dtype: FeatureDtype,
 }
 
 /// What happens where a file cannot be written.
@@ -56,6 +59,7 @@ pub(crate) struct Kept {
     stages: usize,
     /// Axes of one image's.
     shape: Vec<usize>,
+    dtype: FeatureDtype,
     shelf: Shelf,
     labels: Vec<i64>,
 }
@@ -107,12 +111,13 @@ impl Place {
     ///
     /// A file that is asked for and cannot be made.
     pub(crate) fn find(
-        cache: FeatureCache,
+        recipe: &Recipe,
         sizes: &[u64],
         images: &Images,
         counts: [usize; 2],
     ) -> Result<Option<Self>, DataError> {
         let all: Vec<u64> = sizes.iter().map(|size| size * total(counts)).collect();
+        let (cache, dtype) = (recipe.feature_cache, recipe.feature_dtype);
         let mut room = Room::of(cache, images);
         loop {
             let Some((stages, bytes)) = room.deepest(&all) else {
@@ -120,7 +125,7 @@ impl Place {
             };
             let full = match cache {
                 FeatureCache::Auto if bytes <= room.memory => Full::Moves,
-                FeatureCache::Auto => Full::Leaves,
+                FeatureCache::Auto if dtype == FeatureDtype::F32 => Full::Leaves,
                 _ => Full::Fails,
             };
             let in_file = room.is_for_file(bytes);
@@ -131,7 +136,12 @@ impl Place {
                 } else {
                     Shelf::in_memory(usize::try_from(bytes).unwrap_or(0))
                 };
-                Ok(Spot { shelf, bytes, full })
+                Ok(Spot {
+                    shelf,
+                    bytes,
+                    full,
+                    dtype,
+                })
             };
             let spots = spot(counts[0]).and_then(|train| Ok((train, spot(counts[1])?)));
             match spots {
@@ -156,18 +166,18 @@ fn total(counts: [usize; 2]) -> u64 {
 
 impl Spot {
     /// Puts values behind the others; `None` where they have no room after all.
-    fn push(mut self, values: &[f32]) -> Result<Option<Self>, DataError> {
-        let bytes = bytemuck::cast_slice(values);
-        let Err(error) = self.shelf.push(bytes) else {
+    fn push(mut self, values: &[f32]) -> Result<Option<Self>, TrainingError> {
+        let bytes = self.dtype.encode(values).map_err(TrainingError::TooLarge)?;
+        let Err(error) = self.shelf.push(&bytes) else {
             return Ok(Some(self));
         };
         match self.full {
-            Full::Fails => Err(error),
+            Full::Fails => Err(error.into()),
             Full::Leaves => Ok(None),
             Full::Moves => {
                 let room = usize::try_from(self.bytes).unwrap_or(0);
                 self.shelf = self.shelf.into_memory(room)?;
-                self.shelf.push(bytes)?;
+                self.shelf.push(&bytes)?;
                 Ok(Some(self))
             }
         }
@@ -182,7 +192,7 @@ impl Kept {
         batches: impl Iterator<Item = Result<Batch, DataError>>,
         mut spot: Spot,
         seen: &mut impl FnMut(usize) -> bool,
-    ) -> Result<Option<Self>, DataError> {
+    ) -> Result<Option<Self>, TrainingError> {
         let (mut shape, mut labels) = (Vec::new(), Vec::new());
         for batch in batches {
             let batch = batch?;
@@ -205,6 +215,7 @@ impl Kept {
         Ok(Some(Self {
             stages: stages.len(),
             shape,
+            dtype: spot.dtype,
             shelf: spot.shelf,
             labels,
         }))
@@ -214,6 +225,10 @@ impl Kept {
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let bytes = self.shelf.len();
         (bytes, if self.shelf.is_file() { bytes } else { 0 })
+    }
+
+    pub(crate) fn dtype(&self) -> FeatureDtype {
+        self.dtype
     }
 
     /// How many images they are of.
@@ -236,14 +251,13 @@ impl View<'_> {
     pub(crate) fn batch(&self, indices: &[usize], device: &Device) -> Result<Input, DataError> {
         let kept = self.kept;
         let size: usize = kept.shape.iter().product();
-        let bytes = size_of::<f32>() * size;
+        let bytes = kept.dtype.size() * size;
         let mut values = Vec::with_capacity(indices.len() * size);
         let mut labels = Vec::with_capacity(indices.len());
         for index in indices {
             let index = self.first + index;
             let read = kept.shelf.read(index as u64 * bytes as u64, bytes)?;
-            let (read, _) = read.as_chunks();
-            values.extend(read.iter().map(|value| f32::from_ne_bytes(*value)));
+            kept.dtype.decode(&read, &mut values);
             labels.push(kept.labels[index]);
         }
         let shape = [&[indices.len()], kept.shape.as_slice()].concat();
@@ -258,9 +272,12 @@ impl View<'_> {
 
 #[cfg(test)]
 mod tests {
-    use finetune_data::{Preprocess, embedded_signs};
+    use finetune_data::{Loader, Order, Preprocess, embedded_signs};
+    use finetune_model::{Architecture, Feature};
 
     use super::*;
+    use crate::classifier::Classifier;
+    use crate::recipe::Optimizer;
 
     const MIB: u64 = 1 << 20;
 
@@ -313,7 +330,13 @@ mod tests {
 
     #[test]
     fn both_parts_have_their_room() {
-        let find = |cache| Place::find(cache, &[400, 100], &images(), [5, 3]);
+        let find = |feature_cache| {
+            let recipe = Recipe {
+                feature_cache,
+                ..Recipe::new(Optimizer::Adam, 0.001)
+            };
+            Place::find(&recipe, &[400, 100], &images(), [5, 3])
+        };
         let place = find(FeatureCache::File).unwrap().unwrap();
         assert_eq!(place.stages, 2);
         assert!(place.train.shelf.is_file() && place.valid.shelf.is_file());
@@ -323,5 +346,90 @@ mod tests {
         assert!(!place.train.shelf.is_file());
         assert_eq!(place.train.full, Full::Moves);
         assert!(find(FeatureCache::Off).unwrap().is_none());
+    }
+
+    /// Features of all stages but the last, whose images are these many times brighter.
+    fn computed(
+        stages: &[Stage<'_>],
+        dtype: FeatureDtype,
+        brighter: f32,
+    ) -> Result<Option<Kept>, TrainingError> {
+        let images = images();
+        let batches = Loader::new(&images, 2, Order::Sequential).map(|batch| {
+            let batch = batch?;
+            Ok(Batch {
+                images: batch.images * brighter,
+                ..batch
+            })
+        });
+        let spot = Spot {
+            shelf: Shelf::in_memory(0),
+            bytes: 0,
+            full: Full::Fails,
+            dtype,
+        };
+        let frozen = &stages[..stages.len() - 1];
+        Kept::compute(frozen, batches, spot, &mut |_| true)
+    }
+
+    fn values(tensor: Tensor<2>) -> Vec<f32> {
+        tensor.into_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn logits_of_f16_features_are_within_their_rounding() {
+        let device = Device::flex();
+        let network = Architecture::find("resnet8-64").unwrap();
+        let network = network.build(5, 0, &device);
+        let whole_network = network.staged().unwrap();
+        let stages = whole_network.stages();
+        let of = |dtype| {
+            let kept = computed(&stages, dtype, 1.0).unwrap().unwrap();
+            let bytes = kept.bytes().0;
+            let input = kept.from(0).batch(&[0, 1, 2, 3, 4], &device).unwrap();
+            let (done, features) = input.given.start();
+            (bytes, done, Tensor::<2>::of(features))
+        };
+        let (whole, done, exact) = of(FeatureDtype::F32);
+        let (half, _, rounded) = of(FeatureDtype::F16);
+        assert_eq!((whole, half), (5 * 64 * 4, 5 * 64 * 2));
+        assert_eq!(done + 1, stages.len());
+        // Rounded to multiples of 2^(e - 10), where 2^e is the power of 2 below.
+        for (exact, rounded) in values(exact.clone()).iter().zip(values(rounded.clone())) {
+            let value = f64::from(*exact);
+            let unit = value.abs().log2().floor().max(-14.0) - 10.0;
+            let wanted = (value / unit.exp2()).round_ties_even() * unit.exp2();
+            assert!(
+                (f64::from(rounded) - wanted).abs() < 1e-12,
+                "{exact} {rounded}"
+            );
+        }
+        let head = |features: Tensor<2>| {
+            let logits = whole_network.forward_range(done..stages.len(), features.into());
+            Tensor::<2>::of(logits)
+        };
+        // The head's weights, by what it makes of unit vectors.
+        let zero = head(Tensor::zeros([1, 64], &device));
+        let weights = head(Tensor::eye(64, &device)) - zero;
+        let most = values(exact.clone().abs().matmul(weights.abs()) * 2.0_f32.powi(-11));
+        let difference = values(head(exact) - head(rounded));
+        assert!(difference.iter().any(|value| *value != 0.0));
+        for (difference, most) in difference.iter().zip(most) {
+            assert!(difference.abs() <= most + 1e-6, "{difference} {most}");
+        }
+    }
+
+    #[test]
+    fn a_feature_beyond_f16_is_an_error_and_none_of_f32() {
+        let network = Architecture::find("resnet8-64").unwrap();
+        let network = network.build(5, 0, &Device::flex());
+        let whole_network = network.staged().unwrap();
+        let stages = whole_network.stages();
+        assert!(computed(&stages, FeatureDtype::F32, 1e8).unwrap().is_some());
+        let outcome = computed(&stages, FeatureDtype::F16, 1e8);
+        let Err(TrainingError::TooLarge(value)) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert!(value > 65504.0);
     }
 }

@@ -61,7 +61,8 @@ pub struct Step {
 /// Watches a run, and may stop it.
 pub trait Observer {
     /// Called while the features that frozen layers make of the images are computed, before the
-    /// first step: how many images are `done` of `images`. `Break` gives them up.
+    /// first step: how many images are `done` of `images`. `Break` gives them up, and with them the
+    /// rounding of those that were to be f16.
     fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -4,6 +4,7 @@ use finetune_data::Augment;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
+use crate::dtype::FeatureDtype;
 use crate::error::TrainingError;
 use crate::schedule::Schedule;
 use crate::segments::Segments;
@@ -129,6 +130,9 @@ pub struct Recipe {
     /// Whether what frozen layers make of the images is computed once; results are the same.
     #[serde(default)]
     pub feature_cache: FeatureCache,
+    /// How the features of frozen layers are kept.
+    #[serde(default)]
+    pub feature_dtype: FeatureDtype,
     /// Whether only what flows between the network's blocks is kept for the backward pass, and the
     /// rest computed again: less memory, about a third more time, the same results.
     #[serde(default)]
@@ -174,6 +178,7 @@ impl Recipe {
             augment_views: None,
             seed: 0,
             feature_cache: FeatureCache::Auto,
+            feature_dtype: FeatureDtype::F32,
             gradient_checkpointing: false,
         }
     }
@@ -247,6 +252,10 @@ impl Recipe {
         at_least_1("the patience", self.patience.unwrap_or(1))?;
         let views = self.augment_views.unwrap_or(1);
         at_least_1("the number of views of an image", views)?;
+        let kept =
+            self.feature_dtype == FeatureDtype::F32 || self.feature_cache != FeatureCache::Off;
+        let wanted = "f32 where they are kept nowhere";
+        check("the type of kept features", &"f16", wanted, kept)?;
         let positive = |name, value: f64| check(name, &value, "above 0", above_0(value));
         positive("the learning rate", self.learning_rate)?;
         positive("the head's learning rate ratio", self.head_lr_ratio)?;

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use finetune_training::{ClassWeights, FeatureCache, Keep, Optimizer, Schedule};
+use finetune_training::{ClassWeights, FeatureCache, FeatureDtype, Keep, Optimizer, Schedule};
 
 use super::arg_enum;
 use super::augment::AugmentArgs;
@@ -83,6 +83,10 @@ pub struct RecipeArgs {
     /// results are the same
     #[arg(long, value_enum, default_value_t = FeatureCacheArg::Auto)]
     pub feature_cache: FeatureCacheArg,
+    /// How they are kept: f16 takes half the room and rounds, which changes results a little
+    /// [default: f32]
+    #[arg(long, value_enum)]
+    pub feature_dtype: Option<FeatureDtypeArg>,
     /// Keep only what flows between the network's blocks for the backward pass and compute the rest
     /// again: less memory, about a third more time, the same results
     #[arg(long)]
@@ -103,6 +107,10 @@ arg_enum!(
 arg_enum!(
     /// Whether features of frozen layers are kept.
     FeatureCacheArg => FeatureCache { Auto, Memory, File, Off }
+);
+arg_enum!(
+    /// How features of frozen layers are kept.
+    FeatureDtypeArg => FeatureDtype { F32, F16 }
 );
 arg_enum!(
     /// A schedule.
