@@ -76,7 +76,18 @@ fn plain(
     residual: Option<Tensor<4>>,
     activation: Activation,
 ) -> Tensor<4> {
+    let [images, _, height, width] = x.dims();
+    #[allow(clippy::cast_precision_loss)]
+    let count = (images * height * width) as f32;
+    let kept = norm.running_var.value_sync() * (1.0 - norm.momentum);
     let mut y = norm.forward(x);
+    if norm.training.is_enabled() {
+        // Burn's running variance follows the biased variance of the batch, PyTorch's and ours the
+        // unbiased one.
+        let biased = norm.running_var.value_sync() - kept.clone();
+        norm.running_var
+            .update(kept + biased * count / (count - 1.0));
+    }
     if let Some(residual) = residual {
         y = y + residual;
     }
@@ -191,6 +202,21 @@ const CASE: Case = Case {
     offset: 0.0,
     seed: 7,
 };
+
+/// PyTorch's `BatchNorm2d(1)` on the same values: the variance of 1, 2, 3, 4 is 5/3, a tenth of it
+/// moves the running 1.
+#[test]
+fn the_running_variance_is_unbiased() {
+    for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
+        let norm = BatchNormConfig::new(1).init(&device);
+        let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &device).reshape([2, 1, 1, 2]);
+        norm_act(&norm, x, None, Activation::Identity);
+        let mean = norm.running_mean.value_sync().into_scalar::<f32>();
+        let variance = norm.running_var.value_sync().into_scalar::<f32>();
+        assert!((mean - 0.25).abs() < 1e-6, "{mean}");
+        assert!((variance - 1.066_666_7).abs() < 1e-6, "{variance}");
+    }
+}
 
 #[test]
 fn other_backends_compute_it_with_their_own_operations() {

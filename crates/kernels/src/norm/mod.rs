@@ -23,8 +23,10 @@ pub use backend::{NormBackend, Residual};
 
 /// `activation(norm(x) + residual)` of `[batch, channels, height, width]`.
 ///
-/// As `BatchNorm::forward` in all that it does: statistics of the batch, which move the running ones,
-/// where the layer trains; the running ones elsewhere. γ and β are the layer's effective values.
+/// Statistics of the batch, which move the running ones, where the layer trains; the running ones
+/// elsewhere. γ and β are the layer's effective values. As `BatchNorm::forward` in all that it does
+/// but one: the running variance follows the unbiased variance of the batch, `Σ(x − x̄)² / (n − 1)`, as
+/// PyTorch's does, and not the biased one.
 ///
 /// # Panics
 ///
@@ -40,7 +42,7 @@ pub fn norm_act(
         // No network has it; its slope would need the residual again.
         return silu(norm_act(norm, x, residual, Activation::Identity));
     }
-    let [_, channels, _, _] = x.dims();
+    let [images, channels, height, width] = x.dims();
     assert_eq!(
         norm.gamma.dims(),
         [channels],
@@ -89,9 +91,20 @@ pub fn norm_act(
             .detach()
     };
     let (mean, variance) = (Tensor::from_dispatch(mean), Tensor::from_dispatch(variance));
+    let variance = variance * unbiased(images * height * width);
     norm.running_mean
         .update(moved(norm.running_mean.value_sync(), mean));
     norm.running_var
         .update(moved(norm.running_var.value_sync(), variance));
     Tensor::from_dispatch(output)
+}
+
+/// What turns the biased variance of so many values into the unbiased one.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a batch's pixels are far fewer than 2⁵³"
+)]
+fn unbiased(count: usize) -> f64 {
+    // Of a single value there is none; its biased variance is 0.
+    count as f64 / count.saturating_sub(1).max(1) as f64
 }
