@@ -210,7 +210,7 @@ fn the_running_variance_is_unbiased() {
     for device in [Device::flex().autodiff(), Device::ndarray().autodiff()] {
         let norm = BatchNormConfig::new(1).init(&device);
         let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0], &device).reshape([2, 1, 1, 2]);
-        norm_act(&norm, x, None, Activation::Identity);
+        let _ = norm_act(&norm, x, None, Activation::Identity);
         let mean = norm.running_mean.value_sync().into_scalar::<f32>();
         let variance = norm.running_var.value_sync().into_scalar::<f32>();
         assert!((mean - 0.25).abs() < 1e-6, "{mean}");

@@ -88,7 +88,7 @@ pub struct RecipeArgs {
     #[arg(long, value_enum)]
     pub feature_dtype: Option<FeatureDtypeArg>,
     /// Keep only what flows between the network's blocks for the backward pass and compute the rest
-    /// again: less memory, about a third more time, the same results
+    /// again: less memory, about a quarter more time, the same results
     #[arg(long)]
     pub gradient_checkpointing: bool,
 }
