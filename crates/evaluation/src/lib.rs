@@ -34,7 +34,7 @@ mod table;
 
 pub use charts::picture;
 pub use error::EvaluationError;
-pub use files::{write_atomically, write_whole};
+pub use files::write_atomically;
 pub use html::html;
 pub use metrics::Confusion;
 pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use finetune_evaluation::write_whole;
+use anyhow::{Context, Result};
+use finetune_files::{link, write_whole};
 use finetune_training::{Checkpoint, Epoch, Observer, Step};
 
 use crate::config::RunConfig;
@@ -69,9 +69,12 @@ impl Keeping {
     fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
         let write = |temporary: &Path| checkpoint.write(temporary).map_err(std::io::Error::other);
         if self.last > 0 {
-            write_whole(&self.of_epoch(checkpoint.epochs()), write)?;
+            let own = self.of_epoch(checkpoint.epochs());
+            written(&own, write_whole(&own, write))?;
+            written(&self.path, link(&own, &self.path))?;
+        } else {
+            written(&self.path, write_whole(&self.path, write))?;
         }
-        write_whole(&self.path, write)?;
         let kept = self.epochs();
         let old = kept.len().saturating_sub(self.last);
         for epoch in &kept[..old] {
@@ -81,6 +84,11 @@ impl Keeping {
         }
         Ok(())
     }
+}
+
+/// Says which file could not be written.
+fn written<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
+    outcome.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Passes everything on to another observer, and writes checkpoints and events.

@@ -83,43 +83,16 @@ pub fn write_safetensors(
     })
 }
 
-/// Has a file written under a temporary name in the same folder, syncs and renames it.
-///
-/// Returns its size in bytes.
+/// Has a file written, whole or not at all. Returns its size in bytes.
 pub(crate) fn write_whole(
     path: &Path,
     write: impl FnOnce(&Path) -> std::io::Result<()>,
 ) -> Result<u64, ModelError> {
-    let io = |source| ModelError::Io {
+    finetune_files::write_whole(path, write).map_err(|source| ModelError::Io {
         action: "write",
         path: path.to_owned(),
         source,
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    write(temporary.path()).map_err(io)?;
-    let file = std::fs::File::open(temporary.path()).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    let size = file.metadata().map_err(io)?.len();
-    set_permissions(&temporary).map_err(io)?;
-    temporary.persist(path).map_err(|error| io(error.error))?;
-    Ok(size)
-}
-
-/// Temporary files are private; a checkpoint gets what a newly created file would have.
-#[cfg(unix)]
-fn set_permissions(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_permissions(_file: &tempfile::NamedTempFile) -> std::io::Result<()> {
-    Ok(())
+    })
 }
 
 impl View for StateTensor {

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{
     Attached, Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters,
-    to_safetensors, trained, write_safetensors,
+    trained, write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -228,16 +228,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The bytes of a safetensors file.
-    ///
-    /// # Errors
-    ///
-    /// [`TrainingError::Checkpoint`] where two tensors have one name.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, TrainingError> {
-        to_safetensors(&self.tensors, &self.metadata()?).map_err(other_run)
-    }
-
-    /// Writes that file, without holding it in memory.
+    /// Writes it to a safetensors file, without holding that in memory.
     ///
     /// # Errors
     ///
@@ -251,7 +242,7 @@ impl Checkpoint {
         Ok([(METADATA.to_owned(), progress)].into())
     }
 
-    /// Reads those bytes.
+    /// Reads the bytes of such a file.
     ///
     /// # Errors
     ///

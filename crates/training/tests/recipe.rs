@@ -150,7 +150,9 @@ impl Observer for Keeping {
     }
 
     fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
-        self.0.push(checkpoint.to_bytes().unwrap());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        checkpoint.write(file.path()).unwrap();
+        self.0.push(std::fs::read(file.path()).unwrap());
         Ok(())
     }
 }
