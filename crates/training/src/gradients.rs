@@ -33,8 +33,8 @@ pub(crate) struct Passes<'a> {
     /// Batches a step.
     pub(crate) accumulate: usize,
     pub(crate) criterion: &'a CrossEntropy,
-    /// Whether gradients of large weights stay products where that saves memory (of single batches
-    /// without [`Dynamics`] only); an optimiser's step alone knows what to do with them.
+    /// Whether gradients of large weights stay products where that saves memory. Only an optimiser's
+    /// step of a single batch knows what to do with them: nothing may clip, add or look at them.
     pub(crate) outer: bool,
     /// What is computed twice to save memory.
     pub(crate) segments: Segments,
@@ -85,7 +85,7 @@ pub(crate) fn pass<M: Classifier>(
             None => loss,
         };
         let loss = if *accumulate == 1 { loss } else { loss * count };
-        let mut gradients = if *outer && *accumulate == 1 && dynamics.is_none() {
+        let mut gradients = if *outer {
             let gradients;
             (gradients, products) = linear::backward(&loss);
             gradients
