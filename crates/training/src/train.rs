@@ -108,9 +108,7 @@ pub fn resume<M: Classifier>(
         let passes = Passes {
             accumulate: recipe.accumulate,
             criterion: &criterion,
-            outer: recipe.clip_norm.is_none()
-                && recipe.accumulate == 1
-                && run.dynamics.is_none(),
+            outer: recipe.clip_norm.is_none() && recipe.accumulate == 1 && run.dynamics.is_none(),
             segments: recipe.segments(&run.model),
             draws: Draws::new(device, recipe.seed),
         };
