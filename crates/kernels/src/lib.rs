@@ -12,7 +12,6 @@
 // NdArray is deprecated upstream; people ask for it.
 #![allow(deprecated)]
 
-#[cfg(target_os = "linux")]
 mod conv;
 mod floats;
 mod lanes;
