@@ -16,3 +16,17 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_atomically(&folder.path().join("none/a"), b"")
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("cannot write "), "{error}");
+    }
+}

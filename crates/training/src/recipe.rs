@@ -134,7 +134,7 @@ pub struct Recipe {
     #[serde(default)]
     pub feature_dtype: FeatureDtype,
     /// Whether only what flows between the network's blocks is kept for the backward pass, and the
-    /// rest computed again: less memory, about a third more time, the same results.
+    /// rest computed again: less memory, about a quarter more time, the same results.
     #[serde(default)]
     pub gradient_checkpointing: bool,
 }
