@@ -10,6 +10,9 @@ use super::zones::Zone;
 use crate::memory::written;
 use crate::simd::Level;
 
+/// A multiple of every tile's pixels.
+pub(super) const TILES: usize = 48;
+
 /// A phase of a group.
 pub(super) struct Plan<'a> {
     pub(super) group: usize,
@@ -21,6 +24,16 @@ pub(super) struct Plan<'a> {
     offsets: Vec<u32>,
     /// For blocks of so many lanes, the steps of each zone.
     steps: Vec<(usize, Vec<Vec<Step>>)>,
+    /// For so many images, their pixels.
+    places: Vec<(usize, Places)>,
+}
+
+/// The pixels of a task's images, zone by zone, each zone filled up to a multiple of [`TILES`].
+pub(super) struct Places {
+    /// Where each lies in the windows.
+    pub(super) pixels: Vec<u32>,
+    /// The row that its sums go to; for what fills up, the one behind all others.
+    pub(super) rows: Vec<u32>,
 }
 
 /// The weights of a block of channels as `[source channel · tap][lane]`.
@@ -30,7 +43,7 @@ pub(super) struct PackedBlock {
 }
 
 impl<'a> Plan<'a> {
-    /// For blocks of these widths in lanes, and tasks of so many images.
+    /// For blocks of these widths in lanes, and tasks of so many images but for the last one.
     pub(super) fn new(
         sampled: &Sampled,
         (group, phase): (usize, &'a Phase),
@@ -66,6 +79,7 @@ impl<'a> Plan<'a> {
             zones: Zone::of(phase, sampled.source, images),
             offsets,
             steps: Vec::new(),
+            places: Vec::new(),
         };
         for width in widths {
             if plan.steps.iter().all(|(known, _)| *known != width) {
@@ -74,7 +88,37 @@ impl<'a> Plan<'a> {
                 plan.steps.push((width, steps));
             }
         }
+        for count in [images, sampled.batch % images] {
+            let places = plan.places_of(count, sampled.source_channels);
+            plan.places.push((count, places));
+        }
         plan
+    }
+
+    fn places_of(&self, images: usize, channels: usize) -> Places {
+        let [rows, columns] = self.phase.grid;
+        let [down, right] = self.phase.step;
+        let mut places = Places {
+            pixels: Vec::new(),
+            rows: Vec::new(),
+        };
+        for zone in &self.zones {
+            for image in 0..images {
+                for &row in &zone.rows {
+                    let seen = image * channels * self.window.len();
+                    let seen = seen + row * down * self.window.size[1];
+                    let goes = (image * rows + row) * columns;
+                    for &column in &zone.columns {
+                        places.pixels.push(index(seen + column * right));
+                        places.rows.push(index(goes + column));
+                    }
+                }
+            }
+            let whole = places.pixels.len().next_multiple_of(TILES);
+            places.pixels.resize(whole, 0);
+            places.rows.resize(whole, index(images * rows * columns));
+        }
+        places
     }
 
     fn steps_of(&self, zone: &Zone, width: usize) -> Vec<Step> {
@@ -91,7 +135,13 @@ impl<'a> Plan<'a> {
     /// The steps of each zone for a block of `width` lanes, channel by channel.
     pub(super) fn steps(&self, width: usize) -> &[Vec<Step>] {
         let known = self.steps.iter().find(|(known, _)| *known == width);
-        known.map_or(&[], |(_, steps)| steps)
+        &known.expect("a width of the plan's blocks").1
+    }
+
+    /// The pixels of so many images: of a task's, or of what is left for the last one.
+    pub(super) fn places(&self, images: usize) -> &Places {
+        let known = self.places.iter().find(|(known, _)| *known == images);
+        &known.expect("a number of the plan's images").1
     }
 
     /// The weights of one block.

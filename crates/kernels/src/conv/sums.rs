@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::plan::{PackedBlock, Plan};
+use super::plan::{PackedBlock, Places, Plan, TILES};
 use super::product::{Block, Step, blocks, index, product, tiled};
 use super::sampled::{Phase, Sampled};
 use super::transpose::Transpose;
@@ -22,18 +22,19 @@ const STEPS: usize = 256;
 /// Pixels that are worth reading weights for.
 const PIXELS: usize = 128;
 
-/// A multiple of every tile's pixels.
-const TILES: usize = 48;
-
-/// What is computed with.
-#[derive(Clone, Copy)]
-struct Operands<'a> {
+/// What all tasks compute with.
+struct Work<'a> {
     level: Level,
     /// `[batch, groups · source channels, height, width]`.
     source: &'a [f32],
     weight: &'a [f32],
     /// `[groups · target channels]`.
     bias: Option<&'a [f32]>,
+    /// Of each group's target channels.
+    blocks: Vec<Block>,
+    /// Images that are computed at a time.
+    images: usize,
+    plans: Vec<Plan<'a>>,
 }
 
 impl Sampled {
@@ -49,12 +50,6 @@ impl Sampled {
         if out.is_empty() {
             return;
         }
-        let operands = Operands {
-            level,
-            source,
-            weight,
-            bias,
-        };
         let blocks = blocks(self.target_channels, level.lanes());
         let threads = rayon::current_num_threads();
         let pixels = self.target[0] * self.target[1];
@@ -62,89 +57,90 @@ impl Sampled {
         let share = self.batch.div_ceil(if many_weights { 1 } else { threads });
         let images = PIXELS.div_ceil(pixels).min(share).max(1);
         let widths = || blocks.iter().map(|block| block.vectors * level.lanes());
-        let plans: Vec<Plan> = (0..self.groups)
+        let plans = (0..self.groups)
             .flat_map(|group| self.phases.iter().map(move |phase| (group, phase)))
             .map(|place| Plan::new(self, place, images, widths()))
             .collect();
+        let work = Work {
+            level,
+            source,
+            weight,
+            bias,
+            blocks,
+            images,
+            plans,
+        };
         if many_weights {
-            self.by_blocks(operands, &plans, &blocks, images, out);
+            self.by_blocks(&work, out);
         } else {
-            self.by_images(operands, &plans, &blocks, images, out);
+            self.by_images(&work, out);
         }
     }
 
+    /// Values of an image that is read.
+    fn image_in(&self) -> usize {
+        self.groups * self.source_channels * self.source[0] * self.source[1]
+    }
+
+    /// Values of an image that is written.
+    fn image_out(&self) -> usize {
+        self.groups * self.target_channels * self.target[0] * self.target[1]
+    }
+
     /// Some images a task.
-    fn by_images(
-        &self,
-        operands: Operands,
-        plans: &[Plan],
-        blocks: &[Block],
-        images: usize,
-        out: &mut [MaybeUninit<f32>],
-    ) {
+    fn by_images(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
         let pixels = self.target[0] * self.target[1];
-        let image_in = operands.source.len() / self.batch;
-        let image_out = out.len() / self.batch;
-        let packed: Vec<Vec<PackedBlock>> = plans
-            .iter()
-            .map(|plan| {
-                let blocks = blocks.par_iter();
-                blocks
-                    .map(|&block| plan.pack(operands.level, self, block, operands.weight))
-                    .collect()
-            })
-            .collect();
-        out.par_chunks_mut(images * image_out)
-            .zip(operands.source.par_chunks(images * image_in))
-            .for_each_init(Scratch::default, |scratch, (out, source)| {
-                for (plan, packed) in plans.iter().zip(&packed) {
-                    let mut windows = std::mem::take(&mut scratch.windows);
-                    let count = out.len() / image_out;
-                    windows.resize(count * self.source_channels * plan.window.len(), 0.0);
-                    self.windows(plan, source, &mut windows);
-                    scratch.places(plan, count, self.source_channels);
-                    for packed in packed {
-                        let first = plan.group * self.target_channels + packed.block.start;
-                        let out = out.chunks_exact_mut(image_out);
-                        let out = out.map(|image| &mut image[first * pixels..]);
-                        self.block(operands, plan, packed, &windows, scratch, out);
+        let image_out = self.image_out();
+        let pack = |plan: &Plan| -> Vec<PackedBlock> {
+            let blocks = work.blocks.par_iter();
+            blocks
+                .map(|&block| plan.pack(work.level, self, block, work.weight))
+                .collect()
+        };
+        let packed: Vec<Vec<PackedBlock>> = work.plans.iter().map(pack).collect();
+        out.par_chunks_mut(work.images * image_out)
+            .zip(work.source.par_chunks(work.images * self.image_in()))
+            .for_each_init(
+                || (Scratch::default(), Vec::new()),
+                |(scratch, windows), (out, source)| {
+                    let images = out.len() / image_out;
+                    for (plan, packed) in work.plans.iter().zip(&packed) {
+                        windows.resize(images * self.source_channels * plan.window.len(), 0.0);
+                        self.windows(plan, source, windows);
+                        for packed in packed {
+                            let first = plan.group * self.target_channels + packed.block.start;
+                            let out = out.chunks_exact_mut(image_out);
+                            let out = out.map(|image| &mut image[first * pixels..]);
+                            self.block(work, plan, packed, windows, scratch, out);
+                        }
                     }
-                    scratch.windows = windows;
-                }
-            });
+                },
+            );
     }
 
     /// A block of channels a task.
-    fn by_blocks(
-        &self,
-        operands: Operands,
-        plans: &[Plan],
-        blocks: &[Block],
-        images: usize,
-        out: &mut [MaybeUninit<f32>],
-    ) {
+    fn by_blocks(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
         let pixels = self.target[0] * self.target[1];
-        let image_in = operands.source.len() / self.batch;
-        let image_out = out.len() / self.batch;
-        let windows: Vec<Vec<f32>> = plans
-            .iter()
-            .map(|plan| {
-                let image = self.source_channels * plan.window.len();
-                let mut windows = vec![0.0; self.batch * image];
-                windows
-                    .par_chunks_mut(image.max(1))
-                    .zip(operands.source.par_chunks(image_in.max(1)))
-                    .for_each(|(windows, source)| self.windows(plan, source, windows));
-                windows
-            })
-            .collect();
-        let of_group = plans.len() / self.groups;
-        let groups = plans.chunks(of_group).zip(windows.chunks(of_group));
+        let see = |plan: &Plan| {
+            let image = self.source_channels * plan.window.len();
+            let mut windows = vec![0.0; self.batch * image];
+            windows
+                .par_chunks_mut(image.max(1))
+                .zip(work.source.par_chunks(self.image_in().max(1)))
+                .for_each(|(windows, source)| self.windows(plan, source, windows));
+            windows
+        };
+        let windows: Vec<Vec<f32>> = work.plans.iter().map(see).collect();
+        let of_group = self.phases.len();
+        let groups = work.plans.chunks(of_group).zip(windows.chunks(of_group));
         let mut tasks: Vec<_> = groups
-            .flat_map(|(plans, windows)| blocks.iter().map(move |&block| (plans, windows, block)))
+            .flat_map(|(plans, windows)| {
+                let blocks = work.blocks.iter();
+                blocks.map(move |&block| (plans, windows, block))
+            })
             .map(|task| (task, Vec::with_capacity(self.batch)))
             .collect();
-        for image in out.chunks_exact_mut(image_out) {
+        for image in out.chunks_exact_mut(self.image_out()) {
             let mut rest = image;
             for ((_, _, block), targets) in &mut tasks {
                 let (target, after) = rest.split_at_mut(block.len * pixels);
@@ -156,12 +152,12 @@ impl Sampled {
             Scratch::default,
             |scratch, ((plans, windows, block), mut targets)| {
                 for (plan, windows) in plans.iter().zip(windows) {
-                    let packed = plan.pack(operands.level, self, block, operands.weight);
-                    let some = images * self.source_channels * plan.window.len();
-                    for (out, windows) in targets.chunks_mut(images).zip(windows.chunks(some)) {
-                        scratch.places(plan, out.len(), self.source_channels);
+                    let packed = plan.pack(work.level, self, block, work.weight);
+                    let some = work.images * self.source_channels * plan.window.len();
+                    for (out, windows) in targets.chunks_mut(work.images).zip(windows.chunks(some))
+                    {
                         let out = out.iter_mut().map(|out| &mut **out);
-                        self.block(operands, plan, &packed, windows, scratch, out);
+                        self.block(work, plan, &packed, windows, scratch, out);
                     }
                 }
             },
@@ -172,7 +168,7 @@ impl Sampled {
     fn windows(&self, plan: &Plan, source: &[f32], windows: &mut [f32]) {
         let pixels = self.source[0] * self.source[1];
         let mut windows = windows.chunks_exact_mut(plan.window.len().max(1));
-        for image in source.chunks_exact((self.groups * self.source_channels * pixels).max(1)) {
+        for image in source.chunks_exact(self.image_in().max(1)) {
             let channels = image.chunks_exact(pixels.max(1));
             let channels = channels.skip(plan.group * self.source_channels);
             for (channel, window) in channels.take(self.source_channels).zip(&mut windows) {
@@ -185,17 +181,17 @@ impl Sampled {
     /// first on.
     fn block<'o>(
         &self,
-        operands: Operands,
+        work: &Work,
         plan: &Plan,
         packed: &PackedBlock,
         windows: &[f32],
         scratch: &mut Scratch,
         out: impl ExactSizeIterator<Item = &'o mut [MaybeUninit<f32>]>,
     ) {
-        let level = operands.level;
+        let level = work.level;
         let width = packed.block.vectors * level.lanes();
         scratch.bias.clear();
-        if let Some(bias) = operands.bias {
+        if let Some(bias) = work.bias {
             let first = plan.group * self.target_channels + packed.block.start;
             scratch
                 .bias
@@ -211,8 +207,7 @@ impl Sampled {
             images,
             channels: self.source_channels,
             windows,
-            pixels: &scratch.pixels,
-            rows: &scratch.rows,
+            places: plan.places(images),
             packed,
             bias: &scratch.bias,
             out: &mut scratch.sums,
@@ -263,39 +258,8 @@ impl Sampled {
 /// Memory that a thread uses again for its next task.
 #[derive(Default)]
 struct Scratch {
-    windows: Vec<f32>,
-    /// Where each pixel lies in the windows, zone by zone, each filled up to whole tiles.
-    pixels: Vec<u32>,
-    /// Where each of them goes in `sums`.
-    rows: Vec<u32>,
     bias: Vec<f32>,
     sums: Vec<f32>,
-}
-
-impl Scratch {
-    /// Lists the pixels of some images.
-    fn places(&mut self, plan: &Plan, images: usize, channels: usize) {
-        let [rows, columns] = plan.phase.grid;
-        let [down, right] = plan.phase.step;
-        self.pixels.clear();
-        self.rows.clear();
-        for zone in &plan.zones {
-            for image in 0..images {
-                for &row in &zone.rows {
-                    let seen = image * channels * plan.window.len();
-                    let seen = seen + row * down * plan.window.size[1];
-                    let goes = (image * rows + row) * columns;
-                    for &column in &zone.columns {
-                        self.pixels.push(index(seen + column * right));
-                        self.rows.push(index(goes + column));
-                    }
-                }
-            }
-            let whole = self.pixels.len().next_multiple_of(TILES);
-            self.pixels.resize(whole, 0);
-            self.rows.resize(whole, index(images * rows * columns));
-        }
-    }
 }
 
 /// The sums of some images' pixels for one block of channels, each as lanes in its row of `out`.
@@ -305,8 +269,7 @@ struct Sums<'a> {
     /// Source channels.
     channels: usize,
     windows: &'a [f32],
-    pixels: &'a [u32],
-    rows: &'a [u32],
+    places: &'a Places,
     packed: &'a PackedBlock,
     bias: &'a [f32],
     out: &'a mut [f32],
@@ -335,8 +298,8 @@ fn sums<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Sums) {
             let taps = zone.taps.len();
             let tiles = Tiles {
                 steps: &steps[first * taps..last * taps],
-                pixels: &work.pixels[range.clone()],
-                rows: &work.rows[range],
+                pixels: &work.places.pixels[range.clone()],
+                rows: &work.places.rows[range],
                 windows: work.windows,
                 weights: &work.packed.weights,
                 bias: (first == 0).then_some(work.bias),
