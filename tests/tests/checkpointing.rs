@@ -28,12 +28,7 @@ fn runs_are_the_same_to_the_bit() {
         let (again, features_again) = case.run();
         assert!(!plain.weights.is_empty(), "{name}");
         assert_eq!(features, features_again, "{name}");
-        assert!(
-            again == plain,
-            "{name}: {:?} {:?}",
-            again.epochs,
-            plain.epochs
-        );
+        again.assert_is(&plain, &name);
     }
 }
 

@@ -68,19 +68,9 @@ fn runs_with_kept_features_are_the_same_to_the_bit() {
         assert_eq!(in_file.bytes, features.bytes, "{name}");
         let (plain, nothing) = without_cache(case).run();
         assert_eq!(nothing, None, "{name}");
-        assert!(
-            filed == kept,
-            "{name}: {:?} {:?}",
-            filed.epochs,
-            kept.epochs
-        );
+        filed.assert_is(&kept, &name);
         assert!(!kept.weights.is_empty(), "{name}");
-        assert!(
-            kept == plain,
-            "{name}: {:?} {:?}",
-            kept.epochs,
-            plain.epochs
-        );
+        kept.assert_is(&plain, &name);
     }
 }
 
@@ -149,12 +139,7 @@ fn kept_views_are_the_same_to_the_bit() {
         let case = without_cache(case);
         let (plain, features) = case.run();
         assert_eq!(features, None, "{name}");
-        assert!(
-            plain == kept,
-            "{name}: {:?} {:?}",
-            plain.epochs,
-            kept.epochs
-        );
+        plain.assert_is(&kept, &name);
         // The views are no others than before, and there are two of them.
         let (all, _) = case.with(|recipe| recipe.augment_views = None).run();
         if name.contains("lora") {

@@ -19,6 +19,19 @@ pub struct Outcome {
     pub epochs: Vec<Epoch>,
 }
 
+impl Outcome {
+    /// To the bit; where it is not, the epochs tell from where on.
+    #[track_caller]
+    pub fn assert_is(&self, other: &Self, name: &str) {
+        assert!(
+            self == other,
+            "{name}: {:?} {:?}",
+            self.epochs,
+            other.epochs
+        );
+    }
+}
+
 static ALONE: Mutex<()> = Mutex::new(());
 
 pub struct Case<'a> {
