@@ -8,22 +8,23 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use burn::module::{Lora, Module, ParamGroup};
 use burn::tensor::Device;
+use finetune::config::defaults;
 use finetune::data::embedded_signs;
 use finetune::evaluation::Report;
+use finetune::machine::memory;
 use finetune::methods::{Attached, Method, Scope, Targets, count_parameters, layers, parameters};
 use finetune::model::{Architecture, Checkpoint, Head, Network};
 use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, TrainingData, train};
-use finetune::{defaults, process};
 
 use crate::job::{Job, Kind, Measured, Side};
 
 /// Training steps, as the command takes them; in this process.
 pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
-    process::keep_large_buffers();
+    memory::keep_large_buffers();
     rayon::ThreadPoolBuilder::new()
         .num_threads(job.threads)
         .build_global()?;
-    let rest_bytes = process::memory_bytes().unwrap_or(0);
+    let rest_bytes = memory::memory_bytes().unwrap_or(0);
     let architecture = Architecture::find(&job.model)?.at(job.size)?;
     let set = embedded_signs().train.take_per_class(job.per_class, 0);
     let images = set.decode(&architecture.preprocess())?;
@@ -54,7 +55,7 @@ pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
         step_seconds: trained.step_seconds,
         losses: watch.losses,
         trainable: count.trainable as u64,
-        peak_bytes: process::peak_memory_bytes().unwrap_or(0),
+        peak_bytes: memory::peak_memory_bytes().unwrap_or(0),
         rest_bytes,
         train_seconds: None,
         whole_seconds: None,

@@ -25,7 +25,7 @@ impl Python {
     /// The environment in the cache folder; made, once, where it is missing or of other versions.
     /// `given` is an interpreter that has everything already.
     pub(crate) fn new(given: Option<&Path>) -> Result<Self> {
-        let folder = finetune::weights::cache_folder()?.join("bench");
+        let folder = finetune::machine::cache::cache_folder()?.join("bench");
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
         if let Some(program) = given {

@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use finetune::evaluation::median;
+use finetune::machine::memory::{keep_large_buffers, memory_bytes, peak_memory_bytes};
 use finetune::model::{Checkpoint, Head};
-use finetune::process::{keep_large_buffers, memory_bytes, peak_memory_bytes};
 
 const REPETITIONS: usize = 7;
 const MIB: f64 = 1_048_576.0;

@@ -170,7 +170,7 @@ fn steps<M: Module>(mut net: M, loss: impl Fn(&M) -> Tensor<1>) {
         }
     }
     #[allow(clippy::cast_precision_loss)]
-    let memory = finetune::process::peak_memory_bytes().unwrap_or(0) as f64 / 1_048_576.0;
+    let memory = finetune::machine::memory::peak_memory_bytes().unwrap_or(0) as f64 / 1_048_576.0;
     println!("{} {memory} {rest}", median(&times));
 }
 

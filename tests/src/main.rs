@@ -1,5 +1,5 @@
 //! The `finetune` command, as it is.
 
 fn main() -> std::process::ExitCode {
-    finetune::command()
+    finetune_cli::command()
 }

@@ -4,8 +4,8 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
+use finetune::config::defaults::For;
 use finetune::data::{Images, Loader, Normalization, Order, Preprocess, embedded_signs};
-use finetune::defaults::For;
 use finetune::methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
 use finetune::model::Architecture;
 use finetune::training::{Recipe, TrainingData, train};
@@ -34,7 +34,7 @@ fn logits(method: &Method, device: &Device) -> Vec<f32> {
     };
     let recipe = Recipe {
         epochs: 3,
-        ..finetune::defaults::recipe("lora", For::Chapter)
+        ..finetune::config::defaults::recipe("lora", For::Chapter)
     };
     let trained = train(attached, &data, &recipe, &device, &mut ()).unwrap();
     let device = device.inner();
@@ -77,7 +77,7 @@ fn agree(other: &Device) {
 
 #[test]
 fn ndarray_agrees_with_flex() {
-    agree(&finetune::device::device("ndarray").unwrap());
+    agree(&finetune::machine::device::device("ndarray").unwrap());
 }
 
 /// Opt-in: `cargo test --workspace --features finetune-tests/wgpu --test devices`, with Debian's
@@ -85,5 +85,5 @@ fn ndarray_agrees_with_flex() {
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_agrees_with_flex() {
-    agree(&finetune::device::device("wgpu").unwrap());
+    agree(&finetune::machine::device::device("wgpu").unwrap());
 }

@@ -48,10 +48,10 @@ fn help() -> String {
 fn finetune(args: &[OsString]) -> ExitCode {
     let mut features = Vec::new();
     if wants_gpu(args) {
-        features.push("finetune/wgpu");
+        features.push("finetune-cli/wgpu");
     }
     if wants_hub(args) {
-        features.push("finetune/hub");
+        features.push("finetune-cli/hub");
     }
     build_and_run(&["finetune"], &features, args)
 }

@@ -1,0 +1,174 @@
+//! `data check`: what is in a data set, and what is wrong with it.
+
+use anyhow::{Result, bail};
+use finetune::config::DataConfig;
+use finetune_data::{Check, Fate, Link, Survey, Why, check, survey};
+use serde::Serialize;
+
+use crate::flags::{CheckArgs, DataArgs, DataCommand};
+use crate::terminal::output::say;
+
+/// A group of a thousand pictures is named by its first ones.
+const SHOWN: usize = 4;
+
+/// `finetune data`.
+///
+/// # Errors
+///
+/// A folder that is not as it should be, or one on which results would be wrong.
+pub fn data(args: &DataArgs) -> Result<()> {
+    match &args.command {
+        DataCommand::Check(args) => check_data(args),
+    }
+}
+
+fn check_data(args: &CheckArgs) -> Result<()> {
+    let config = DataConfig::new(args.data.clone(), 1);
+    // A data set's name in the place of a path has no folder.
+    let survey = if config.is_named() {
+        None
+    } else {
+        survey(&args.data)?
+    };
+    let splits = config.open(0);
+    // What a folder is refused for is said after what is known of it.
+    let found = splits.as_ref().ok().map(check);
+    if args.json {
+        say(&serde_json::to_string_pretty(&Document {
+            check: found.as_ref(),
+            survey: survey.as_ref(),
+        })?)?;
+    } else {
+        let lines = lines(found.as_ref(), survey.as_ref());
+        if !lines.is_empty() {
+            say(&lines.join("\n"))?;
+        }
+    }
+    let splits = splits?;
+    if found.is_some_and(|found| found.has_errors()) || survey.is_some_and(|s| s.has_errors()) {
+        bail!("results on {} would be wrong", splits.name);
+    }
+    Ok(())
+}
+
+/// Both in one document.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    check: Option<&'a Check>,
+    #[serde(flatten)]
+    survey: Option<&'a Survey>,
+}
+
+/// All that is to be told, the suggestions last.
+fn lines(found: Option<&Check>, survey: Option<&Survey>) -> Vec<String> {
+    let mut lines = found.map(images).unwrap_or_default();
+    lines.extend(survey.map(others).unwrap_or_default());
+    let mut suggestions = found.map(Check::suggestions).unwrap_or_default();
+    suggestions.extend(survey.map(Survey::suggestions).unwrap_or_default());
+    if suggestions.is_empty() && found.is_some() {
+        lines.push("nothing is wrong with it".to_owned());
+    }
+    let suggestions = suggestions.into_iter();
+    lines.extend(suggestions.map(|suggestion| format!("→ {suggestion}")));
+    lines
+}
+
+/// What lies beside the images.
+fn others(found: &Survey) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (fate, becomes) in [
+        (Fate::Leaves, "outside of the folder, refused"),
+        (Fate::Broken, "nothing is there, refused"),
+        (Fate::Loops, "above it, left out"),
+        (Fate::Followed, "followed"),
+    ] {
+        let of_fate = found.links.iter().filter(|link| link.fate == fate);
+        let of_fate: Vec<_> = of_fate.collect();
+        let (first, more) = first(&of_fate);
+        for Link { link, target, .. } in first {
+            lines.push(format!("link: {link} → {target} ({becomes})"));
+        }
+        if let Some(more) = more {
+            lines.push(format!("link:{more} ({becomes})"));
+        }
+    }
+    let mut reasons: Vec<Why> = found.ignored.iter().map(|file| file.why).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for why in reasons {
+        let files = found.ignored.iter().filter(|file| file.why == why);
+        let files: Vec<_> = files.map(|file| file.path.as_str()).collect();
+        lines.push(format!("ignored, {}: {}", why.reason(), listed(&files)));
+    }
+    if !found.not_utf8.is_empty() {
+        let names: Vec<_> = found.not_utf8.iter().map(String::as_str).collect();
+        lines.push(format!("not UTF-8: {}", listed(&names)));
+    }
+    lines
+}
+
+/// The first of many, and how many more there are.
+fn first<T>(all: &[T]) -> (&[T], Option<String>) {
+    let first = &all[..all.len().min(SHOWN)];
+    let more = all.len() - first.len();
+    (first, (more > 0).then(|| format!(" and {more} more")))
+}
+
+fn listed(names: &[&str]) -> String {
+    let (first, more) = first(names);
+    first.join(", ") + &more.unwrap_or_default()
+}
+
+/// What the images are, and what is wrong with them.
+fn images(found: &Check) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in &found.parts {
+        let classes: Vec<_> = part
+            .classes
+            .iter()
+            .map(|(class, count)| format!("{class} {count}"))
+            .collect();
+        let all: usize = part.classes.values().sum();
+        lines.push(format!(
+            "{:<6} {all:>7} images: {}",
+            part.name,
+            classes.join(", ")
+        ));
+    }
+    if let Some([smallest, median, largest]) = found.shorter_sides {
+        lines.push(format!(
+            "shorter sides from {smallest} to {largest} pixels, {median} in the middle"
+        ));
+    }
+    let formats = found.formats.iter();
+    let formats: Vec<_> = formats
+        .map(|(format, count)| format!("{format} {count}"))
+        .collect();
+    if !formats.is_empty() {
+        lines.push(format!("formats: {}", formats.join(", ")));
+    }
+    for image in found.wrong_endings.iter().take(SHOWN) {
+        lines.push(format!("wrong ending: {}: {}", image.image, image.reason));
+    }
+    for image in &found.broken {
+        lines.push(format!("broken: {}", image.reason));
+    }
+    for group in &found.duplicates {
+        let kind = if group.exact {
+            "the same"
+        } else {
+            "nearly the same"
+        };
+        let leak = if group.leak { ", in several parts" } else { "" };
+        let labels = if group.labels_differ {
+            ", with several labels"
+        } else {
+            ""
+        };
+        let (first, more) = first(&group.images);
+        let more = more.unwrap_or_default();
+        lines.push(format!("{kind}{leak}{labels}: {}{more}", first.join(", ")));
+    }
+    lines
+}

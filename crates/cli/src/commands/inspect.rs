@@ -1,0 +1,143 @@
+//! `inspect`: what a method would train.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use finetune::config::settings;
+use finetune::machine::device::device;
+use finetune::run::prepare;
+use finetune_methods::{Method, ParamInfo, ParameterCount, count_parameters, counts};
+use finetune_model::ARCHITECTURES;
+use finetune_training::{Optimizer, Recipe};
+use serde_json::json;
+
+use crate::flags::InspectArgs;
+use crate::terminal::output::say;
+
+/// `finetune inspect`.
+///
+/// # Errors
+///
+/// A wrong call, or weights that cannot be read.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let config = args.common.resolve(&args.method, args.common.seed)?;
+    let device = device(&config.device)?.autodiff();
+    // What trains does not depend on the weights: without any the model's own random ones do.
+    let mut plan = config.clone();
+    plan.from_scratch |= plan.weights.is_none();
+    let attached = prepare(&plan, args.classes, &device)?.attached;
+    let count = count_parameters(&attached.model);
+    let mut trained = counts(&attached.model);
+    trained.retain(|(_, trainable)| *trainable > 0);
+    if args.common.json {
+        let trained: Vec<_> = trained
+            .iter()
+            .map(|(param, trainable)| {
+                json!({ "path": param.path, "shape": param.shape, "parameters": trainable })
+            })
+            .collect();
+        let document = json!({
+            "model": config.model,
+            "method": config.method_name(),
+            "trainable_parameters": count.trainable,
+            "total_parameters": count.total,
+            "predicted_memory_bytes": predicted_memory(&config.recipe, count),
+            "trained": trained,
+        });
+        return say(&serde_json::to_string_pretty(&document)?);
+    }
+    if args.common.model.is_none() && args.common.weights.is_none() {
+        say(&format!("{}\n\n{}\n", models(), methods()?))?;
+    }
+    say(&format!(
+        "{} with {}\n{}at least {} of memory: weights, gradients and the optimiser's moments; what the layers keep \
+         of a batch comes on top",
+        config.model,
+        config.method_name(),
+        table(&trained, count),
+        finetune_evaluation::bytes(predicted_memory(&config.recipe, count))
+    ))
+}
+
+/// Bytes of the weights, and of the gradient and the optimiser's moments of what trains, in `f32`.
+fn predicted_memory(recipe: &Recipe, count: ParameterCount) -> u64 {
+    let moments = match recipe.optimizer {
+        Optimizer::Adam | Optimizer::AdamW => 2,
+        Optimizer::Sgd => 1,
+    };
+    4 * (count.total + count.trainable * (1 + moments)) as u64
+}
+
+/// What trains: path, shape, parameters and their share of all.
+fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
+    let shape = |param: &ParamInfo| {
+        let sizes: Vec<_> = param.shape.iter().map(ToString::to_string).collect();
+        sizes.join("×")
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let percent = |trainable: usize| 100.0 * trainable as f64 / count.total as f64;
+    let mut rows: Vec<_> = trained
+        .iter()
+        .map(|(param, trainable)| (param.path.clone(), shape(param), *trainable))
+        .collect();
+    rows.push(("trains".to_owned(), String::new(), count.trainable));
+    let widest = |column: fn(&(String, String, usize)) -> usize, title: &str| {
+        rows.iter().map(column).max().unwrap_or(0).max(title.len())
+    };
+    let paths = widest(|row| row.0.len(), "path");
+    let shapes = widest(|row| row.1.chars().count(), "shape");
+    let mut text = format!(
+        "{:<paths$}  {:>shapes$}  {:>10}  {:>8}\n",
+        "path", "shape", "parameters", "share"
+    );
+    for (path, shape, trainable) in rows {
+        let percent = percent(trainable);
+        let _ = writeln!(
+            text,
+            "{path:<paths$}  {shape:>shapes$}  {trainable:>10}  {percent:>6.2} %"
+        );
+    }
+    let _ = writeln!(
+        text,
+        "{:<paths$}  {:>shapes$}  {:>10}",
+        "of", "", count.total
+    );
+    text
+}
+
+/// All methods and their settings, a line each.
+fn methods() -> Result<String> {
+    let mut lines =
+        vec!["method        settings (--set METHOD.KEY=VALUE) and their defaults".to_owned()];
+    for method in Method::all() {
+        let settings = settings::of(&method)?;
+        let settings: Vec<_> = settings
+            .into_iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        lines.push(format!("{:<12}  {}", method.name(), settings.join(" ")));
+    }
+    lines.push("scratch       as sft, from random weights".to_owned());
+    Ok(lines.join("\n"))
+}
+
+/// All models and what goes with them, a line each.
+fn models() -> String {
+    let mut lines = vec![format!(
+        "{:<24} {:>6}  {:<9} {:>5}  {:<12} {:<32} {}",
+        "model", "pixels", "resize", "crop", "head", "adapters on", "names of"
+    )];
+    lines.extend(ARCHITECTURES.iter().map(|model| {
+        format!(
+            "{:<24} {:>6}  {:<9} {:>5.3}  {:<12} {:<32} {}",
+            model.name,
+            model.image_size,
+            format!("{:?}", model.filter).to_lowercase(),
+            model.crop,
+            model.head,
+            model.targets,
+            model.libraries().join(", ")
+        )
+    }));
+    lines.join("\n")
+}

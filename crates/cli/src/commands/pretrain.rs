@@ -1,0 +1,32 @@
+//! `pretrain`: a model trained from random weights, to be fine-tuned later.
+
+use anyhow::Result;
+use finetune::weights::{Pretraining, locate};
+
+use crate::flags::PretrainArgs;
+use crate::terminal::output::say;
+use crate::terminal::progress::{Progress, Ui};
+
+/// `finetune pretrain`.
+///
+/// # Errors
+///
+/// A wrong call, images that cannot be read, or a file that cannot be written.
+pub fn pretrain(args: &PretrainArgs) -> Result<()> {
+    let mut plan = Pretraining::new(&args.model)?;
+    plan.data.clone_from(&args.data);
+    plan.device.clone_from(&args.device);
+    plan.recipe.seed = args.seed;
+    plan.recipe.epochs = args.epochs.unwrap_or(plan.recipe.epochs);
+    plan.recipe.batch_size = args.batch_size.unwrap_or(plan.recipe.batch_size);
+    plan.recipe.learning_rate = args.lr.unwrap_or(plan.recipe.learning_rate);
+    let ui = args.ui.unwrap_or_else(Ui::fitting);
+    let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
+    let size = plan.run(&args.out, &mut progress)?;
+    let hash = locate::hash(&args.out)?;
+    say(&format!(
+        "{} ({}), SHA-256 {hash}",
+        args.out.display(),
+        finetune_evaluation::bytes(size)
+    ))
+}

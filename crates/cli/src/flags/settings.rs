@@ -1,0 +1,57 @@
+//! Settings of methods by name: `--set lora.dora=true`.
+
+use anyhow::{Result, bail};
+use finetune::config::defaults;
+use finetune::config::settings::of;
+use finetune::error::Usage;
+use finetune_methods::Method;
+use serde_json::Value;
+
+/// A method with those of the settings that are its own.
+///
+/// # Errors
+///
+/// A setting that is not `METHOD.KEY=VALUE`, of a method or key that there is not, or with a value
+/// of another kind.
+pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
+    let mut value = serde_json::to_value(method)?;
+    for setting in typed {
+        let Some(((name, key), text)) = setting
+            .split_once('=')
+            .and_then(|(name, text)| Some((name.split_once('.')?, text)))
+        else {
+            bail!(Usage(format!(
+                "--set {setting}: write METHOD.KEY=VALUE, e.g. lora.dora=true"
+            )));
+        };
+        let Some((named, _)) = defaults::method(name) else {
+            let known = defaults::all_methods().join(", ");
+            bail!(Usage(format!(
+                "--set {setting}: there is no method `{name}`; methods: {known}"
+            )));
+        };
+        let keys = keys(&named)?;
+        if !keys.iter().any(|known| known == key) {
+            let keys = keys.join(", ");
+            bail!(Usage(if keys.is_empty() {
+                format!("--set {setting}: {name} has no settings")
+            } else {
+                format!("--set {setting}: {name} has no setting `{key}`; it has {keys}")
+            }));
+        }
+        if named.name() != method.name() {
+            continue;
+        }
+        // JSON where it is some (numbers, true, {"fc1": 4}), text otherwise.
+        let new = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+        value[key] = new;
+        if let Err(error) = serde_json::from_value::<Method>(value.clone()) {
+            bail!(Usage(format!("--set {setting}: {error}")));
+        }
+    }
+    Ok(serde_json::from_value(value)?)
+}
+
+fn keys(method: &Method) -> Result<Vec<String>> {
+    Ok(of(method)?.into_iter().map(|(name, _)| name).collect())
+}

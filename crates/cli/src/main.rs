@@ -1,0 +1,5 @@
+//! The `finetune` command.
+
+fn main() -> std::process::ExitCode {
+    finetune_cli::command()
+}

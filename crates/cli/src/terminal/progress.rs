@@ -1,0 +1,265 @@
+//! What a person sees while a run goes on.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime};
+
+use finetune::machine::memory;
+use finetune_training::{Dashboard, Epoch, Observer, Step};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::interrupt;
+use super::output::note;
+
+/// How progress is shown, on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ui {
+    /// Burn's dashboard, on stdout.
+    Tui,
+    /// A bar with the time left.
+    Bar,
+    /// A line an epoch.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+impl Ui {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tui => "tui",
+            Self::Bar => "bar",
+            Self::Plain => "plain",
+            Self::None => "none",
+        }
+    }
+
+    /// A bar on a terminal, lines elsewhere.
+    #[must_use]
+    pub fn fitting() -> Self {
+        if std::io::stderr().is_terminal() {
+            Self::Bar
+        } else {
+            Self::Plain
+        }
+    }
+}
+
+/// Shows a run's progress, and stops it when somebody presses Ctrl-C.
+#[derive(Debug)]
+pub struct Progress {
+    ui: Ui,
+    title: String,
+    epochs: usize,
+    bar: Option<ProgressBar>,
+    dashboard: Option<Dashboard>,
+    first_step: Option<SystemTime>,
+    pace: Pace,
+    parent: Option<u32>,
+}
+
+/// How fast a run goes.
+#[derive(Debug, Default)]
+struct Pace {
+    seconds: f64,
+    steps: usize,
+    images: usize,
+    left: usize,
+}
+
+impl Pace {
+    #[allow(clippy::cast_precision_loss)]
+    fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.seconds.max(1e-9)
+    }
+
+    /// Time left, without validation.
+    #[allow(clippy::cast_precision_loss)]
+    fn seconds_left(&self) -> f64 {
+        self.seconds / self.steps.max(1) as f64 * self.left as f64
+    }
+}
+
+impl Progress {
+    /// For one run, named by `title`.
+    #[must_use]
+    pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
+        let dashboard = (ui == Ui::Tui).then(|| Dashboard::new(epochs));
+        Self {
+            ui,
+            title,
+            epochs,
+            bar: None,
+            dashboard,
+            first_step: None,
+            pace: Pace::default(),
+            parent: parent(),
+        }
+    }
+
+    /// When the first step began.
+    #[must_use]
+    pub fn first_step(&self) -> Option<SystemTime> {
+        self.first_step
+    }
+
+    /// A run whose comparison was killed would write into a folder that somebody resumes.
+    fn end_with_parent(&self) {
+        if parent() != self.parent {
+            std::process::exit(1);
+        }
+    }
+
+    fn start(&mut self, steps: usize) -> &ProgressBar {
+        self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(steps as u64);
+            let template = "{prefix:>14} [{bar:30}] {percent:>3} % · {msg} · {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("━╸ "));
+            }
+            bar.set_prefix(self.title.clone());
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        })
+    }
+}
+
+/// ` · 74 MiB`, the most that the process held; nothing where the system does not tell.
+fn peak_memory() -> String {
+    let bytes = memory::peak_memory_bytes();
+    bytes.map_or_else(String::new, |bytes| {
+        format!(" · {}", finetune_evaluation::bytes(bytes))
+    })
+}
+
+impl Observer for Progress {
+    fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
+        self.end_with_parent();
+        if self.ui == Ui::Bar {
+            let bar = self.start(images);
+            bar.set_position(done as u64);
+            bar.set_message("features of the frozen layers, once");
+            if done == images {
+                bar.finish_and_clear();
+                self.bar = None;
+            }
+        }
+        if interrupt::asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn on_start(&mut self) {
+        self.first_step = Some(SystemTime::now());
+    }
+
+    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        self.end_with_parent();
+        self.pace.seconds += step.seconds;
+        self.pace.steps += 1;
+        self.pace.images += step.images;
+        self.pace.left = step.steps - step.step;
+        if self.ui == Ui::Bar {
+            let epochs = self.epochs;
+            let rate = self.pace.images_per_second();
+            let bar = self.start(step.steps);
+            bar.set_position(step.step as u64);
+            bar.set_message(format!(
+                "epoch {}/{epochs} · loss {:.3} · {rate:.0} images/s{}",
+                step.epoch,
+                step.loss,
+                peak_memory()
+            ));
+            if step.step == step.steps {
+                bar.finish_and_clear();
+            }
+        }
+        if let Some(dashboard) = &mut self.dashboard
+            && dashboard.on_step(step).is_break()
+        {
+            return ControlFlow::Break(());
+        }
+        if interrupt::asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn on_patience(&mut self, best: usize) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if matches!(self.ui, Ui::Bar | Ui::Plain) {
+            note(&format!(
+                "{:>14} ends here: no later epoch was better than epoch {best}",
+                self.title
+            ));
+        }
+    }
+
+    fn on_epoch(&mut self, epoch: &Epoch) {
+        if let Some(dashboard) = &mut self.dashboard {
+            dashboard.on_epoch(epoch);
+        }
+        let Epoch {
+            epoch: number,
+            train_loss,
+            train_accuracy,
+            seconds,
+            images_per_second,
+            ..
+        } = epoch;
+        let valid = epoch
+            .valid_accuracy
+            .map(|accuracy| format!(" · validation {:.2} %", 100.0 * accuracy))
+            .unwrap_or_default();
+        let left = match self.pace.seconds_left() {
+            left if left > 0.0 => format!(" · {} left", finetune_evaluation::seconds(left)),
+            _ => String::new(),
+        };
+        let line = format!(
+            "{:>14} epoch {number}/{} · loss {train_loss:.4} · training {:.2} %{valid} · {} · {images_per_second:.0} images/s{}{left}",
+            self.title,
+            self.epochs,
+            100.0 * train_accuracy,
+            finetune_evaluation::seconds(*seconds),
+            peak_memory()
+        );
+        match (self.ui, &self.bar) {
+            (Ui::Plain, _) => note(&line),
+            (Ui::Bar, Some(bar)) if *number == self.epochs => {
+                bar.finish_and_clear();
+                note(&line);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl finetune::run::Observer for Progress {
+    fn note(&mut self, text: &str) {
+        note(text);
+    }
+
+    fn stop_requested(&self) -> bool {
+        interrupt::asked()
+    }
+}
+
+/// The process that started this one.
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps)] // as elsewhere
+fn parent() -> Option<u32> {
+    Some(std::os::unix::process::parent_id())
+}
+
+/// The process that started this one: not asked for here.
+#[cfg(not(unix))]
+fn parent() -> Option<u32> {
+    None
+}

@@ -1,0 +1,5 @@
+//! The machine: devices, memory, folders for caches.
+
+pub mod cache;
+pub mod device;
+pub mod memory;

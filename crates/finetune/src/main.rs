@@ -1,5 +1,0 @@
-//! The `finetune` command.
-
-fn main() -> std::process::ExitCode {
-    finetune::command()
-}

@@ -1,0 +1,241 @@
+//! TensorBoard's event files, which show a run while it goes on.
+//!
+//! A file is a sequence of records (TFRecord: length, masked CRC-32C of the length, data, masked
+//! CRC-32C of the data), each a protobuf message `Event`. Of that message we need six fields, so it
+//! is put together by hand.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use finetune_training::{Epoch, Step};
+
+/// Seconds after which what was seen is written.
+const EVERY: f64 = 2.0;
+
+/// One run's event file.
+#[derive(Debug)]
+pub(super) struct Events {
+    path: PathBuf,
+    file: File,
+    /// Whole records that are not written yet.
+    waiting: Vec<u8>,
+    written: Instant,
+    step: usize,
+}
+
+impl Events {
+    /// Starts a file in a folder of the run's own, which it makes. `done` steps came before: what an
+    /// older file says of later ones was lost.
+    ///
+    /// # Errors
+    ///
+    /// Where the folder or the file cannot be made.
+    pub(super) fn create(folder: &Path, done: usize) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+        let time = now();
+        let name = format!(
+            "events.out.tfevents.{time:010.0}.finetune.{}.{done}",
+            std::process::id()
+        );
+        let path = folder.join(name);
+        let file =
+            File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let mut events = Self {
+            path,
+            file,
+            waiting: Vec::new(),
+            written: Instant::now(),
+            step: done,
+        };
+        events.add(&Event::Version);
+        if done > 0 {
+            events.step = done + 1;
+            events.add(&Event::Start);
+            events.step = done;
+        }
+        events.write()?;
+        Ok(events)
+    }
+
+    /// Notes a step.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    pub(super) fn step(&mut self, step: &Step) -> Result<()> {
+        self.step = step.step;
+        self.scalars(&[
+            ("train/loss", step.loss),
+            ("train/accuracy", step.accuracy),
+            ("learning_rate", step.learning_rate),
+        ]);
+        if self.written.elapsed().as_secs_f64() < EVERY {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    /// Notes an epoch, at its last step.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written.
+    pub(super) fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
+        if let (Some(loss), Some(accuracy)) = (epoch.valid_loss, epoch.valid_accuracy) {
+            self.scalars(&[("valid/loss", loss), ("valid/accuracy", accuracy)]);
+        }
+        self.scalars(&[("images_per_second", epoch.images_per_second)]);
+        self.write()
+    }
+
+    fn scalars(&mut self, scalars: &[(&str, f64)]) {
+        self.add(&Event::Scalars(scalars));
+    }
+
+    fn add(&mut self, event: &Event<'_>) {
+        self.waiting.extend(record(&event.encode(now(), self.step)));
+    }
+
+    /// Writes whole records at once, so that a reader meets no part of one.
+    fn write(&mut self) -> Result<()> {
+        self.file
+            .write_all(&self.waiting)
+            .with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.waiting.clear();
+        self.written = Instant::now();
+        Ok(())
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// The messages that are written.
+enum Event<'a> {
+    /// What a file begins with.
+    Version,
+    /// A run that goes on: TensorBoard forgets what it knew of this step and later ones.
+    Start,
+    Scalars(&'a [(&'a str, f64)]),
+}
+
+impl Event<'_> {
+    /// `Event`: wall_time = 1, step = 2, file_version = 3, summary = 5, session_log = 7.
+    fn encode(&self, time: f64, step: usize) -> Vec<u8> {
+        let mut event = Vec::new();
+        key(&mut event, 1, Wire::Eight);
+        event.extend(time.to_le_bytes());
+        key(&mut event, 2, Wire::Varint);
+        varint(&mut event, step as u64);
+        match self {
+            Self::Version => bytes(&mut event, 3, b"brain.Event:2"),
+            // `SessionLog`: status = 1, of which START is 1.
+            Self::Start => bytes(&mut event, 7, &[0x08, 1]),
+            Self::Scalars(scalars) => {
+                let mut summary = Vec::new();
+                for (tag, value) in *scalars {
+                    bytes(&mut summary, 1, &scalar(tag, *value));
+                }
+                bytes(&mut event, 5, &summary);
+            }
+        }
+        event
+    }
+}
+
+/// `Summary.Value`: tag = 1, simple_value = 2.
+#[allow(clippy::cast_possible_truncation)]
+fn scalar(tag: &str, value: f64) -> Vec<u8> {
+    let mut message = Vec::new();
+    bytes(&mut message, 1, tag.as_bytes());
+    key(&mut message, 2, Wire::Four);
+    message.extend((value as f32).to_le_bytes());
+    message
+}
+
+/// Protobuf's wire types.
+#[derive(Clone, Copy)]
+enum Wire {
+    Varint = 0,
+    Eight = 1,
+    Bytes = 2,
+    Four = 5,
+}
+
+fn key(message: &mut Vec<u8>, field: u64, wire: Wire) {
+    varint(message, field << 3 | wire as u64);
+}
+
+fn varint(message: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let [low, ..] = (value & 0x7f).to_le_bytes();
+        value >>= 7;
+        if value == 0 {
+            message.push(low);
+            return;
+        }
+        message.push(low | 0x80);
+    }
+}
+
+fn bytes(message: &mut Vec<u8>, field: u64, content: &[u8]) {
+    key(message, field, Wire::Bytes);
+    varint(message, content.len() as u64);
+    message.extend(content);
+}
+
+fn record(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    [
+        &length[..],
+        &masked(&length).to_le_bytes(),
+        data,
+        &masked(data).to_le_bytes(),
+    ]
+    .concat()
+}
+
+/// TFRecord's checksum.
+fn masked(data: &[u8]) -> u32 {
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_record_is_tensorboards() {
+        // EventFileWriter of tensorboard 2.21 for `Event(wall_time=1.5, file_version="brain.Event:2")`
+        // (without a step, which is 0 there).
+        let written = record(&{
+            let mut event = Vec::new();
+            key(&mut event, 1, Wire::Eight);
+            event.extend(1.5_f64.to_le_bytes());
+            bytes(&mut event, 3, b"brain.Event:2");
+            event
+        });
+        assert_eq!(written, RECORD);
+        // A step is a varint, and values are messages in a message.
+        let event = Event::Scalars(&[("a", 0.5)]).encode(1.5, 300);
+        assert_eq!(event, EVENT);
+    }
+
+    const RECORD: &[u8] = &[
+        24, 0, 0, 0, 0, 0, 0, 0, 163, 127, 75, 34, 9, 0, 0, 0, 0, 0, 0, 248, 63, 26, 13, 98, 114,
+        97, 105, 110, 46, 69, 118, 101, 110, 116, 58, 50, 42, 40, 100, 108,
+    ];
+    const EVENT: &[u8] = &[
+        9, 0, 0, 0, 0, 0, 0, 248, 63, 16, 172, 2, 42, 10, 10, 8, 10, 1, 97, 21, 0, 0, 0, 63,
+    ];
+}
