@@ -163,7 +163,7 @@ fn ones_own_folder_is_learnt_and_predicted() {
     let refused = folder.run(&format!("{train} --out out"));
     assert_eq!(refused.code(), 2);
     assert!(
-        refused.stderr().contains("out holds a run already"),
+        refused.stderr().contains("out already holds a run"),
         "{}",
         refused.stderr()
     );

@@ -166,19 +166,19 @@ fn an_epoch_that_was_not_kept_is_one_line_with_those_that_were() {
     for (command, message) in [
         (
             "evaluate --run some --epoch 1".to_owned(),
-            "linear in some has no checkpoint of epoch 1; it kept those of the epochs 2, 3",
+            "linear in some has no checkpoint of epoch 1; it retained those of the epochs 2, 3",
         ),
         (
             format!("predict --run some --epoch 9 {photo}"),
-            "of epoch 9; it kept those of the epochs 2, 3",
+            "of epoch 9; it retained those of the epochs 2, 3",
         ),
         (
             "merge --run some --epoch 4 --out m".to_owned(),
-            "of epoch 4; it is the last one: leave --epoch out",
+            "of epoch 4; it is the last one: omit --epoch",
         ),
         (
             "export --run none --epoch 1 --out m".to_owned(),
-            "of epoch 1; it kept none (--keep-checkpoints N does)",
+            "of epoch 1; it retained none (see --keep-checkpoints)",
         ),
         (
             "evaluate --run some --epoch 2 --merged".to_owned(),

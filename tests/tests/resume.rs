@@ -223,7 +223,7 @@ fn a_comparison_goes_on_with_the_runs_that_are_left() {
     let refused = folder.run(&format!("{arguments} --out again"));
     assert_eq!(refused.code(), 2);
     assert!(
-        refused.stderr().contains("go on with --resume again"),
+        refused.stderr().contains("resume it with --resume again"),
         "{}",
         refused.stderr()
     );
@@ -246,8 +246,5 @@ fn a_comparison_goes_on_with_the_runs_that_are_left() {
     );
     let none = folder.run("train --resume nowhere --ui none");
     assert_eq!(none.code(), 2);
-    assert!(
-        none.stderr()
-            .contains("nowhere holds no run that was broken off")
-    );
+    assert!(none.stderr().contains("nowhere holds no unfinished run"));
 }

@@ -14,7 +14,7 @@ use finetune::machine::memory::keep_large_buffers;
 
 use terminal::{exit, interrupt, output};
 
-/// The `finetune` command: parse, call one function a command, turn its outcome into an exit code.
+/// The `finetune` command: parse, call one function per command, turn its outcome into an exit code.
 #[must_use]
 pub fn command() -> ExitCode {
     use flags::resume::Typed;
@@ -50,7 +50,7 @@ pub fn command() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<exit::Told>() => ExitCode::FAILURE,
+        Err(error) if error.is::<exit::Reported>() => ExitCode::FAILURE,
         Err(error) => failed(&error),
     }
 }

@@ -131,6 +131,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         trainable_parameters: trained,
         total_parameters: 11_178_565.max(trained),
         steps: 192,
+        stopped: false,
         train_seconds: 192.0 * step,
         seconds_per_step: step,
         startup_seconds: None,

@@ -11,6 +11,9 @@ use crate::files::write_atomically;
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
 
+/// The setting by which reports without [`Run::stopped`] say that a run was stopped.
+const STOPPED: &str = "stopped early";
+
 /// All runs of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -96,6 +99,9 @@ pub struct Run {
     /// Optimiser steps.
     #[serde(default)]
     pub steps: u64,
+    /// Whether the run was stopped before its last step.
+    #[serde(default)]
+    pub stopped: bool,
     /// Duration of the training, seconds.
     pub train_seconds: f64,
     /// Median duration of a step, seconds.
@@ -204,7 +210,11 @@ impl Report {
                 version,
             });
         }
-        serde_json::from_str(&text).map_err(format)
+        let mut report: Self = serde_json::from_str(&text).map_err(format)?;
+        for run in &mut report.runs {
+            run.stopped |= run.settings.contains_key(STOPPED);
+        }
+        Ok(report)
     }
 
     /// The report as JSON text.
@@ -283,6 +293,14 @@ pub(crate) mod tests {
         let path = folder.path().join("report.json");
         std::fs::write(&path, text).unwrap();
         Report::read(&path)
+    }
+
+    #[test]
+    fn older_reports_say_in_the_settings_that_a_run_was_stopped() {
+        let settings = r#""settings": {"stopped early": "yes"}, "artifact_bytes""#;
+        let older = VERSION_1.replacen(r#""artifact_bytes""#, settings, 1);
+        assert!(read(&older).unwrap().runs[0].stopped);
+        assert!(!read(VERSION_1).unwrap().runs[0].stopped);
     }
 
     #[test]

@@ -1,6 +1,224 @@
-//! What goes wrong in a run.
+//! What can go wrong in a run or a comparison.
 
-/// A wrong call, for example a setting out of its range.
+use std::error::Error as StdError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use finetune_data::DataError;
+use finetune_evaluation::EvaluationError;
+use finetune_methods::MethodError;
+use finetune_model::ModelError;
+use finetune_training::TrainingError;
+
+/// Errors of this crate. Each message names what is wrong and, if it can, what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
+#[non_exhaustive]
+pub enum Error {
+    /// The caller asked for something that does not exist or cannot be done: an unknown device, a
+    /// feature that is not built in, a folder that is in use.
+    #[error("{0}")]
+    Usage(String),
+    /// The images cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The method cannot be attached, or its files cannot be used.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// The model or its weights cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Training failed.
+    #[error(transparent)]
+    Training(#[from] TrainingError),
+    /// A report cannot be read or written.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    /// A file or folder cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// For example `read` or `create the folder`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A folder without `config.json`.
+    #[error("{} is not the folder of a finished run: it has no config.json", folder.display())]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+        /// Why `config.json` cannot be read.
+        source: io::Error,
+    },
+    /// A folder has no run of that name.
+    #[error("there is no run `{name}`; runs: {}", known.join(", "))]
+    UnknownRun {
+        /// The name.
+        name: String,
+        /// The names of the folder's runs.
+        known: Vec<String>,
+    },
+    /// A file that should hold the configuration of runs does not.
+    #[error("{} is not a configuration of finetune: {source}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A weights file of another program.
+    #[error("{origin} was not written by finetune")]
+    NoMetadata {
+        /// The file.
+        origin: String,
+    },
+    /// A weights file whose description of itself cannot be read.
+    #[error("{origin}: the metadata is not valid: {source}")]
+    Metadata {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A file has another SHA-256 than it should have.
+    #[error(
+        "{} has the SHA-256 {found}, not {expected}; it is another file or damaged",
+        path.display()
+    )]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The SHA-256 that it should have.
+        expected: String,
+    },
+    /// A file cannot be fetched from the Hugging Face Hub.
+    #[error("{what}: {source}")]
+    Hub {
+        /// What could not be done, and what to do instead.
+        what: String,
+        /// The client's reason.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The system names no folder for caches.
+    #[error("the system names no cache folder; set FINETUNE_CACHE to one")]
+    NoCacheFolder,
+    /// The thread pool cannot be set up.
+    #[error("cannot compute with {threads} threads: {source}")]
+    Threads {
+        /// The number of threads.
+        threads: usize,
+        /// Rayon's reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// No GPU can be used.
+    #[error("no GPU can be used through wgpu: {0}; use --device cpu")]
+    NoGpu(String),
+    /// A tensor of the model exceeds the device's largest buffer.
+    #[error(
+        "{device} holds at most {} MiB in one tensor, but `{tensor}` of {model} has {} MiB; use \
+         --device cpu",
+        limit >> 20,
+        bytes >> 20
+    )]
+    TensorTooLarge {
+        /// The device's name.
+        device: String,
+        /// The largest buffer, bytes.
+        limit: u64,
+        /// The tensor's path.
+        tensor: String,
+        /// The model's name.
+        model: &'static str,
+        /// The tensor's size, bytes.
+        bytes: u64,
+    },
+    /// The loss is no longer a number.
+    #[error("{reason}; {}", left(checkpoint.as_ref()))]
+    Diverged {
+        /// What training says.
+        reason: TrainingError,
+        /// The run's last checkpoint and its epoch, if there is one.
+        checkpoint: Option<(usize, PathBuf)>,
+    },
+    /// A stop was requested before there was a result.
+    #[error("{0}")]
+    Stopped(&'static str),
+    /// A run in another process failed; the message is that process's.
+    #[error("{0}")]
+    Process(String),
+    /// A value cannot be written as JSON.
+    #[error("cannot write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// `metrics.csv` cannot be written.
+    #[error("cannot write metrics.csv: {0}")]
+    Csv(#[from] csv::Error),
+    /// What was being done when another error occurred.
+    #[error("{what}: {source}")]
+    While {
+        /// For example `cannot resume from FILE`.
+        what: String,
+        /// The other error.
+        source: Box<Error>,
+    },
+}
+
+/// What is left of a run that diverged.
+fn left(checkpoint: Option<&(usize, PathBuf)>) -> String {
+    match checkpoint {
+        Some((epoch, path)) => format!("the weights after epoch {epoch} are in {}", path.display()),
+        None => "there is no checkpoint yet (see --checkpoint-seconds)".to_owned(),
+    }
+}
+
+impl Error {
+    /// For `map_err` on operations on `path`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
+    /// For `map_err`: says what was being done.
+    pub(crate) fn during<E: Into<Self>>(what: impl FnOnce() -> String) -> impl FnOnce(E) -> Self {
+        move |error| Self::While {
+            what: what(),
+            source: Box::new(error.into()),
+        }
+    }
+}
+
+/// An error and its causes on one line, separated by colons. A cause that the message before it
+/// already ends with is not repeated.
+#[must_use]
+pub fn one_line(error: &(dyn StdError + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = Error::during(|| "cannot resume".to_owned())(
+            Error::io("read", Path::new("a"))(io::Error::other("it is\n  gone")),
+        );
+        assert_eq!(one_line(&error), "cannot resume: cannot read a: it is gone");
+    }
+}

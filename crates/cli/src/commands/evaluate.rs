@@ -1,8 +1,7 @@
-//! `evaluate`: a finished run, reloaded from its files and tested again.
+//! `evaluate`: loads finished runs from their files and tests them again.
 
 use anyhow::{Result, bail};
-use finetune::folder::{Finished, Plan};
-use finetune::run::stem;
+use finetune::FinishedRun;
 use finetune_data::{ImageSet, Keep, open_test};
 use serde::Serialize;
 
@@ -24,22 +23,15 @@ struct Evaluated {
 ///
 /// # Errors
 ///
-/// A folder that holds no finished run, or files that do not fit.
+/// The folder holds no finished run, or its files do not fit each other.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let plan = Plan::read_for(&args.run, args.epoch)?;
     let runs = match args.method.as_deref() {
-        Some(method) => vec![plan.pick(Some(method))?],
-        None => plan.runs.iter().collect(),
+        Some(method) => vec![FinishedRun::open(&args.run, Some(method), args.epoch)?],
+        None => FinishedRun::open_all(&args.run, args.epoch)?,
     };
     let mut evaluated = Vec::new();
-    for config in runs {
-        let run = Finished {
-            config,
-            folder: &args.run,
-            with_seed: plan.with_seed,
-            epoch: args.epoch,
-        };
-        run.check()?;
+    for run in runs {
+        let config = run.config();
         let test: ImageSet = match &args.data {
             None => config.data.open(config.seed)?.test,
             Some(folder) => open_test(folder)?,
@@ -52,16 +44,16 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         let trained = run.classes()?;
         if images.classes != trained {
             bail!(
-                "the classes of the test images ({}) differ from those the model was trained on ({})",
+                "the classes of the test images ({}) differ from those that the model was trained on ({})",
                 images.classes.join(", "),
                 trained.join(", ")
             );
         }
         let confusion = run.evaluate(&images, args.merged)?;
-        let name = stem(config, plan.with_seed);
         if !args.json {
             say(&format!(
-                "{name:>14}: accuracy {:.2} % · macro-F1 {:.3} · {} images",
+                "{:>14}: accuracy {:.2} % · macro-F1 {:.3} · {} images",
+                run.name(),
                 100.0 * confusion.accuracy(),
                 confusion.macro_f1(),
                 confusion.total()

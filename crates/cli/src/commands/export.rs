@@ -1,14 +1,12 @@
-//! `export` and `merge`: a run's model as one file, its adapter merged into the weights; or the
+//! `export` and `merge`: write a run's model with the adapter merged into the weights, or the
 //! adapter alone for HF PEFT.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use finetune::error::Usage;
-use finetune::folder::Plan;
-use finetune::weights::locate::locate;
-use finetune::weights::metadata::Metadata;
+use finetune::FinishedRun;
+use finetune::weights::{Metadata, locate};
 use finetune_methods::parameters;
 use finetune_model::{
     Architecture, Checkpoint, is_peft, load_peft, save_peft, state_dict, state_dict_of, write_pth,
@@ -16,14 +14,14 @@ use finetune_model::{
 };
 
 use crate::flags::{ExportArgs, ExportFormat, MergeArgs};
+use crate::terminal::exit::Usage;
 use crate::terminal::output::say;
 
 /// `finetune merge`.
 ///
 /// # Errors
 ///
-/// A folder that holds no finished run or adapter, weights that do not fit, or a file that cannot be
-/// written.
+/// The folder holds no finished run or adapter, the weights do not fit, or a file cannot be written.
 pub fn merge(args: &MergeArgs) -> Result<()> {
     match (&args.run, &args.adapter) {
         (_, Some(adapter)) => merge_peft(args, adapter),
@@ -39,11 +37,11 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
     }
 }
 
-/// A PEFT adapter on its base, as one model.
+/// Merges a PEFT adapter into its base.
 fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
     if !is_peft(folder) {
         bail!(Usage(format!(
-            "{} is no folder of a PEFT adapter: it has no adapter_config.json",
+            "{} is not the folder of a PEFT adapter: it has no adapter_config.json",
             folder.display()
         )));
     }
@@ -53,7 +51,7 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
         Some(name) => Architecture::find(name)?,
         None => checkpoint.recognize().with_context(|| {
             format!(
-                "{} is of no model that is known here; name one with --model",
+                "{} does not fit any known model; name one with --model",
                 weights.display()
             )
         })?,
@@ -73,7 +71,7 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
     };
     if classes.len() != count {
         bail!(Usage(format!(
-            "--classes names {} classes, but the model tells {count} apart",
+            "--classes names {} classes, but the model has {count}",
             classes.len()
         )));
     }
@@ -85,16 +83,15 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
 /// `finetune export`.
 ///
 /// A safetensors file carries the class names and how images are prepared in its metadata; a
-/// PyTorch file has them in a JSON file of the same name beside it, a PEFT adapter in its folder.
+/// PyTorch file has them in a JSON file of the same name next to it, a PEFT adapter in its folder.
 ///
 /// # Errors
 ///
-/// A folder that holds no finished run, a method that PEFT has no form for, or a file that cannot be
+/// The folder holds no finished run, HF PEFT cannot represent the method, or a file cannot be
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
-    let plan = Plan::read_for(&args.run, args.epoch)?;
-    let run = plan.finished(&args.run, args.method.as_deref(), args.epoch)?;
-    let config = run.config;
+    let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
+    let config = run.config();
     let architecture = config.architecture()?;
     let classes = run.classes()?;
     let count = classes.len();
@@ -113,26 +110,26 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         }
         ExportFormat::Pth => {
             tell(&args.out, write_pth(&tensors()?, &args.out)?)?;
-            beside(&metadata, &args.out.with_extension("json"))?;
+            write_metadata(&metadata, &args.out.with_extension("json"))?;
         }
         ExportFormat::Peft => {
-            let Some(network) = run.network_to_train(count)? else {
+            let Some(network) = run.adapted_network(count)? else {
                 bail!(Usage(format!(
-                    "{} trains the whole model, there is no adapter; export it as pth",
+                    "{} trains the whole model and has no adapter; export it as pth",
                     config.method_name()
                 )));
             };
             let (method, names) = (&config.method, args.names.as_deref());
             let size = save_peft(&network, method, &architecture, names, &args.out)?;
             tell(&args.out, size)?;
-            beside(&metadata, &args.out.join("finetune.json"))?;
+            write_metadata(&metadata, &args.out.join("finetune.json"))?;
         }
     }
     Ok(())
 }
 
-/// What a file cannot say about itself, in one beside it.
-fn beside(metadata: &Metadata, path: &Path) -> Result<()> {
+/// Writes the metadata next to a file that cannot hold it.
+fn write_metadata(metadata: &Metadata, path: &Path) -> Result<()> {
     let text = serde_json::to_vec_pretty(metadata)?;
     finetune_evaluation::write_atomically(path, &text)
         .with_context(|| format!("cannot write {}", path.display()))?;

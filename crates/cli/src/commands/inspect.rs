@@ -1,4 +1,4 @@
-//! `inspect`: what a method would train.
+//! `inspect`: shows what a method would train.
 
 use std::fmt::Write as _;
 
@@ -18,11 +18,11 @@ use crate::terminal::output::say;
 ///
 /// # Errors
 ///
-/// A wrong call, or weights that cannot be read.
+/// A wrong call, or the weights cannot be read.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let config = args.common.resolve(&args.method, args.common.seed)?;
     let device = device(&config.device)?.autodiff();
-    // What trains does not depend on the weights: without any the model's own random ones do.
+    // What trains does not depend on the weights: random ones serve as well.
     let mut plan = config.clone();
     plan.from_scratch |= plan.weights.is_none();
     let attached = prepare(&plan, args.classes, &device)?.attached;
@@ -50,8 +50,8 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         say(&format!("{}\n\n{}\n", models(), methods()?))?;
     }
     say(&format!(
-        "{} with {}\n{}at least {} of memory: weights, gradients and the optimiser's moments; what the layers keep \
-         of a batch comes on top",
+        "{} with {}\n{}at least {} of memory for weights, gradients and optimiser moments, plus the \
+         activations of a batch",
         config.model,
         config.method_name(),
         table(&trained, count),
@@ -59,7 +59,8 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     ))
 }
 
-/// Bytes of the weights, and of the gradient and the optimiser's moments of what trains, in `f32`.
+/// Bytes of the weights, and of the gradients and optimiser moments of the trained parameters, in
+/// `f32`.
 fn predicted_memory(recipe: &Recipe, count: ParameterCount) -> u64 {
     let moments = match recipe.optimizer {
         Optimizer::Adam | Optimizer::AdamW => 2,
@@ -68,7 +69,7 @@ fn predicted_memory(recipe: &Recipe, count: ParameterCount) -> u64 {
     4 * (count.total + count.trainable * (1 + moments)) as u64
 }
 
-/// What trains: path, shape, parameters and their share of all.
+/// The trained tensors: path, shape, number of parameters and their share of all.
 fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
     let shape = |param: &ParamInfo| {
         let sizes: Vec<_> = param.shape.iter().map(ToString::to_string).collect();
@@ -105,7 +106,7 @@ fn table(trained: &[(ParamInfo, usize)], count: ParameterCount) -> String {
     text
 }
 
-/// All methods and their settings, a line each.
+/// All methods and their settings, one per line.
 fn methods() -> Result<String> {
     let mut lines =
         vec!["method        settings (--set METHOD.KEY=VALUE) and their defaults".to_owned()];
@@ -117,11 +118,11 @@ fn methods() -> Result<String> {
             .collect();
         lines.push(format!("{:<12}  {}", method.name(), settings.join(" ")));
     }
-    lines.push("scratch       as sft, from random weights".to_owned());
+    lines.push("scratch       like sft, from random weights".to_owned());
     Ok(lines.join("\n"))
 }
 
-/// All models and what goes with them, a line each.
+/// All models and their properties, one per line.
 fn models() -> String {
     let mut lines = vec![format!(
         "{:<24} {:>6}  {:<9} {:>5}  {:<12} {:<32} {}",

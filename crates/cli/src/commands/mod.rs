@@ -1,17 +1,20 @@
-//! One function a command.
+//! One function per command.
 
-mod compare;
 mod data;
 mod evaluate;
 mod export;
 mod inspect;
+mod launcher;
 mod predict;
 mod pretrain;
+mod run;
+mod train;
 
-pub use compare::{compare, run_one, train};
 pub use data::data;
 pub use evaluate::evaluate;
 pub use export::{export, merge};
 pub use inspect::inspect;
 pub use predict::predict;
 pub use pretrain::pretrain;
+pub use run::run_one;
+pub use train::{compare, train};

@@ -1,8 +1,8 @@
-//! `predict`: which class images show.
+//! `predict`: the class that each image shows.
 
 use anyhow::Result;
 use burn::tensor::activation::softmax;
-use finetune::folder::Plan;
+use finetune::FinishedRun;
 use finetune::machine::device::device;
 use finetune_data::{Cache, ImageSet, Keep, Pipeline, Sample, Source};
 use serde::Serialize;
@@ -21,11 +21,10 @@ struct Prediction {
 ///
 /// # Errors
 ///
-/// A folder that holds no finished run, or images that cannot be decoded.
+/// The folder holds no finished run, or an image cannot be decoded.
 pub fn predict(args: &PredictArgs) -> Result<()> {
-    let plan = Plan::read_for(&args.run, args.epoch)?;
-    let run = plan.finished(&args.run, args.method.as_deref(), args.epoch)?;
-    let config = run.config;
+    let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
+    let config = run.config();
     let classes = run.classes()?;
     let samples = args.paths.iter().map(|path| Sample {
         source: Source::File(path.clone()),
@@ -35,7 +34,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         classes: classes.clone(),
         samples: samples.collect(),
     };
-    // One after the other: however many they are, memory holds one.
+    // One image at a time, so that memory does not grow with their number.
     let pipeline = Pipeline {
         cache: Cache::None,
         ..Pipeline::default()

@@ -1,7 +1,7 @@
-//! `pretrain`: a model trained from random weights, to be fine-tuned later.
+//! `pretrain`: trains a model from random weights, to be fine-tuned later.
 
 use anyhow::Result;
-use finetune::weights::{Pretraining, locate};
+use finetune::weights::{Pretraining, hash};
 
 use crate::flags::PretrainArgs;
 use crate::terminal::output::say;
@@ -11,7 +11,7 @@ use crate::terminal::progress::{Progress, Ui};
 ///
 /// # Errors
 ///
-/// A wrong call, images that cannot be read, or a file that cannot be written.
+/// A wrong call, or the images cannot be read, or the file cannot be written.
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let mut plan = Pretraining::new(&args.model)?;
     plan.data.clone_from(&args.data);
@@ -23,7 +23,7 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let ui = args.ui.unwrap_or_else(Ui::fitting);
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
-    let hash = locate::hash(&args.out)?;
+    let hash = hash(&args.out)?;
     say(&format!(
         "{} ({}), SHA-256 {hash}",
         args.out.display(),

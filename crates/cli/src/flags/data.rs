@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use finetune::config::DataConfig;
-use finetune::error::Usage;
 use finetune::machine::cache::cache_folder;
 use finetune_data::{Cache, Fold, OnBadImage, Pipeline, Sampling};
 
 use super::arg_enum;
+use crate::terminal::exit::Usage;
 
 /// Which images are learnt from, how many, and of what size.
 #[derive(Debug, Clone, Args)]

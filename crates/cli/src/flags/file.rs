@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
-use finetune::error::Usage;
 use finetune::folder::Plan;
 use serde_json::{Map, Value};
 
 use super::Cli;
+use crate::terminal::exit::Usage;
 
 /// Puts a file's settings where its `--config` stands; what is typed goes before what the file says.
 ///

@@ -6,10 +6,8 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use finetune::config::RunConfig;
 use finetune::config::defaults::{self, For};
-use finetune::error::Usage;
 use finetune::machine::device;
-use finetune::weights::locate;
-use finetune::weights::metadata::Metadata;
+use finetune::weights::{Metadata, locate};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_model::{Architecture, Checkpoint};
 use finetune_training::{Keep, Recipe};
@@ -17,6 +15,7 @@ use finetune_training::{Keep, Recipe};
 use super::{
     AdapterArgs, Common, LrArg, Preset, RecipeArg, RecipeArgs, StatisticsArg, Switch, settings,
 };
+use crate::terminal::exit::Usage;
 use crate::terminal::progress::Ui;
 
 impl Common {
@@ -35,7 +34,7 @@ impl Common {
         let typed = &self.recipe;
         let chapter = typed.preset == Some(Preset::Chapter);
         let weights = match &self.weights {
-            Some(name) => Some(locate::locate(name, self.weights_sha256.as_deref())?),
+            Some(name) => Some(locate(name, self.weights_sha256.as_deref())?),
             None => None,
         };
         let known = weights.as_deref().map(Known::of).transpose()?;

@@ -8,10 +8,11 @@ use anyhow::{Result, bail};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, Parser};
 use finetune::config::RunConfig;
-use finetune::error::Usage;
 use finetune::folder::{Plan, absolute, pinned};
 use finetune::machine::device;
 use finetune::weights::locate;
+
+use crate::terminal::exit::Usage;
 
 use super::{Cli, Command, Common, LrArg, Preset, StatisticsArg};
 
@@ -250,10 +251,10 @@ impl Part {
         let mut run = run.clone();
         self.images_on(&mut run)?;
         if let Some(name) = &typed.weights {
-            run.weights = Some(absolute(&locate::locate(name, None)?)?);
+            run.weights = Some(absolute(&locate(name, None)?)?);
         }
         if let (Some(sha256), Some(path)) = (&typed.weights_sha256, &run.weights) {
-            locate::locate(&path.to_string_lossy(), Some(sha256))?;
+            locate(&path.to_string_lossy(), Some(sha256))?;
         }
         if let Some(model) = &typed.model {
             run.model.clone_from(model);

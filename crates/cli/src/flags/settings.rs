@@ -3,9 +3,10 @@
 use anyhow::{Result, bail};
 use finetune::config::defaults;
 use finetune::config::settings::of;
-use finetune::error::Usage;
 use finetune_methods::Method;
 use serde_json::Value;
+
+use crate::terminal::exit::Usage;
 
 /// A method with those of the settings that are its own.
 ///

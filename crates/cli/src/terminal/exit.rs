@@ -1,54 +1,64 @@
-//! How errors become one line and an exit code.
+//! How an error becomes one line and an exit code.
 
-use finetune::error::Usage;
-use finetune_data::DataError;
-use finetune_methods::MethodError;
-use finetune_model::ModelError;
-use finetune_training::TrainingError;
+use finetune::Error;
+use finetune::data::DataError;
+use finetune::error::one_line;
+use finetune::methods::MethodError;
+use finetune::model::ModelError;
+use finetune::training::TrainingError;
 
-/// An error that somebody else tells: exit code 1.
+/// A wrong call that the command itself detects: exit code 2.
 #[derive(Debug, thiserror::Error)]
-#[error("told elsewhere")]
-pub struct Told;
+#[error("{0}")]
+pub struct Usage(pub String);
 
-/// The exit code of an error: 2 where the call was wrong, 1 of anything else.
+/// An error that another process reports: exit code 1, and no message.
+#[derive(Debug, thiserror::Error)]
+#[error("reported by another process")]
+pub struct Reported;
+
+/// The exit code of an error: 2 if the call was wrong, 1 otherwise.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> u8 {
-    let wrong_call = error.chain().any(|cause| {
-        cause.is::<Usage>()
-            || cause.is::<MethodError>()
-            || matches!(
-                cause.downcast_ref(),
-                Some(
-                    ModelError::UnknownModel { .. }
-                        | ModelError::UnknownLibrary { .. }
-                        | ModelError::ImageSize { .. }
-                        | ModelError::NoBlocks { .. }
-                )
+    if error.chain().any(is_wrong_call) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Whether a cause of an error is a wrong call.
+fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(error) = cause.downcast_ref::<Error>() {
+        return match error {
+            Error::Usage(_) => true,
+            Error::Method(error) => is_wrong_call(error),
+            Error::Model(error) => is_wrong_call(error),
+            Error::Training(error) => is_wrong_call(error),
+            Error::Data(error) => is_wrong_call(error),
+            _ => false,
+        };
+    }
+    cause.is::<Usage>()
+        || cause.is::<MethodError>()
+        || matches!(
+            cause.downcast_ref(),
+            Some(
+                ModelError::UnknownModel { .. }
+                    | ModelError::UnknownLibrary { .. }
+                    | ModelError::ImageSize { .. }
+                    | ModelError::NoBlocks { .. }
             )
-            || matches!(
-                cause.downcast_ref(),
-                Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
-            )
-            || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))
-    });
-    if wrong_call { 2 } else { 1 }
+        )
+        || matches!(
+            cause.downcast_ref(),
+            Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
+        )
+        || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))
 }
 
 /// The error on one line, causes after colons.
 #[must_use]
 pub fn line(error: &anyhow::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        // Many errors already end with their cause.
-        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
-            parts.push(text);
-        }
-    }
-    parts.join(": ")
+    one_line(error.as_ref())
 }

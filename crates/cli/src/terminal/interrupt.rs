@@ -1,20 +1,23 @@
-//! Ctrl-C: the first one lets the step in progress end, the second one ends the program.
+//! Ctrl-C: the first one lets the current step finish, the second one ends the program.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Starts listening. Where that fails, Ctrl-C ends the program at once, as ever.
+/// Exit code of a program that Ctrl-C ended, as in shells: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Starts listening. If that fails, Ctrl-C ends the program at once, as it does by default.
 pub fn listen() {
     let _ = ctrlc::set_handler(|| {
-        if ASKED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+        if REQUESTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
         }
     });
 }
 
-/// Whether somebody asked to stop.
+/// Whether the user pressed Ctrl-C.
 #[must_use]
-pub fn asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
 }

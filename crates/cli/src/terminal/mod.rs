@@ -1,6 +1,8 @@
-//! What is seen on the terminal: progress, text, Ctrl-C, exit codes.
+//! What happens at the terminal: progress, text, Ctrl-C, exit codes.
 
 pub mod exit;
 pub mod interrupt;
+pub mod notes;
 pub mod output;
+pub mod process;
 pub mod progress;

@@ -1,16 +1,16 @@
-//! What the command says. Nobody may be listening any more (`| head -1`): that is no error, and
-//! certainly no panic.
+//! What the command writes. If the reader has gone (`| head -1`), that is not an error, and must not
+//! be a panic as with `println!`.
 
 use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result};
 
-/// Writes a line, or several, on stdout.
+/// Writes text and a newline to stdout.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written, a full disk behind `> FILE` for instance; not where its reader
-/// has gone.
+/// Stdout cannot be written, for example because the disk behind `> FILE` is full. It is not an
+/// error if its reader has gone.
 pub fn say(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -19,7 +19,7 @@ pub fn say(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line on stderr, where that can be done.
+/// Writes a line to stderr, if possible.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

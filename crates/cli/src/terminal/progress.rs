@@ -1,8 +1,8 @@
-//! What a person sees while a run goes on.
+//! The progress of a run.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use finetune::machine::memory;
 use finetune_training::{Dashboard, Epoch, Observer, Step};
@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupt;
 use super::output::note;
+use super::process::parent;
 
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -18,7 +19,7 @@ pub enum Ui {
     Tui,
     /// A bar with the time left.
     Bar,
-    /// A line an epoch.
+    /// A line per epoch.
     Plain,
     /// Nothing.
     None,
@@ -36,7 +37,7 @@ impl Ui {
         }
     }
 
-    /// A bar on a terminal, lines elsewhere.
+    /// A bar on a terminal, lines otherwise.
     #[must_use]
     pub fn fitting() -> Self {
         if std::io::stderr().is_terminal() {
@@ -47,7 +48,7 @@ impl Ui {
     }
 }
 
-/// Shows a run's progress, and stops it when somebody presses Ctrl-C.
+/// Shows a run's progress, and stops it when the user presses Ctrl-C.
 #[derive(Debug)]
 pub struct Progress {
     ui: Ui,
@@ -55,12 +56,11 @@ pub struct Progress {
     epochs: usize,
     bar: Option<ProgressBar>,
     dashboard: Option<Dashboard>,
-    first_step: Option<SystemTime>,
     pace: Pace,
     parent: Option<u32>,
 }
 
-/// How fast a run goes.
+/// The speed of a run.
 #[derive(Debug, Default)]
 struct Pace {
     seconds: f64,
@@ -75,7 +75,7 @@ impl Pace {
         self.images as f64 / self.seconds.max(1e-9)
     }
 
-    /// Time left, without validation.
+    /// Time left, not counting validation.
     #[allow(clippy::cast_precision_loss)]
     fn seconds_left(&self) -> f64 {
         self.seconds / self.steps.max(1) as f64 * self.left as f64
@@ -83,7 +83,7 @@ impl Pace {
 }
 
 impl Progress {
-    /// For one run, named by `title`.
+    /// The progress of one run, which is shown as `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
         let dashboard = (ui == Ui::Tui).then(|| Dashboard::new(epochs));
@@ -93,22 +93,25 @@ impl Progress {
             epochs,
             bar: None,
             dashboard,
-            first_step: None,
             pace: Pace::default(),
             parent: parent(),
         }
     }
 
-    /// When the first step began.
-    #[must_use]
-    pub fn first_step(&self) -> Option<SystemTime> {
-        self.first_step
-    }
-
-    /// A run whose comparison was killed would write into a folder that somebody resumes.
+    /// If the comparison was killed, somebody may resume it, and this run would write into the same
+    /// folder.
     fn end_with_parent(&self) {
         if parent() != self.parent {
             std::process::exit(1);
+        }
+    }
+
+    /// Stops if the user pressed Ctrl-C.
+    fn flow(&self) -> ControlFlow<()> {
+        if finetune::Observer::stop_requested(self) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
@@ -126,7 +129,7 @@ impl Progress {
     }
 }
 
-/// ` · 74 MiB`, the most that the process held; nothing where the system does not tell.
+/// The peak memory of the process as ` · 74 MiB`; empty if the system does not tell.
 fn peak_memory() -> String {
     let bytes = memory::peak_memory_bytes();
     bytes.map_or_else(String::new, |bytes| {
@@ -146,15 +149,7 @@ impl Observer for Progress {
                 self.bar = None;
             }
         }
-        if interrupt::asked() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
-
-    fn on_start(&mut self) {
-        self.first_step = Some(SystemTime::now());
+        self.flow()
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
@@ -183,11 +178,7 @@ impl Observer for Progress {
         {
             return ControlFlow::Break(());
         }
-        if interrupt::asked() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        self.flow()
     }
 
     fn on_patience(&mut self, best: usize) {
@@ -196,7 +187,7 @@ impl Observer for Progress {
         }
         if matches!(self.ui, Ui::Bar | Ui::Plain) {
             note(&format!(
-                "{:>14} ends here: no later epoch was better than epoch {best}",
+                "{:>14} stops early: no later epoch was better than epoch {best}",
                 self.title
             ));
         }
@@ -241,25 +232,12 @@ impl Observer for Progress {
     }
 }
 
-impl finetune::run::Observer for Progress {
+impl finetune::Observer for Progress {
     fn note(&mut self, text: &str) {
         note(text);
     }
 
     fn stop_requested(&self) -> bool {
-        interrupt::asked()
+        interrupt::requested()
     }
-}
-
-/// The process that started this one.
-#[cfg(unix)]
-#[allow(clippy::unnecessary_wraps)] // as elsewhere
-fn parent() -> Option<u32> {
-    Some(std::os::unix::process::parent_id())
-}
-
-/// The process that started this one: not asked for here.
-#[cfg(not(unix))]
-fn parent() -> Option<u32> {
-    None
 }

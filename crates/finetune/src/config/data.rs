@@ -1,14 +1,24 @@
-//! The images of a run: which ones, opened and made ready.
+//! The images of a run: which ones, and how they are opened and prepared.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use finetune_data::{
     Augment, Broken, Fold, IdxOptions, ImageSet, Images, Keep, Pipeline, Preprocess, Sampling,
     SplitOptions, Splits, embedded_signs, open, open_idx,
 };
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::machine::cache::cache_folder;
+
+/// The folder of Debian's package `dataset-fashion-mnist`.
+const FASHION_MNIST_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+
+/// The photographs inside the program.
+pub const EMBEDDED: &str = "embedded";
+/// Half of Fashion-MNIST, from an installed package.
+pub const FASHION_MNIST: &str = "fashion-mnist";
 
 /// Which images, how many, and of what size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,21 +27,21 @@ pub struct DataConfig {
     pub path: PathBuf,
     /// Side of the images, pixels.
     pub image_size: usize,
-    /// Training images of each class; `None` is all.
+    /// Number of training images per class; `None` is all.
     pub train_per_class: Option<usize>,
-    /// Share of the training images that are held out for validation, where the folder brings
-    /// none along.
+    /// Fraction of the training images that is held out for validation if the data set has no
+    /// validation part.
     pub valid_fraction: f64,
-    /// The fold that is held out.
+    /// The fold that is held out, in cross-validation.
     #[serde(default)]
     pub fold: Option<Fold>,
     /// How the images of an epoch are chosen.
     #[serde(default)]
     pub sampling: Sampling,
-    /// Images with more pixels are refused; `None` is the usual limit.
+    /// Images with more pixels are rejected; `None` is the default limit.
     #[serde(default)]
     pub max_pixels: Option<u64>,
-    /// How they get from their files into batches.
+    /// How images get from their files into batches.
     #[serde(default)]
     pub pipeline: Pipeline,
 }
@@ -39,20 +49,31 @@ pub struct DataConfig {
 /// The images of a run, ready for batches.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// Where they came from.
+    /// The data set's name in reports.
     pub name: String,
-    /// To learn from.
+    /// Training images.
     pub train: Images,
-    /// To choose settings with.
+    /// Validation images, if there are any.
     pub valid: Option<Images>,
-    /// To be tested with.
+    /// Test images.
     pub test: Images,
+}
+
+/// The embedded photographs, for the default model.
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self::new(PathBuf::from(EMBEDDED), 64)
+    }
 }
 
 impl DataConfig {
     /// All images of a path.
     #[must_use]
     pub fn new(path: PathBuf, image_size: usize) -> Self {
+        let mut pipeline = Pipeline::default();
+        if let Ok(folder) = cache_folder() {
+            pipeline.folder = folder.join("images");
+        }
         Self {
             path,
             image_size,
@@ -61,29 +82,29 @@ impl DataConfig {
             fold: None,
             sampling: Sampling::default(),
             max_pixels: None,
-            pipeline: Pipeline::default(),
+            pipeline,
         }
     }
 
-    /// Whether it is a data set that goes by a name, and no path.
+    /// Whether the path is the name of a data set instead of a file or folder.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        matches!(self.path.to_str(), Some("embedded" | "fashion-mnist"))
+        matches!(self.path.to_str(), Some(EMBEDDED | FASHION_MNIST))
     }
 
-    /// Opens the images without decoding them, chooses and splits them.
+    /// Opens the data set, selects images and splits them, without decoding any.
     ///
     /// # Errors
     ///
-    /// Where the data set is not as it should be.
-    pub fn open(&self, seed: u64) -> Result<Splits> {
+    /// The data set is not valid.
+    pub fn open(&self, seed: u64) -> Result<Splits, Error> {
         let options = SplitOptions {
             fold: self.fold,
             ..SplitOptions::default()
         };
         let mut splits = match self.path.to_str() {
-            Some("embedded") => embedded_signs().folded(&options)?,
-            Some("fashion-mnist") => fashion_mnist(FashionHalf::Hard)?.folded(&options)?,
+            Some(EMBEDDED) => embedded_signs().folded(&options)?,
+            Some(FASHION_MNIST) => fashion_mnist(FashionHalf::Hard)?.folded(&options)?,
             _ => open(&self.path, &options)?,
         };
         if self.valid_fraction > 0.0 && splits.valid.is_none() {
@@ -97,7 +118,7 @@ impl DataConfig {
         Ok(splits)
     }
 
-    /// How an architecture's images are prepared.
+    /// How images are prepared for an architecture.
     #[must_use]
     pub fn preprocess(&self, architecture: &Architecture) -> Preprocess {
         let preprocess = architecture.preprocess();
@@ -107,17 +128,17 @@ impl DataConfig {
         }
     }
 
-    /// Opens the images and makes them ready for batches.
+    /// Opens and decodes the images, ready for batches.
     ///
     /// # Errors
     ///
-    /// Where the data set is not as it should be, or an image cannot be used.
+    /// The data set is not valid, or an image cannot be used.
     pub fn prepare(
         &self,
         seed: u64,
         preprocess: &Preprocess,
         augment: &Augment,
-    ) -> Result<Decoded> {
+    ) -> Result<Decoded, Error> {
         let splits = self.open(seed)?;
         let keep = match augment.crop {
             Some(_) => Keep::Whole,
@@ -142,13 +163,14 @@ impl Decoded {
             .flatten()
     }
 
-    /// Images that were left out.
+    /// The images that were left out.
     #[must_use]
     pub fn skipped(&self) -> Vec<Broken> {
         self.parts().flat_map(|part| part.skipped.clone()).collect()
     }
 
-    /// What a person should know of the images: which were left out and where the others are kept.
+    /// What a user should know about the images: which were left out, and where the others are
+    /// stored.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         const SHOWN: usize = 10;
@@ -172,20 +194,19 @@ impl Decoded {
 /// The two halves of Fashion-MNIST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FashionHalf {
-    /// The five classes that are hard to tell apart.
+    /// The five classes that are hard to distinguish.
     Hard,
-    /// The other five, to pretrain with.
+    /// The other five, for pretraining.
     Other,
 }
 
-/// Fashion-MNIST from the folder of Debian's package `dataset-fashion-mnist`: 200 training and 100
-/// test images a class of the hard half, 1000 of the other.
+/// Fashion-MNIST from the folder of Debian's package `dataset-fashion-mnist`: 100 test images per
+/// class, and 200 training images per class of the hard half or 1000 of the other.
 ///
 /// # Errors
 ///
-/// Where the files are not there.
-pub fn fashion_mnist(half: FashionHalf) -> Result<Splits> {
-    const FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+/// The files do not exist.
+pub fn fashion_mnist(half: FashionHalf) -> Result<Splits, Error> {
     let (classes, train_per_class): (&[(u8, &str)], usize) = match half {
         FashionHalf::Hard => (
             &[
@@ -214,6 +235,7 @@ pub fn fashion_mnist(half: FashionHalf) -> Result<Splits> {
         test_per_class: 100,
         seed: 0,
     };
-    open_idx(Path::new(FOLDER), &options)
-        .context("Fashion-MNIST is not installed (`apt-get install dataset-fashion-mnist`)")
+    open_idx(Path::new(FASHION_MNIST_FOLDER), &options).map_err(Error::during(|| {
+        "Fashion-MNIST is not installed (`apt-get install dataset-fashion-mnist`)".to_owned()
+    }))
 }

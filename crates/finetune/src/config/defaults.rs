@@ -1,4 +1,4 @@
-//! Defaults of the recipe, for each method and preset.
+//! The default model, and the default recipe of each method.
 //!
 //! Epochs and learning rates were chosen on a validation split of the embedded training images,
 //! never on the test images; `docs/defaults.md` has the measurements.
@@ -10,10 +10,22 @@ use finetune_training::{Optimizer, Recipe, Schedule};
 /// The default model.
 pub const MODEL: &str = "resnet8-64";
 
-/// A method by its name, with default settings.
+/// The chapter's network, whose weights are too large to ship.
+pub const CHAPTER: &str = "chapter";
+
+/// The name of the baseline that trains from random weights.
+pub const SCRATCH: &str = "scratch";
+
+/// The name of a method, or of the baseline if training starts `from_scratch`.
+#[must_use]
+pub fn name(method: &Method, from_scratch: bool) -> &'static str {
+    if from_scratch { SCRATCH } else { method.name() }
+}
+
+/// The method of that name with default settings, and whether it starts from random weights.
 #[must_use]
 pub fn method(name: &str) -> Option<(Method, bool)> {
-    if name == "scratch" {
+    if name == SCRATCH {
         return Some((Method::Sft, true));
     }
     let mut methods = Method::all().into_iter();
@@ -22,29 +34,30 @@ pub fn method(name: &str) -> Option<(Method, bool)> {
         .map(|method| (method, false))
 }
 
-/// Names of all methods, with `scratch`.
+/// The names of all methods and of the baseline.
 #[must_use]
 pub fn all_methods() -> Vec<&'static str> {
     let names = Method::all().into_iter().map(|method| method.name());
-    names.chain(["scratch"]).collect()
+    names.chain([SCRATCH]).collect()
 }
 
-/// Names of the methods of a comparison, in its order.
-pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", "scratch"];
+/// The methods that a comparison runs by default, in order.
+pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", SCRATCH];
 
-/// What a recipe is for.
+/// The kind of network that a recipe is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum For {
-    /// The chapter's network, as published.
+    /// The chapter's network, trained as published.
     Chapter,
-    /// Networks for images of up to 64 pixels, the default one among them.
+    /// Networks for images of up to 64 pixels per side, including the default one.
     Small,
-    /// Networks pretrained on `ImageNet`: a tenth of the rates, and a fifth of sft's.
+    /// Networks pretrained on `ImageNet`: a tenth of the small networks' learning rates (a fifth for
+    /// `sft`).
     Large,
 }
 
 impl For {
-    /// A model with images of that size.
+    /// The kind of a model, judged by its image size.
     #[must_use]
     pub fn model(architecture: &Architecture) -> Self {
         if architecture.image_size <= 64 {
@@ -55,7 +68,7 @@ impl For {
     }
 }
 
-/// The recipe of a method.
+/// The default recipe of a method, given by name.
 #[must_use]
 pub fn recipe(method: &str, purpose: For) -> Recipe {
     let plain = Recipe::new(Optimizer::Adam, 0.001);

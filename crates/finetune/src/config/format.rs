@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// safetensors
+    /// safetensors.
     #[default]
     Safetensors,
-    /// PyTorch's own, a state dict for `torch.load(weights_only=True)`
+    /// PyTorch's format: a state dict for `torch.load(weights_only=True)`.
     Pth,
 }

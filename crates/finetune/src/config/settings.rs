@@ -1,15 +1,16 @@
 //! Settings of methods by name.
 
-use anyhow::Result;
 use finetune_methods::Method;
 use serde_json::Value;
 
-/// A method's settings and their values, in the order of the alphabet.
+use crate::error::Error;
+
+/// A method's settings and their values, in alphabetical order.
 ///
 /// # Errors
 ///
-/// None for the methods there are.
-pub fn of(method: &Method) -> Result<Vec<(String, Value)>> {
+/// None for the methods of this version.
+pub fn of(method: &Method) -> Result<Vec<(String, Value)>, Error> {
     let Value::Object(map) = serde_json::to_value(method)? else {
         return Ok(Vec::new());
     };

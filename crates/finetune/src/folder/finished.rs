@@ -1,8 +1,7 @@
-//! What a run left, loaded from its folder: its end, or the end of one of its epochs.
+//! A finished run, loaded from its folder: its final model, or the model after one of its epochs.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use finetune_data::Images;
 use finetune_evaluation::Confusion;
@@ -10,163 +9,187 @@ use finetune_methods::Attached;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
 use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
 
+use super::names::RunFolder;
+use super::plan::Plan;
 use crate::config::RunConfig;
-use crate::error::Usage;
+use crate::error::Error;
 use crate::machine::device::device;
-use crate::run::{Keeping, adapter_file, model_file, prepare, stem, test};
-use crate::weights::metadata::Metadata;
+use crate::run::{confusion, prepare};
+use crate::weights::Metadata;
 
 /// A run in its folder.
-#[derive(Debug, Clone, Copy)]
-pub struct Finished<'a> {
-    /// What the run is.
-    pub config: &'a RunConfig,
-    /// Where its files are.
-    pub folder: &'a Path,
-    /// Whether their names carry the seed.
-    pub with_seed: bool,
-    /// The epoch whose checkpoint is meant, from 1; `None` is what the run gave in the end.
-    pub epoch: Option<usize>,
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    config: RunConfig,
+    folder: RunFolder,
+    epoch: Option<usize>,
 }
 
-impl Finished<'_> {
-    /// Checks that there is a checkpoint of the epoch.
+impl FinishedRun {
+    /// Opens the run of that name, or the only one if no name is given. If `epoch` is given, from 1,
+    /// the model is that of the epoch's checkpoint instead of the run's final one.
     ///
     /// # Errors
     ///
-    /// [`Usage`] that says which epochs have one.
-    pub fn check(&self) -> Result<()> {
-        let keeping = self.keeping();
-        match self.epoch {
-            Some(epoch) if !keeping.of_epoch(epoch).exists() => {
-                bail!(Usage(self.which_epochs(epoch, &keeping.epochs())))
+    /// The folder has no such run, or the run has no checkpoint of that epoch.
+    pub fn open(folder: &Path, name: Option<&str>, epoch: Option<usize>) -> Result<Self, Error> {
+        let plan = Plan::read_for(folder, epoch)?;
+        Self::of(plan.pick(name)?, &plan, folder, epoch)
+    }
+
+    /// Opens all runs of a folder.
+    ///
+    /// # Errors
+    ///
+    /// The folder has no runs, or one of them has no checkpoint of that epoch.
+    pub fn open_all(folder: &Path, epoch: Option<usize>) -> Result<Vec<Self>, Error> {
+        let plan = Plan::read_for(folder, epoch)?;
+        let runs = plan.runs.iter();
+        runs.map(|run| Self::of(run, &plan, folder, epoch))
+            .collect()
+    }
+
+    fn of(
+        config: &RunConfig,
+        plan: &Plan,
+        folder: &Path,
+        epoch: Option<usize>,
+    ) -> Result<Self, Error> {
+        let run = Self {
+            config: config.clone(),
+            folder: plan.folder(folder),
+            epoch,
+        };
+        match epoch {
+            Some(epoch) if !run.folder.epoch_checkpoint(config, epoch).exists() => {
+                Err(Error::Usage(run.no_checkpoint(epoch)))
             }
-            _ => Ok(()),
+            _ => Ok(run),
         }
     }
 
-    /// Names of the classes that the model tells apart.
+    /// The run's configuration.
+    #[must_use]
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The run's name in its folder: `lora` or `lora_seed1`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.folder.name(&self.config)
+    }
+
+    /// The names of the classes, in the order of the logits.
     ///
     /// # Errors
     ///
-    /// A file that is missing or was not written by a run.
-    pub fn classes(&self) -> Result<Vec<String>> {
-        let file = adapter_file(self.config, self.with_seed)
-            .unwrap_or_else(|| model_file(self.config, self.with_seed));
-        let file = self.folder.join(file);
+    /// A file is missing or was not written by a run.
+    pub fn classes(&self) -> Result<Vec<String>, Error> {
+        let adapter = self.folder.adapter(&self.config);
+        let file = adapter.unwrap_or_else(|| self.folder.model(&self.config));
         if self.epoch.is_some() && !file.exists() {
-            // The run still goes on, or was broken off: its images say.
+            // The run is unfinished and has only checkpoints, which do not hold the names.
             return Ok(self.config.data.open(self.config.seed)?.train.classes);
         }
         Ok(Metadata::of(&Checkpoint::open(&file)?)?.classes)
     }
 
-    /// The model, for images to be shown to: of the run's end the adapter on the base weights where
-    /// the method has one and `merged` is not asked for, the whole model otherwise.
+    /// The model for inference. The final model is the base weights with the adapter if the method
+    /// has one and `merged` is false, and the whole model otherwise.
     ///
     /// # Errors
     ///
-    /// Files that are missing or do not fit each other.
-    pub fn network(&self, classes: usize, merged: bool) -> Result<Network> {
+    /// Files are missing or do not fit each other.
+    pub fn network(&self, classes: usize, merged: bool) -> Result<Network, Error> {
         if let Some(epoch) = self.epoch {
-            return Ok(self.of_epoch(epoch, classes)?.valid());
+            return Ok(self.after_epoch(epoch, classes)?.valid());
         }
-        if !merged && let Some(network) = self.network_to_train(classes)? {
+        if !merged && let Some(network) = self.adapted_network(classes)? {
             return Ok(network.valid());
         }
-        let config = self.config;
+        let config = &self.config;
         let device = device(&config.device)?;
         if !config.method.merges() {
-            bail!(Usage(format!(
-                "what {} adds cannot be merged into a model of plain layers",
+            return Err(Error::Usage(format!(
+                "{} adds layers that cannot be merged into the model",
                 config.method_name()
             )));
         }
-        let file = self.folder.join(model_file(config, self.with_seed));
-        let mut file = Checkpoint::open(&file)?;
+        let mut file = Checkpoint::open(&self.folder.model(config))?;
         let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
         Ok(loaded.network)
     }
 
-    /// The base weights with the run's adapter on them, as training left it; `None` where the method
-    /// changed the base itself.
+    /// The base weights with the run's adapter, as training left it; `None` if the method changes
+    /// the base itself.
     ///
     /// # Errors
     ///
-    /// Files that are missing or do not fit each other.
-    pub fn network_to_train(&self, classes: usize) -> Result<Option<Network>> {
-        let Some(file) = adapter_file(self.config, self.with_seed) else {
+    /// Files are missing or do not fit each other.
+    pub fn adapted_network(&self, classes: usize) -> Result<Option<Network>, Error> {
+        let Some(file) = self.folder.adapter(&self.config) else {
             return Ok(None);
         };
         if let Some(epoch) = self.epoch {
-            return self.of_epoch(epoch, classes).map(Some);
+            return self.after_epoch(epoch, classes).map(Some);
         }
         let model = self.attached(classes)?.model;
-        Ok(Some(load_adapter(model, &self.folder.join(file))?))
+        Ok(Some(load_adapter(model, &file)?))
     }
 
-    /// The model as it was after an epoch.
-    fn of_epoch(&self, epoch: usize, classes: usize) -> Result<Network> {
-        let path = self.keeping().of_epoch(epoch);
-        let cannot = || format!("cannot read the checkpoint {}", path.display());
-        let bytes = std::fs::read(&path).with_context(cannot)?;
-        let checkpoint = TrainingCheckpoint::from_bytes(&bytes).with_context(cannot)?;
-        drop(bytes);
-        let model = checkpoint.model(self.attached(classes)?, &self.config.recipe);
-        model.with_context(cannot)
-    }
-
-    /// The run's method on its base, before training.
-    fn attached(&self, classes: usize) -> Result<Attached<Network>> {
-        let device = device(&self.config.device)?.autodiff();
-        Ok(prepare(self.config, classes, &device)?.attached)
-    }
-
-    fn keeping(&self) -> Keeping {
-        Keeping::of(self.config, self.folder, self.with_seed)
-    }
-
-    /// Why there is nothing of an epoch.
-    fn which_epochs(&self, epoch: usize, kept: &[usize]) -> String {
-        let recipe = &self.config.recipe;
-        let is_last = epoch == recipe.epochs && recipe.keep == Keep::Last;
-        let kept: Vec<String> = kept.iter().map(usize::to_string).collect();
-        let remedy = match kept.as_slice() {
-            _ if is_last => "it is the last one: leave --epoch out".to_owned(),
-            [] => "it kept none (--keep-checkpoints N does)".to_owned(),
-            [one] => format!("it kept the one of epoch {one}"),
-            _ => format!("it kept those of the epochs {}", kept.join(", ")),
-        };
-        format!(
-            "{} in {} has no checkpoint of epoch {epoch}; {remedy}",
-            stem(self.config, self.with_seed),
-            self.folder.display()
-        )
-    }
-
-    /// Tests the run's model on images.
+    /// The confusion matrix of the run's model on images.
     ///
     /// # Errors
     ///
-    /// Files that are missing or do not fit each other.
-    pub fn evaluate(&self, images: &Images, merged: bool) -> Result<Confusion> {
-        let config = self.config;
+    /// Files are missing or do not fit each other.
+    pub fn evaluate(&self, images: &Images, merged: bool) -> Result<Confusion, Error> {
+        let config = &self.config;
         let network = self
             .network(images.classes.len(), merged)
-            .with_context(|| {
+            .map_err(Error::during(|| {
                 format!(
                     "cannot reload {} of {}",
                     config.method_name(),
-                    self.folder.display()
+                    self.folder.path().display()
                 )
-            })?;
-        let normalization = config.architecture()?.normalization;
-        test(
-            &network,
-            images,
-            normalization,
-            config,
-            &device(&config.device)?,
+            }))?;
+        confusion(&network, images, config, &device(&config.device)?)
+    }
+
+    /// The model as it was after an epoch.
+    fn after_epoch(&self, epoch: usize, classes: usize) -> Result<Network, Error> {
+        let path = self.folder.epoch_checkpoint(&self.config, epoch);
+        let cannot = || format!("cannot read the checkpoint {}", path.display());
+        let bytes = std::fs::read(&path).map_err(Error::io("read the checkpoint", &path))?;
+        let checkpoint = TrainingCheckpoint::from_bytes(&bytes).map_err(Error::during(cannot))?;
+        drop(bytes);
+        let model = checkpoint.model(self.attached(classes)?, &self.config.recipe);
+        model.map_err(Error::during(cannot))
+    }
+
+    /// The run's method on its base, before training.
+    fn attached(&self, classes: usize) -> Result<Attached<Network>, Error> {
+        let device = device(&self.config.device)?.autodiff();
+        Ok(prepare(&self.config, classes, &device)?.attached)
+    }
+
+    /// Says that an epoch has no checkpoint, and which epochs have one.
+    fn no_checkpoint(&self, epoch: usize) -> String {
+        let recipe = &self.config.recipe;
+        let is_last = epoch == recipe.epochs && recipe.keep == Keep::Last;
+        let retained = self.folder.checkpointed_epochs(&self.config);
+        let retained: Vec<String> = retained.iter().map(usize::to_string).collect();
+        let remedy = match retained.as_slice() {
+            _ if is_last => "it is the last one: omit --epoch".to_owned(),
+            [] => "it retained none (see --keep-checkpoints)".to_owned(),
+            [one] => format!("it retained that of epoch {one}"),
+            _ => format!("it retained those of the epochs {}", retained.join(", ")),
+        };
+        format!(
+            "{} in {} has no checkpoint of epoch {epoch}; {remedy}",
+            self.name(),
+            self.folder.path().display()
         )
     }
 }

@@ -1,19 +1,19 @@
-//! The folder for what can be made or fetched again.
+//! The cache folder.
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use crate::error::Error;
 
-/// The folder for what can be made or fetched again.
+/// The folder for files that can be made or downloaded again: `FINETUNE_CACHE`, or the system's.
 ///
 /// # Errors
 ///
-/// Where the system names no cache folder.
-pub fn cache_folder() -> Result<PathBuf> {
-    Ok(match std::env::var_os("FINETUNE_CACHE") {
-        Some(folder) => PathBuf::from(folder),
+/// The system names no cache folder.
+pub fn cache_folder() -> Result<PathBuf, Error> {
+    match std::env::var_os("FINETUNE_CACHE") {
+        Some(folder) => Ok(PathBuf::from(folder)),
         None => dirs::cache_dir()
-            .context("the system names no cache folder; set FINETUNE_CACHE to one")?
-            .join("finetune"),
-    })
+            .map(|folder| folder.join("finetune"))
+            .ok_or(Error::NoCacheFolder),
+    }
 }

@@ -1,23 +1,22 @@
-//! Names of devices: the one place that knows the backends.
+//! Devices by name. This is the only place that knows the backends.
 
-use anyhow::{Result, bail};
 use burn::tensor::Device;
 use finetune_methods::parameters_lazily;
 use finetune_model::Architecture;
 
-use crate::error::Usage;
+use crate::error::Error;
 
-/// Turns a name into a device, without autodiff.
+/// The device of that name, without autodiff: `flex` or `cpu`, `ndarray`, `wgpu` or `gpu`.
 ///
 /// # Errors
 ///
-/// An unknown name, a backend that is not built in, or a GPU that cannot be used.
-pub fn device(name: &str) -> Result<Device> {
-    match name {
-        "flex" | "cpu" => Ok(Device::flex()),
-        "ndarray" => Ok(ndarray()),
-        "wgpu" | "gpu" => wgpu(),
-        _ => bail!(Usage(format!(
+/// The name is unknown, the backend is not built in, or no GPU can be used.
+pub fn device(name: &str) -> Result<Device, Error> {
+    match canonical(name) {
+        "flex" => Ok(Device::flex()),
+        "ndarray" => ndarray(),
+        "wgpu" => wgpu(),
+        _ => Err(Error::Usage(format!(
             "there is no device `{name}`; devices: flex (cpu), ndarray, wgpu (gpu)"
         ))),
     }
@@ -33,20 +32,41 @@ pub fn canonical(name: &str) -> &str {
     }
 }
 
-// Deprecated in Burn, kept because people ask for it.
-#[allow(deprecated)]
-fn ndarray() -> Device {
-    Device::ndarray()
+/// Says how to build in a backend.
+#[cfg(not(all(feature = "wgpu", feature = "ndarray")))]
+fn not_built_in(what: &str, feature: &str, name: &str) -> Error {
+    Error::Usage(format!(
+        "this program was built without the {what} backend; build it with `--features {feature}` \
+         (`cargo xtask … --device {name}` does) or use --device cpu"
+    ))
+}
+
+/// Burn's older CPU backend: deprecated, and much slower than flex.
+#[cfg(feature = "ndarray")]
+#[allow(deprecated, clippy::unnecessary_wraps)] // as without the feature
+fn ndarray() -> Result<Device, Error> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn ndarray() -> Result<Device, Error> {
+    Err(not_built_in("ndarray", "ndarray", "ndarray"))
 }
 
 #[cfg(feature = "wgpu")]
-fn wgpu() -> Result<Device> {
+fn wgpu() -> Result<Device, Error> {
     Ok(gpu()?.0.clone())
 }
 
-/// The GPU and the bytes of its largest buffer; set up once, for Burn refuses a second time.
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Result<Device, Error> {
+    Err(not_built_in("GPU", "wgpu", "gpu"))
+}
+
+/// The GPU and the bytes of its largest buffer. It is set up once, because Burn rejects a second
+/// time.
 #[cfg(feature = "wgpu")]
-fn gpu() -> Result<&'static (Device, u64)> {
+fn gpu() -> Result<&'static (Device, u64), Error> {
     static GPU: std::sync::OnceLock<Result<(Device, u64), String>> = std::sync::OnceLock::new();
     let gpu = GPU.get_or_init(|| {
         let (device, setup) = Device::wgpu_options()
@@ -56,14 +76,12 @@ fn gpu() -> Result<&'static (Device, u64)> {
         let largest = u64::from(limits.max_storage_buffer_binding_size);
         Ok((device, largest.min(limits.max_buffer_size)))
     });
-    gpu.as_ref().map_err(|error| {
-        anyhow::anyhow!("no GPU can be used through wgpu: {error}; use --device cpu")
-    })
+    gpu.as_ref().map_err(|error| Error::NoGpu(error.clone()))
 }
 
-/// Bytes of the largest tensor that a device holds, where there is such a limit.
+/// Bytes of the largest tensor that a device holds, if it has such a limit.
 #[cfg(feature = "wgpu")]
-fn largest_tensor(name: &str) -> Result<Option<u64>> {
+fn largest_tensor(name: &str) -> Result<Option<u64>, Error> {
     Ok(match canonical(name) {
         "wgpu" => Some(gpu()?.1),
         _ => None,
@@ -72,16 +90,16 @@ fn largest_tensor(name: &str) -> Result<Option<u64>> {
 
 #[cfg(not(feature = "wgpu"))]
 #[allow(clippy::unnecessary_wraps)] // as with the feature
-fn largest_tensor(_: &str) -> Result<Option<u64>> {
+fn largest_tensor(_: &str) -> Result<Option<u64>, Error> {
     Ok(None)
 }
 
-/// Checks that a model's tensors fit a device; wgpu would end the program later on.
+/// Checks that a device holds each of a model's tensors; otherwise wgpu would end the program later.
 ///
 /// # Errors
 ///
-/// The first tensor that is larger than the device's largest buffer.
-pub fn check_fits(name: &str, architecture: &Architecture, classes: usize) -> Result<()> {
+/// A tensor is larger than the device's largest buffer.
+pub fn check_fits(name: &str, architecture: &Architecture, classes: usize) -> Result<(), Error> {
     let Some(limit) = largest_tensor(name)? else {
         return Ok(());
     };
@@ -89,24 +107,14 @@ pub fn check_fits(name: &str, architecture: &Architecture, classes: usize) -> Re
     for param in parameters_lazily(&network) {
         let bytes = 4 * param.shape.iter().product::<usize>() as u64;
         if bytes > limit {
-            bail!(
-                "{} holds at most {} MiB in one tensor, but `{}` of {} has {} MiB; use --device cpu",
-                canonical(name),
-                limit >> 20,
-                param.path,
-                architecture.name,
-                bytes >> 20
-            );
+            return Err(Error::TensorTooLarge {
+                device: canonical(name).to_owned(),
+                limit,
+                tensor: param.path,
+                model: architecture.name,
+                bytes,
+            });
         }
     }
     Ok(())
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn wgpu() -> Result<Device> {
-    bail!(Usage(
-        "this program was built without the GPU backend; build it with `--features wgpu` \
-         (`cargo xtask … --device gpu` does) or use --device cpu"
-            .to_owned()
-    ))
 }

@@ -1,5 +1,6 @@
-//! The machine: devices, memory, folders for caches.
+//! The machine: [`device`]s, [`memory`], [`threads`] and the [`cache`] folder.
 
 pub mod cache;
 pub mod device;
 pub mod memory;
+pub mod threads;

@@ -1,18 +1,19 @@
-//! TensorBoard's event files, which show a run while it goes on.
+//! TensorBoard's event files, which show a run while it trains.
 //!
 //! A file is a sequence of records (TFRecord: length, masked CRC-32C of the length, data, masked
-//! CRC-32C of the data), each a protobuf message `Event`. Of that message we need six fields, so it
-//! is put together by hand.
+//! CRC-32C of the data), each a protobuf message `Event`. Only six of its fields are needed, so the
+//! message is encoded by hand.
 
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
 use finetune_training::{Epoch, Step};
 
-/// Seconds after which what was seen is written.
+use crate::error::Error;
+
+/// Seconds between writes.
 const EVERY: f64 = 2.0;
 
 /// One run's event file.
@@ -20,30 +21,24 @@ const EVERY: f64 = 2.0;
 pub(super) struct Events {
     path: PathBuf,
     file: File,
-    /// Whole records that are not written yet.
+    /// Complete records that are not written yet.
     waiting: Vec<u8>,
     written: Instant,
     step: usize,
 }
 
 impl Events {
-    /// Starts a file in a folder of the run's own, which it makes. `done` steps came before: what an
-    /// older file says of later ones was lost.
-    ///
-    /// # Errors
-    ///
-    /// Where the folder or the file cannot be made.
-    pub(super) fn create(folder: &Path, done: usize) -> Result<Self> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    /// Starts a file in the run's own folder, which is created if necessary. The run resumes after
+    /// `done` steps: steps after that in older files were lost and are done again.
+    pub(super) fn create(folder: &Path, done: usize) -> Result<Self, Error> {
+        std::fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
         let time = now();
         let name = format!(
             "events.out.tfevents.{time:010.0}.finetune.{}.{done}",
             std::process::id()
         );
         let path = folder.join(name);
-        let file =
-            File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let file = File::create_new(&path).map_err(Error::io("create", &path))?;
         let mut events = Self {
             path,
             file,
@@ -61,12 +56,8 @@ impl Events {
         Ok(events)
     }
 
-    /// Notes a step.
-    ///
-    /// # Errors
-    ///
-    /// Where the file cannot be written.
-    pub(super) fn step(&mut self, step: &Step) -> Result<()> {
+    /// Adds a step.
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), Error> {
         self.step = step.step;
         self.scalars(&[
             ("train/loss", step.loss),
@@ -79,12 +70,8 @@ impl Events {
         self.write()
     }
 
-    /// Notes an epoch, at its last step.
-    ///
-    /// # Errors
-    ///
-    /// Where the file cannot be written.
-    pub(super) fn epoch(&mut self, epoch: &Epoch) -> Result<()> {
+    /// Adds an epoch, at its last step.
+    pub(super) fn epoch(&mut self, epoch: &Epoch) -> Result<(), Error> {
         if let (Some(loss), Some(accuracy)) = (epoch.valid_loss, epoch.valid_accuracy) {
             self.scalars(&[("valid/loss", loss), ("valid/accuracy", accuracy)]);
         }
@@ -100,11 +87,11 @@ impl Events {
         self.waiting.extend(record(&event.encode(now(), self.step)));
     }
 
-    /// Writes whole records at once, so that a reader meets no part of one.
-    fn write(&mut self) -> Result<()> {
+    /// Writes complete records in one call, so that a reader never sees a partial one.
+    fn write(&mut self) -> Result<(), Error> {
         self.file
             .write_all(&self.waiting)
-            .with_context(|| format!("cannot write {}", self.path.display()))?;
+            .map_err(Error::io("write", &self.path))?;
         self.waiting.clear();
         self.written = Instant::now();
         Ok(())
@@ -118,12 +105,13 @@ fn now() -> f64 {
         .map_or(0.0, |time| time.as_secs_f64())
 }
 
-/// The messages that are written.
+/// The messages of a file.
 enum Event<'a> {
-    /// What a file begins with.
+    /// The first message of a file.
     Version,
-    /// A run that goes on: TensorBoard forgets what it knew of this step and later ones.
+    /// A resumed run: TensorBoard drops this step and later ones of older files.
     Start,
+    /// Values of a step.
     Scalars(&'a [(&'a str, f64)]),
 }
 
@@ -203,7 +191,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// TFRecord's checksum.
+/// The checksum of TFRecord.
 fn masked(data: &[u8]) -> u32 {
     crc32c::crc32c(data)
         .rotate_right(15)

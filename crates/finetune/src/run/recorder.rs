@@ -1,145 +1,81 @@
-//! Keeps what a run leaves behind while it goes on: checkpoints and TensorBoard's events.
+//! Writes what a run leaves behind while it trains: checkpoints and TensorBoard's event files.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::SystemTime;
 
-use anyhow::{Context, Result};
-use finetune_files::{link, write_whole};
 use finetune_training::{Checkpoint, Epoch, Step};
 
-use super::checkpoint_file;
+use super::checkpoints::Checkpoints;
 use super::events::Events;
 use super::observer::Observer;
-use crate::config::RunConfig;
+use crate::error::{Error, one_line};
 use crate::machine::memory;
-
-/// Where and how often a run is kept.
-#[derive(Debug, Clone)]
-pub struct Keeping {
-    /// The newest checkpoint, which the run would go on from.
-    pub path: PathBuf,
-    /// Least time between two of them.
-    pub every: Duration,
-    /// How many epochs keep a checkpoint of their own, the newest ones; beside them the best one
-    /// does.
-    pub last: usize,
-}
-
-impl Keeping {
-    /// How a run in `folder` is kept.
-    #[must_use]
-    pub fn of(config: &RunConfig, folder: &Path, with_seed: bool) -> Self {
-        Self {
-            path: folder.join(checkpoint_file(config, with_seed)),
-            every: Duration::from_secs(config.checkpoint_seconds),
-            last: config.keep_checkpoints,
-        }
-    }
-
-    /// The checkpoint of an epoch's own.
-    #[must_use]
-    pub fn of_epoch(&self, epoch: usize) -> PathBuf {
-        self.path
-            .with_file_name(format!("{}_epoch{epoch}.safetensors", self.stem()))
-    }
-
-    /// The epochs that have one, in order.
-    #[must_use]
-    pub fn epochs(&self) -> Vec<usize> {
-        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let prefix = format!("{}_epoch", self.stem());
-        let mut epochs: Vec<usize> = files
-            .filter_map(|file| {
-                let name = file.file_name().into_string().ok()?;
-                let number = name.strip_prefix(&prefix)?.strip_suffix(".safetensors")?;
-                number.parse().ok()
-            })
-            .collect();
-        epochs.sort_unstable();
-        epochs
-    }
-
-    fn stem(&self) -> String {
-        let stem = self.path.file_stem().unwrap_or_default();
-        stem.to_string_lossy().into_owned()
-    }
-
-    fn keep(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let write = |temporary: &Path| checkpoint.write(temporary).map_err(std::io::Error::other);
-        if self.last > 0 {
-            let own = self.of_epoch(checkpoint.epochs());
-            written(&own, write_whole(&own, write))?;
-            written(&self.path, link(&own, &self.path))?;
-        } else {
-            written(&self.path, write_whole(&self.path, write))?;
-        }
-        let kept = self.epochs();
-        let old = kept.len().saturating_sub(self.last);
-        for epoch in &kept[..old] {
-            if checkpoint.best_epoch() != Some(*epoch) {
-                std::fs::remove_file(self.of_epoch(*epoch))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Says which file could not be written.
-fn written<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
-    outcome.with_context(|| format!("cannot write {}", path.display()))
-}
 
 /// Passes everything on to another observer, and writes checkpoints and events.
 #[derive(Debug)]
-pub(super) struct Keeper<'a, O> {
+pub(super) struct Recorder<'a, O> {
     observer: &'a mut O,
-    keeping: &'a Keeping,
+    checkpoints: Checkpoints<'a>,
     events: Option<Events>,
-    last: Instant,
+    first_step: Option<SystemTime>,
 }
 
-impl<'a, O: Observer> Keeper<'a, O> {
-    /// Keeps a run as `keeping` says.
-    pub(super) fn new(observer: &'a mut O, keeping: &'a Keeping, events: Events) -> Self {
+impl<'a, O: Observer> Recorder<'a, O> {
+    pub(super) fn new(observer: &'a mut O, checkpoints: Checkpoints<'a>, events: Events) -> Self {
         Self {
             observer,
-            keeping,
+            checkpoints,
             events: Some(events),
-            last: Instant::now(),
+            first_step: None,
         }
     }
 
-    /// Events are for looking at: a run does without where they cannot be written.
-    fn note(&mut self, write: impl FnOnce(&mut Events) -> Result<()>) {
+    /// When the first step began.
+    pub(super) fn first_step(&self) -> Option<SystemTime> {
+        self.first_step
+    }
+
+    /// Stops if a stop was requested.
+    fn stop_or(&self, flow: ControlFlow<()>) -> ControlFlow<()> {
+        if self.observer.stop_requested() {
+            ControlFlow::Break(())
+        } else {
+            flow
+        }
+    }
+
+    /// Writes events. They are for display only: if they cannot be written, the run continues
+    /// without them.
+    fn record(&mut self, write: impl FnOnce(&mut Events) -> Result<(), Error>) {
         if let Some(events) = &mut self.events
             && let Err(error) = write(events)
         {
-            let text = format!("no more events for TensorBoard: {error:#}");
+            let text = format!("no more events for TensorBoard: {}", one_line(&error));
             self.observer.note(&text);
             self.events = None;
         }
     }
 }
 
-impl<O: Observer> finetune_training::Observer for Keeper<'_, O> {
+impl<O: Observer> finetune_training::Observer for Recorder<'_, O> {
     fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
-        self.observer.on_features(done, images)
+        let flow = self.observer.on_features(done, images);
+        self.stop_or(flow)
     }
 
     fn on_start(&mut self) {
+        self.first_step = Some(SystemTime::now());
         self.observer.on_start();
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
         let flow = self.observer.on_step(step);
-        self.note(|events| events.step(step));
-        flow
+        self.record(|events| events.step(step));
+        self.stop_or(flow)
     }
 
     fn on_epoch(&mut self, epoch: &Epoch) {
-        self.note(|events| events.epoch(epoch));
+        self.record(|events| events.epoch(epoch));
         self.observer.on_epoch(epoch);
     }
 
@@ -152,13 +88,11 @@ impl<O: Observer> finetune_training::Observer for Keeper<'_, O> {
     }
 
     fn keeps_checkpoints(&self) -> bool {
-        self.keeping.last > 0 || self.last.elapsed() >= self.keeping.every
+        self.checkpoints.due()
     }
 
     fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
-        let kept = self.keeping.keep(checkpoint);
-        kept.map_err(|error| format!("{error:#}"))?;
-        self.last = Instant::now();
-        Ok(())
+        let written = self.checkpoints.write(checkpoint);
+        written.map_err(|error| one_line(&error))
     }
 }

@@ -2,29 +2,33 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
 use finetune_data::{Filter, Normalization};
 use finetune_model::{Architecture, Checkpoint};
 use serde::{Deserialize, Serialize};
 
-/// Enough to use a weights file without anything else. It is written as one JSON value under the
-/// key `finetune`, beside `format` = `pt`.
+use crate::error::Error;
+
+/// The metadata's key in a safetensors file.
+const KEY: &str = "finetune";
+
+/// Everything that is needed to use a weights file. It is written as one JSON value under the key
+/// `finetune`, next to `format` = `pt`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The model's name.
     pub model: String,
     /// The method's name, or `pretrain`.
     pub method: String,
-    /// Names of the classes, in the order of the logits.
+    /// The names of the classes, in the order of the logits.
     pub classes: Vec<String>,
     /// Side of the images, pixels.
     pub image_size: usize,
-    /// How values are normalised.
+    /// How pixel values are normalised.
     pub normalization: Normalization,
     /// How images are resized.
     #[serde(default)]
     pub filter: Filter,
-    /// Share of the resized image's side that the centre crop keeps.
+    /// Fraction of the resized image's side that the centre crop retains.
     #[serde(default = "whole")]
     pub crop: f32,
 }
@@ -34,7 +38,7 @@ fn whole() -> f32 {
 }
 
 impl Metadata {
-    /// Of a model for these classes.
+    /// The metadata of a model for these classes.
     #[must_use]
     pub fn new(architecture: &Architecture, method: &str, classes: Vec<String>) -> Self {
         Self {
@@ -48,26 +52,29 @@ impl Metadata {
         }
     }
 
-    /// As the key–value pairs of a safetensors file.
+    /// The key–value pairs for a safetensors file.
     ///
     /// # Errors
     ///
-    /// What serde may say of values that cannot be JSON.
-    pub fn to_map(&self) -> Result<BTreeMap<String, String>> {
-        Ok([("finetune".to_owned(), serde_json::to_string(self)?)].into())
+    /// A value cannot be written as JSON.
+    pub fn to_map(&self) -> Result<BTreeMap<String, String>, Error> {
+        Ok([(KEY.to_owned(), serde_json::to_string(self)?)].into())
     }
 
-    /// Reads it from a checkpoint.
+    /// Reads the metadata of a weights file.
     ///
     /// # Errors
     ///
-    /// Where the file has none.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+    /// The file has none, or it is not valid.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        let origin = || checkpoint.origin().to_owned();
         let metadata = checkpoint.metadata();
         let text = metadata
-            .get("finetune")
-            .with_context(|| format!("{} was not written by finetune", checkpoint.origin()))?;
-        serde_json::from_str(text)
-            .with_context(|| format!("{} says strange things about itself", checkpoint.origin()))
+            .get(KEY)
+            .ok_or_else(|| Error::NoMetadata { origin: origin() })?;
+        serde_json::from_str(text).map_err(|source| Error::Metadata {
+            origin: origin(),
+            source,
+        })
     }
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use finetune_training::{ClassWeights, FeatureDtype, Keep, KeptFeatures, Recipe, Trained};
 use serde_json::Value;
 
-use super::STOPPED;
 use crate::config::RunConfig;
+use crate::config::settings::of;
 
 fn ratio(ratio: f64) -> Option<String> {
     ((ratio - 1.0).abs() > f64::EPSILON).then(|| ratio.to_string())
 }
 
 /// The settings that a report shows.
-pub(crate) fn settings<M>(
+pub(super) fn settings<M>(
     config: &RunConfig,
     recipe: &Recipe,
     trained: &Trained<M>,
@@ -40,7 +40,7 @@ pub(crate) fn settings<M>(
             on(recipe.augment != finetune_data::Augment::default()),
         ),
     ];
-    // What is as ever says nothing.
+    // Settings with their default value are not shown.
     let changed = [
         ("warm-up", recipe.warmup.map(|share| share.to_string())),
         (
@@ -98,8 +98,8 @@ pub(crate) fn settings<M>(
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
-    for (name, value) in crate::config::settings::of(&config.method).unwrap_or_default() {
-        // What is left out or empty says nothing.
+    for (name, value) in of(&config.method).unwrap_or_default() {
+        // Neither are those without a value.
         let shown = match value {
             Value::Null => continue,
             Value::Bool(switch) => on(switch),
@@ -112,7 +112,7 @@ pub(crate) fn settings<M>(
     settings
 }
 
-/// What came about while training.
+/// What happened during training.
 fn happened<M>(recipe: &Recipe, trained: &Trained<M>) -> Vec<(&'static str, String)> {
     let mut happened = Vec::new();
     let last = trained.epochs.len();
@@ -120,18 +120,18 @@ fn happened<M>(recipe: &Recipe, trained: &Trained<M>) -> Vec<(&'static str, Stri
         happened.push(("weights of epoch", best.to_string()));
     }
     if trained.stopped {
-        happened.push((STOPPED, "yes".to_owned()));
+        happened.push(("stopped early", "yes".to_owned()));
     } else if last < recipe.epochs {
         happened.push(("ended after epoch", last.to_string()));
     }
     if let Some(features) = &trained.features {
-        happened.push(("feature cache", kept(features)));
+        happened.push(("feature cache", cached(features)));
     }
     happened
 }
 
-/// What was computed once, how much it took and where.
-fn kept(features: &KeptFeatures) -> String {
+/// What was computed once, its size and where it is cached.
+fn cached(features: &KeptFeatures) -> String {
     let KeptFeatures {
         below,
         bytes,

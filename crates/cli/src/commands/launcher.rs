@@ -1,0 +1,107 @@
+//! Runs in processes of their own, so that the peak memory of each is its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result, bail};
+use finetune::comparison::{Launcher, Ticket};
+use finetune::evaluation::Run;
+use finetune::weights::Pretraining;
+use finetune::{Error, Observer};
+
+use crate::terminal::exit;
+use crate::terminal::progress::Ui;
+
+/// Starts `finetune run` for each run.
+#[derive(Debug)]
+pub(super) struct Processes {
+    program: PathBuf,
+    ui: Ui,
+}
+
+impl Processes {
+    /// Runs of this program that show their progress in this way.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell this program's path.
+    pub(super) fn new(ui: Ui) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's file")?;
+        Ok(Self { program, ui })
+    }
+
+    fn run(&self, ticket: &Ticket<'_>) -> Result<Run> {
+        let Ticket { job, .. } = ticket;
+        let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let (config, result) = (scratch.path().join("config"), scratch.path().join("result"));
+        std::fs::write(&config, serde_json::to_vec(job.config)?)?;
+        let title = format!(
+            "[{}/{}] {}",
+            ticket.position,
+            ticket.runs,
+            job.config.method_name()
+        );
+        let mut command = Command::new(&self.program);
+        command
+            .args(["run", "--ui", self.ui.name(), "--title", &title])
+            .arg("--config")
+            .arg(&config)
+            .arg("--out")
+            .arg(job.folder.path())
+            .arg("--result")
+            .arg(&result);
+        if job.folder.seeds_in_names() {
+            command.arg("--with-seed");
+        }
+        if let Ok(since) = job.started.duration_since(UNIX_EPOCH) {
+            command.args(["--started", &since.as_micros().to_string()]);
+        }
+        let finished = command
+            .stdout(if self.ui == Ui::Tui {
+                Stdio::inherit()
+            } else {
+                Stdio::null()
+            })
+            .spawn()
+            .and_then(|mut child| child.wait())
+            .context("cannot start the run")?;
+        if !finished.success() {
+            match std::fs::read_to_string(result.with_extension("error")) {
+                Ok(error) => bail!(error),
+                Err(_) => bail!("the run ended with {finished}"),
+            }
+        }
+        let result = std::fs::read(&result).context("the run left no result")?;
+        Ok(serde_json::from_slice(&result)?)
+    }
+
+    fn pretrain(&self, model: &str, out: &Path) -> Result<()> {
+        let status = Command::new(&self.program)
+            .args(["pretrain", "--model", model, "--out"])
+            .arg(out)
+            .args(["--ui", self.ui.name()])
+            .status()
+            .context("cannot start the pretraining")?;
+        if !status.success() {
+            bail!("pretraining `{model}` did not finish");
+        }
+        Ok(())
+    }
+}
+
+impl Launcher for Processes {
+    fn run(&mut self, ticket: &Ticket<'_>, _: &mut impl Observer) -> Result<Run, Error> {
+        Self::run(self, ticket).map_err(|error| Error::Process(exit::line(&error)))
+    }
+
+    fn pretrain(
+        &mut self,
+        pretraining: &Pretraining,
+        out: &Path,
+        _: &mut impl Observer,
+    ) -> Result<(), Error> {
+        Self::pretrain(self, &pretraining.model, out)
+            .map_err(|error| Error::Process(exit::line(&error)))
+    }
+}

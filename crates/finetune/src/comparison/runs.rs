@@ -1,0 +1,256 @@
+//! The story of a comparison: check, run, report.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use finetune_evaluation::{DatasetInfo, Failure, Report, Run, SkippedImage, VERSION};
+
+use super::check::check;
+use super::launcher::{Launcher, Ticket};
+use super::weights::{make_missing, pin};
+use crate::config::{Decoded, RunConfig};
+use crate::error::{Error, one_line};
+use crate::folder::{Plan, RunFolder, write_report};
+use crate::machine::threads::use_threads;
+use crate::run::{Job, Observer};
+use crate::weights::describe;
+
+/// Runs on the same images and device, and the folder for their files.
+///
+/// The report is written after each run, so that a comparison that is interrupted can be
+/// [resumed](Self::resume).
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    folder: PathBuf,
+    plan: Plan,
+    /// The finished runs of a comparison that is resumed.
+    done: Vec<Run>,
+    resumes: bool,
+    command: String,
+    started: Option<SystemTime>,
+}
+
+impl Comparison {
+    /// A comparison of these runs, whose files go into a new folder.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>, runs: impl IntoIterator<Item = RunConfig>) -> Self {
+        Self {
+            folder: folder.into(),
+            plan: Plan::new(runs.into_iter().collect()),
+            done: Vec::new(),
+            resumes: false,
+            command: String::new(),
+            started: None,
+        }
+    }
+
+    /// The rest of a comparison that was interrupted. Runs that were stopped continue, runs that
+    /// failed start again.
+    ///
+    /// # Errors
+    ///
+    /// The folder holds no unfinished runs, or its files are not valid.
+    pub fn resume(folder: impl Into<PathBuf>) -> Result<Self, Error> {
+        let folder = folder.into();
+        let plan = Plan::read_unfinished(&folder)?;
+        let report = plan.folder(&folder).report();
+        let mut done = Vec::new();
+        if report.exists() {
+            done = Report::read(&report)?.runs;
+            done.retain(|run| !run.stopped);
+        }
+        Ok(Self {
+            folder,
+            plan,
+            done,
+            resumes: true,
+            command: String::new(),
+            started: None,
+        })
+    }
+
+    /// The command that the report names, to repeat the comparison.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = command.into();
+        self
+    }
+
+    /// When the comparison began to start up, for the start-up time of the first run; by default,
+    /// when [`run`](Self::run) is called.
+    #[must_use]
+    pub fn started(mut self, time: SystemTime) -> Self {
+        self.started = Some(time);
+        self
+    }
+
+    /// All runs, those that are finished included.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The runs that are still to be done.
+    pub fn left_mut(&mut self) -> impl Iterator<Item = &mut RunConfig> {
+        let done = &self.done;
+        let runs = self.plan.runs.iter_mut();
+        runs.filter(|run| !is_done(done, run))
+    }
+
+    /// Does the runs and writes their files and the report.
+    ///
+    /// A run that fails does not end the comparison: [`Report::failed`] says why it did. If the
+    /// observer requests a stop, the current run is saved and [`Report::interrupted`] is set.
+    ///
+    /// # Errors
+    ///
+    /// There are no runs, something is found to be wrong before the first run (then no file is
+    /// written), or a file of the comparison cannot be written.
+    pub fn run(
+        mut self,
+        launcher: &mut impl Launcher,
+        observer: &mut impl Observer,
+    ) -> Result<Report, Error> {
+        let started = self.started.unwrap_or_else(SystemTime::now);
+        if self.plan.runs.is_empty() {
+            return Err(Error::Usage("there are no runs to compare".to_owned()));
+        }
+        let folder = self.plan.folder(&self.folder);
+        let mut left: Vec<RunConfig> = self.left_mut().map(|run| run.clone()).collect();
+        if left.is_empty() {
+            left.clone_from(&self.plan.runs);
+        }
+        use_threads(left[0].threads)?;
+        if self.resumes {
+            folder.remove_temporary_files()?;
+        }
+        let data = check(&left, observer)?;
+        if !self.resumes {
+            make_missing(&left, launcher, observer)?;
+            for config in &mut self.plan.runs {
+                pin(config)?;
+            }
+            folder.create()?;
+        }
+        let first = self.left_mut().next().map(|run| run.clone());
+        let mut report = self.report(first.as_ref().unwrap_or(&left[0]), &data);
+        // The runs open their images themselves.
+        drop(data);
+        if self.resumes {
+            // The process may have been killed after writing only one of the two files.
+            self.save(&report, &folder)?;
+        } else {
+            self.plan.begin(&folder)?;
+        }
+        self.run_all(&mut report, &folder, started, launcher, observer)?;
+        if !report.interrupted && report.failed.is_empty() {
+            Plan::finish(&folder)?;
+        }
+        Ok(report)
+    }
+
+    /// Does the runs that the report lacks.
+    fn run_all(
+        &self,
+        report: &mut Report,
+        folder: &RunFolder,
+        mut started: SystemTime,
+        launcher: &mut impl Launcher,
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        for (index, config) in self.plan.runs.iter().enumerate() {
+            if is_done(&report.runs, config) {
+                continue;
+            }
+            if observer.stop_requested() {
+                report.interrupted = true;
+                break;
+            }
+            let ticket = Ticket {
+                job: Job {
+                    config,
+                    folder,
+                    started,
+                },
+                position: index + 1,
+                runs: self.plan.runs.len(),
+            };
+            let outcome = launcher.run(&ticket, observer);
+            started = SystemTime::now();
+            match outcome {
+                Ok(run) => report.runs.push(run),
+                Err(error) => report.failed.push(Failure {
+                    method: config.method_name().to_owned(),
+                    seed: config.seed,
+                    error: one_line(&error),
+                }),
+            }
+            report.interrupted |= observer.stop_requested();
+            self.save(report, folder)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is known so far: the report, and the configuration of the finished runs.
+    fn save(&self, report: &Report, folder: &RunFolder) -> Result<(), Error> {
+        if report.runs.is_empty() && report.failed.is_empty() {
+            return Ok(());
+        }
+        write_report(report, folder)?;
+        let runs = self.plan.runs.iter();
+        let done = runs.filter(|config| is_done(&report.runs, config));
+        self.plan.with_runs(done.cloned().collect()).write(folder)
+    }
+
+    /// A report of the runs that are finished already.
+    fn report(&self, config: &RunConfig, data: &Decoded) -> Report {
+        let skipped = data.skipped().into_iter().map(|broken| SkippedImage {
+            image: broken.image,
+            reason: broken.reason,
+        });
+        Report {
+            version: VERSION,
+            command: self.command.clone(),
+            dataset: DatasetInfo {
+                path: data.name.clone(),
+                classes: data.train.classes.clone(),
+                train: data.train.len(),
+                valid: data.valid.as_ref().map_or(0, finetune_data::Images::len),
+                test: data.test.len(),
+                skipped: skipped.collect(),
+            },
+            model: config.model.clone(),
+            weights: describe(config),
+            device: config.device.clone(),
+            threads: config.threads.unwrap_or_else(rayon::current_num_threads),
+            runs: self.done.clone(),
+            failed: Vec::new(),
+            interrupted: false,
+        }
+    }
+}
+
+/// Does one run in this process and writes the folder of a comparison with this run only.
+///
+/// # Errors
+///
+/// As [`Comparison::run`], or the run fails or is stopped.
+pub fn train(
+    config: &RunConfig,
+    folder: &Path,
+    observer: &mut impl Observer,
+) -> Result<Run, Error> {
+    let mut report =
+        Comparison::new(folder, [config.clone()]).run(&mut super::launcher::InProcess, observer)?;
+    match (report.runs.pop(), report.failed.pop()) {
+        (Some(run), _) => Ok(run),
+        (None, Some(failure)) => Err(Error::Process(failure.error)),
+        (None, None) => Err(Error::Stopped("stopped before the first step")),
+    }
+}
+
+/// Whether a run is among finished ones.
+fn is_done(runs: &[Run], config: &RunConfig) -> bool {
+    let mut runs = runs.iter();
+    runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
+}

@@ -1,0 +1,181 @@
+//! `config.json` and `plan.json`: the runs of a folder.
+
+use std::path::Path;
+
+use finetune_evaluation::write_atomically;
+use serde::{Deserialize, Serialize};
+
+use super::names::RunFolder;
+use crate::config::RunConfig;
+use crate::error::Error;
+
+/// The runs of a folder.
+///
+/// `plan.json` holds all of them as long as some are unfinished, `config.json` those that are
+/// finished.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of the format.
+    pub version: u32,
+    /// Whether file names carry the seed, because there are several.
+    pub with_seed: bool,
+    /// The runs.
+    pub runs: Vec<RunConfig>,
+}
+
+impl Plan {
+    /// Plans these runs.
+    #[must_use]
+    pub fn new(runs: Vec<RunConfig>) -> Self {
+        let with_seed = runs.iter().any(|run| run.seed != runs[0].seed);
+        Self {
+            version: 1,
+            with_seed,
+            runs,
+        }
+    }
+
+    /// The same plan with other runs.
+    #[must_use]
+    pub fn with_runs(&self, runs: Vec<RunConfig>) -> Self {
+        Self {
+            version: self.version,
+            with_seed: self.with_seed,
+            runs,
+        }
+    }
+
+    /// The names of the files of these runs, in a folder.
+    #[must_use]
+    pub fn folder(&self, path: &Path) -> RunFolder {
+        RunFolder::new(path, self.with_seed)
+    }
+
+    /// Reads the finished runs of a folder.
+    ///
+    /// # Errors
+    ///
+    /// The folder has no valid `config.json`.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = names(folder).config();
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::NoRun {
+            folder: folder.to_owned(),
+            source,
+        })?;
+        Self::parse(&path, &text)
+    }
+
+    /// Reads the runs of a folder that may be evaluated: the finished ones; all of them if the
+    /// checkpoint of an `epoch` is wanted, which an unfinished run has as well.
+    ///
+    /// # Errors
+    ///
+    /// The folder has no valid `config.json`.
+    pub fn read_for(folder: &Path, epoch: Option<usize>) -> Result<Self, Error> {
+        if epoch.is_some() && names(folder).plan().exists() {
+            return Self::read_unfinished(folder);
+        }
+        Self::read(folder)
+    }
+
+    /// Reads all runs of a folder in which some are unfinished.
+    ///
+    /// # Errors
+    ///
+    /// All runs are finished, or the folder has no valid `plan.json`.
+    pub fn read_unfinished(folder: &Path) -> Result<Self, Error> {
+        let names = names(folder);
+        let path = names.plan();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&path, &text),
+            Err(_) if names.config().exists() => Err(Error::Usage(format!(
+                "the run in {} is finished",
+                folder.display()
+            ))),
+            Err(_) => Err(Error::Usage(format!(
+                "{} holds no unfinished run: it has no plan.json",
+                folder.display()
+            ))),
+        }
+    }
+
+    /// Reads the runs of a `config.json`, to repeat them.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is not valid.
+    pub fn read_file(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|source| Error::Config {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// Writes `plan.json`: from now on, the runs can be resumed.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn begin(&self, folder: &RunFolder) -> Result<(), Error> {
+        self.write_to(&folder.plan())
+    }
+
+    /// Removes `plan.json`: all runs are finished.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be removed.
+    pub fn finish(folder: &RunFolder) -> Result<(), Error> {
+        let path = folder.plan();
+        std::fs::remove_file(&path).map_err(Error::io("remove", &path))
+    }
+
+    /// Writes `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write(&self, folder: &RunFolder) -> Result<(), Error> {
+        self.write_to(&folder.config())
+    }
+
+    fn write_to(&self, path: &Path) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(self)?;
+        Ok(write_atomically(path, text.as_bytes())?)
+    }
+
+    /// The run of that name, or the only one if no name is given.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run, or several to choose from.
+    pub fn pick(&self, name: Option<&str>) -> Result<&RunConfig, Error> {
+        // File names of runs do not depend on the folder's path.
+        let folder = self.folder(Path::new(""));
+        let names = || -> Vec<String> { self.runs.iter().map(|run| folder.name(run)).collect() };
+        match (name, self.runs.as_slice()) {
+            (Some(name), runs) => {
+                let run = runs.iter().find(|run| folder.name(run) == name);
+                run.ok_or_else(|| Error::UnknownRun {
+                    name: name.to_owned(),
+                    known: names(),
+                })
+            }
+            (None, [run]) => Ok(run),
+            (None, _) => Err(Error::Usage(format!(
+                "choose a run with --method: {}",
+                names().join(", ")
+            ))),
+        }
+    }
+}
+
+/// The names of a folder's files that belong to no run.
+fn names(folder: &Path) -> RunFolder {
+    RunFolder::new(folder, false)
+}

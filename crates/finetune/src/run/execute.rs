@@ -1,0 +1,223 @@
+//! The story of a run: load, attach, train, evaluate, save.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use finetune_evaluation::{Epoch, Run, median};
+use finetune_methods::{Attached, Importance, count_parameters};
+use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
+use finetune_training::{
+    Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
+};
+
+use super::checkpoints::Checkpoints;
+use super::confusion::confusion;
+use super::events::Events;
+use super::job::Job;
+use super::observer::Observer;
+use super::prepare::{attach, base};
+use super::recorder::Recorder;
+use super::settings::settings;
+use crate::config::{Decoded, Format, RunConfig};
+use crate::error::Error;
+use crate::folder::RunFolder;
+use crate::machine::device::device;
+use crate::machine::memory;
+use crate::weights::Metadata;
+
+/// Does a run: trains the model, evaluates it on the test images and writes its files into the
+/// folder, which must exist. If the folder has a checkpoint of the run, training resumes from it.
+///
+/// # Errors
+///
+/// The run cannot be finished; then nothing of it is saved but its checkpoints.
+pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Result<Run, Error> {
+    let Job { config, folder, .. } = job;
+    let architecture = config.architecture()?;
+    let device = device(&config.device)?;
+    device.seed(config.seed);
+    let device = device.autodiff();
+
+    let training = TrainingData {
+        train: &data.train,
+        valid: data.valid.as_ref(),
+        normalization: architecture.normalization,
+    };
+    let mut recipe = config.recipe.clone();
+    let range_test = if config.auto_rate {
+        Some(find_rate(config, &training, &device, observer)?)
+    } else {
+        None
+    };
+    if let Some(test) = &range_test {
+        recipe.learning_rate = test.suggestion;
+    }
+    let attached = fresh(config, &training, &device)?;
+    let count = count_parameters(&attached.model);
+    let checkpoint = saved(&folder.checkpoint(config))?;
+    let done = checkpoint.as_ref().map_or(0, Checkpoint::steps);
+    let mut recorder = Recorder::new(
+        observer,
+        Checkpoints::new(config, folder),
+        Events::create(&folder.events(config), done)?,
+    );
+    let trained = resume(
+        attached,
+        &training,
+        &recipe,
+        &device,
+        &mut recorder,
+        checkpoint.as_ref(),
+    )
+    .map_err(|error| diverged(error, &folder.checkpoint(config)))?;
+    let first_step = recorder.first_step();
+    let confusion = confusion(&trained.model, &data.test, config, &device)?;
+    // Read before merging and saving, which are not part of training.
+    let peak_memory_bytes = memory::peak_memory_bytes();
+
+    let metadata = Metadata::new(
+        &architecture,
+        config.method_name(),
+        data.train.classes.clone(),
+    );
+    let settings = settings(config, &recipe, &trained);
+    let (artifacts, artifact_bytes) = save(config, &trained.model, &metadata, folder)?;
+    if !trained.stopped {
+        remove(&folder.checkpoint(config))?;
+    }
+    Ok(Run {
+        method: config.method_name().to_owned(),
+        seed: config.seed,
+        train_per_class: config.data.train_per_class,
+        accuracy: confusion.accuracy(),
+        macro_f1: confusion.macro_f1(),
+        per_class_accuracy: confusion.per_class_accuracy(),
+        confusion: confusion.rows().to_vec(),
+        epochs: trained.epochs.iter().map(epoch).collect(),
+        trainable_parameters: count.trainable as u64,
+        total_parameters: count.total as u64,
+        steps: trained.step_seconds.len() as u64,
+        stopped: trained.stopped,
+        train_seconds: trained.seconds,
+        seconds_per_step: median(&trained.step_seconds),
+        startup_seconds: first_step
+            .and_then(|first| first.duration_since(job.started).ok())
+            .map(|startup| startup.as_secs_f64()),
+        peak_memory_bytes,
+        artifact_bytes,
+        artifacts,
+        settings,
+        range_test: range_test.map(|test| finetune_evaluation::RangeTest {
+            rates: test.rates,
+            losses: test.losses,
+            suggestion: test.suggestion,
+        }),
+    })
+}
+
+/// The network with its method attached, before training.
+fn fresh(
+    config: &RunConfig,
+    training: &TrainingData<'_>,
+    device: &Device,
+) -> Result<Attached<Network>, Error> {
+    let (network, _) = base(config, training.train.classes.len(), device)?;
+    let importance = if config.method.needs_gradients() {
+        importance(&network, training, &config.recipe, device)?
+    } else {
+        Importance::default()
+    };
+    attach(config, network, &importance)
+}
+
+/// Finds a learning rate, with a network that is then dropped.
+fn find_rate(
+    config: &RunConfig,
+    training: &TrainingData<'_>,
+    device: &Device,
+    observer: &impl Observer,
+) -> Result<RangeTest, Error> {
+    let attached = fresh(config, training, device)?;
+    let stop = || observer.stop_requested();
+    let test = range_test(attached, training, &config.recipe, device, &stop);
+    if stop() {
+        return Err(Error::Stopped(
+            "stopped during the learning rate range test",
+        ));
+    }
+    Ok(test?)
+}
+
+/// The run's checkpoint, if it has one.
+fn saved(path: &Path) -> Result<Option<Checkpoint>, Error> {
+    let Ok(bytes) = std::fs::read(path) else {
+        return Ok(None);
+    };
+    let checkpoint = Checkpoint::from_bytes(&bytes);
+    checkpoint.map(Some).map_err(Error::during(|| {
+        format!("cannot resume from {}", path.display())
+    }))
+}
+
+/// Says where the last valid weights of a run are whose loss is no longer a number.
+fn diverged(reason: TrainingError, path: &Path) -> Error {
+    if !matches!(reason, TrainingError::NonFiniteLoss { .. }) {
+        return reason.into();
+    }
+    let checkpoint = saved(path).ok().flatten();
+    Error::Diverged {
+        reason,
+        checkpoint: checkpoint.map(|checkpoint| (checkpoint.epochs(), path.to_owned())),
+    }
+}
+
+/// Writes the run's models. Returns the names of the files, and the size of the smallest one that
+/// restores the model.
+fn save(
+    config: &RunConfig,
+    model: &Network,
+    metadata: &Metadata,
+    folder: &RunFolder,
+) -> Result<(Vec<String>, u64), Error> {
+    let architecture = config.architecture()?;
+    let mut size = 0;
+    let mut files = Vec::new();
+    if config.method.merges() {
+        let path = folder.model(config);
+        size = save_network(model, &architecture, &metadata.to_map()?, &path)?;
+        files.push(path);
+        if config.format == Format::Pth {
+            let path = folder.pytorch_model(config);
+            size = write_pth(&state_dict(model, &architecture)?, &path)?;
+            files.push(path);
+        }
+    }
+    if let Some(path) = folder.adapter(config) {
+        size = save_adapter(model, &metadata.to_map()?, &path)?;
+        files.push(path);
+    }
+    let names = files.iter().filter_map(|path| path.file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    Ok((names.collect(), size))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    if path.exists() {
+        std::fs::remove_file(path).map_err(Error::io("remove", path))?;
+    }
+    Ok(())
+}
+
+fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
+    Epoch {
+        epoch: epoch.epoch,
+        train_loss: epoch.train_loss,
+        train_accuracy: epoch.train_accuracy,
+        valid_loss: epoch.valid_loss,
+        valid_accuracy: epoch.valid_accuracy,
+        learning_rate: epoch.learning_rate,
+        seconds: epoch.seconds,
+        images_per_second: epoch.images_per_second,
+        memory_bytes: epoch.memory_bytes,
+    }
+}

@@ -1,0 +1,34 @@
+//! The identity of a file.
+
+use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Error;
+
+/// The SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn hash(path: &Path) -> Result<String, Error> {
+    let mut file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    Ok(hasher
+        .finalize()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+            text
+        }))
+}

@@ -1,0 +1,69 @@
+//! The pretrained weights of a run.
+
+use std::path::PathBuf;
+
+use finetune_model::Checkpoint;
+
+use crate::config::RunConfig;
+use crate::config::defaults;
+use crate::error::Error;
+use crate::machine::cache::cache_folder;
+
+/// Opens the pretrained weights of a run.
+///
+/// # Errors
+///
+/// The file cannot be read, or the model has no weights of its own.
+pub fn open(config: &RunConfig) -> Result<Checkpoint, Error> {
+    if let Some(path) = &config.weights {
+        return Ok(Checkpoint::open(path)?);
+    }
+    if is_shipped(config) {
+        return Ok(Checkpoint::from_static(
+            "the shipped checkpoint",
+            finetune_datasets::RESNET8_64_SIGNS,
+        )?);
+    }
+    let path = cached(&config.model)?;
+    if path.is_file() {
+        return Ok(Checkpoint::open(&path)?);
+    }
+    Err(Error::Usage(format!(
+        "there are no pretrained weights for `{0}`; make some with `finetune pretrain --model {0} \
+         --out FILE` and give them with --weights FILE",
+        config.model
+    )))
+}
+
+/// Whether a run starts from the weights inside the program.
+#[must_use]
+pub fn is_shipped(config: &RunConfig) -> bool {
+    config.weights.is_none() && config.model == defaults::MODEL
+}
+
+/// Whether a run starts from weights that are made when they are first needed: those of the
+/// chapter's network, which are too large to ship.
+#[must_use]
+pub fn is_made_on_demand(config: &RunConfig) -> bool {
+    config.weights.is_none() && !config.from_scratch && config.model == defaults::CHAPTER
+}
+
+/// The description of a run's weights in reports.
+#[must_use]
+pub fn describe(config: &RunConfig) -> String {
+    match &config.weights {
+        Some(path) => path.display().to_string(),
+        None if is_shipped(config) => "shipped".to_owned(),
+        None => cached(&config.model)
+            .map_or_else(|_| "cache".to_owned(), |path| path.display().to_string()),
+    }
+}
+
+/// The file in the cache folder for a model's own weights.
+///
+/// # Errors
+///
+/// The system names no cache folder.
+pub fn cached(model: &str) -> Result<PathBuf, Error> {
+    Ok(cache_folder()?.join(format!("{model}-signs-v1.safetensors")))
+}
