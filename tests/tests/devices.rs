@@ -1,5 +1,6 @@
-//! One implementation on several backends: the same small training agrees.
+//! One implementation on several backends: the same short training gives the same model.
 
+#![cfg(any(feature = "ndarray", feature = "wgpu"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use burn::module::Module;
@@ -75,13 +76,15 @@ fn agree(other: &Device) {
     }
 }
 
+/// Opt-in: `cargo test --workspace --features finetune-tests/ndarray --test devices`.
+#[cfg(feature = "ndarray")]
 #[test]
 fn ndarray_agrees_with_flex() {
     agree(&finetune::machine::device::device("ndarray").unwrap());
 }
 
 /// Opt-in: `cargo test --workspace --features finetune-tests/wgpu --test devices`, with Debian's
-/// `mesa-vulkan-drivers` where there is no GPU.
+/// `mesa-vulkan-drivers` if there is no GPU.
 #[cfg(feature = "wgpu")]
 #[test]
 fn wgpu_agrees_with_flex() {

@@ -63,6 +63,7 @@ proptest! {
     }
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
 fn several_threads_and_other_backends_compute_the_same() {
     let sizes = [4, 16, 130, 170];

@@ -69,6 +69,7 @@ proptest! {
     }
 }
 
+#[cfg(feature = "ndarray")]
 #[test]
 fn other_backends_compute_it_with_their_own_operations() {
     let layer = layer(3, 2, 1);

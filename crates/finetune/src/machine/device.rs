@@ -118,3 +118,17 @@ pub fn check_fits(name: &str, architecture: &Architecture, classes: usize) -> Re
     }
     Ok(())
 }
+
+#[cfg(all(test, not(feature = "ndarray")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_is_not_built_in_says_how_to_get_it() {
+        assert_eq!(
+            device("ndarray").unwrap_err().to_string(),
+            "this program was built without the ndarray backend; build it with `--features ndarray` \
+             (`cargo xtask … --device ndarray` does) or use --device cpu"
+        );
+    }
+}

@@ -3,7 +3,6 @@
 #[cfg(feature = "wgpu")]
 use burn::backend::Cube;
 use burn::backend::Flex;
-use burn::backend::NdArray;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -40,7 +39,7 @@ impl<B: Backend> Bias<B> {
 }
 
 /// A backend's convolution and its gradients; by default Burn's own.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait ConvBackend: Backend {
     /// The convolution of `x` with `weight`, plus `bias`.
     fn convolution(
@@ -76,7 +75,8 @@ pub(crate) trait ConvBackend: Backend {
     }
 }
 
-impl ConvBackend for NdArray {}
+#[cfg(feature = "ndarray")]
+impl ConvBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl ConvBackend for Cube {}

@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, NdArray, backend_extension};
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
 use super::outer::{self, keep_or_multiply};
@@ -14,7 +14,7 @@ use super::product::Matrix;
 use crate::memory::{are_f32, tensor, whole};
 
 /// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait LinearBackend: Backend {
     /// `x·W` of `[rows, in]` and `[in, out]`.
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -27,12 +27,14 @@ pub trait LinearBackend: Backend {
     }
 }
 
-impl LinearBackend for NdArray {}
+#[cfg(feature = "ndarray")]
+impl LinearBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl LinearBackend for burn::backend::Cube {}
 
-impl<C: CheckpointStrategy> LinearBackend for Autodiff<NdArray, C> {}
+#[cfg(feature = "ndarray")]
+impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::Cube, C> {}

@@ -1,9 +1,10 @@
 //! The normalisations as operations of a backend.
 
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, ExtensionType, Flex, NdArray, Scalar, backend_extension};
+#[cfg(any(feature = "ndarray", feature = "wgpu"))]
+use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
+use burn::backend::{Backend, ExtensionType, Flex, Scalar, backend_extension};
 
 use super::activation::Activation;
 use super::flex;
@@ -27,7 +28,7 @@ impl<B: Backend> Residual<B> {
 }
 
 /// Backends with normalisations: flex with kernels, others with their ordinary operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait NormBackend: Backend {
     /// By the batch's own mean and (biased) variance, which it returns as well.
     fn normalized(
@@ -58,12 +59,14 @@ pub trait NormBackend: Backend {
     }
 }
 
-impl NormBackend for NdArray {}
+#[cfg(feature = "ndarray")]
+impl NormBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl NormBackend for burn::backend::Cube {}
 
-impl<C: CheckpointStrategy> NormBackend for Autodiff<NdArray, C> {}
+#[cfg(feature = "ndarray")]
+impl<C: CheckpointStrategy> NormBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> NormBackend for Autodiff<burn::backend::Cube, C> {}

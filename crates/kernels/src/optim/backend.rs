@@ -1,9 +1,7 @@
 //! The steps as operations of a backend.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Backend, ExtensionType, Flex, NdArray, Scalar, TensorMetadata, backend_extension,
-};
+use burn::backend::{Backend, ExtensionType, Flex, Scalar, TensorMetadata, backend_extension};
 
 use super::kernel;
 use super::{Adam, Sgd};
@@ -41,7 +39,7 @@ impl Gradient<Flex> {
 }
 
 /// Backends that take optimiser steps: flex in place, others with their ordinary operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"))]
 pub trait OptimBackend: Backend {
     /// See [`adam`](super::adam()).
     fn adam(
@@ -65,8 +63,8 @@ pub trait OptimBackend: Backend {
     }
 }
 
-#[allow(deprecated)] // NdArray is, upstream
-impl OptimBackend for NdArray {}
+#[cfg(feature = "ndarray")]
+impl OptimBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl OptimBackend for burn::backend::Cube {}

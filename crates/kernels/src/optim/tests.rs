@@ -2,6 +2,7 @@
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
+#[cfg(feature = "ndarray")]
 use proptest::prelude::*;
 
 use super::{Adam, Sgd, adam, sgd};
@@ -25,6 +26,15 @@ fn adam_step(step: u64, weight_decay: f64, decoupled: bool) -> Adam {
         decoupled,
         step,
     }
+}
+
+/// Flex, and another backend if it is built in.
+fn devices() -> Vec<Device> {
+    vec![
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ]
 }
 
 fn start(device: &Device) -> Tensor<1> {
@@ -59,7 +69,7 @@ fn adam_and_adamw_are_pytorchs() {
         (0.1, false, ADAM_DECAY),
         (0.1, true, ADAMW),
     ];
-    for device in [Device::flex(), Device::ndarray()] {
+    for device in devices() {
         for (decay, decoupled, wanted) in cases {
             let mut parameter = start(&device);
             let mut moments = [(); 2].map(|()| Tensor::zeros([4], &device));
@@ -74,7 +84,7 @@ fn adam_and_adamw_are_pytorchs() {
 
 #[test]
 fn sgd_is_pytorchs() {
-    for device in [Device::flex(), Device::ndarray()] {
+    for device in devices() {
         for (weight_decay, wanted) in [(0.0, SGD), (0.1, SGD_DECAY)] {
             let numbers = Sgd {
                 learning_rate: 0.01,
@@ -113,7 +123,7 @@ fn a_buffer_that_somebody_else_holds_stays_as_it_is() {
 fn a_gradient_made_piece_by_piece_is_the_whole_one() {
     // Several pieces with a shorter last one, rows longer than a piece, and one piece.
     for [rows, inputs, outputs] in [[5, 131, 1000], [1, 3, 70_001], [3, 70_001, 1], [2, 9, 7]] {
-        for device in [Device::flex(), Device::ndarray()] {
+        for device in devices() {
             let tensor = |shape: [usize; 2], speed: f32, low: f32| {
                 #[allow(clippy::cast_precision_loss)]
                 let wave = |at: usize| low + ((at as f32 + 1.0) * speed).sin();
@@ -148,6 +158,7 @@ fn a_gradient_made_piece_by_piece_is_the_whole_one() {
     }
 }
 
+#[cfg(feature = "ndarray")]
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, NdArray, backend_extension};
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
 use super::Window;
@@ -15,7 +15,7 @@ use super::kernel::Pooling;
 use crate::memory::{are_f32, tensor, values, whole};
 
 /// Backends with max pooling: flex with a kernel, others with their ordinary operations.
-#[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait PoolBackend: Backend {
     /// The greatest of each window, or of `relu(x)` where `rectify` is set.
     fn max_pool(x: FloatTensor<Self>, window: Window, rectify: bool) -> FloatTensor<Self> {
@@ -23,12 +23,14 @@ pub trait PoolBackend: Backend {
     }
 }
 
-impl PoolBackend for NdArray {}
+#[cfg(feature = "ndarray")]
+impl PoolBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl PoolBackend for burn::backend::Cube {}
 
-impl<C: CheckpointStrategy> PoolBackend for Autodiff<NdArray, C> {}
+#[cfg(feature = "ndarray")]
+impl<C: CheckpointStrategy> PoolBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> PoolBackend for Autodiff<burn::backend::Cube, C> {}
