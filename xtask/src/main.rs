@@ -1,98 +1,89 @@
-//! `cargo xtask COMMAND`: builds the `finetune` command with what the job needs, and runs it.
+//! `cargo xtask COMMAND`: builds the `finetune` command with the cargo features that the arguments
+//! need, and runs it.
 //!
-//! It stays thin: no Burn, no logic of the product. What a person without a checkout needs is in
-//! `finetune`.
+//! Every command is passed on, except `bench`. There is no logic of the product here: what works
+//! without a checkout belongs into `finetune`.
+
+mod cargo;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Commands that are the `finetune` command's own.
-const PASSED_ON: [&str; 9] = [
-    "compare", "train", "evaluate", "predict", "merge", "export", "inspect", "data", "pretrain",
+/// What a first build takes, as measured.
+const FIRST_BUILD: &str = "10 to 30 minutes on two cores";
+
+/// Flags whose value decides about a cargo feature, the values that need it, and the feature.
+const FEATURES: [(&str, &[&str], &str); 2] = [
+    ("--device", &["gpu", "wgpu"], "finetune-cli/wgpu"),
+    ("--device", &["ndarray"], "finetune-cli/ndarray"),
 ];
+
+/// The feature for files on the Hugging Face Hub, and how their names begin.
+const HUB: (&str, &str) = ("hf:", "finetune-cli/hub");
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match args.first().and_then(|command| command.to_str()) {
-        Some(command) if PASSED_ON.contains(&command) => finetune(&args),
-        Some("bench") => bench(&args[1..]),
-        Some("--help" | "-h" | "help") | None => {
-            say(std::io::stdout(), &help());
+        Some("--help" | "-h") | None => {
+            say(std::io::stdout(), USAGE);
             ExitCode::SUCCESS
         }
-        Some(other) => {
-            let text = format!("error: there is no command `{other}`\n\n{}", help());
-            say(std::io::stderr(), &text);
-            ExitCode::from(2)
-        }
+        // The bench measures the command as well, which is built with it.
+        Some("bench") => build_and_run(&["finetune-bench", "finetune"], &[], &args[1..]),
+        Some(_) => build_and_run(&["finetune"], &features(&args), &args),
     }
 }
 
-/// Nobody may be listening any more: `println!` would panic.
+const USAGE: &str = "\
+cargo xtask COMMAND [ARGS]: build `finetune` and run `finetune COMMAND [ARGS]`
+
+`cargo xtask help` lists the commands, `cargo xtask COMMAND --help` the arguments of one.
+`cargo xtask bench` measures speed and memory beside PyTorch and HF PEFT.";
+
+/// Writes a line. Unlike `println!`, it does not panic if the reader has gone.
 fn say(mut to: impl Write, text: &str) {
     let _ = writeln!(to, "{text}");
 }
 
-fn help() -> String {
-    format!(
-        "cargo xtask COMMAND [ARGS]: build `finetune` and run it\n\ncommands: {}\n\
-         bench: measure speed and memory beside PyTorch and HF PEFT\n\
-         `cargo xtask COMMAND --help` tells a command's arguments",
-        PASSED_ON.join(", ")
-    )
-}
-
-/// Builds `finetune`, with the GPU backend where the device asks for it, and runs it.
-fn finetune(args: &[OsString]) -> ExitCode {
-    let mut features = Vec::new();
-    if wants_gpu(args) {
-        features.push("finetune-cli/wgpu");
+/// The cargo features that the arguments need.
+fn features(args: &[OsString]) -> Vec<&'static str> {
+    let args: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let value_of = |flag: &str, at: usize| match args[at].strip_prefix(flag) {
+        Some("") => args.get(at + 1).copied(),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    };
+    let mut features: Vec<&str> = FEATURES
+        .into_iter()
+        .filter(|(flag, values, _)| {
+            let mut given = (0..args.len()).filter_map(|at| value_of(flag, at));
+            given.any(|value| values.contains(&value))
+        })
+        .map(|(_, _, feature)| feature)
+        .collect();
+    let (prefix, feature) = HUB;
+    let names_hub_file = |arg: &&str| {
+        arg.rsplit('=')
+            .next()
+            .is_some_and(|it| it.starts_with(prefix))
+    };
+    if args.iter().any(names_hub_file) {
+        features.push(feature);
     }
-    if wants_hub(args) {
-        features.push("finetune-cli/hub");
-    }
-    build_and_run(&["finetune"], &features, args)
-}
-
-/// Builds the bench and the command that it measures, and runs it.
-fn bench(args: &[OsString]) -> ExitCode {
-    build_and_run(&["finetune-bench", "finetune"], &[], args)
+    features
 }
 
 /// Builds programs and runs the first of them.
 fn build_and_run(programs: &[&str], features: &[&str], args: &[OsString]) -> ExitCode {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The whole workspace's features, so that this build is the one `cargo test` uses as well.
-    let mut build = Command::new(&cargo);
-    build.args(["build", "--quiet", "--workspace"]);
-    for program in programs {
-        build.args(["--bin", program]);
-    }
-    for feature in features {
-        build.args(["--features", feature]);
-    }
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        Into::into,
-    );
-    let program =
-        folder
-            .join("debug")
-            .join(format!("{}{}", programs[0], std::env::consts::EXE_SUFFIX));
+    let program = cargo::program(programs[0]);
     if !program.exists() {
-        let text = format!(
-            "building {} for the first time: about ten minutes on two cores",
-            programs[0]
-        );
+        let text = format!("building {} for the first time: {FIRST_BUILD}", programs[0]);
         say(std::io::stderr(), &text);
     }
-    if !build.status().is_ok_and(|status| status.success()) {
-        say(
-            std::io::stderr(),
-            &format!("error: building {} failed", programs[0]),
-        );
+    if !cargo::build(programs, features) {
+        let text = format!("error: building {} failed", programs[0]);
+        say(std::io::stderr(), &text);
         return ExitCode::FAILURE;
     }
     match Command::new(&program).args(args).status() {
@@ -108,46 +99,35 @@ fn build_and_run(programs: &[&str], features: &[&str], args: &[OsString]) -> Exi
     }
 }
 
-/// Whether `--device gpu` or `--device wgpu` is among the arguments.
-fn wants_gpu(args: &[OsString]) -> bool {
-    let is_gpu = |name: &str| matches!(name, "gpu" | "wgpu");
-    args.iter().enumerate().any(|(i, arg)| match arg.to_str() {
-        Some("--device") => args
-            .get(i + 1)
-            .and_then(|name| name.to_str())
-            .is_some_and(is_gpu),
-        Some(arg) => arg.strip_prefix("--device=").is_some_and(is_gpu),
-        None => false,
-    })
-}
-
-/// Whether weights are named that are on the Hugging Face Hub.
-fn wants_hub(args: &[OsString]) -> bool {
-    args.iter()
-        .filter_map(|arg| arg.to_str())
-        .any(|arg| arg.starts_with("hf:") || arg.starts_with("--weights=hf:"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn nobody_needs_to_listen() {
+    fn a_reader_that_has_gone_is_no_panic() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        say(writer, &help());
+        say(writer, USAGE);
     }
 
     #[test]
-    fn the_gpu_backend_is_built_only_where_it_is_asked_for() {
-        let wants =
-            |line: &str| wants_gpu(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert!(wants("compare --device gpu") && wants("train --device=wgpu --epochs 1"));
-        let hub = |line: &str| wants_hub(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert!(hub("train --weights hf:a/b") && hub("train --weights=hf:a/b"));
-        assert!(!hub("train --weights half:a"));
-        assert!(!wants("compare") && !wants("train --device cpu") && !wants("train --out gpu"));
+    fn features_are_built_only_if_an_argument_needs_them() {
+        let features =
+            |line: &str| features(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(features("compare --device gpu"), ["finetune-cli/wgpu"]);
+        assert_eq!(features("train --device=wgpu -q"), ["finetune-cli/wgpu"]);
+        assert_eq!(features("x --device ndarray"), ["finetune-cli/ndarray"]);
+        assert_eq!(features("train --weights hf:a/b"), ["finetune-cli/hub"]);
+        assert_eq!(features("train --weights=hf:a/b"), ["finetune-cli/hub"]);
+        for none in [
+            "compare",
+            "train --device cpu",
+            "train --out gpu",
+            "train --weights half:a",
+            "train --device",
+        ] {
+            assert!(features(none).is_empty(), "{none}");
+        }
     }
 }
