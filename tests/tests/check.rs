@@ -83,9 +83,9 @@ fn broken_images_duplicates_and_leaks_are_found() {
     assert_eq!(group("copy.jpg"), [true, true, false]);
     assert_eq!(group("bigger.png"), [false, false, true]);
     let told = folder.run("data check data").stdout();
-    assert!(told.contains("the same, in several parts: "), "{told}");
+    assert!(told.contains("identical, in several parts: "), "{told}");
     assert!(
-        told.contains("nearly the same, with several labels: "),
+        told.contains("nearly identical, with several labels: "),
         "{told}"
     );
     assert!(

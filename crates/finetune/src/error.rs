@@ -81,6 +81,18 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The classes of test images are not those that the model was trained on.
+    #[error(
+        "the classes of the test images ({}) differ from those that the model was trained on ({})",
+        found.join(", "),
+        trained.join(", ")
+    )]
+    OtherClasses {
+        /// The classes of the test images.
+        found: Vec<String>,
+        /// The classes that the model was trained on.
+        trained: Vec<String>,
+    },
     /// A file has another SHA-256 than it should have.
     #[error(
         "{} has the SHA-256 {found}, not {expected}; it is another file or damaged",

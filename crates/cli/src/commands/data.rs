@@ -1,4 +1,4 @@
-//! `data check`: what is in a data set, and what is wrong with it.
+//! `data check`: shows what a data set contains and which problems it has.
 
 use anyhow::{Result, bail};
 use finetune::config::DataConfig;
@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::flags::{CheckArgs, DataArgs, DataCommand};
 use crate::terminal::output::say;
 
-/// A group of a thousand pictures is named by its first ones.
+/// How many names of a list are shown.
 const SHOWN: usize = 4;
 
 /// `finetune data`.
 ///
 /// # Errors
 ///
-/// A folder that is not as it should be, or one on which results would be wrong.
+/// The data set is not valid, or has problems that would make results wrong.
 pub fn data(args: &DataArgs) -> Result<()> {
     match &args.command {
         DataCommand::Check(args) => check_data(args),
@@ -24,14 +24,14 @@ pub fn data(args: &DataArgs) -> Result<()> {
 
 fn check_data(args: &CheckArgs) -> Result<()> {
     let config = DataConfig::new(args.data.clone(), 1);
-    // A data set's name in the place of a path has no folder.
+    // A data set that is given by name has no folder to look through.
     let survey = if config.is_named() {
         None
     } else {
         survey(&args.data)?
     };
     let splits = config.open(0);
-    // What a folder is refused for is said after what is known of it.
+    // If the data set is rejected, what is known about it is shown before the error.
     let found = splits.as_ref().ok().map(check);
     if args.json {
         say(&serde_json::to_string_pretty(&Document {
@@ -51,7 +51,7 @@ fn check_data(args: &CheckArgs) -> Result<()> {
     Ok(())
 }
 
-/// Both in one document.
+/// The JSON document.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(flatten)]
@@ -60,27 +60,27 @@ struct Document<'a> {
     survey: Option<&'a Survey>,
 }
 
-/// All that is to be told, the suggestions last.
+/// The lines to show, suggestions last.
 fn lines(found: Option<&Check>, survey: Option<&Survey>) -> Vec<String> {
     let mut lines = found.map(images).unwrap_or_default();
     lines.extend(survey.map(others).unwrap_or_default());
     let mut suggestions = found.map(Check::suggestions).unwrap_or_default();
     suggestions.extend(survey.map(Survey::suggestions).unwrap_or_default());
     if suggestions.is_empty() && found.is_some() {
-        lines.push("nothing is wrong with it".to_owned());
+        lines.push("no problems found".to_owned());
     }
     let suggestions = suggestions.into_iter();
     lines.extend(suggestions.map(|suggestion| format!("→ {suggestion}")));
     lines
 }
 
-/// What lies beside the images.
+/// What the folder contains apart from images.
 fn others(found: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     for (fate, becomes) in [
-        (Fate::Leaves, "outside of the folder, refused"),
-        (Fate::Broken, "nothing is there, refused"),
-        (Fate::Loops, "above it, left out"),
+        (Fate::Leaves, "leaves the folder, rejected"),
+        (Fate::Broken, "target does not exist, rejected"),
+        (Fate::Loops, "points to a folder above it, left out"),
         (Fate::Followed, "followed"),
     ] {
         let of_fate = found.links.iter().filter(|link| link.fate == fate);
@@ -108,7 +108,7 @@ fn others(found: &Survey) -> Vec<String> {
     lines
 }
 
-/// The first of many, and how many more there are.
+/// The first items of a list, and how many more there are.
 fn first<T>(all: &[T]) -> (&[T], Option<String>) {
     let first = &all[..all.len().min(SHOWN)];
     let more = all.len() - first.len();
@@ -120,7 +120,7 @@ fn listed(names: &[&str]) -> String {
     first.join(", ") + &more.unwrap_or_default()
 }
 
-/// What the images are, and what is wrong with them.
+/// The images and their problems.
 fn images(found: &Check) -> Vec<String> {
     let mut lines = Vec::new();
     for part in &found.parts {
@@ -138,7 +138,7 @@ fn images(found: &Check) -> Vec<String> {
     }
     if let Some([smallest, median, largest]) = found.shorter_sides {
         lines.push(format!(
-            "shorter sides from {smallest} to {largest} pixels, {median} in the middle"
+            "shorter sides from {smallest} to {largest} pixels, median {median}"
         ));
     }
     let formats = found.formats.iter();
@@ -149,16 +149,19 @@ fn images(found: &Check) -> Vec<String> {
         lines.push(format!("formats: {}", formats.join(", ")));
     }
     for image in found.wrong_endings.iter().take(SHOWN) {
-        lines.push(format!("wrong ending: {}: {}", image.image, image.reason));
+        lines.push(format!(
+            "wrong file extension: {}: {}",
+            image.image, image.reason
+        ));
     }
     for image in &found.broken {
         lines.push(format!("broken: {}", image.reason));
     }
     for group in &found.duplicates {
         let kind = if group.exact {
-            "the same"
+            "identical"
         } else {
-            "nearly the same"
+            "nearly identical"
         };
         let leak = if group.leak { ", in several parts" } else { "" };
         let labels = if group.labels_differ {

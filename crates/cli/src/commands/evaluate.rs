@@ -1,8 +1,7 @@
 //! `evaluate`: loads finished runs from their files and tests them again.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use finetune::FinishedRun;
-use finetune_data::{ImageSet, Keep, open_test};
 use serde::Serialize;
 
 use crate::flags::EvaluateArgs;
@@ -32,22 +31,9 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let mut evaluated = Vec::new();
     for run in runs {
         let config = run.config();
-        let test: ImageSet = match &args.data {
-            None => config.data.open(config.seed)?.test,
-            Some(folder) => open_test(folder)?,
-        };
-        let preprocess = config.data.preprocess(&config.architecture()?);
-        let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
+        let images = run.test_images(args.data.as_deref())?;
         for broken in &images.skipped {
             note(&format!("left out: {}", broken.reason));
-        }
-        let trained = run.classes()?;
-        if images.classes != trained {
-            bail!(
-                "the classes of the test images ({}) differ from those that the model was trained on ({})",
-                images.classes.join(", "),
-                trained.join(", ")
-            );
         }
         let confusion = run.evaluate(&images, args.merged)?;
         if !args.json {

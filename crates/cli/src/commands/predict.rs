@@ -1,17 +1,15 @@
 //! `predict`: the class that each image shows.
 
 use anyhow::Result;
-use burn::tensor::activation::softmax;
 use finetune::FinishedRun;
-use finetune::machine::device::device;
-use finetune_data::{Cache, ImageSet, Keep, Pipeline, Sample, Source};
+use finetune::folder::predict as classes_of;
 use serde::Serialize;
 
 use crate::flags::PredictArgs;
 use crate::terminal::output::say;
 
 #[derive(Serialize)]
-struct Prediction {
+struct Predicted {
     path: String,
     class: String,
     probability: f32,
@@ -24,52 +22,23 @@ struct Prediction {
 /// The folder holds no finished run, or an image cannot be decoded.
 pub fn predict(args: &PredictArgs) -> Result<()> {
     let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
-    let config = run.config();
-    let classes = run.classes()?;
-    let samples = args.paths.iter().map(|path| Sample {
-        source: Source::File(path.clone()),
-        label: 0,
+    let predictions = classes_of(&run, &args.paths)?.into_iter().zip(&args.paths);
+    let predictions = predictions.map(|(prediction, path)| Predicted {
+        path: path.display().to_string(),
+        class: prediction.class,
+        probability: prediction.probability,
     });
-    let set = ImageSet {
-        classes: classes.clone(),
-        samples: samples.collect(),
-    };
-    // One image at a time, so that memory does not grow with their number.
-    let pipeline = Pipeline {
-        cache: Cache::None,
-        ..Pipeline::default()
-    };
-    let preprocess = config.data.preprocess(&config.architecture()?);
-    let images = set.prepare(&preprocess, Keep::Fitted, &pipeline)?;
-    let network = run.network(classes.len(), false)?;
-    let device = device(&config.device)?;
-    let norm = config.architecture()?.normalization;
-    let mut predictions = Vec::new();
-    for (index, path) in args.paths.iter().enumerate() {
-        let batch = images.batch(&[index], &norm, &device)?;
-        let shares: Vec<f32> = softmax(network.forward(batch.images), 1)
-            .into_data()
-            .iter::<f32>()
-            .collect();
-        let best =
-            (1..shares.len()).fold(0, |best, i| if shares[i] > shares[best] { i } else { best });
-        predictions.push(Prediction {
-            path: path.display().to_string(),
-            class: classes[best].clone(),
-            probability: shares[best],
-        });
-    }
     if args.json {
-        say(&serde_json::to_string_pretty(&predictions)?)?;
-    } else {
-        for Prediction {
-            path,
-            class,
-            probability,
-        } in predictions
-        {
-            say(&format!("{path}: {class} ({:.1} %)", 100.0 * probability))?;
-        }
+        let predictions: Vec<_> = predictions.collect();
+        return say(&serde_json::to_string_pretty(&predictions)?);
+    }
+    for Predicted {
+        path,
+        class,
+        probability,
+    } in predictions
+    {
+        say(&format!("{path}: {class} ({:.1} %)", 100.0 * probability))?;
     }
     Ok(())
 }

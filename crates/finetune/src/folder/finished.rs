@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use burn::module::Module;
-use finetune_data::Images;
+use finetune_data::{Images, Keep, open_test};
 use finetune_evaluation::Confusion;
 use finetune_methods::Attached;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
-use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
+use finetune_training::{Checkpoint as TrainingCheckpoint, Keep as Select};
 
 use super::names::RunFolder;
 use super::plan::Plan;
@@ -138,6 +138,30 @@ impl FinishedRun {
         Ok(Some(load_adapter(model, &file)?))
     }
 
+    /// Images for [`evaluate`](Self::evaluate): those of a data set, or the run's own test images.
+    ///
+    /// # Errors
+    ///
+    /// The data set is not valid, an image cannot be used, or its classes differ from those that the
+    /// model was trained on.
+    pub fn test_images(&self, data: Option<&Path>) -> Result<Images, Error> {
+        let config = &self.config;
+        let test = match data {
+            None => config.data.open(config.seed)?.test,
+            Some(path) => open_test(path)?,
+        };
+        let preprocess = config.data.preprocess(&config.architecture()?);
+        let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
+        let trained = self.classes()?;
+        if images.classes != trained {
+            return Err(Error::OtherClasses {
+                found: images.classes,
+                trained,
+            });
+        }
+        Ok(images)
+    }
+
     /// The confusion matrix of the run's model on images.
     ///
     /// # Errors
@@ -177,7 +201,7 @@ impl FinishedRun {
     /// Says that an epoch has no checkpoint, and which epochs have one.
     fn no_checkpoint(&self, epoch: usize) -> String {
         let recipe = &self.config.recipe;
-        let is_last = epoch == recipe.epochs && recipe.keep == Keep::Last;
+        let is_last = epoch == recipe.epochs && recipe.keep == Select::Last;
         let retained = self.folder.checkpointed_epochs(&self.config);
         let retained: Vec<String> = retained.iter().map(usize::to_string).collect();
         let remedy = match retained.as_slice() {
