@@ -37,8 +37,8 @@ checks! {
 
 #[test]
 fn position_embeddings_are_resampled_as_by_timm() {
-    // A network small enough to look at would be no ViT of the registry: four features of the
-    // tiny one's are set, the others stay at 0.
+    // The registry has no ViT small enough to write its embedding by hand, so four features of the
+    // tiny one's are set and the others stay at 0.
     let architecture = Architecture::find("vit_tiny_patch16_224").unwrap();
     let stored = architecture.at(48).unwrap();
     let mut tensors = state_dict(&stored.build(2, 0, &Device::flex()), &stored).unwrap();

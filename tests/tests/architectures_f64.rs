@@ -1,4 +1,5 @@
-//! The same in `f64`, in which no rounding crosses a kink: gradients in training mode as well.
+//! The same in `f64`, including gradients in training mode: no rounding error is large enough to
+//! move a value to the other side of a ReLU's kink.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

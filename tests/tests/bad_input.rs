@@ -7,7 +7,7 @@ mod util;
 use util::{Folder, fails};
 
 #[test]
-fn folders_that_are_no_data_sets() {
+fn folders_that_are_not_data_sets() {
     let folder = Folder::colors();
     fails(&folder, "--data nowhere", 2, "nowhere is not a folder");
     folder.class("none/a/deep/er", [0; 3], 0);
@@ -119,7 +119,7 @@ fn wrong_names_and_numbers() {
 }
 
 #[test]
-fn files_that_are_no_checkpoints() {
+fn files_that_are_not_checkpoints() {
     let folder = Folder::colors();
     fails(
         &folder,
@@ -145,7 +145,7 @@ fn files_that_are_no_checkpoints() {
 }
 
 #[test]
-fn folders_that_hold_no_run() {
+fn folders_without_a_run() {
     let folder = Folder::colors();
     for command in [
         "evaluate --run data",

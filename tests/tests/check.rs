@@ -1,4 +1,4 @@
-//! `data check`: what is wrong with a folder, before anything is learnt from it.
+//! `data check`: the problems of a folder, found before training.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -9,7 +9,7 @@ use util::Folder;
 #[test]
 fn broken_images_duplicates_and_leaks_are_found() {
     let folder = Folder::new();
-    // Pictures that differ: photographs of the embedded data.
+    // Different pictures: embedded photographs.
     for (part, from) in [("train", 0), ("test", 12)] {
         for class in ["three", "four"] {
             std::fs::create_dir_all(folder.path(&format!("data/{part}/{class}"))).unwrap();
@@ -46,7 +46,7 @@ fn broken_images_duplicates_and_leaks_are_found() {
         clean.stdout()
     );
 
-    // The same picture in training and test, one of another size and quality, and a broken one.
+    // A picture that is also in the test part, one with another size and quality, and a broken one.
     let copy = |from: &str, to: &str| std::fs::copy(folder.path(from), folder.path(to)).unwrap();
     copy("data/train/three/00.jpg", "data/test/three/copy.jpg");
     let picture = image::open(folder.path("data/train/four/08.jpg")).unwrap();
@@ -98,9 +98,9 @@ fn broken_images_duplicates_and_leaks_are_found() {
     assert!(missing.stderr().contains("nowhere is not a folder"));
 }
 
-/// Links that do no harm, and files that are no images of the data set.
+/// A folder with harmless links and with files that are not images of the data set.
 #[cfg(unix)]
-fn strewn() -> Folder {
+fn with_links_and_other_files() -> Folder {
     use std::os::unix::fs::symlink;
 
     let folder = Folder::colors();
@@ -122,12 +122,12 @@ fn strewn() -> Folder {
 
 #[cfg(unix)]
 #[test]
-fn links_and_what_is_left_out_are_told() {
+fn links_and_ignored_files_are_listed() {
     use std::os::unix::fs::symlink;
 
-    let folder = strewn();
+    let folder = with_links_and_other_files();
     let from = |name: &str| folder.path(&format!("data/train/{name}"));
-    // Nothing that a run would stumble over.
+    // None of it makes a run fail.
     let outcome = folder.run("data check data --json");
     assert!(!outcome.stderr().contains("link"), "{}", outcome.stderr());
     let found = outcome.json();
@@ -186,7 +186,7 @@ fn links_and_what_is_left_out_are_told() {
         assert!(text.contains(line), "{text}");
     }
 
-    // What a run refuses: all of it, not only the first.
+    // All problems that make a run fail are listed, not only the first.
     symlink(folder.path("elsewhere.png"), from("green/a.png")).unwrap();
     symlink(folder.path("elsewhere.png"), from("green/b.png")).unwrap();
     symlink("gone.png", from("green/c.png")).unwrap();
@@ -222,7 +222,7 @@ fn links_and_what_is_left_out_are_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_not_utf8_are_told() {
+fn names_that_are_not_utf8_are_listed() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 

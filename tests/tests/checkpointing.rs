@@ -15,7 +15,7 @@ fn runs_are_the_same_to_the_bit() {
     let vit = "vit_tiny_patch16_224";
     let cases = [
         Case::new("resnet8-64", 32, Method::Sft, "all").with(|recipe| recipe.unfreeze_epochs = 2),
-        // Features of the frozen blocks are kept as well, and the last step of an epoch has one
+        // Features of the frozen blocks are cached as well, and the last step of an epoch has one
         // batch instead of two.
         Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.1[56]\.|last")
             .with(|recipe| recipe.accumulate = 2),

@@ -11,7 +11,7 @@ use util::{Folder, names};
 const COMPARE: &str = "compare --train-per-class 6 --epochs 2 --threads 2 --ui none --out";
 
 #[test]
-fn all_methods_run_are_saved_and_come_back_exactly() {
+fn all_methods_run_and_reload_exactly() {
     let folder = Folder::new();
     let shown = folder.run(&format!("{COMPARE} out")).ok().stdout();
     for method in ["sft", "peft", "lora", "linear", "scratch"] {
@@ -57,7 +57,8 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
         assert!(run.peak_memory_bytes.is_none_or(|bytes| bytes > 1 << 20));
     }
 
-    // From disk: base weights and adapter give exactly the reported counts; merged the same ones.
+    // Reloaded from disk, base weights and adapter give exactly the reported counts, and so does the
+    // merged model.
     for merged in ["", " --merged"] {
         let again = folder
             .run(&format!("evaluate --run out --json{merged}"))
@@ -74,7 +75,7 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
         }
     }
 
-    // Once more: the same but for times.
+    // A second time, everything is equal except times.
     folder.run(&format!("{COMPARE} again")).ok();
     let again = Report::read(&folder.path("again/report.json")).unwrap();
     assert_eq!(report.without_times().runs, again.without_times().runs);
@@ -86,7 +87,7 @@ fn all_methods_run_are_saved_and_come_back_exactly() {
 }
 
 #[test]
-fn every_other_method_is_saved_and_comes_back() {
+fn every_other_method_runs_and_reloads() {
     let folder = Folder::colors();
     let methods = "bitfit,norm,vera,adalora,shira,gps,ia3,ssf,loha,lokr";
     folder
@@ -110,7 +111,7 @@ fn every_other_method_is_saved_and_comes_back() {
 }
 
 #[test]
-fn adapted_statistics_come_back_with_the_adapter() {
+fn adapted_statistics_are_reloaded_with_the_adapter() {
     let folder = Folder::colors();
     let train =
         "train --method lora --data data --epochs 3 --batch-size 4 --image-size 16 --ui none";
@@ -135,7 +136,7 @@ fn adapted_statistics_come_back_with_the_adapter() {
 }
 
 #[test]
-fn ones_own_folder_is_learnt_and_predicted() {
+fn a_model_learns_a_folder_and_predicts_its_images() {
     let folder = Folder::colors();
     let train =
         "train --method sft --data data --epochs 8 --batch-size 4 --image-size 16 --ui none";
@@ -170,7 +171,7 @@ fn ones_own_folder_is_learnt_and_predicted() {
 }
 
 #[test]
-fn seeds_have_files_of_their_own() {
+fn each_seed_has_its_own_files() {
     let folder = Folder::colors();
     folder
         .run("compare --methods linear,lora --seeds 2 --data data --epochs 1 --image-size 16 --ui none --out out")
@@ -197,7 +198,7 @@ fn seeds_have_files_of_their_own() {
 }
 
 #[test]
-fn pretrained_weights_can_be_ones_own() {
+fn weights_from_pretrain_can_be_fine_tuned() {
     let folder = Folder::colors();
     folder
         .run("pretrain --data data --epochs 1 --out mine.safetensors --ui none")
@@ -205,7 +206,7 @@ fn pretrained_weights_can_be_ones_own() {
     folder
         .run("train --method lora --data data --weights mine.safetensors --epochs 1 --ui none --out out")
         .ok();
-    // The first architecture that the file is not for says which one it is for.
+    // The error for another architecture names the first tensors that differ.
     let other = folder.run(
         "train --method lora --data data --model resnet14-64 --weights mine.safetensors --out other",
     );

@@ -1,4 +1,4 @@
-//! Settings from files: the same run as when they are typed, and runs done again.
+//! Settings from files give the same run as flags, and a finished run can be repeated.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -33,7 +33,7 @@ fn with_files() -> Folder {
 }
 
 #[test]
-fn a_file_says_what_could_be_typed_and_a_finished_run_is_done_again() {
+fn a_file_replaces_flags_and_a_finished_run_can_be_repeated() {
     let folder = with_files();
     let train = "train --method lora --ui none";
     folder.run(&format!("{train} {TYPED} --out typed")).ok();
@@ -58,7 +58,7 @@ fn a_file_says_what_could_be_typed_and_a_finished_run_is_done_again() {
     };
     assert!(read("typed") == read("toml") && read("typed") == read("again"));
 
-    // What is typed goes before what the file says; settings of methods add up.
+    // Flags override the file; settings of methods from both apply.
     folder
         .run(&format!(
             "{train} --config=my.toml --lr 0.5 --epochs=1 --set lora.rslora=true --out other"
@@ -72,7 +72,7 @@ fn a_file_says_what_could_be_typed_and_a_finished_run_is_done_again() {
 }
 
 #[test]
-fn what_a_file_cannot_say_is_one_line() {
+fn wrong_files_are_one_line() {
     let folder = with_files();
     let fails = |text: &str, message: &str| {
         std::fs::write(folder.path("wrong.toml"), text).unwrap();

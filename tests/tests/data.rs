@@ -1,4 +1,4 @@
-//! Data sets of all kinds, and what of them cannot be used, through the command.
+//! Data sets of all kinds and their problems, through the command.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,7 +6,7 @@ mod util;
 
 use util::{Folder, fails, names};
 
-/// A manifest of the pictures of [`Folder::colors`].
+/// Writes a manifest of the pictures of [`Folder::colors`].
 fn manifest(folder: &Folder) -> String {
     let mut lines = vec!["path,label,split\n".to_owned()];
     for part in ["train", "test"] {
@@ -20,10 +20,10 @@ fn manifest(folder: &Folder) -> String {
 }
 
 #[test]
-fn a_manifest_gives_what_the_folder_gives() {
+fn a_manifest_gives_the_same_result_as_the_folder() {
     let folder = Folder::colors();
     std::fs::write(folder.path("images.csv"), manifest(&folder)).unwrap();
-    // Images in one order, class numbers in one order: the same numbers.
+    // Images and classes have the same order, so the results are equal.
     let train = "train --method linear --epochs 2 --ui none";
     folder.run(&format!("{train} --data data --out a")).ok();
     folder
@@ -42,7 +42,7 @@ fn a_manifest_gives_what_the_folder_gives() {
 }
 
 #[test]
-fn manifests_that_are_wrong() {
+fn wrong_manifests() {
     let folder = Folder::colors();
     let mut text = manifest(&folder);
     text += "data/train/red/nowhere.png,red,train\n";
@@ -128,7 +128,7 @@ fn bad_images_are_left_out_counted_and_listed() {
 }
 
 #[test]
-fn all_images_of_a_class_broken() {
+fn a_class_with_only_broken_images() {
     let folder = Folder::colors();
     for name in names(&folder.path("data/test/red")) {
         std::fs::write(folder.path("data/test/red").join(name), b"").unwrap();
@@ -150,7 +150,7 @@ fn images_with_too_many_pixels() {
         1,
         "000.png has 20×16 pixels, more than the limit of 300 in all",
     );
-    // A few bytes that claim 60000×60000 pixels.
+    // A few bytes whose header says 60000×60000 pixels.
     let bomb = folder.path("data/train/red/bomb.png");
     let picture = std::fs::read(folder.path("data/train/red/000.png")).unwrap();
     let claim = 60_000_u32.to_be_bytes();
@@ -171,7 +171,7 @@ fn images_with_too_many_pixels() {
     );
 }
 
-/// CRC-32 (ISO 3309), a bit at a time.
+/// CRC-32 (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -211,7 +211,7 @@ fn links_out_of_the_folder() {
 /// A part of the data set may be a link itself.
 #[cfg(unix)]
 #[test]
-fn parts_that_lie_elsewhere() {
+fn parts_that_are_links() {
     let folder = Folder::colors();
     let test = folder.path("data/test");
     std::fs::rename(&test, folder.path("data/pool")).unwrap();
@@ -231,7 +231,7 @@ fn parts_that_lie_elsewhere() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_no_text() {
+fn names_that_are_not_utf8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -259,7 +259,7 @@ fn names_that_are_no_text() {
 }
 
 #[test]
-fn wrong_endings_are_decoded_by_content() {
+fn the_content_decides_about_the_format() {
     let folder = Folder::colors();
     for name in ["000", "001"] {
         let from = folder.path(&format!("data/train/red/{name}.png"));
@@ -278,10 +278,10 @@ fn wrong_endings_are_decoded_by_content() {
     );
 }
 
-/// A limit on the size of files stands for a full disk: what goes beyond it is not written.
+/// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_and_a_folder_that_cannot_be_written() {
+fn a_full_disk_and_a_folder_without_write_permission() {
     let folder = Folder::colors();
     let args = "train --method linear --epochs 1 --ui none --data data --image-size 64 --out out --cache disk";
     let outcome = folder.limited(args, 64);
@@ -305,7 +305,7 @@ fn a_full_disk_and_a_folder_that_cannot_be_written() {
         1,
         "cannot keep decoded images in ",
     );
-    // Nothing is written where the images are.
+    // Nothing is written into the folder of the images.
     let before = names(&folder.path("data/train/red"));
     folder
         .run("train --method linear --epochs 1 --ui none --data data --out out")
@@ -344,7 +344,7 @@ fn the_image_cache_has_a_limit() {
 }
 
 #[test]
-fn augmentation_folds_and_balance_are_settings_of_a_run() {
+fn augmentation_folds_and_balanced_sampling_are_recorded() {
     let folder = Folder::new();
     folder
         .class("data/red", [200, 20, 20], 6)

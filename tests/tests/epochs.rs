@@ -1,4 +1,4 @@
-//! `--epoch`: a run as it was after one of its epochs.
+//! `--epoch`: a run's model after one of its epochs.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,7 +11,7 @@ use finetune::model::{Architecture, Checkpoint, Head};
 use finetune::training::evaluate;
 use util::{Folder, names};
 
-/// Photographs of hands as files; validated and tested with the same ones.
+/// Photographs of hands as files; the validation images are the test images.
 fn hands() -> Folder {
     let folder = Folder::new();
     let set = embedded_signs().train;
@@ -36,7 +36,7 @@ fn hands() -> Folder {
     folder
 }
 
-/// What the run's validation gave after each epoch.
+/// The run's validation accuracy after each epoch.
 fn validated(folder: &Folder, out: &str) -> Vec<f64> {
     let report = folder.json(&format!("{out}/report.json"));
     let epochs = report["runs"][0]["epochs"].as_array().unwrap().clone();
@@ -45,7 +45,7 @@ fn validated(folder: &Folder, out: &str) -> Vec<f64> {
 }
 
 #[test]
-fn an_epochs_checkpoint_is_what_was_validated_then() {
+fn an_epochs_checkpoint_is_the_model_that_was_validated() {
     let folder = hands();
     for (method, out) in [
         ("sft --keep best", "sft"),
@@ -76,14 +76,14 @@ fn an_epochs_checkpoint_is_what_was_validated_then() {
             );
             assert_eq!(found[0]["epoch"], epoch);
         }
-        // Or any epoch would do.
+        // Otherwise the test could not tell epochs apart.
         assert!(
             wanted.iter().any(|other| (other - wanted[0]).abs() > 0.01),
             "{wanted:?}"
         );
     }
 
-    // The other commands, on the epoch that differs most from the last one.
+    // The other commands, with the epoch that differs most from the last one.
     let wanted = validated(&folder, "sft");
     let epoch = 1
         + (0..4)
@@ -143,7 +143,7 @@ fn an_epochs_checkpoint_is_what_was_validated_then() {
         );
     }
 
-    // An adapter of an epoch goes to PEFT as well.
+    // The adapter of an epoch can be exported for PEFT as well.
     folder
         .run("export --run lora --epoch 2 --format peft --out peft-2")
         .ok();
@@ -155,7 +155,7 @@ fn an_epochs_checkpoint_is_what_was_validated_then() {
 }
 
 #[test]
-fn an_epoch_that_was_not_kept_is_one_line_with_those_that_were() {
+fn an_epoch_without_a_checkpoint_is_one_line_that_lists_the_others() {
     let folder = Folder::colors();
     let train = "train --method linear --data data --epochs 4 --ui none";
     folder
@@ -192,7 +192,7 @@ fn an_epoch_that_was_not_kept_is_one_line_with_those_that_were() {
         assert!(!said.contains("panicked") && !folder.exists("m"), "{said}");
     }
 
-    // Of a run that is not done: its plan says what it is, its images say which classes.
+    // An unfinished run is described by its plan, and its classes by its images.
     let path = |name: &str| folder.path(&format!("some/{name}"));
     let done = folder.run("evaluate --run some --epoch 3").ok().stdout();
     std::fs::rename(path("config.json"), path("plan.json")).unwrap();

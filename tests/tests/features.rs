@@ -1,4 +1,4 @@
-//! Features of frozen layers, computed once: the run comes out the same to the bit.
+//! Computing the features of frozen layers only once gives the same run to the bit.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -75,7 +75,7 @@ fn runs_with_kept_features_are_the_same_to_the_bit() {
 }
 
 #[test]
-fn nothing_is_kept_where_the_first_layers_change_or_images_do() {
+fn nothing_is_cached_if_the_first_layers_or_the_images_change() {
     let of = |method: Method| Case::new("resnet8-64", 32, method, "all");
     let cases = [
         of(Method::Sft),
@@ -94,7 +94,7 @@ fn nothing_is_kept_where_the_first_layers_change_or_images_do() {
     }
 }
 
-/// Two views of each image, over five epochs.
+/// Two views per image, over five epochs.
 fn with_views(case: Case<'_>) -> Case<'_> {
     case.with(|recipe| {
         recipe.epochs = 5;
@@ -109,7 +109,7 @@ fn with_views(case: Case<'_>) -> Case<'_> {
 }
 
 #[test]
-fn kept_views_are_the_same_to_the_bit() {
+fn cached_views_are_the_same_to_the_bit() {
     let balanced = Case {
         sampling: Sampling::Balanced,
         ..Case::new("resnet8-64", 32, Method::Linear, "all")
@@ -121,7 +121,7 @@ fn kept_views_are_the_same_to_the_bit() {
         Case::new("mobilenet_v2", 32, lora(0.0), adapters),
     ] {
         let name = format!("{} {}", case.model, case.method.name());
-        // Ten images to learn from and five others.
+        // Ten training images and five others.
         let (_, once) = case.run();
         let once = once.unwrap().bytes;
         let case = with_views(case);
@@ -140,7 +140,7 @@ fn kept_views_are_the_same_to_the_bit() {
         let (plain, features) = case.run();
         assert_eq!(features, None, "{name}");
         plain.assert_is(&kept, &name);
-        // The views are no others than before, and there are two of them.
+        // The views are the same as without the cache, and there are two of them.
         let (all, _) = case.with(|recipe| recipe.augment_views = None).run();
         if name.contains("lora") {
             assert_eq!(all.epochs[..2], kept.epochs[..2], "{name}");
@@ -150,7 +150,7 @@ fn kept_views_are_the_same_to_the_bit() {
 }
 
 #[test]
-fn f16_takes_half_and_is_the_same_wherever_it_is_kept() {
+fn f16_takes_half_the_room_and_gives_the_same_result_wherever_it_is_cached() {
     let case = Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.16\.|last");
     let (exact, whole) = case.run();
     let case = case.with(|recipe| recipe.feature_dtype = FeatureDtype::F16);
@@ -167,9 +167,9 @@ fn f16_takes_half_and_is_the_same_wherever_it_is_kept() {
     assert!(filed == half);
 }
 
-/// Where the weights hardly move, rounding alone tells the losses apart: 2^-11 of each feature.
+/// The weights hardly move, so that only rounding (2^-11 of each feature) changes the losses.
 #[test]
-fn f16_moves_losses_a_little() {
+fn f16_changes_losses_a_little() {
     let case = Case::new("mobilenet_v2", 32, lora(0.0), r"blocks\.16\.|last");
     let case = case.with(|recipe| recipe.learning_rate = 1e-7);
     let (exact, _) = case.run();
@@ -188,7 +188,7 @@ fn f16_moves_losses_a_little() {
 }
 
 #[test]
-fn views_that_gain_nothing_are_not_kept() {
+fn views_are_not_cached_if_that_saves_nothing() {
     let case = with_views(Case::new("resnet8-64", 32, Method::Linear, "all"));
     let case = case.with(|recipe| recipe.augment_views = Some(5));
     let (views, features) = case.run();
@@ -198,7 +198,7 @@ fn views_that_gain_nothing_are_not_kept() {
 }
 
 #[test]
-fn a_run_goes_on_from_a_checkpoint_with_kept_features() {
+fn a_run_with_cached_features_resumes_from_a_checkpoint() {
     let case = Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.16\.|last");
     let mut first = First(None);
     let (whole, features) = case.run_from(None, &mut first);
@@ -216,7 +216,7 @@ fn a_run_goes_on_from_a_checkpoint_with_kept_features() {
     assert!(again == whole);
 }
 
-/// Breaks the computation of features off, and counts the calls.
+/// Stops the computation of features, and counts the calls.
 struct Impatient(Vec<(usize, usize)>);
 
 impl Observer for Impatient {
@@ -227,7 +227,7 @@ impl Observer for Impatient {
 }
 
 #[test]
-fn the_observer_can_break_it_off() {
+fn the_observer_can_stop_it() {
     let case = Case::new("resnet8-64", 32, Method::Linear, "all");
     let mut observer = Impatient(Vec::new());
     let (broken_off, features) = case.run_from(None, &mut observer);

@@ -1,6 +1,6 @@
-//! Weights from the Hugging Face Hub, played by a server on this machine.
+//! Weights from the Hugging Face Hub, which a local server simulates.
 //!
-//! Opt-in, for it builds TLS and an asynchronous runtime:
+//! Opt-in, because it builds TLS and an asynchronous runtime:
 //! `cargo test --workspace --features finetune-tests/hub --test hub`.
 
 #![cfg(feature = "hub")]
@@ -94,10 +94,10 @@ fn a_file_is_fetched_once_and_then_found_in_the_cache() {
     };
     let wanted = "cannot get `model.safetensors` of me/mine (revision main) from the Hub; download \
                   it by other means and give its path with --weights FILE";
-    // Neither network nor cache.
+    // Neither the network nor the cache has it.
     failed(&inspect(&folder, nowhere, false, "hf:me/mine"), wanted);
     failed(&inspect(&folder, nowhere, true, "hf:me/mine"), wanted);
-    // From the server, then from the cache: offline by choice, or because nothing answers.
+    // First from the server, then from the cache: offline by request, and because nothing answers.
     for (endpoint, offline) in [(&endpoint[..], false), (nowhere, true), (nowhere, false)] {
         let output = inspect(&folder, endpoint, offline, "hf:me/mine");
         let said = String::from_utf8(output.stderr.clone()).unwrap();
@@ -105,7 +105,7 @@ fn a_file_is_fetched_once_and_then_found_in_the_cache() {
         let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(document["model"], "resnet8-64");
     }
-    // A file that is not there, and a pinned revision that is in the cache.
+    // A file that does not exist, and a pinned revision that is in the cache.
     failed(
         &inspect(&folder, &endpoint, false, "hf:me/mine/other.pth"),
         "cannot get `other.pth` of me/mine",

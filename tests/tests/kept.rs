@@ -1,4 +1,4 @@
-//! Where features of frozen layers are kept, as the command says and does it.
+//! Where the command caches features of frozen layers, and what the report says about it.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,7 +6,8 @@ mod util;
 
 use util::{Folder, line, names};
 
-/// 16 images of 16 maps of 272×272 values, 4 bytes each, are 72.25 MiB: more than small ones.
+/// 16 images × 16 maps × 272×272 values × 4 bytes are 72.25 MiB: more than the 64 MiB that are cached
+/// in memory by default.
 const TRAIN: &str = "train --data data --model resnet8-64 --image-size 544 --epochs 2 --batch-size 8 \
                      --method lora --targets layer2 --ui none";
 const SIZE: &str = "72 MiB";
@@ -37,20 +38,20 @@ fn features_in_a_file_in_memory_and_nowhere_give_the_same_adapter() {
         };
         assert!(adapter(setting) == adapter("auto"), "{setting}");
     }
-    // Nothing is left of the files.
+    // The files are gone.
     let left = names(&folder.path("cache/images"));
     assert!(left.is_empty(), "{left:?}");
-    // Within the limit of the cache folder, or in memory.
+    // If they exceed the cache folder's limit, they are cached in memory.
     let limited = format!("{TRAIN} --cache-limit 0.05 --out limited");
     folder.run(&limited).ok();
     assert_eq!(kept(&folder, "limited"), format!("{below} in memory"));
 }
 
-/// A limit on the size of files stands for a full disk.
+/// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_that_fills_is_done_without_unless_it_was_asked_for() {
-    // 8 MiB: enough for all other files.
+fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
+    // 8 MiB are enough for all other files.
     const BLOCKS: usize = 16 << 10;
     let folder = Folder::colors();
     folder.limited(&format!("{TRAIN} --out auto"), BLOCKS).ok();
@@ -67,7 +68,7 @@ fn a_disk_that_fills_is_done_without_unless_it_was_asked_for() {
 }
 
 #[test]
-fn a_cache_folder_that_cannot_be_made_is_done_without_unless_it_was_asked_for() {
+fn memory_replaces_a_cache_folder_that_cannot_be_created_unless_a_file_was_requested() {
     let folder = Folder::colors();
     std::fs::write(folder.path("cache"), "a file").unwrap();
     folder.run(&format!("{TRAIN} --out auto")).ok();
@@ -78,7 +79,7 @@ fn a_cache_folder_that_cannot_be_made_is_done_without_unless_it_was_asked_for() 
 }
 
 #[test]
-fn the_report_tells_views_and_that_their_features_were_kept() {
+fn the_report_says_that_the_features_of_views_were_cached() {
     let folder = Folder::colors();
     let train = "train --data data --model resnet8-64 --image-size 16 --epochs 3 --method linear \
                  --augment light --ui none";
@@ -88,7 +89,7 @@ fn the_report_tells_views_and_that_their_features_were_kept() {
         report["runs"][0]["settings"]["augmentation views"].clone()
     };
     assert_eq!(run("--augment-views 2", "two"), "2");
-    // 2 views of 16 images, 64 numbers of 4 bytes each: 8 KiB.
+    // 2 views × 16 images × 64 numbers × 4 bytes are 8 KiB.
     assert!(kept(&folder, "two").ends_with("computed once, 8.0 KiB in memory"));
     assert!(run("", "all").is_null());
     assert_eq!(kept(&folder, "all"), "");
@@ -98,12 +99,12 @@ fn the_report_tells_views_and_that_their_features_were_kept() {
 }
 
 #[test]
-fn f16_is_told_and_never_done_without() {
+fn f16_is_reported_and_never_replaced_by_f32() {
     let folder = Folder::colors();
     let train = "train --data data --model resnet8-64 --image-size 16 --epochs 2 --method linear \
                  --ui none --feature-dtype f16";
     folder.run(&format!("{train} --out half")).ok();
-    // 16 images, 64 numbers of 2 bytes each.
+    // 16 images × 64 numbers × 2 bytes.
     let told = kept(&folder, "half");
     assert!(
         told.ends_with("computed once, 2.0 KiB in memory as f16"),
@@ -121,7 +122,7 @@ fn f16_is_told_and_never_done_without() {
         let line = line(&refused, code);
         assert!(line.contains(wanted), "{line}");
     }
-    // Nothing is frozen: nothing is kept, and nothing rounded.
+    // If nothing is frozen, nothing is cached or rounded.
     let sft = train.replace("linear", "sft");
     folder.run(&format!("{sft} --out sft")).ok();
     assert_eq!(kept(&folder, "sft"), "");

@@ -7,7 +7,7 @@ mod util;
 
 use util::Folder;
 
-/// Two classes of so many training images together: links to the same few files.
+/// A folder with `count` training images in two classes: links to the same few files.
 fn many(count: usize) -> Folder {
     let folder = Folder::colors();
     for class in ["red", "green"] {
@@ -20,7 +20,7 @@ fn many(count: usize) -> Folder {
     folder
 }
 
-/// High-water mark of the process that trains an epoch on so many files, bytes.
+/// Peak memory of a process that trains one epoch on `count` files, bytes.
 fn peak(count: usize) -> u64 {
     let folder = many(count);
     folder
@@ -34,7 +34,7 @@ fn peak(count: usize) -> u64 {
     report["runs"][0]["peak_memory_bytes"].as_u64().unwrap()
 }
 
-/// With `--nocapture` it says what it measured.
+/// With `--nocapture` it prints the measurements.
 #[test]
 #[ignore = "makes 110 000 files"]
 fn a_hundred_thousand_files_take_little_more_memory_than_ten_thousand() {
@@ -46,6 +46,6 @@ fn a_hundred_thousand_files_take_little_more_memory_than_ten_thousand() {
     );
     let each = many.saturating_sub(few) / 90_000;
     println!("{each} bytes a file");
-    // Names, labels, the order of an epoch; no pictures: one of 16×16 has 768 bytes.
+    // Names, labels and the order of an epoch, but no images: one of 16×16 pixels has 768 bytes.
     assert!(each < 700, "{each}");
 }

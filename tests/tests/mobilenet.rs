@@ -1,4 +1,5 @@
-//! torchvision's ImageNet MobileNetV2 from its legacy `.pth`, as published, against torchvision.
+//! torchvision's MobileNetV2 for ImageNet, loaded from the published legacy `.pth`, against
+//! torchvision.
 //!
 //! Opt-in: `python3 tests/parity/mobilenet.py` downloads the checkpoint and writes torchvision's
 //! answers to `target/parity`; then `cargo test --workspace --test mobilenet -- --ignored`.
@@ -14,7 +15,7 @@ use finetune::model::{Checkpoint, Head};
 
 #[test]
 #[ignore = "needs a download: see the top of the file"]
-fn top_1_of_real_photographs_is_torchvisions() {
+fn top_1_of_real_photographs_agrees_with_torchvision() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let parity = root.join("target/parity");
     let answers = std::fs::read(parity.join("mobilenet_v2_top5.json")).unwrap();

@@ -1,4 +1,4 @@
-//! What happens where nobody reads what the command says, or where it cannot be written.
+//! What happens if nobody reads the command's output, or if it cannot be written.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -19,7 +19,7 @@ fn command(folder: &Folder, args: &str) -> Command {
     command
 }
 
-/// The end of a pipe that is written, whose reader has gone: as behind `| head -1`.
+/// The write end of a pipe whose reader has gone, as in `| head -1`.
 fn unread() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -27,7 +27,7 @@ fn unread() -> Stdio {
 }
 
 #[test]
-fn nobody_needs_to_read_on() {
+fn a_reader_that_has_gone_is_no_error() {
     let folder = Folder::colors();
     let train = "train --method linear --epochs 2 --data data --ui plain";
     folder.run(&format!("{train} --out run")).ok();
@@ -41,7 +41,7 @@ fn nobody_needs_to_read_on() {
         ("predict --run run data/test/red/000.png".to_owned(), 0),
         ("merge --run run --out merged.safetensors".to_owned(), 0),
         ("--help".to_owned(), 0),
-        // What is wrong has its exit code (a panic's is 101) even where nobody hears why.
+        // Errors keep their exit codes (a panic's would be 101) even if nobody reads the message.
         ("data check nowhere".to_owned(), 2),
         ("evaluate --run data".to_owned(), 1),
         ("train --epochs many".to_owned(), 2),
@@ -54,7 +54,7 @@ fn nobody_needs_to_read_on() {
     }
     assert_eq!(names(&folder.path("unread")), names(&folder.path("run")));
 
-    // The shell closes stderr, and `head` goes away after a line.
+    // The shell closes stderr, and `head` exits after a line.
     let program = env!("CARGO_BIN_EXE_finetune-under-test");
     let script = format!("{{ {program} inspect 2>&-; echo $? > code; }} | head -n 1");
     let shell = Command::new("sh")
@@ -73,7 +73,7 @@ fn nobody_needs_to_read_on() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_cannot_be_written_is_an_error() {
+fn output_that_cannot_be_written_is_an_error() {
     let folder = Folder::colors();
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let outcome = command(&folder, "data check data --json")

@@ -1,4 +1,4 @@
-//! Our networks against PyTorch: `tests/parity/logits.py` made the numbers.
+//! Our networks against PyTorch; the numbers are from `tests/parity/logits.py`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -40,7 +40,7 @@ fn assert_close(logits: Tensor<2>, wanted: &serde_json::Value) {
 }
 
 #[test]
-fn the_shipped_checkpoint_gives_pytorchs_logits() {
+fn the_shipped_checkpoint_gives_the_same_logits_as_in_pytorch() {
     let architecture = Architecture::find("resnet8-64").unwrap();
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -90,7 +90,7 @@ impl ModuleMapper for Fill {
 }
 
 #[test]
-fn the_chapters_network_gives_pytorchs_logits() {
+fn the_chapters_network_gives_the_same_logits_as_in_pytorch() {
     let architecture = Architecture::find("chapter").unwrap();
     let network: Network = architecture.build(5, 0, &Device::flex()).map(&mut Fill);
     assert_close(network.forward(images(64)), &fixture()["chapter"]);

@@ -1,4 +1,4 @@
-//! Folders that cannot be written, and disks that are full.
+//! Folders that cannot be written, and full disks.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -17,7 +17,7 @@ const TRAIN: &str =
     "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none --method sft";
 
 #[test]
-fn a_file_in_the_way_is_one_line() {
+fn a_file_in_the_place_of_a_folder_is_one_line() {
     let folder = Folder::colors();
     std::fs::write(folder.path("file"), "a file").unwrap();
     let refused = folder.run(&format!("{TRAIN} --out file/below"));
@@ -26,11 +26,11 @@ fn a_file_in_the_way_is_one_line() {
     assert_eq!(std::fs::read(folder.path("file")).unwrap(), b"a file");
 }
 
-/// Runs the command as somebody whom permissions bind: root becomes `nobody`. `None` where nobody
-/// may run the command.
+/// Runs the command as a user to whom permissions apply: instead of root, as `nobody`. `None` if
+/// that user may not run it.
 fn bound_by_permissions(folder: &Folder, args: &str) -> Option<Outcome> {
     const NOBODY: u32 = 65534;
-    // The test's own folder is for its owner alone.
+    // Only the owner may enter the test's folder.
     std::fs::set_permissions(folder.path(""), Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"));
     if std::fs::write(folder.path("read-only/trial"), "").is_ok() {
@@ -46,7 +46,7 @@ fn bound_by_permissions(folder: &Folder, args: &str) -> Option<Outcome> {
 }
 
 #[test]
-fn a_folder_without_permission_to_write_is_one_line() {
+fn a_folder_without_write_permission_is_one_line() {
     let folder = Folder::colors();
     std::fs::create_dir(folder.path("read-only")).unwrap();
     let set = |mode| {
@@ -66,14 +66,14 @@ fn a_folder_without_permission_to_write_is_one_line() {
         );
     }
     assert!(names(&folder.path("read-only")).is_empty());
-    // And with it the same call does.
+    // With the permission, the same call succeeds.
     set(0o777);
     let run = bound_by_permissions(&folder, &format!("{TRAIN} --out read-only/new"));
     run.unwrap().ok();
 }
 
-/// Whom permissions do not bind: where the system writes for nobody, and where a file system is
-/// mounted for reading.
+/// Permissions do not apply to root, so this test uses folders of the system that nobody can write
+/// to, and a file system that is mounted read-only.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_read_only_file_system_is_one_line() {
@@ -101,14 +101,14 @@ fn weights(folder: &Path) -> Vec<u8> {
     std::fs::read(folder.join("finetuned_model_sft.safetensors")).unwrap()
 }
 
-/// A limit on the size of files stands for a full disk: what goes beyond it is not written.
+/// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_loses_nothing() {
     let folder = Folder::colors();
     let train = format!("{TRAIN} --checkpoint-seconds 0");
     folder.run(&format!("{train} --out whole")).ok();
-    // The first checkpoint (weights and two moments) does not fit.
+    // The first checkpoint (weights and two moments) does not fit on it.
     let full = folder.limited(&format!("{train} --out o"), 400);
     let line = line(&full, 1);
     assert!(
@@ -118,7 +118,7 @@ fn a_full_disk_loses_nothing() {
     let left = names(&folder.path("o"));
     let unwanted = |name: &String| name.starts_with(".tmp") || name.ends_with(".safetensors");
     assert!(!left.iter().any(unwanted), "{left:?}");
-    // There is room again.
+    // When there is room again, the run resumes.
     folder.run("train --resume o --ui none").ok();
     assert_eq!(weights(&folder.path("o")), weights(&folder.path("whole")));
 }

@@ -1,4 +1,4 @@
-//! Runs that are killed, and go on to the same result to the bit.
+//! Runs that are killed resume and give the same result to the bit.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -16,16 +16,16 @@ use util::{Folder, names};
 
 const TRAIN: &str = "--train-per-class 12 --image-size 32 --epochs 8 --batch-size 16 --threads 2 --ui none --checkpoint-seconds 0";
 
-/// All that a recipe remembers from one epoch to the next.
+/// A recipe with everything that carries state from one epoch to the next.
 const RECIPE: &str = "gps --optimizer adam-w --weight-decay 0.05 --schedule cosine --ema 0.9 \
                       --valid-fraction 0.25 --keep best --clip-norm 1 --accumulate 2 \
                       --label-smoothing 0.1 --class-weights balanced --layer-decay 0.8 \
                       --head-lr-ratio 2 --unfreeze-epochs 2 --lr auto";
 
-/// A rate at which no epoch is better than the ones before for long.
+/// A learning rate at which the validation accuracy soon stops improving.
 const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant";
 
-/// The weights that a run left, by file name.
+/// The weights files of a run, by name.
 fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
     let files = names(&folder.path(out)).into_iter();
     files
@@ -37,7 +37,7 @@ fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Starts the command in a process group of its own and kills all of it after a while; whether it
+/// Starts the command in its own process group and kills the group after a while. Returns whether it
 /// was still running.
 fn kill_after(folder: &Folder, arguments: &str, wait: Duration) -> bool {
     let mut child = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
@@ -61,8 +61,7 @@ fn kill_after(folder: &Folder, arguments: &str, wait: Duration) -> bool {
     running
 }
 
-/// Reads every file of a run's folder; but for those that were being written, which have names of
-/// their own and which a run that goes on removes.
+/// Reads every file of a run's folder, except temporary files, which a resumed run removes.
 fn open_every_file(folder: &Path) {
     for name in names(folder) {
         let path = folder.join(&name);
@@ -94,8 +93,8 @@ fn open_every_file(folder: &Path) {
     }
 }
 
-/// Kills a run at each of these shares of its length, until `wanted` of them were still running
-/// then, and lets each go on; how often it was hit.
+/// Starts and kills a run at each of these fractions of its duration, until `wanted` of them were
+/// still running at that moment, and resumes each. Returns how many were still running.
 fn killed_at(
     folder: &Folder,
     arguments: &str,
@@ -124,7 +123,7 @@ fn killed_at(
         if folder.exists(&format!("{own}/plan.json")) {
             folder.run(&format!("train --resume {own} --ui none")).ok();
         } else if !folder.exists(&format!("{own}/config.json")) {
-            // Killed before there was anything.
+            // Killed before it wrote anything.
             folder.run(&format!("{arguments} --out {own}")).ok();
         }
         assert_eq!(
@@ -149,7 +148,7 @@ fn killed_at(
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_weights() {
+fn a_killed_run_resumes_to_the_same_weights() {
     let folder = Folder::new();
     for method in [
         "sft",
@@ -165,7 +164,7 @@ fn a_killed_run_goes_on_to_the_same_weights() {
 }
 
 #[test]
-fn patience_ends_a_killed_run_where_it_would_have_ended() {
+fn early_stopping_ends_a_killed_run_at_the_same_epoch() {
     let folder = Folder::new();
     let arguments = format!("train --method {PATIENCE} {TRAIN}");
     let shares = [0.5, 0.6, 0.7, 0.8, 0.9];
@@ -181,16 +180,17 @@ fn patience_ends_a_killed_run_where_it_would_have_ended() {
     }
 }
 
-/// Twenty random moments of a run's whole length; with `--nocapture` it says how many of them hit.
+/// Twenty random moments of a run's whole duration; with `--nocapture` it prints how many runs were
+/// still running.
 #[test]
 #[ignore = "takes minutes"]
-fn twenty_killed_runs_go_on_to_the_same_weights() {
+fn twenty_killed_runs_resume_to_the_same_weights() {
     let folder = Folder::new();
     let seed = std::process::id();
     println!("seed {seed}");
     let mut state = u64::from(seed);
     let mut random = || {
-        // Knuth's generator; its upper bits are the good ones.
+        // Knuth's linear congruential generator; only its upper bits are random enough.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -209,7 +209,7 @@ fn twenty_killed_runs_go_on_to_the_same_weights() {
 }
 
 #[test]
-fn a_comparison_goes_on_with_the_runs_that_are_left() {
+fn a_comparison_resumes_with_the_remaining_runs() {
     let folder = Folder::new();
     let arguments = format!("compare --methods linear,lora,sft {TRAIN}");
     let start = Instant::now();

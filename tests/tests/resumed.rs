@@ -1,4 +1,4 @@
-//! What may be typed beside `--resume`.
+//! Flags that may be combined with `--resume`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -10,7 +10,7 @@ const LORA: &str = "--method lora --data data --epochs 2 --batch-size 4 --lora-r
                     --set lora.dropout=0.1 --augment light --mixup 0.2 --valid-fraction 0.25 \
                     --patience 2 --keep last --modules-to-save conv1,bn1 --sampling balanced";
 
-/// A run of which nothing but its plan is left, as if it had been killed before its first epoch.
+/// Makes a run of which only the plan is left, as if it had been killed before its first epoch.
 fn unfinished(folder: &Folder, arguments: &str, out: &str) {
     folder.run(&format!("{arguments} --out {out}")).ok();
     let path = |name: &str| folder.path(&format!("{out}/{name}"));
@@ -18,7 +18,7 @@ fn unfinished(folder: &Folder, arguments: &str, out: &str) {
     std::fs::remove_file(path("report.json")).unwrap();
 }
 
-fn refused(outcome: &Outcome, flags: &str) {
+fn rejected(outcome: &Outcome, flags: &str) {
     let said = outcome.stderr();
     assert_eq!(outcome.code(), 2, "{said}");
     assert!(said.starts_with(&format!("error: {flags}")), "{said}");
@@ -26,11 +26,11 @@ fn refused(outcome: &Outcome, flags: &str) {
 }
 
 #[test]
-fn what_contradicts_a_run_is_refused_and_named() {
+fn flags_that_contradict_a_run_are_rejected_and_named() {
     let folder = Folder::colors();
     unfinished(&folder, &format!("train {LORA} --ui none"), "run");
     for (typed, flags) in [
-        // The default is another value than the run's, too.
+        // A flag's default value contradicts a run with another value.
         ("--epochs 12", "--epochs contradicts"),
         ("--lr 0.5", "--lr contradicts"),
         ("--lr auto", "--lr contradicts"),
@@ -60,16 +60,16 @@ fn what_contradicts_a_run_is_refused_and_named() {
             "--batch-size, --ema contradict",
         ),
     ] {
-        refused(
+        rejected(
             &folder.run(&format!("train --resume run {typed}")),
             &format!("{flags} what the run in run was begun with"),
         );
     }
     assert_eq!(folder.run("train --resume run --out other").code(), 2);
-    // Nothing was done by any of them.
+    // None of them changed anything.
     assert!(folder.exists("run/plan.json") && !folder.exists("run/report.json"));
 
-    // The whole command again is no contradiction, and what changes no result is honoured.
+    // Repeating the whole command is no contradiction, and flags that change no result are applied.
     let again = folder.run(&format!(
         "train {LORA} --recipe default --resume run --threads 1 --workers 1 --cache none \
          --cache-limit 0.5 \
@@ -94,7 +94,7 @@ fn what_contradicts_a_run_is_refused_and_named() {
 }
 
 #[test]
-fn a_comparison_is_all_of_its_methods_and_seeds() {
+fn methods_and_seeds_must_be_those_of_the_comparison() {
     let folder = Folder::colors();
     let compare = "compare --methods linear,lora --seeds 2 --seed 3 --data data --recipe plain \
                    --epochs 1 --lora-alpha 5";
@@ -107,9 +107,9 @@ fn a_comparison_is_all_of_its_methods_and_seeds() {
         ("--lora-alpha 6", "--lora-alpha contradicts"),
         ("--recipe default", "--recipe contradicts"),
     ] {
-        refused(&folder.run(&format!("compare --resume run {typed}")), flags);
+        rejected(&folder.run(&format!("compare --resume run {typed}")), flags);
     }
-    refused(
+    rejected(
         &folder.run("train --resume run --method lora"),
         "--method contradicts",
     );
@@ -120,9 +120,9 @@ fn a_comparison_is_all_of_its_methods_and_seeds() {
     assert_eq!(runs.as_array().unwrap().len(), 4);
 }
 
-/// A kill may come after a run's report and before its configuration.
+/// A process may be killed after it wrote the report and before it wrote the configuration.
 #[test]
-fn what_was_cut_short_between_two_files_is_written_again() {
+fn a_missing_configuration_is_written_again() {
     let folder = Folder::colors();
     folder
         .run("train --method linear --data data --epochs 1 --ui none --out run")

@@ -1,4 +1,4 @@
-//! What the training loop does for the methods that ask more of it than gradients.
+//! What the training loop does for methods that need more than gradients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -8,7 +8,7 @@ use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, Value
 use finetune::model::Architecture;
 use finetune::training::{Optimizer, Recipe, TrainingData, train};
 
-/// What a method trained in one step of plain gradient descent.
+/// The trained tensors of a method after one step of plain gradient descent.
 fn after_a_step(method: &Method, adapt_statistics: bool) -> Vec<TrainedTensor> {
     let device = Device::flex().autodiff();
     let images = embedded_signs()
@@ -50,7 +50,7 @@ fn values<'a>(tensors: &'a [TrainedTensor], path: &str) -> &'a [f32] {
 }
 
 #[test]
-fn lora_plus_moves_b_alone_by_its_ratio() {
+fn lora_plus_scales_the_step_of_b_only() {
     let with = |b_lr_ratio| {
         let config = LoraConfig {
             b_lr_ratio,
@@ -62,7 +62,7 @@ fn lora_plus_moves_b_alone_by_its_ratio() {
     assert_eq!(plain.len(), faster.len());
     for tensor in &plain {
         let (a, b) = (values(&plain, &tensor.path), values(&faster, &tensor.path));
-        // B starts at 0 and A's gradient is 0 with it: in the first step only B and the head move.
+        // B starts at 0, hence A's gradient is 0: in the first step only B and the head change.
         let ratio = if tensor.path.ends_with(".lora_b") {
             4.0
         } else {
@@ -81,18 +81,18 @@ fn lora_plus_moves_b_alone_by_its_ratio() {
 }
 
 #[test]
-fn statistics_move_and_are_kept_only_where_that_is_asked_for() {
+fn statistics_adapt_and_are_saved_only_on_request() {
     let statistics = |adapt| -> Vec<String> {
         let paths = after_a_step(&Method::Linear, adapt).into_iter();
         let paths = paths.map(|tensor| tensor.path);
         paths.filter(|path| path.contains("running_")).collect()
     };
     assert!(statistics(false).is_empty());
-    // Seven convolutions, each with a normalisation of a mean and a variance.
+    // Seven convolutions, each followed by a normalisation with a mean and a variance.
     let moved = statistics(true);
     assert_eq!(moved.len(), 2 * 7, "{moved:?}");
     let tensors = after_a_step(&Method::Linear, true);
-    // They start at 0 and 1, and one batch moves them.
+    // They start at 0 and 1, and one batch changes them.
     assert!(
         values(&tensors, "bn1.running_mean")
             .iter()

@@ -11,8 +11,8 @@ use util::{Folder, line, names};
 const TRAIN: &str = "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none";
 
 #[test]
-fn nothing_is_chosen_by_the_test_images() {
-    // The same training images, other test images: the same weights and epochs to the bit.
+fn the_test_images_influence_nothing() {
+    // The same training images and other test images give the same weights and epochs to the bit.
     let folder = Folder::colors();
     std::fs::create_dir(folder.path("other")).unwrap();
     copy(&folder.path("data/train"), &folder.path("other/train"));
@@ -47,7 +47,7 @@ fn nothing_is_chosen_by_the_test_images() {
     };
     assert_eq!(weights("a"), weights("b"));
 
-    // The rate that was looked for is told and drawn.
+    // The report shows the rate that was found, and a picture of the range test.
     let settings = &a["runs"][0]["settings"];
     assert!(
         settings["learning rate"]
@@ -74,7 +74,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn what_chooses_needs_validation_images() {
+fn selecting_an_epoch_needs_validation_images() {
     let folder = Folder::colors();
     for flag in ["--patience 2", "--keep best"] {
         let refused = folder.run(&format!("{TRAIN} {flag} --out o"));
@@ -112,7 +112,7 @@ fn wrong_values_are_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_loss_that_breaks_says_what_to_try_and_where_the_last_weights_are() {
+fn a_diverged_run_says_what_to_try_and_where_the_last_weights_are() {
     let folder = Folder::colors();
     let broken = folder.run(&format!(
         "{TRAIN} --method linear --optimizer sgd --schedule constant --lr 1e37 \
@@ -137,7 +137,7 @@ fn a_loss_that_breaks_says_what_to_try_and_where_the_last_weights_are() {
 }
 
 #[test]
-fn the_last_checkpoints_and_the_best_one_are_kept() {
+fn the_last_checkpoints_and_the_best_one_are_retained() {
     let folder = Folder::colors();
     let five = TRAIN.replace("--epochs 4", "--epochs 5");
     folder
@@ -169,7 +169,7 @@ fn the_last_checkpoints_and_the_best_one_are_kept() {
         wanted.insert(0, best + 1);
     }
     assert_eq!(kept, wanted);
-    // They hold what the method trains, not its base.
+    // They hold what the method trains, but not its base.
     let size = std::fs::metadata(folder.path("o/checkpoint_lora_epoch4.safetensors"));
     let model = std::fs::metadata(folder.path("o/finetuned_model_lora.safetensors"));
     assert!(size.unwrap().len() < 3 * model.unwrap().len());
@@ -177,7 +177,7 @@ fn the_last_checkpoints_and_the_best_one_are_kept() {
 }
 
 #[test]
-fn a_run_is_seen_in_lines_tables_and_events() {
+fn a_run_shows_its_epochs_as_lines_table_and_events() {
     let folder = Folder::colors();
     let train = TRAIN.replace("--ui none", "--ui plain");
     let run = folder.run(&format!(
@@ -207,7 +207,7 @@ fn a_run_is_seen_in_lines_tables_and_events() {
     assert_eq!(files.len(), 1, "{files:?}");
     assert!(files[0].starts_with("events.out.tfevents."));
     let records = util::records(&std::fs::read(folder.join(&files[0])).unwrap());
-    // The version, a record a step, two an epoch.
+    // The version, one record per step, two per epoch.
     let steps = usize::try_from(run["steps"].as_u64().unwrap()).unwrap();
     assert_eq!(records.len(), 1 + steps + 2 * 4);
     assert!(records[0].ends_with(b"brain.Event:2"));

@@ -1,4 +1,4 @@
-//! Pretrained weights from PyTorch files, and models for PyTorch.
+//! Pretrained weights from PyTorch files, and models exported for PyTorch.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -14,7 +14,7 @@ use util::Folder;
 
 const QUICK: &str = "--data data --epochs 1 --image-size 32 --ui none --threads 2";
 
-/// A `.pth` of random weights under a library's names.
+/// Writes a `.pth` with random weights under a library's names.
 fn write(folder: &Folder, model: &str, library: Option<&str>) {
     let architecture = Architecture::find(model).unwrap();
     let network = architecture.build(10, 3, &Device::flex());
@@ -26,7 +26,7 @@ fn write(folder: &Folder, model: &str, library: Option<&str>) {
 }
 
 #[test]
-fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
+fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
     let folder = Folder::colors();
     write(&folder, "mobilenet_v2", Some("timm"));
     let trained = folder
@@ -80,7 +80,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
 }
 
 #[test]
-fn an_adapter_goes_to_peft_and_comes_back() {
+fn an_adapter_is_exported_for_peft_and_merged_again() {
     let folder = Folder::colors();
     write(&folder, "resnet18", None);
     folder
@@ -142,7 +142,7 @@ fn an_adapter_goes_to_peft_and_comes_back() {
 }
 
 #[test]
-fn a_transformer_takes_another_image_size() {
+fn a_transformer_accepts_another_image_size() {
     let folder = Folder::colors();
     let architecture = Architecture::find("vit_tiny_patch16_224")
         .unwrap()
@@ -172,7 +172,7 @@ fn a_transformer_takes_another_image_size() {
             .contains("a multiple of 16 pixels on each side, not 50×50")
     );
 
-    // What stands beside its blocks is saved, and comes back.
+    // Modules parallel to its blocks are saved and reloaded.
     for method in ["adaptformer", "vpt-deep"] {
         folder
             .run(&format!(

@@ -1,4 +1,4 @@
-//! A small run through the library, and what it leaves.
+//! A small run through the library, and its outcome.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
@@ -12,7 +12,7 @@ use finetune::training::{
     Checkpoint, Epoch, KeptFeatures, Observer, Optimizer, Recipe, Schedule, TrainingData, resume,
 };
 
-/// What a run leaves: its weights, its epochs without their times.
+/// The outcome of a run: its weights, and its epochs without times.
 #[derive(Debug, PartialEq)]
 pub struct Outcome {
     pub weights: Vec<TrainedTensor>,
@@ -20,7 +20,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// To the bit; where it is not, the epochs tell from where on.
+    /// Asserts equality to the bit; the message shows the epochs, to see where they begin to differ.
     #[track_caller]
     pub fn assert_is(&self, other: &Self, name: &str) {
         assert!(
@@ -83,7 +83,7 @@ impl Case<'_> {
         from: Option<&Checkpoint>,
         observer: &mut impl Observer,
     ) -> (Outcome, Option<KeptFeatures>) {
-        // Dropout draws from one generator of the process.
+        // Dropout draws from a generator that the whole process shares.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
         device.seed(1);
@@ -118,7 +118,7 @@ impl Case<'_> {
     }
 }
 
-/// Ten images to learn from, so that the last batch is smaller, and five others.
+/// Ten training images, so that the last batch is smaller, and five others.
 fn images(side: usize) -> (Images, Images) {
     let all = embedded_signs().train.take_per_class(3, 0);
     let (train, valid) = all.split(0.34, 0);

@@ -1,4 +1,4 @@
-//! Folders of images, and the command run on them.
+//! Folders of images, and the command that runs on them.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,7 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Writes `count` pictures of one colour, with a little of each one's own.
+    /// Writes `count` pictures of one colour that differ slightly.
     pub fn class(&self, name: &str, color: [u8; 3], count: u32) -> &Self {
         std::fs::create_dir_all(self.path(name)).unwrap();
         for i in 0..count {
@@ -48,7 +48,7 @@ impl Folder {
         folder
     }
 
-    /// Runs the command here.
+    /// Runs the command in this folder.
     pub fn run(&self, args: &str) -> Outcome {
         let output = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
             .args(args.split_whitespace())
@@ -59,7 +59,7 @@ impl Folder {
         Outcome(output)
     }
 
-    /// The same where no file may grow beyond that many blocks of 512 bytes.
+    /// The same, with a limit of `blocks` × 512 bytes on the size of files.
     pub fn limited(&self, args: &str, blocks: usize) -> Outcome {
         let program = env!("CARGO_BIN_EXE_finetune-under-test");
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} {args}");
@@ -72,8 +72,8 @@ impl Folder {
         Outcome(output)
     }
 
-    /// The same with a file system of its own (tmpfs, with these options) in the folder `at`, and what
-    /// is left there: names, a line each. `None` where the system allows no such thing.
+    /// The same, with a tmpfs (mounted with `options`) in the folder `at`. Also returns the names of the
+    /// files that are left there, one per line. `None` if the system does not allow mounting.
     pub fn mounted(&self, at: &str, options: &str, args: &str) -> Option<(Outcome, String)> {
         let program = env!("CARGO_BIN_EXE_finetune-under-test");
         let script = format!(
@@ -135,7 +135,7 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The records of a TensorBoard file; their checksums must be right.
+/// The records of a TensorBoard file; asserts that their checksums are right.
 pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let masked = |data: &[u8]| {
         crc32c::crc32c(data)
@@ -158,12 +158,12 @@ pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The one line that a refused call says.
+/// The one line that a failed call prints.
 pub fn line(outcome: &Outcome, code: i32) -> String {
     let text = outcome.stderr();
     let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
     let [.., last] = lines.as_slice() else {
-        panic!("it says nothing")
+        panic!("it prints nothing")
     };
     assert_eq!(outcome.code(), code, "{text}");
     let errors = lines.iter().filter(|line| line.starts_with("error:"));
