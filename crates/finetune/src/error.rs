@@ -67,6 +67,12 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// Weights of an unknown model.
+    #[error("{} does not fit any known model; name one with --model", path.display())]
+    UnknownWeights {
+        /// The file.
+        path: PathBuf,
+    },
     /// A weights file of another program.
     #[error("{origin} was not written by finetune")]
     NoMetadata {

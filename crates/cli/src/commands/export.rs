@@ -3,15 +3,11 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use burn::tensor::Device;
+use anyhow::{Result, bail};
 use finetune::FinishedRun;
-use finetune::weights::{Metadata, locate};
-use finetune_methods::parameters;
-use finetune_model::{
-    Architecture, Checkpoint, is_peft, load_peft, save_peft, state_dict, state_dict_of, write_pth,
-    write_safetensors,
-};
+use finetune::evaluation::bytes;
+use finetune::folder::{self, Written};
+use finetune::weights::{PeftAdapter, locate};
 
 use crate::flags::{ExportArgs, ExportFormat, MergeArgs};
 use crate::terminal::exit::Usage;
@@ -24,7 +20,16 @@ use crate::terminal::output::say;
 /// The folder holds no finished run or adapter, the weights do not fit, or a file cannot be written.
 pub fn merge(args: &MergeArgs) -> Result<()> {
     match (&args.run, &args.adapter) {
-        (_, Some(adapter)) => merge_peft(args, adapter),
+        (_, Some(adapter)) => {
+            let adapter = PeftAdapter {
+                folder: adapter.clone(),
+                weights: locate(args.weights.as_deref().unwrap_or_default(), None)?,
+                model: args.model.clone(),
+                classes: args.classes.clone(),
+            };
+            let bytes = adapter.merge(&args.out)?;
+            tell(&args.out, bytes)
+        }
         (Some(run), None) => export(&ExportArgs {
             run: run.clone(),
             method: args.method.clone(),
@@ -37,53 +42,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
     }
 }
 
-/// Merges a PEFT adapter into its base.
-fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
-    if !is_peft(folder) {
-        bail!(Usage(format!(
-            "{} is not the folder of a PEFT adapter: it has no adapter_config.json",
-            folder.display()
-        )));
-    }
-    let weights = locate(args.weights.as_deref().unwrap_or_default(), None)?;
-    let mut checkpoint = Checkpoint::open(&weights)?;
-    let architecture = match &args.model {
-        Some(name) => Architecture::find(name)?,
-        None => checkpoint.recognize().with_context(|| {
-            format!(
-                "{} does not fit any known model; name one with --model",
-                weights.display()
-            )
-        })?,
-    };
-    let device = Device::flex().autodiff();
-    let (attached, method) = load_peft(&mut checkpoint, architecture, folder, &device)?;
-    let tensors = state_dict(&attached.model, architecture)?;
-    let head = format!("{}.bias", architecture.head);
-    let count = parameters(&attached.model)
-        .into_iter()
-        .find(|param| param.path == head)
-        .map_or(0, |param| param.shape[0]);
-    let classes = if args.classes.is_empty() {
-        (0..count).map(|class| class.to_string()).collect()
-    } else {
-        args.classes.clone()
-    };
-    if classes.len() != count {
-        bail!(Usage(format!(
-            "--classes names {} classes, but the model has {count}",
-            classes.len()
-        )));
-    }
-    let metadata = Metadata::new(architecture, method.name(), classes);
-    let size = write_safetensors(tensors, &metadata.to_map()?, &args.out)?;
-    tell(&args.out, size)
-}
-
 /// `finetune export`.
-///
-/// A safetensors file carries the class names and how images are prepared in its metadata; a
-/// PyTorch file has them in a JSON file of the same name next to it, a PEFT adapter in its folder.
 ///
 /// # Errors
 ///
@@ -91,55 +50,17 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
     let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
-    let config = run.config();
-    let architecture = config.architecture()?;
-    let classes = run.classes()?;
-    let count = classes.len();
-    let metadata = Metadata::new(&architecture, config.method_name(), classes);
-    let tensors = || -> Result<_> {
-        let network = run.network(count, false)?;
-        Ok(match &args.names {
-            Some(library) => state_dict_of(&network, &architecture, library)?,
-            None => state_dict(&network, &architecture)?,
-        })
+    let format = match args.format {
+        ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
+        ExportFormat::Pth => folder::ExportFormat::Pth,
+        ExportFormat::Peft => folder::ExportFormat::Peft,
     };
-    match args.format {
-        ExportFormat::Safetensors => {
-            let size = write_safetensors(tensors()?, &metadata.to_map()?, &args.out)?;
-            tell(&args.out, size)?;
-        }
-        ExportFormat::Pth => {
-            tell(&args.out, write_pth(&tensors()?, &args.out)?)?;
-            write_metadata(&metadata, &args.out.with_extension("json"))?;
-        }
-        ExportFormat::Peft => {
-            let Some(network) = run.adapted_network(count)? else {
-                bail!(Usage(format!(
-                    "{} trains the whole model and has no adapter; export it as pth",
-                    config.method_name()
-                )));
-            };
-            let (method, names) = (&config.method, args.names.as_deref());
-            let size = save_peft(&network, method, &architecture, names, &args.out)?;
-            tell(&args.out, size)?;
-            write_metadata(&metadata, &args.out.join("finetune.json"))?;
-        }
+    for Written { path, bytes } in folder::export(&run, format, args.names.as_deref(), &args.out)? {
+        tell(&path, bytes)?;
     }
     Ok(())
 }
 
-/// Writes the metadata next to a file that cannot hold it.
-fn write_metadata(metadata: &Metadata, path: &Path) -> Result<()> {
-    let text = serde_json::to_vec_pretty(metadata)?;
-    finetune_evaluation::write_atomically(path, &text)
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    tell(path, text.len() as u64)
-}
-
 fn tell(path: &Path, size: u64) -> Result<()> {
-    say(&format!(
-        "{} ({})",
-        path.display(),
-        finetune_evaluation::bytes(size)
-    ))
+    say(&format!("{} ({})", path.display(), bytes(size)))
 }

@@ -1,0 +1,99 @@
+//! A finished run's model or adapter as files for other programs.
+
+use std::path::{Path, PathBuf};
+
+use finetune_evaluation::write_atomically;
+use finetune_model::{save_peft, state_dict, state_dict_of, write_pth, write_safetensors};
+
+use super::finished::FinishedRun;
+use crate::error::Error;
+use crate::weights::Metadata;
+
+/// The format of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// The merged model as safetensors, with class names and preprocessing in the metadata.
+    Safetensors,
+    /// The merged model as a state dict for `torch.load(weights_only=True)`, and a JSON file of the
+    /// same name with class names and preprocessing.
+    Pth,
+    /// The adapter and the head as a folder for HF PEFT's `PeftModel.from_pretrained`, with class
+    /// names and preprocessing in `finetune.json`.
+    Peft,
+}
+
+/// A file or folder that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Writes a run's model or adapter to `out`. The tensors get the names of `library` (`torchvision` or
+/// `timm`), or those of the first library that has the model.
+///
+/// # Errors
+///
+/// The run's files are missing, the library does not have the model, HF PEFT cannot represent the
+/// method, or a file cannot be written.
+pub fn export(
+    run: &FinishedRun,
+    format: ExportFormat,
+    library: Option<&str>,
+    out: &Path,
+) -> Result<Vec<Written>, Error> {
+    let config = run.config();
+    let architecture = config.architecture()?;
+    let classes = run.classes()?;
+    let count = classes.len();
+    let metadata = Metadata::new(&architecture, config.method_name(), classes);
+    let tensors = || -> Result<_, Error> {
+        let network = run.network(count, false)?;
+        Ok(match library {
+            Some(library) => state_dict_of(&network, &architecture, library)?,
+            None => state_dict(&network, &architecture)?,
+        })
+    };
+    let written = |bytes: u64| Written {
+        path: out.to_owned(),
+        bytes,
+    };
+    Ok(match format {
+        ExportFormat::Safetensors => {
+            let bytes = write_safetensors(tensors()?, &metadata.to_map()?, out)?;
+            vec![written(bytes)]
+        }
+        ExportFormat::Pth => {
+            let bytes = write_pth(&tensors()?, out)?;
+            vec![
+                written(bytes),
+                write_metadata(&metadata, &out.with_extension("json"))?,
+            ]
+        }
+        ExportFormat::Peft => {
+            let Some(network) = run.adapted_network(count)? else {
+                return Err(Error::Usage(format!(
+                    "{} trains the whole model and has no adapter; export it as pth",
+                    config.method_name()
+                )));
+            };
+            let bytes = save_peft(&network, &config.method, &architecture, library, out)?;
+            vec![
+                written(bytes),
+                write_metadata(&metadata, &out.join("finetune.json"))?,
+            ]
+        }
+    })
+}
+
+/// Writes the metadata next to a file that cannot hold it.
+fn write_metadata(metadata: &Metadata, path: &Path) -> Result<Written, Error> {
+    let text = serde_json::to_vec_pretty(metadata)?;
+    write_atomically(path, &text)?;
+    Ok(Written {
+        path: path.to_owned(),
+        bytes: text.len() as u64,
+    })
+}
