@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail};
-use finetune::comparison::{Launcher, Ticket};
+use finetune::comparison::{Launcher, Position};
 use finetune::evaluation::Run;
-use finetune::weights::Pretraining;
+use finetune::run::Job;
 use finetune::{Error, Observer};
 
 use crate::terminal::exit;
@@ -31,17 +31,11 @@ impl Processes {
         Ok(Self { program, ui })
     }
 
-    fn run(&self, ticket: &Ticket<'_>) -> Result<Run> {
-        let Ticket { job, .. } = ticket;
+    fn run(&self, job: &Job<'_>, position: Position) -> Result<Run> {
         let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
         let (config, result) = (scratch.path().join("config"), scratch.path().join("result"));
         std::fs::write(&config, serde_json::to_vec(job.config)?)?;
-        let title = format!(
-            "[{}/{}] {}",
-            ticket.position,
-            ticket.runs,
-            job.config.method_name()
-        );
+        let title = format!("{position} {}", job.config.method_name());
         let mut command = Command::new(&self.program);
         command
             .args(["run", "--ui", self.ui.name(), "--title", &title])
@@ -91,17 +85,16 @@ impl Processes {
 }
 
 impl Launcher for Processes {
-    fn run(&mut self, ticket: &Ticket<'_>, _: &mut impl Observer) -> Result<Run, Error> {
-        Self::run(self, ticket).map_err(|error| Error::Process(exit::line(&error)))
+    fn run(
+        &mut self,
+        job: &Job<'_>,
+        position: Position,
+        _: &mut impl Observer,
+    ) -> Result<Run, Error> {
+        Self::run(self, job, position).map_err(|error| Error::Process(exit::line(&error)))
     }
 
-    fn pretrain(
-        &mut self,
-        pretraining: &Pretraining,
-        out: &Path,
-        _: &mut impl Observer,
-    ) -> Result<(), Error> {
-        Self::pretrain(self, &pretraining.model, out)
-            .map_err(|error| Error::Process(exit::line(&error)))
+    fn pretrain(&mut self, model: &str, out: &Path, _: &mut impl Observer) -> Result<(), Error> {
+        Self::pretrain(self, model, out).map_err(|error| Error::Process(exit::line(&error)))
     }
 }

@@ -1,5 +1,6 @@
 //! Who does the runs of a comparison.
 
+use std::fmt;
 use std::path::Path;
 
 use finetune_evaluation::Run;
@@ -8,15 +9,20 @@ use crate::error::Error;
 use crate::run::{Job, Observer, run};
 use crate::weights::Pretraining;
 
-/// A run of a comparison and its position.
-#[derive(Debug, Clone, Copy)]
-pub struct Ticket<'a> {
-    /// The run.
-    pub job: Job<'a>,
-    /// Its position among the runs of the comparison, from 1.
-    pub position: usize,
-    /// The number of runs of the comparison.
+/// The position of a run in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The run's number, from 1.
+    pub number: usize,
+    /// The number of runs.
     pub runs: usize,
+}
+
+/// `[2/5]`
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "[{}/{}]", self.number, self.runs)
+    }
 }
 
 /// Does the runs of a comparison, for example each in a process of its own.
@@ -26,16 +32,22 @@ pub trait Launcher {
     /// # Errors
     ///
     /// The run failed; the comparison records why and continues with the next run.
-    fn run(&mut self, ticket: &Ticket<'_>, observer: &mut impl Observer) -> Result<Run, Error>;
+    fn run(
+        &mut self,
+        job: &Job<'_>,
+        position: Position,
+        observer: &mut impl Observer,
+    ) -> Result<Run, Error>;
 
-    /// Pretrains a model whose weights are made on demand, and writes them to `out`.
+    /// Pretrains a model whose weights are made on demand, by
+    /// [`Pretraining::new`](crate::weights::Pretraining::new), and writes them to `out`.
     ///
     /// # Errors
     ///
     /// The pretraining failed, which ends the comparison.
     fn pretrain(
         &mut self,
-        pretraining: &Pretraining,
+        model: &str,
         out: &Path,
         observer: &mut impl Observer,
     ) -> Result<(), Error>;
@@ -47,17 +59,21 @@ pub trait Launcher {
 pub struct InProcess;
 
 impl Launcher for InProcess {
-    fn run(&mut self, ticket: &Ticket<'_>, observer: &mut impl Observer) -> Result<Run, Error> {
-        let data = ticket.job.config.images()?;
-        run(&ticket.job, &data, observer)
+    fn run(
+        &mut self,
+        job: &Job<'_>,
+        _: Position,
+        observer: &mut impl Observer,
+    ) -> Result<Run, Error> {
+        run(job, &job.config.images()?, observer)
     }
 
     fn pretrain(
         &mut self,
-        pretraining: &Pretraining,
+        model: &str,
         out: &Path,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
-        pretraining.run(out, observer).map(drop)
+        Pretraining::new(model)?.run(out, observer).map(drop)
     }
 }

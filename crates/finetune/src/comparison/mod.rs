@@ -5,5 +5,5 @@ mod launcher;
 mod runs;
 mod weights;
 
-pub use launcher::{InProcess, Launcher, Ticket};
+pub use launcher::{InProcess, Launcher, Position};
 pub use runs::{Comparison, train};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use finetune_evaluation::{DatasetInfo, Failure, Report, Run, SkippedImage, VERSION};
 
 use super::check::check;
-use super::launcher::{Launcher, Ticket};
+use super::launcher::{InProcess, Launcher, Position};
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
@@ -166,16 +166,16 @@ impl Comparison {
                 report.interrupted = true;
                 break;
             }
-            let ticket = Ticket {
-                job: Job {
-                    config,
-                    folder,
-                    started,
-                },
-                position: index + 1,
+            let job = Job {
+                config,
+                folder,
+                started,
+            };
+            let position = Position {
+                number: index + 1,
                 runs: self.plan.runs.len(),
             };
-            let outcome = launcher.run(&ticket, observer);
+            let outcome = launcher.run(&job, position, observer);
             started = SystemTime::now();
             match outcome {
                 Ok(run) => report.runs.push(run),
@@ -240,8 +240,7 @@ pub fn train(
     folder: &Path,
     observer: &mut impl Observer,
 ) -> Result<Run, Error> {
-    let mut report =
-        Comparison::new(folder, [config.clone()]).run(&mut super::launcher::InProcess, observer)?;
+    let mut report = Comparison::new(folder, [config.clone()]).run(&mut InProcess, observer)?;
     match (report.runs.pop(), report.failed.pop()) {
         (Some(run), _) => Ok(run),
         (None, Some(failure)) => Err(Error::Process(failure.error)),

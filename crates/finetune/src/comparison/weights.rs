@@ -5,7 +5,7 @@ use crate::config::RunConfig;
 use crate::error::Error;
 use crate::folder::{absolute, pinned};
 use crate::run::Observer;
-use crate::weights::{Pretraining, cached, is_made_on_demand, is_shipped};
+use crate::weights::{cached, is_made_on_demand, is_shipped};
 
 /// Pretrains the chapter's network if a run needs its weights and the cache folder does not have
 /// them.
@@ -27,7 +27,7 @@ pub(super) fn make_missing(
         config.model,
         path.display()
     ));
-    launcher.pretrain(&Pretraining::new(&config.model)?, &path, observer)
+    launcher.pretrain(&config.model, &path, observer)
 }
 
 /// Makes a run's configuration mean the same from any folder and at any later time.
