@@ -14,28 +14,20 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod adapter_file;
-mod checkpoint;
 mod error;
-mod init;
 mod networks;
-mod peft_file;
-mod position;
-mod pth;
-mod registry;
-mod save;
-mod state;
+mod weights;
 
-pub use adapter_file::{load_adapter, save_adapter};
-pub use checkpoint::{Checkpoint, Head, Loaded};
 pub use error::ModelError;
-pub use init::Init;
+pub use networks::architecture::{ARCHITECTURES, Architecture, Sizes};
+pub use networks::init::Init;
 pub use networks::{
     ChapterCnn, CifarResNet, ConvNext, Feature, Features, InvertedResidualNet, Network, ResNet,
     Stage, Staged, VisionTransformer, VitSize,
 };
-pub use peft_file::{is_peft, load_peft, save_peft};
-pub use pth::write_pth;
-pub use registry::{ARCHITECTURES, Architecture, Sizes};
-pub use save::{save_network, state_dict, state_dict_of, write_safetensors};
-pub use state::StateTensor;
+pub use weights::adapter::{load_adapter, save_adapter};
+pub use weights::checkpoint::{Checkpoint, Head, Loaded};
+pub use weights::hf_peft::{is_peft, load_peft, save_peft};
+pub use weights::state_dict::StateTensor;
+pub use weights::write_pytorch::write_pth;
+pub use weights::write_safetensors::{save_network, state_dict, state_dict_of, write_safetensors};

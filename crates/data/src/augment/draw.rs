@@ -10,10 +10,10 @@ use super::rand_augment::Kind;
 use super::rectangle::Rectangle;
 use super::tone::Tone;
 use super::warp::Warp;
-use crate::images::Normalization;
-use crate::prepare::{Preprocess, Raster};
+use crate::batches::images::Normalization;
+use crate::images::prepare::{Preprocess, Raster};
+use crate::images::resize::resize;
 use crate::random::rng;
-use crate::resize::resize;
 
 /// The changes of one image.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,6 @@
 //! Shifts, turns and zooms, in f32 and bilinear.
 
-use crate::images::Normalization;
+use crate::batches::images::Normalization;
 
 /// One drawn change.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,11 +7,11 @@ use super::disk::{self, Writer};
 use super::limit::keep_within;
 use super::{Kept, Store};
 use crate::check::Broken;
-use crate::decode::look;
 use crate::error::DataError;
-use crate::pipeline::{Cache, OnBadImage, Pipeline};
-use crate::prepare::{Keep, Preprocess, prepare};
-use crate::set::{ImageSet, Source};
+use crate::images::decode::look;
+use crate::images::prepare::{Keep, Preprocess, prepare};
+use crate::sources::set::{ImageSet, Source};
+use crate::store::pipeline::{Cache, OnBadImage, Pipeline};
 
 /// A store, and what became of the images.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Work<'_> {
     /// Why images could not be used.
     fn reasons(&self, used: &[bool]) -> Result<Vec<Option<Broken>>, DataError> {
         let pairs = self.set.samples.iter().zip(used);
-        let reason = |(sample, used): (&crate::set::Sample, &bool)| {
+        let reason = |(sample, used): (&crate::sources::set::Sample, &bool)| {
             if *used {
                 return Ok(None);
             }

@@ -18,10 +18,10 @@ use tempfile::NamedTempFile;
 
 use super::limit;
 use crate::error::DataError;
-use crate::pipeline::Pipeline;
-use crate::place::Places;
-use crate::prepare::{Keep, Preprocess, Raster};
-use crate::set::ImageSet;
+use crate::images::prepare::{Keep, Preprocess, Raster};
+use crate::positioned::Places;
+use crate::sources::set::ImageSet;
+use crate::store::pipeline::Pipeline;
 
 const MARK: &[u8; 16] = b"finetune images1";
 /// What the name of a file that is not whole begins with.

@@ -3,6 +3,8 @@
 mod build;
 mod disk;
 mod limit;
+pub(crate) mod pipeline;
+pub(crate) mod shelf;
 
 use std::borrow::Cow;
 
@@ -10,8 +12,8 @@ pub(crate) use build::{Built, build};
 
 use self::disk::File;
 use crate::error::DataError;
-use crate::prepare::{Keep, Preprocess, Raster, prepare};
-use crate::set::Source;
+use crate::images::prepare::{Keep, Preprocess, Raster, prepare};
+use crate::sources::set::Source;
 
 /// The images of a set that can be used, in its order.
 #[derive(Debug)]

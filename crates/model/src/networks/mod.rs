@@ -3,10 +3,12 @@
 //! Paths are Burn's field names; each network's file also says what the same tensors are called
 //! in PyTorch's libraries.
 
+pub(crate) mod architecture;
 pub(crate) mod blocks;
 pub(crate) mod chapter;
 pub(crate) mod cifar_resnet;
 pub(crate) mod convnext;
+pub(crate) mod init;
 pub(crate) mod inverted_residual;
 pub(crate) mod resnet;
 mod stages;

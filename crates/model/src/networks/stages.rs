@@ -194,7 +194,7 @@ mod tests {
     use finetune_methods::parameters_lazily;
 
     use super::*;
-    use crate::registry::ARCHITECTURES;
+    use crate::networks::architecture::ARCHITECTURES;
 
     #[test]
     fn every_parameter_is_one_stages_own_and_the_head_the_last_ones() {

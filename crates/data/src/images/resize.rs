@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use macerator::{Simd, with_simd};
 
-use crate::prepare::Filter;
+use crate::images::prepare::Filter;
 
 /// Bits after the point of a weight: an accumulator of 32 bits holds a byte's worth of them.
 const PRECISION: u32 = 32 - 8 - 2;

@@ -1,5 +1,7 @@
 //! Looking through a data set before anything is learnt from it.
 
+pub(crate) mod survey;
+
 use std::collections::{BTreeMap, HashMap};
 
 use image::ImageFormat;
@@ -7,10 +9,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::decode::{look, read};
-use crate::prepare::{Filter, Preprocess, Raster};
-use crate::resize::resize;
-use crate::set::{Source, Splits};
+use crate::images::decode::{look, read};
+use crate::images::prepare::{Filter, Preprocess, Raster};
+use crate::images::resize::resize;
+use crate::sources::set::{Source, Splits};
 
 /// What is in a data set, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

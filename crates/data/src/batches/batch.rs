@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::augment::{Augment, Mix};
+use crate::batches::images::{Normalization, Reader};
 use crate::error::DataError;
-use crate::images::{Normalization, Reader};
 
 /// What happens to which images in an epoch.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::DataError;
-use crate::folder::{Root, has_image_ending, is_hidden, listed, parts};
+use crate::sources::folder::{Root, has_image_ending, is_hidden, listed, parts};
 
 /// What lies in a folder beside its images. Links are not followed: what they lead to within the
 /// folder is looked at where it lies.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 
-use crate::registry::{ARCHITECTURES, Architecture, Sizes};
-use crate::state::{Slot, slots};
+use crate::networks::architecture::{ARCHITECTURES, Architecture, Sizes};
+use crate::weights::state_dict::{Slot, slots};
 
 /// How a file's tensors fit an architecture.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::source::{Entry, Float, Source};
+use super::tensor_file::{Entry, Float, Source};
 
 /// Longest header that is accepted, bytes: the limit of the safetensors crate.
 const MAX_HEADER: u64 = 100_000_000;

@@ -5,7 +5,7 @@ use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::set::{Fold, ImageSet, Sample, Source, Splits};
+use crate::sources::set::{Fold, ImageSet, Sample, Source, Splits};
 
 /// Names of the training and the test part.
 const PARTS: [(&str, &str); 2] = [("train", "test"), ("train_data", "test_data")];

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::folder::SplitOptions;
-use crate::set::{ImageSet, Sample, Source, Splits};
+use crate::sources::folder::SplitOptions;
+use crate::sources::set::{ImageSet, Sample, Source, Splits};
 
 /// Which part of a data set an image is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,22 @@
 //! Opening a data set, whatever it is kept in.
 
+pub(crate) mod embedded;
+pub(crate) mod folder;
+pub(crate) mod idx;
+mod manifest;
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
+pub(crate) mod parts;
+pub(crate) mod set;
+
 use std::path::{Path, PathBuf};
 
+use crate::check::survey::Survey;
 use crate::error::DataError;
-use crate::folder::{SplitOptions, open_folder, open_test_folder};
-use crate::idx::{is_idx, open_whole_idx};
-use crate::manifest;
-use crate::parts::{Part, Parts};
-use crate::set::{ImageSet, Splits};
-use crate::survey::Survey;
+use crate::sources::folder::{SplitOptions, open_folder, open_test_folder};
+use crate::sources::idx::{is_idx, open_whole_idx};
+use crate::sources::parts::{Part, Parts};
+use crate::sources::set::{ImageSet, Splits};
 
 /// Opens a data set.
 ///
@@ -33,7 +41,7 @@ pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
         Kind::Folder => open_folder(path, options),
         Kind::Idx => open_whole_idx(path, options),
         Kind::Manifest => manifest::read(path)?.splits(path, options),
-        Kind::Parquet(files) => parquet(path, files)?.splits(path, options),
+        Kind::Parquet(files) => read_parquet(path, files)?.splits(path, options),
     }
 }
 
@@ -47,7 +55,7 @@ pub fn open_test(path: &Path) -> Result<ImageSet, DataError> {
         Kind::Folder => open_test_folder(path),
         Kind::Idx => Ok(open_whole_idx(path, &SplitOptions::default())?.test),
         Kind::Manifest => manifest::read(path)?.into_test(path),
-        Kind::Parquet(files) => parquet(path, files)?.into_test(path),
+        Kind::Parquet(files) => read_parquet(path, files)?.into_test(path),
     }
 }
 
@@ -131,12 +139,12 @@ fn parquet_files(folder: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(_: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
-    crate::parquet::read(files)
+fn read_parquet(_: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
+    crate::sources::parquet::read(files)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet(path: &Path, _: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
+fn read_parquet(path: &Path, _: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     Err(DataError::Parquet {
         path: path.to_owned(),
         reason: "this program was built without its feature `parquet`".to_owned(),

@@ -5,9 +5,9 @@ use std::io::{BufRead, Cursor, Seek};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::DataError;
-use crate::jpeg::is_whole;
-use crate::prepare::Raster;
-use crate::set::Source;
+use crate::images::jpeg::is_whole;
+use crate::images::prepare::Raster;
+use crate::sources::set::Source;
 
 /// What an image's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
 use crate::networks::Network;
-use crate::registry::Architecture;
-use crate::state::{StateTensor, collect};
+use crate::networks::architecture::Architecture;
+use crate::weights::state_dict::{StateTensor, collect};
 
 /// Writes the whole network, adapters merged, to a safetensors file that PyTorch loads.
 ///

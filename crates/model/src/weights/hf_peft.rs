@@ -5,11 +5,11 @@ use std::path::Path;
 use burn::tensor::Device;
 use finetune_methods::{Attached, Method, Names, PeftAdapter, to_safetensors};
 
-use crate::checkpoint::{Checkpoint, Head};
 use crate::error::ModelError;
 use crate::networks::Network;
-use crate::registry::Architecture;
-use crate::save::write_whole;
+use crate::networks::architecture::Architecture;
+use crate::weights::checkpoint::{Checkpoint, Head};
+use crate::weights::write_safetensors::write_whole;
 
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";

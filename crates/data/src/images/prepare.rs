@@ -3,10 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::read;
 use crate::error::DataError;
-use crate::resize::{View, resize, resize_part};
-use crate::set::Source;
+use crate::images::decode::read;
+use crate::images::resize::{View, resize, resize_part};
+use crate::sources::set::Source;
 
 /// How a resized pixel is put together from those around it, both antialiased as in PIL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ pub enum Source {
     #[cfg(feature = "parquet")]
     Row {
         /// The file.
-        file: Arc<crate::parquet::ParquetFile>,
+        file: Arc<crate::sources::parquet::ParquetFile>,
         /// Number of the row, from 0.
         row: usize,
     },

@@ -11,8 +11,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::error::ModelError;
-use crate::save::write_whole;
-use crate::state::StateTensor;
+use crate::weights::state_dict::StateTensor;
+use crate::weights::write_safetensors::write_whole;
 
 /// Writes tensors to a `.pth` file: to a temporary name, synced, then renamed.
 ///

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
 
-use super::source::{Entry, Float, Source};
+use super::tensor_file::{Entry, Float, Source};
 
 /// Where training scripts put the weights beside other things.
 const KEYS: [&str; 5] = [

@@ -18,9 +18,9 @@ use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
 use crate::error::DataError;
-use crate::parts::{Labelled, Part, Parts};
-use crate::place::Places;
-use crate::set::Source;
+use crate::positioned::Places;
+use crate::sources::parts::{Labelled, Part, Parts};
+use crate::sources::set::Source;
 
 /// A file whose images are read one by one.
 #[derive(Debug)]

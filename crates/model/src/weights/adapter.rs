@@ -7,7 +7,7 @@ use finetune_methods::{MethodError, from_safetensors, load, to_safetensors, trai
 
 use crate::error::ModelError;
 use crate::networks::Network;
-use crate::save::write_whole;
+use crate::weights::write_safetensors::write_whole;
 
 /// Writes every tensor that a network's method trained ([`trained`]). Returns the file's size in
 /// bytes.

@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use burn::tensor::Device;
 
 use crate::augment::Augment;
-use crate::batch::{Epoch, fill};
+use crate::batches::batch::{Epoch, fill};
+use crate::batches::images::{Batch, Images, Normalization};
+use crate::batches::order::{Order, Sampling, repeats};
 use crate::error::DataError;
-use crate::images::{Batch, Images, Normalization};
-use crate::order::{Order, Sampling, repeats};
 
 /// Batches that wait; one more is being made.
 const AHEAD: usize = 1;

@@ -5,7 +5,7 @@ use finetune_data::{Filter, Normalization, Preprocess};
 use finetune_methods::Method;
 
 use crate::error::ModelError;
-use crate::init::{Init, initialize};
+use crate::networks::init::{Init, initialize};
 use crate::networks::vit::{PATCH, VitSize};
 use crate::networks::{
     ChapterCnn, CifarResNet, ConvNext, InvertedResidualNet, Network, ResNet, VisionTransformer,

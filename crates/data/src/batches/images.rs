@@ -9,14 +9,14 @@ use burn::tensor::{Device, Int, TensorData};
 use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Epoch, fill};
+use crate::batches::batch::{Epoch, fill};
+use crate::batches::order::Sampling;
 use crate::check::Broken;
 use crate::error::DataError;
-use crate::order::Sampling;
-use crate::pipeline::Pipeline;
-use crate::prepare::{Keep, Preprocess};
-use crate::set::ImageSet;
-use crate::shelf::{self, Shelf};
+use crate::images::prepare::{Keep, Preprocess};
+use crate::sources::set::ImageSet;
+use crate::store::pipeline::Pipeline;
+use crate::store::shelf::{self, Shelf};
 use crate::store::{Built, Store, build};
 
 /// Images of one size, decoded or ready to be.
@@ -248,7 +248,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::set::{Sample, Source};
+    use crate::sources::set::{Sample, Source};
 
     #[test]
     fn values_are_normalised_and_channels_come_first() {

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::parts::{Labelled, Part, Parts};
-use crate::set::Source;
+use crate::sources::parts::{Labelled, Part, Parts};
+use crate::sources::set::Source;
 
 /// What the path's column may be called; the second name is Hugging Face's.
 const PATHS: [&str; 2] = ["path", "file_name"];

@@ -1,10 +1,5 @@
 //! Reading weights: safetensors and PyTorch files, checked before anything is touched.
 
-mod matching;
-mod pytorch;
-mod safetensors;
-mod source;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek};
@@ -13,16 +8,16 @@ use std::path::Path;
 use burn::module::ParamId;
 use burn::tensor::Device;
 
+use super::matching::{fit, is_head, is_position_embedding, recognize};
+use super::read_pytorch::{PyTorch, is_pytorch};
+use super::read_safetensors::SafeTensors;
+use super::tensor_file::{Entry, Source};
 use crate::error::ModelError;
-use crate::init::initialize_head;
 use crate::networks::Network;
-use crate::position::resample;
-use crate::registry::Architecture;
-use crate::state::{Slot, apply, slots};
-use matching::{fit, is_head, is_position_embedding, recognize};
-use pytorch::PyTorch;
-use safetensors::SafeTensors;
-use source::{Entry, Source};
+use crate::networks::architecture::Architecture;
+use crate::networks::init::initialize_head;
+use crate::weights::position::resample;
+use crate::weights::state_dict::{Slot, apply, slots};
 
 /// An open checkpoint: its tensors' names and shapes are known, their values are read when asked
 /// for.
@@ -82,7 +77,7 @@ impl Checkpoint {
         let length = file.metadata().map_err(io)?.len();
         let mut start = Vec::new();
         file.by_ref().take(16).read_to_end(&mut start).map_err(io)?;
-        if pytorch::is_pytorch(&start) {
+        if is_pytorch(&start) {
             let source = PyTorch::open(path).map_err(|reason| ModelError::Format {
                 origin: origin.clone(),
                 reason,

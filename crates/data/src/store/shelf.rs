@@ -9,7 +9,7 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::place::Places;
+use crate::positioned::Places;
 
 /// Bytes that are put away one after the other and read at places.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The embedded photographs of hands that show digits.
 
-use crate::set::{ImageSet, Sample, Source, Splits};
+use crate::sources::set::{ImageSet, Sample, Source, Splits};
 
 /// The digits 0–4: 150 training and 50 test photographs a class, split by student.
 #[must_use]

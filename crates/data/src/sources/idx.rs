@@ -7,8 +7,8 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use crate::error::DataError;
-use crate::folder::SplitOptions;
-use crate::set::{ImageSet, Sample, Source, Splits};
+use crate::sources::folder::SplitOptions;
+use crate::sources::set::{ImageSet, Sample, Source, Splits};
 
 /// What to take from a folder of IDX files.
 #[derive(Debug, Clone, PartialEq)]
