@@ -6,7 +6,7 @@ mod util;
 
 use std::path::PathBuf;
 
-use finetune::data::{Keep, Pipeline, Source, embedded_signs, open_test};
+use finetune::data::{Pipeline, Source, StoredSize, embedded_signs, open_test};
 use finetune::model::{Architecture, Checkpoint, Head};
 use finetune::training::evaluate;
 use util::{Folder, names};
@@ -132,7 +132,7 @@ fn an_epochs_checkpoint_is_what_was_validated_then() {
             .unwrap()
             .prepare(
                 &architecture.preprocess(),
-                Keep::Fitted,
+                StoredSize::Fitted,
                 &Pipeline::memory(),
             )
             .unwrap();

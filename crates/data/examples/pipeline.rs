@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use finetune_data::{
-    Augment, Cache, Filter, ImageSet, Keep, Loader, Normalization, Order, Pipeline, Preprocess,
-    Sample, Source,
+    Augment, Cache, Filter, ImageSet, Loader, Normalization, Order, Pipeline, Preprocess, Sample,
+    Source,
 };
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -75,12 +75,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         workers,
         ..Pipeline::default()
     };
-    let keep = match augment.crop {
-        Some(_) => Keep::Whole,
-        None => Keep::Fitted,
-    };
     let start = Instant::now();
-    let images = set.prepare(&preprocess, keep, &pipeline)?;
+    let images = set.prepare(&preprocess, augment.stored_size(), &pipeline)?;
     eprintln!(
         "{} images ready after {:.2} s",
         images.len(),

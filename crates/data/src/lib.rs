@@ -1,12 +1,12 @@
-//! An image folder as checked, decoded, augmented and batched tensors.
+//! From a data set to batches of tensors: names and labels, decoding, caches, augmentation, batches.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use finetune_data::{Augment, Loader, Normalization, Order, Preprocess, embedded_signs};
 //!
 //! let signs = embedded_signs(); // or finetune_data::open(path, &SplitOptions::default())?
-//! let few = signs.train.take_per_class(2, 0).decode(&Preprocess::square(64))?;
-//! let batches = Loader::new(&few, 4, Order::Shuffled { seed: 0, epoch: 1 })
+//! let images = signs.train.take_per_class(2, 0).decode(&Preprocess::square(64))?;
+//! let batches = Loader::new(&images, 4, Order::Shuffled { seed: 0, epoch: 1 })
 //!     .normalization(Normalization::HALF)
 //!     .augment(Augment { flip: true, ..Augment::default() })
 //!     .device(&Device::flex());
@@ -15,6 +15,9 @@
 //! }
 //! # Ok::<(), finetune_data::DataError>(())
 //! ```
+//!
+//! A data set passes through the modules in this order: [`sources`], [`images`], [`store`],
+//! [`augment`], [`batches`]; [`check`] looks for what is wrong with it.
 
 #![cfg_attr(
     test,
@@ -25,28 +28,22 @@
     )
 )]
 
-mod augment;
-mod batches;
-mod check;
+pub mod augment;
+pub mod batches;
+pub mod check;
 mod error;
-mod images;
+pub mod images;
 mod positioned;
 mod random;
-mod sources;
-mod store;
+pub mod sources;
+pub mod store;
 
-pub use augment::{Augment, Crop, RandAugment};
-pub use batches::images::{Batch, Images, Normalization};
-pub use batches::loader::Loader;
-pub use batches::order::{Order, Sampling};
-pub use check::survey::{Fate, Ignored, Link, Survey, Why};
-pub use check::{Broken, Check, Duplicates, Part, check};
-pub use error::DataError;
-pub use images::prepare::{Filter, Keep, Preprocess};
-pub use sources::embedded::{embedded_signs, embedded_signs_pretrain};
-pub use sources::folder::SplitOptions;
-pub use sources::idx::{IdxOptions, open_idx};
-pub use sources::set::{Fold, ImageSet, Sample, Source, Splits};
-pub use sources::{open, open_test, survey};
-pub use store::pipeline::{Cache, OnBadImage, Pipeline, free_memory};
-pub use store::shelf::Shelf;
+pub use self::augment::Augment;
+pub use self::batches::{Batch, Images, Loader, Order, Sampling};
+pub use self::error::DataError;
+pub use self::images::{Filter, Normalization, Preprocess, StoredSize};
+pub use self::sources::embedded::{embedded_signs, embedded_signs_pretrain};
+pub use self::sources::{
+    Fold, ImageSet, Sample, Source, SplitOptions, Splits, named, open, open_test,
+};
+pub use self::store::{Cache, OnBadImage, Pipeline};

@@ -1,10 +1,10 @@
-//! Reading and writing a file at places, from several threads at once.
+//! Reading and writing a file at given offsets, from several threads at the same time.
 
 use std::fs::File;
 
-/// A file that several threads read and write at places of their own.
+/// A file that several threads read and write at the same time, each at its own offset.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct PositionedFile {
     #[cfg(unix)]
     file: File,
     #[cfg(not(unix))]
@@ -12,40 +12,40 @@ pub(crate) struct Places {
 }
 
 #[cfg(unix)]
-impl Places {
+impl PositionedFile {
     pub(crate) fn new(file: File) -> Self {
         Self { file }
     }
 
-    /// Fills `bytes` with what stands from `start` on.
+    /// Fills `bytes` with the bytes of the file from `start` on.
     pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, bytes, start)
     }
 
-    /// Writes `bytes` from `start` on.
+    /// Writes `bytes` to the file from `start` on.
     pub(crate) fn write(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
         std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, start)
     }
 }
 
 #[cfg(not(unix))]
-impl Places {
+impl PositionedFile {
     pub(crate) fn new(file: File) -> Self {
         let file = std::sync::Mutex::new(file);
         Self { file }
     }
 
-    /// Fills `bytes` with what stands from `start` on.
+    /// Fills `bytes` with the bytes of the file from `start` on.
     pub(crate) fn read(&self, bytes: &mut [u8], start: u64) -> std::io::Result<()> {
         std::io::Read::read_exact(&mut *self.at(start)?, bytes)
     }
 
-    /// Writes `bytes` from `start` on.
+    /// Writes `bytes` to the file from `start` on.
     pub(crate) fn write(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
         std::io::Write::write_all(&mut *self.at(start)?, bytes)
     }
 
-    /// The file, at a place and this thread's alone.
+    /// Locks the file and moves to `start`.
     fn at(&self, start: u64) -> std::io::Result<std::sync::MutexGuard<'_, File>> {
         let file = self.file.lock();
         let mut file = file.unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use finetune_data::{Cache, ImageSet, Images, Keep, Pipeline, Preprocess, Sample, Source};
+use finetune_data::{Cache, ImageSet, Images, Pipeline, Preprocess, Sample, Source, StoredSize};
 use image::{ImageBuffer, Rgb};
 use tempfile::TempDir;
 
@@ -45,7 +45,8 @@ impl Folder {
             ..Pipeline::default()
         };
         let preprocess = Preprocess::square(usize::try_from(side).unwrap());
-        set.prepare(&preprocess, Keep::Fitted, &pipeline).unwrap()
+        set.prepare(&preprocess, StoredSize::Fitted, &pipeline)
+            .unwrap()
     }
 
     fn cache(&self) -> PathBuf {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use finetune_data::{
-    Cache, ImageSet, Keep, OnBadImage, Pipeline, Preprocess, SplitOptions, open, open_test,
+    Cache, ImageSet, OnBadImage, Pipeline, Preprocess, SplitOptions, StoredSize, open, open_test,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -25,7 +25,7 @@ fn images(set: &ImageSet, cache: Cache) -> Vec<(String, u8)> {
         ..Pipeline::default()
     };
     let images = set
-        .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(3), StoredSize::Fitted, &pipeline)
         .unwrap();
     let red = |index| images.pixels(index).unwrap()[0];
     let labels = images.labels.iter().enumerate();
@@ -138,7 +138,7 @@ fn each_wrong_file_gets_its_message() {
         };
         let images = splits
             .train
-            .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline);
+            .prepare(&Preprocess::square(3), StoredSize::Fitted, &pipeline);
         images.map(|_| ()).map_err(|error| error.to_string())
     });
     let error = outcome.unwrap_err();

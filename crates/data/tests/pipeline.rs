@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use finetune_data::{
-    Augment, Cache, DataError, ImageSet, Images, Keep, Loader, OnBadImage, Order, Pipeline,
-    Preprocess, Sample, Sampling, Source,
+    Augment, Cache, DataError, ImageSet, Images, Loader, OnBadImage, Order, Pipeline, Preprocess,
+    Sample, Sampling, Source, StoredSize,
 };
 use image::{ImageBuffer, Rgb};
 use tempfile::TempDir;
@@ -85,15 +85,15 @@ fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
 fn caches_workers_and_batch_sizes_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 13);
-    for (keep, augment) in [
-        (Keep::Whole, everything()),
-        (Keep::Whole, Augment::default()),
-        (Keep::Fitted, Augment::light()),
+    for (stored, augment) in [
+        (StoredSize::Whole, everything()),
+        (StoredSize::Whole, Augment::default()),
+        (StoredSize::Fitted, Augment::light()),
     ] {
         let with = |cache, workers, size| {
             let pipeline = pipeline(&folder, cache, workers);
             let images = set
-                .prepare(&Preprocess::square(16), keep, &pipeline)
+                .prepare(&Preprocess::square(16), stored, &pipeline)
                 .unwrap();
             epoch(&images, size, SHUFFLED, &augment)
         };
@@ -122,7 +122,7 @@ fn each_epoch_changes_images_another_way_and_testing_none() {
     let set = set(folder.path(), 6);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     let of = |order| epoch(&images, 4, order, &everything());
     let number = |epoch| of(Order::Shuffled { seed: 4, epoch });
@@ -138,7 +138,7 @@ fn a_view_depends_on_its_number_and_the_image_alone() {
     let set = set(folder.path(), 7);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let mut images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     let augment = Augment {
         hue: 0.1,
@@ -190,7 +190,7 @@ fn mixup_blends_an_image_with_the_one_before_it() {
     let set = set(folder.path(), 9);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let images = set
-        .prepare(&Preprocess::square(16), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Fitted, &pipeline)
         .unwrap();
     let plain = epoch(&images, 4, SHUFFLED, &Augment::default());
     let mixup = Augment {
@@ -224,7 +224,7 @@ fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
     }
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let mut images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     images.sampling = Sampling::Balanced;
     let order = Order::Shuffled { seed: 3, epoch: 1 };
@@ -276,7 +276,7 @@ fn an_image_that_breaks_later_ends_the_epoch_and_is_named() {
     let set = set(folder.path(), 9);
     let pipeline = pipeline(&folder, Cache::None, 2);
     let images = set
-        .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
         .unwrap();
     let name = cut(&folder, 5);
     let outcomes: Vec<_> = Loader::new(&images, 2, Order::Sequential).collect();
@@ -301,7 +301,7 @@ fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
             on_bad_image,
             ..pipeline(&folder, cache, 2)
         };
-        set.prepare(&Preprocess::square(8), Keep::Whole, &pipeline)
+        set.prepare(&Preprocess::square(8), StoredSize::Whole, &pipeline)
     };
     let mut all = Vec::new();
     // The disk twice: written and found again.
@@ -337,7 +337,7 @@ fn a_class_of_which_nothing_is_left_is_an_error() {
         on_bad_image: OnBadImage::Skip,
         ..pipeline(&folder, Cache::Memory, 1)
     };
-    let outcome = set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline);
+    let outcome = set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline);
     let error = outcome.unwrap_err().to_string();
     assert!(
         error.starts_with("no image of the class `b` can be used"),
@@ -352,7 +352,7 @@ fn a_changed_file_makes_a_new_cache_and_a_cut_one_is_made_again() {
     let with = || {
         let pipeline = pipeline(&folder, Cache::Disk, 1);
         let images = set
-            .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+            .prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
             .unwrap();
         epoch(&images, 3, Order::Sequential, &Augment::default())
     };
@@ -391,7 +391,7 @@ fn what_killed_runs_left_in_the_cache_is_removed_after_a_day() {
     }
     let pipeline = pipeline(&folder, Cache::Disk, 1);
     let set = set(folder.path(), 2);
-    set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+    set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
         .unwrap();
     let left = [".images-old", ".images-new", "other"].map(|name| cache.join(name).exists());
     assert_eq!(left, [false, true, true]);
@@ -407,7 +407,7 @@ fn where_no_cache_can_be_written_auto_does_without_and_disk_says_so() {
             budget: Some(0),
             ..pipeline(&folder, cache, 1)
         };
-        set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
     };
     let images = with(Cache::Auto).unwrap();
     let note = images.note.clone().unwrap();

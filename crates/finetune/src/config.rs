@@ -9,7 +9,7 @@ use finetune_training::Recipe;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Format;
-pub use crate::images::{DataConfig, Decoded, FashionHalf, fashion_mnist};
+pub use crate::images::{DataConfig, Decoded};
 
 /// One run: a method, a seed, and all that goes with them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
                 cause.downcast_ref(),
                 Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
             )
-            || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))
+            || matches!(cause.downcast_ref(), Some(DataError::NotADataSet { .. }))
     });
     if wrong_call { 2 } else { 1 }
 }

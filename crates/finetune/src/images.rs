@@ -1,11 +1,12 @@
 //! The images of a run: which ones, opened and made ready.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use finetune_data::check::UnusableImage;
 use finetune_data::{
-    Augment, Broken, Fold, IdxOptions, ImageSet, Images, Keep, Pipeline, Preprocess, Sampling,
-    SplitOptions, Splits, embedded_signs, open, open_idx,
+    Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
+    StoredSize, named, open,
 };
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
@@ -137,7 +138,7 @@ impl DataConfig {
     /// Whether it is a data set that goes by a name, and no path.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        matches!(self.path.to_str(), Some("embedded" | "fashion-mnist"))
+        named(&self.path).is_some()
     }
 
     /// Opens the images without decoding them, chooses and splits them.
@@ -150,10 +151,9 @@ impl DataConfig {
             fold: self.fold,
             ..SplitOptions::default()
         };
-        let mut splits = match self.path.to_str() {
-            Some("embedded") => embedded_signs().folded(&options)?,
-            Some("fashion-mnist") => fashion_mnist(FashionHalf::Hard)?.folded(&options)?,
-            _ => open(&self.path, &options)?,
+        let mut splits = match named(&self.path) {
+            Some(set) => set.open(&options)?,
+            None => open(&self.path, &options)?,
         };
         if self.valid_fraction > 0.0 && splits.valid.is_none() {
             let (train, valid) = splits.train.split(self.valid_fraction, 0);
@@ -188,12 +188,9 @@ impl DataConfig {
         augment: &Augment,
     ) -> Result<Decoded> {
         let splits = self.open(seed)?;
-        let keep = match augment.crop {
-            Some(_) => Keep::Whole,
-            None => Keep::Fitted,
-        };
-        let fitted = |set: &ImageSet| set.prepare(preprocess, Keep::Fitted, &self.pipeline);
-        let mut train = splits.train.prepare(preprocess, keep, &self.pipeline)?;
+        let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
+        let size = augment.stored_size();
+        let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
         train.sampling = self.sampling;
         Ok(Decoded {
             train,
@@ -213,7 +210,7 @@ impl Decoded {
 
     /// Images that were left out.
     #[must_use]
-    pub fn skipped(&self) -> Vec<Broken> {
+    pub fn skipped(&self) -> Vec<UnusableImage> {
         self.parts().flat_map(|part| part.skipped.clone()).collect()
     }
 
@@ -234,53 +231,4 @@ impl Decoded {
             note(text);
         }
     }
-}
-
-/// The two halves of Fashion-MNIST.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FashionHalf {
-    /// The five classes that are hard to tell apart.
-    Hard,
-    /// The other five, to pretrain with.
-    Other,
-}
-
-/// Fashion-MNIST from the folder of Debian's package `dataset-fashion-mnist`: 200 training and 100
-/// test images a class of the hard half, 1000 of the other.
-///
-/// # Errors
-///
-/// Where the files are not there.
-pub fn fashion_mnist(half: FashionHalf) -> Result<Splits> {
-    const FOLDER: &str = "/usr/share/datasets/fashion-mnist";
-    let (classes, train_per_class): (&[(u8, &str)], usize) = match half {
-        FashionHalf::Hard => (
-            &[
-                (0, "T-shirt"),
-                (2, "pullover"),
-                (3, "dress"),
-                (4, "coat"),
-                (6, "shirt"),
-            ],
-            200,
-        ),
-        FashionHalf::Other => (
-            &[
-                (1, "trouser"),
-                (5, "sandal"),
-                (7, "sneaker"),
-                (8, "bag"),
-                (9, "boot"),
-            ],
-            1000,
-        ),
-    };
-    let options = IdxOptions {
-        classes,
-        train_per_class,
-        test_per_class: 100,
-        seed: 0,
-    };
-    open_idx(Path::new(FOLDER), &options)
-        .context("Fashion-MNIST is not installed (`apt-get install dataset-fashion-mnist`)")
 }

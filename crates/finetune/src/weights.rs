@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use finetune_data::{Images, Preprocess, embedded_signs_pretrain};
+use finetune_data::{Images, Preprocess, named};
 use finetune_methods::Attached;
 use finetune_model::{Architecture, Checkpoint, save_network};
 use finetune_training::{Observer, Recipe, Schedule, TrainingData, train};
 
-use crate::config::{FashionHalf, RunConfig, fashion_mnist};
+use crate::config::RunConfig;
 use crate::defaults::{self, For};
 use crate::exit::Usage;
 use crate::metadata::Metadata;
@@ -129,10 +129,9 @@ impl Pretraining {
     }
 
     fn images(&self, preprocess: &Preprocess) -> Result<Images> {
-        let set = match self.data.to_str() {
-            Some("embedded") => embedded_signs_pretrain(),
-            Some("fashion-mnist") => fashion_mnist(FashionHalf::Other)?.train,
-            _ => finetune_data::open(&self.data, &finetune_data::SplitOptions::default())?.train,
+        let set = match named(&self.data) {
+            Some(set) => set.pretraining()?,
+            None => finetune_data::open(&self.data, &finetune_data::SplitOptions::default())?.train,
         };
         Ok(set.decode(preprocess)?)
     }

@@ -10,9 +10,9 @@ use super::rand_augment::Kind;
 use super::rectangle::Rectangle;
 use super::tone::Tone;
 use super::warp::Warp;
-use crate::batches::images::Normalization;
-use crate::images::prepare::{Preprocess, Raster};
+use crate::images::raster::Raster;
 use crate::images::resize::resize;
+use crate::images::{Normalization, Preprocess};
 use crate::random::rng;
 
 /// The changes of one image.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::mix::Mix;
 pub use self::rand_augment::RandAugment;
+use crate::images::StoredSize;
 
 /// Which random changes an image gets; the default is none.
 ///
@@ -23,7 +24,7 @@ pub use self::rand_augment::RandAugment;
 pub struct Augment {
     /// A part of the picture becomes the image (Szegedy et al. 2015, "Going deeper with
     /// convolutions"; torchvision's `RandomResizedCrop`). It needs images that were kept whole
-    /// ([`Keep::Whole`](crate::Keep::Whole)).
+    /// ([`StoredSize::Whole`]).
     pub crop: Option<Crop>,
     /// Left and right change places in half of the images.
     pub flip: bool,
@@ -161,6 +162,15 @@ impl Augment {
             ));
         }
         Ok(())
+    }
+
+    /// The size at which training images must be stored for this augmentation.
+    #[must_use]
+    pub fn stored_size(&self) -> StoredSize {
+        match self.crop {
+            Some(_) => StoredSize::Whole,
+            None => StoredSize::Fitted,
+        }
     }
 
     /// Whether an image is changed by itself.

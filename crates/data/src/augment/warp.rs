@@ -1,6 +1,6 @@
 //! Shifts, turns and zooms, in f32 and bilinear.
 
-use crate::batches::images::Normalization;
+use crate::images::Normalization;
 
 /// One drawn change.
 #[derive(Debug, Clone, Copy, PartialEq)]

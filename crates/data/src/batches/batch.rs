@@ -1,31 +1,46 @@
-//! The values of a batch: read, changed, normalised and mixed, image by image in parallel.
+//! The values of a batch: images are read, augmented and normalised in parallel, then mixed.
 
 use std::ops::Range;
 
+use burn::Tensor;
+use burn::tensor::Int;
 use rayon::prelude::*;
 
 use crate::augment::{Augment, Mix};
-use crate::batches::images::{Normalization, Reader};
 use crate::error::DataError;
+use crate::images::Normalization;
+use crate::store::Reader;
 
-/// What happens to which images in an epoch.
+/// Some images as tensors.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Normalised values, `[batch, 3, height, width]`.
+    pub images: Tensor<4>,
+    /// Index of the class of each image, `[batch]`.
+    pub labels: Tensor<1, Int>,
+    /// Probability of each class, `[batch, classes]`, if images were mixed (mixup, CutMix). It is the
+    /// target then; `labels` has the class of the first image of each mixture.
+    pub soft: Option<Tensor<2>>,
+}
+
+/// The images of an epoch, and what happens to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Epoch {
-    /// The images, in order.
+    /// Indices of the images, in order.
     pub(crate) indices: Vec<usize>,
-    /// How often each came before in the epoch; empty where none comes twice.
+    /// For each position, how often its image came before in the epoch; empty if no image comes twice.
     pub(crate) repeats: Vec<u32>,
-    /// Seed and number of the epoch, where something random happens.
+    /// Seed and number of the epoch; `None` if nothing is random.
     pub(crate) random: Option<(u64, usize)>,
-    /// Seed and number of the view that each image is shown in, whatever the epoch and however often
-    /// it comes.
+    /// Seed and number of the view that all images are shown in, in any epoch and however often an
+    /// image comes.
     pub(crate) view: Option<(u64, usize)>,
     pub(crate) augment: Augment,
     pub(crate) normalization: Normalization,
 }
 
 impl Epoch {
-    /// Images as they are.
+    /// Images without augmentation.
     pub(crate) fn plain(indices: Vec<usize>, normalization: Normalization) -> Self {
         Self {
             indices,
@@ -37,8 +52,7 @@ impl Epoch {
         }
     }
 
-    /// The seed of what happens to the image at a position: one that comes again is changed another
-    /// way.
+    /// Seed of the augmentation at a position: an image that comes again is augmented differently.
     fn seed(&self, seed: u64, position: usize) -> u64 {
         let repeat = self.repeats.get(position).copied().unwrap_or(0);
         seed.wrapping_add(u64::from(repeat).wrapping_mul(0x9E37_79B9_7F4A_7C15))
@@ -56,13 +70,13 @@ impl Epoch {
         }
     }
 
-    /// The position of the image that another is mixed with: the one before it in the epoch, the last
-    /// one before the first.
+    /// The position of the image that the one at `position` is mixed with: the one before, and for the
+    /// first one the last.
     fn partner(&self, position: usize) -> usize {
         position.checked_sub(1).unwrap_or(self.indices.len() - 1)
     }
 
-    /// Probabilities of the classes, `[positions, classes]`, where images are mixed.
+    /// Probabilities of the classes, `[positions, classes]`; `None` if images are not mixed.
     pub(crate) fn targets(
         &self,
         positions: Range<usize>,
@@ -83,7 +97,7 @@ impl Epoch {
     }
 }
 
-/// The values of the images at some positions of an epoch, `[positions, 3, height, width]`.
+/// The normalised values of the images at some positions of an epoch, `[positions, 3, height, width]`.
 pub(crate) fn fill(
     reader: &Reader,
     epoch: &Epoch,
@@ -112,7 +126,7 @@ pub(crate) fn fill(
                     .zip(positions.clone())
                     .map(|(values, position)| one(reader, epoch, position, values))
                     .collect();
-                // The first in order, whatever the threads do.
+                // In the order of the images, so that the first error does not depend on the threads.
                 outcomes.into_iter().collect::<Result<(), _>>()
             },
             || ahead.map_or(Ok(()), |position| one(reader, epoch, position, &mut before)),
@@ -120,7 +134,7 @@ pub(crate) fn fill(
         ahead.and(rest)
     })?;
     if mixes {
-        // From the last to the first, so that each meets the one before it as it was.
+        // From last to first, so that each image is mixed with one that is not mixed yet.
         for position in positions.rev() {
             let (earlier, rest) = values.split_at_mut((position - first) * length);
             let partner = earlier.rchunks_exact(length).next().unwrap_or(&before);
@@ -146,9 +160,9 @@ fn one(
         norm.write(&store.fitted(index)?.pixels, values);
         return Ok(());
     };
-    // Crops are cut from the picture as it is kept, everything else is done to what the model takes.
+    // Random crops are cut from the picture as it is stored; everything else is done to the fitted image.
     let image = match epoch.augment.crop {
-        Some(_) => store.get(index)?,
+        Some(_) => store.stored(index)?,
         None => store.fitted(index)?,
     };
     let preprocess = store.preprocess();
@@ -158,17 +172,4 @@ fn one(
         .draw(seed, number, index, [image.height, image.width], to);
     draw.write(&image, preprocess, norm, values);
     Ok(())
-}
-
-impl Normalization {
-    /// Writes bytes `[height, width, 3]` as values `[3, height, width]`.
-    pub(crate) fn write(&self, pixels: &[u8], values: &mut [f32]) {
-        let (pixels, _) = pixels.as_chunks::<3>();
-        for (channel, plane) in values.chunks_exact_mut(pixels.len().max(1)).enumerate() {
-            let (mean, scale) = (self.mean[channel], 1.0 / self.std[channel]);
-            for (value, pixel) in plane.iter_mut().zip(pixels) {
-                *value = (f32::from(pixel[channel]) / 255.0 - mean) * scale;
-            }
-        }
-    }
 }

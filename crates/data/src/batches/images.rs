@@ -1,115 +1,71 @@
-//! Images ready for batches.
+//! Images that are ready for batches.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::Tensor;
-use burn::tensor::{Device, Int, TensorData};
-use rayon::ThreadPool;
-use serde::{Deserialize, Serialize};
+use burn::tensor::{Device, TensorData};
 
-use crate::batches::batch::{Epoch, fill};
-use crate::batches::order::Sampling;
-use crate::check::Broken;
+use super::batch::{Batch, Epoch, fill};
+use super::order::Sampling;
 use crate::error::DataError;
-use crate::images::prepare::{Keep, Preprocess};
-use crate::sources::set::ImageSet;
-use crate::store::pipeline::Pipeline;
-use crate::store::shelf::{self, Shelf};
-use crate::store::{Built, Store, build};
+use crate::images::{Normalization, Preprocess, StoredSize, UnusableImage};
+use crate::sources::ImageSet;
+use crate::store::{Built, ByteStore, Pipeline, Reader, build, free_disk_space};
 
-/// Images of one size, decoded or ready to be.
+/// Labelled images that are ready for batches: decoded, or checked and decoded for each batch.
 #[derive(Debug, Clone)]
 pub struct Images {
     /// Names of the classes; labels index them.
     pub classes: Vec<String>,
-    /// Height, pixels.
+    /// Height in pixels.
     pub height: usize,
-    /// Width, pixels.
+    /// Width in pixels.
     pub width: usize,
-    /// Class of each image.
+    /// Index of the class of each image.
     pub labels: Vec<usize>,
-    /// How the images of an epoch are chosen where their order is random.
+    /// How the images of a shuffled epoch are chosen.
     pub sampling: Sampling,
-    /// Images of the set that cannot be used and were left out.
-    pub skipped: Vec<Broken>,
-    /// What a person should know of where the images are kept.
+    /// Images of the set that were left out because they cannot be used.
+    pub skipped: Vec<UnusableImage>,
+    /// A message to the user about where decoded images are stored.
     pub note: Option<String>,
     pub(crate) reader: Reader,
-    /// Folder of the caches on disk.
+    /// Folder of the cache files.
     folder: PathBuf,
-    /// Bytes that the files in there may take together.
+    /// Bytes that all cache files may take.
     limit: u64,
 }
 
-/// What threads read images with.
-#[derive(Debug, Clone)]
-pub(crate) struct Reader {
-    pub(crate) store: Arc<Store>,
-    pub(crate) pool: Arc<ThreadPool>,
-}
-
-/// Mean and standard deviation that each channel is normalised with, of values in 0–1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Normalization {
-    /// Mean of red, green and blue.
-    pub mean: [f32; 3],
-    /// Standard deviation of red, green and blue.
-    pub std: [f32; 3],
-}
-
-impl Normalization {
-    /// Of `ImageNet`'s training images, as torchvision uses it.
-    pub const IMAGENET: Self = Self {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-    };
-    /// From 0–1 to -1–1.
-    pub const HALF: Self = Self {
-        mean: [0.5; 3],
-        std: [0.5; 3],
-    };
-}
-
-/// Some images as tensors.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    /// `(value / 255 - mean) / std`, `[batch, 3, height, width]`.
-    pub images: Tensor<4>,
-    /// Index of each image's class, `[batch]`.
-    pub labels: Tensor<1, Int>,
-    /// Probability of each class, `[batch, classes]`, where images were mixed (mixup, CutMix): the
-    /// target instead of `labels`, which then name the class of the first image of each mixture.
-    pub soft: Option<Tensor<2>>,
-}
-
 impl ImageSet {
-    /// Decodes all images into memory, order kept.
+    /// Decodes all images, in order, and stores them in memory.
     ///
     /// # Errors
     ///
     /// As [`prepare`](Self::prepare).
     pub fn decode(&self, preprocess: &Preprocess) -> Result<Images, DataError> {
-        self.prepare(preprocess, Keep::Fitted, &Pipeline::memory())
+        self.prepare(preprocess, StoredSize::Fitted, &Pipeline::memory())
     }
 
-    /// Makes the images ready for batches: decoded and kept as the pipeline says.
+    /// Makes the images ready for batches: decodes them and stores them as `pipeline` says, at the size
+    /// `size`.
     ///
-    /// Grey, 16-bit and CMYK images become 8-bit RGB, an alpha channel is dropped, EXIF orientation
-    /// is applied. The shorter side is resized to the target (divided by `crop`), the rest cropped at
-    /// the centre (torchvision's `Resize` and `CenterCrop`). With [`Cache::None`](crate::Cache::None)
-    /// only the headers are read now, unless images that cannot be used are to be left out.
+    /// Grey, 16-bit and CMYK images become 8-bit RGB, an alpha channel is dropped, and the EXIF
+    /// orientation is applied. The shorter side is resized to that of the target divided by `crop`,
+    /// and the image is cropped at the centre (torchvision's `Resize` and `CenterCrop`). With
+    /// [`Cache::None`](crate::Cache::None) only the headers are read now, unless unusable images are
+    /// to be left out.
     ///
     /// # Errors
     ///
-    /// Unless they are left out, the first image, in order, that cannot be decoded, is cut short, too
-    /// large, or so long and narrow that it would be too large after resizing; a class none of whose
-    /// images can be used; a cache that cannot be written.
+    /// An image cannot be decoded, is truncated, too large, or so long and narrow that it would be too
+    /// large after resizing (the first one in order; none if they are left out); no image of a class
+    /// can be used; a cache file cannot be written.
     pub fn prepare(
         &self,
         preprocess: &Preprocess,
-        keep: Keep,
+        size: StoredSize,
         pipeline: &Pipeline,
     ) -> Result<Images, DataError> {
         let pool = pipeline.pool()?;
@@ -118,7 +74,7 @@ impl ImageSet {
             used,
             skipped,
             note,
-        } = build(self, preprocess, keep, pipeline, &pool)?;
+        } = build(self, preprocess, size, pipeline, &pool)?;
         let samples = self.samples.iter().zip(used);
         let labels: Vec<usize> = samples
             .filter(|(_, used)| *used)
@@ -166,32 +122,32 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// Bytes that a file of what was computed from the images may take: the limit of the cache folder,
-    /// or half of what is free on its disk.
+    /// Bytes that a file in the cache folder may take for what is computed from the images: the limit of
+    /// the cache folder, or half of the free space on its disk if that is less.
     #[must_use]
     pub fn file_room(&self) -> u64 {
-        self.limit.min(shelf::room(&self.folder) / 2)
+        self.limit.min(free_disk_space(&self.folder) / 2)
     }
 
-    /// A file in the cache folder for what is computed from the images. It has no name and is gone
-    /// with the process.
+    /// Creates a file in the cache folder for what is computed from the images. It has no name and
+    /// disappears with the process.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shelf`] where it cannot be made.
-    pub fn shelf_in_file(&self) -> Result<Shelf, DataError> {
-        Shelf::in_file(&self.folder)
+    /// [`DataError::ByteStore`] if the file cannot be created.
+    pub fn byte_store_in_file(&self) -> Result<ByteStore, DataError> {
+        ByteStore::in_file(&self.folder)
     }
 
-    /// An image's bytes, `[height, width, 3]`, as the model takes them.
+    /// The bytes of an image as the model takes it, `[height, width, 3]`.
     ///
     /// # Errors
     ///
-    /// An image that cannot be read.
+    /// The image cannot be read.
     ///
     /// # Panics
     ///
-    /// Where there is no image of that index.
+    /// There is no image with this index.
     pub fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>, DataError> {
         Ok(match self.reader.store.fitted(index)? {
             Cow::Borrowed(image) => Cow::Borrowed(&image.pixels),
@@ -199,15 +155,15 @@ impl Images {
         })
     }
 
-    /// The images of those indices as tensors, as they are.
+    /// The images with these indices as tensors, without augmentation.
     ///
     /// # Errors
     ///
-    /// An image that cannot be read.
+    /// An image cannot be read.
     ///
     /// # Panics
     ///
-    /// Where there is no image of an index.
+    /// There is no image with one of the indices.
     pub fn batch(
         &self,
         indices: &[usize],
@@ -219,7 +175,7 @@ impl Images {
         Ok(self.tensors(values, &epoch, 0..indices.len(), device))
     }
 
-    /// Values of some images of an epoch as tensors.
+    /// The values of the images at some positions of an epoch as tensors.
     pub(crate) fn tensors(
         &self,
         values: Vec<f32>,
@@ -248,7 +204,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::set::{Sample, Source};
+    use crate::sources::{Sample, Source};
 
     #[test]
     fn values_are_normalised_and_channels_come_first() {

@@ -1,4 +1,4 @@
-//! Batches of images, in an order, made while the ones before are worked on.
+//! The batches of an epoch, each made while the one before it is in use.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -6,19 +6,20 @@ use std::thread::JoinHandle;
 
 use burn::tensor::Device;
 
+use super::batch::{Batch, Epoch, fill};
+use super::images::Images;
+use super::order::{Order, Sampling, repeats};
 use crate::augment::Augment;
-use crate::batches::batch::{Epoch, fill};
-use crate::batches::images::{Batch, Images, Normalization};
-use crate::batches::order::{Order, Sampling, repeats};
 use crate::error::DataError;
+use crate::images::Normalization;
 
-/// Batches that wait; one more is being made.
+/// Finished batches that may wait, besides the one that is being made.
 const AHEAD: usize = 1;
 
 /// An iterator over the batches of one epoch.
 ///
-/// A thread reads, changes and normalises the images of the next batches on the pipeline's workers
-/// while the last one is worked on. What comes out depends on the images, the order and the
+/// While a batch is in use, a thread reads, augments and normalises the images of the next ones with
+/// the workers of the pipeline. The values of an image depend on the image, the order and the
 /// augmentation, not on the number of workers, the cache or the batch size.
 #[derive(Debug)]
 pub struct Loader<'a> {
@@ -40,17 +41,17 @@ struct Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        // Nobody receives: the thread ends after the batch it is at.
+        // Without a receiver the thread ends after the batch that it is making.
         self.receiver = None;
         if let Some(thread) = self.thread.take() {
-            // Its panic was told as an error already.
+            // If it panicked, the iterator has returned an error already.
             let _ = thread.join();
         }
     }
 }
 
 impl<'a> Loader<'a> {
-    /// All images in batches of `batch_size` (at least 1), on the flex device, to -1–1.
+    /// All images in batches of `batch_size` (at least 1), on the flex device, normalised to -1–1.
     #[must_use]
     pub fn new(images: &'a Images, batch_size: usize, order: Order) -> Self {
         let indices = order.indices(&images.labels, images.sampling);
@@ -73,40 +74,40 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Normalises with these values.
+    /// Sets the normalisation.
     #[must_use]
     pub fn normalization(mut self, normalization: Normalization) -> Self {
         Arc::make_mut(&mut self.epoch).normalization = normalization;
         self
     }
 
-    /// Changes images at random; only in a random order, whose seed and epoch it follows, or in a
-    /// [`view`](Self::view).
+    /// Augments the images. This has an effect only in a shuffled order, whose seed and epoch the
+    /// augmentation uses, or in a [`view`](Self::view).
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
         Arc::make_mut(&mut self.epoch).augment = augment;
         self
     }
 
-    /// Changes each image as a view says, in any order: by seed, number of the view and index alone,
-    /// so that an image that comes again, in this epoch or another, is changed the same way. Epoch
-    /// `number` of that seed shows every image as its view does, where none comes twice.
+    /// Augments each image by a seed, the number of a view and the index of the image alone, in any
+    /// order. So an image that comes again, in this epoch or another, is augmented the same way. The
+    /// images look as in epoch `number` of a shuffled order with that seed, in which none comes twice.
     ///
-    /// Mixing is of two images that the order brings together, and goes on following it.
+    /// Which images are mixed with each other, and how, still depends on the order.
     #[must_use]
     pub fn view(mut self, seed: u64, number: usize) -> Self {
         Arc::make_mut(&mut self.epoch).view = Some((seed, number));
         self
     }
 
-    /// Leaves out a last batch that is smaller than the others.
+    /// Sets whether the last batch is left out if it is smaller than the others.
     #[must_use]
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.drop_last = drop_last;
         self
     }
 
-    /// Puts the tensors on this device.
+    /// Sets the device of the tensors.
     #[must_use]
     pub fn device(mut self, device: &Device) -> Self {
         self.device = device.clone();
@@ -130,7 +131,7 @@ impl<'a> Loader<'a> {
         &self.epoch.indices
     }
 
-    /// Starts the thread that makes all batches.
+    /// Starts the thread that makes the batches.
     fn start(&self) -> Result<Ahead, DataError> {
         let (sender, receiver) = sync_channel(AHEAD);
         let (reader, epoch) = (self.images.reader.clone(), Arc::clone(&self.epoch));
@@ -168,12 +169,12 @@ impl<'a> Loader<'a> {
             .and_then(|ahead| ahead.receiver.as_ref());
         receiver
             .and_then(|receiver| receiver.recv().ok())
-            .unwrap_or_else(|| Err(DataError::Workers("a thread broke down".to_owned())))
+            .unwrap_or_else(|| Err(DataError::Workers("a thread ended early".to_owned())))
     }
 }
 
 impl Iterator for Loader<'_> {
-    /// An image that cannot be read ends the epoch with its error.
+    /// An image that cannot be read is an error, which ends the epoch.
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {

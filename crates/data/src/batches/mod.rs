@@ -1,6 +1,11 @@
-//! Batches of images as tensors.
+//! Images in the order of an epoch, augmented, as batches of tensors.
 
-pub(crate) mod batch;
-pub(crate) mod images;
-pub(crate) mod loader;
-pub(crate) mod order;
+mod batch;
+mod images;
+mod loader;
+mod order;
+
+pub use self::batch::Batch;
+pub use self::images::Images;
+pub use self::loader::Loader;
+pub use self::order::{Order, Sampling};

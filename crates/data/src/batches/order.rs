@@ -8,31 +8,31 @@ use crate::random::rng;
 /// The order of images in an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// As they are: for testing. Nothing random happens to the images.
+    /// In the order of the set, for testing. Nothing random happens to the images.
     Sequential,
-    /// Shuffled (Fisher and Yates), another way each epoch; [`Sampling`] says what is.
+    /// Shuffled (Fisher and Yates), differently in each epoch; [`Sampling`] says which images.
     Shuffled {
         /// Seed of the order and of the augmentation.
         seed: u64,
-        /// Epoch.
+        /// Number of the epoch.
         epoch: usize,
     },
 }
 
-/// How an epoch's images are chosen.
+/// How the images of an epoch are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// Every image once.
+    /// Each image once.
     #[default]
     Shuffled,
-    /// As many of each class, in an epoch as long: the images of a large class take turns over the
-    /// epochs, those of a small one come several times.
+    /// The same number of images of each class, in an epoch of the same length. Each epoch takes other
+    /// images of a large class, and images of a small class come several times.
     Balanced,
 }
 
 impl Order {
-    /// Seed and epoch of what is random.
+    /// Seed and number of the epoch; `None` if nothing is random.
     pub(crate) fn random(self) -> Option<(u64, usize)> {
         match self {
             Self::Sequential => None,
@@ -40,7 +40,7 @@ impl Order {
         }
     }
 
-    /// Indices of images with these labels in the order of the epoch.
+    /// Indices of the images of the epoch, in order, for images with these labels.
     pub(crate) fn indices(self, labels: &[usize], sampling: Sampling) -> Vec<usize> {
         let all = (0..labels.len()).collect();
         let Self::Shuffled { seed, epoch } = self else {
@@ -55,7 +55,7 @@ impl Order {
     }
 }
 
-/// The images of a balanced epoch, by class.
+/// The images of a balanced epoch, class by class.
 fn balanced(labels: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
     let count = labels.iter().max().map_or(0, |most| most + 1);
     let mut classes = vec![Vec::new(); count];
@@ -65,7 +65,7 @@ fn balanced(labels: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
     classes.retain(|class| !class.is_empty());
     let mut random = rng(seed, 1 << 62 | epoch as u64);
     let mut shares = vec![labels.len() / classes.len().max(1); classes.len()];
-    // What does not divide goes to classes of the epoch's choice.
+    // Random classes get one image more if the number does not divide evenly.
     let mut extra: Vec<usize> = (0..classes.len()).collect();
     extra.shuffle(&mut random);
     for class in &extra[..labels.len() % classes.len().max(1)] {
@@ -74,7 +74,7 @@ fn balanced(labels: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
     let mut chosen = Vec::with_capacity(labels.len());
     for (class, share) in classes.iter_mut().zip(shares) {
         for taken in 0..share {
-            // A class is gone through whole before one of its images comes again.
+            // All images of a class come before one comes again.
             if taken % class.len() == 0 {
                 class.shuffle(&mut random);
             }
@@ -84,7 +84,7 @@ fn balanced(labels: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
     chosen
 }
 
-/// How often each image came before in the epoch.
+/// For each position of an epoch, how often its image came before.
 pub(crate) fn repeats(indices: &[usize]) -> Vec<u32> {
     let mut seen = vec![0; indices.iter().max().map_or(0, |most| most + 1)];
     let count = |index: &usize| {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_comes_once_in_another_order_each_epoch() {
+    fn each_image_comes_once_and_the_order_differs_between_epochs() {
         let order =
             |epoch| Order::Shuffled { seed: 1, epoch }.indices(&[0; 20], Sampling::Shuffled);
         let mut sorted = order(1);
@@ -112,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_counted() {
+    fn repeats_counts_the_earlier_occurrences() {
         assert_eq!(repeats(&[2, 0, 2, 2, 0]), [0, 0, 1, 2, 1]);
     }
 
     proptest! {
         #[test]
-        fn a_balanced_epoch_is_as_long_and_even(
+        fn a_balanced_epoch_has_the_same_length_and_even_classes(
             sizes in prop::collection::vec(1_usize..30, 1..6),
             seed: u64,
             epoch in 0_usize..100,
@@ -139,7 +139,7 @@ mod tests {
                     .collect();
                 let count: usize = of_class.iter().sum();
                 prop_assert!(count == share || count == share + 1);
-                // A class is gone through evenly.
+                // The images of a class come equally often.
                 let (least, most) = (count / size, count.div_ceil(*size));
                 prop_assert!(of_class.iter().all(|seen| (least..=most).contains(seen)));
             }

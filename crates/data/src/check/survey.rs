@@ -1,4 +1,4 @@
-//! What lies in a folder beside its images: links, files that are left out, names that are no text.
+//! What a folder has besides its images: links, files that are left out, names that are not UTF-8.
 
 use std::fs;
 use std::io::Read;
@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::DataError;
-use crate::sources::folder::{Root, has_image_ending, is_hidden, listed, parts};
+use crate::sources::folder::{Root, entries, has_image_extension, is_hidden, split_folders};
+use crate::sources::format_of;
 
-/// What lies in a folder beside its images. Links are not followed: what they lead to within the
-/// folder is looked at where it lies.
+/// What a folder has besides its images. Links are not followed: a target within the folder is looked at
+/// in its own place.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Survey {
     /// Symbolic links, in the order of their paths.
     pub links: Vec<Link>,
-    /// Files and folders that no image is taken from, in that order.
+    /// Files and folders that are left out, in the order of their paths.
     pub ignored: Vec<Ignored>,
-    /// Names that are not UTF-8, with `�` where they are not.
+    /// Names that are not UTF-8, with `�` in place of what is not.
     pub not_utf8: Vec<String>,
 }
 
@@ -26,93 +27,106 @@ pub struct Survey {
 pub struct Link {
     /// The link.
     pub link: String,
-    /// Where it leads: the file or folder behind all links, or what it says where there is none.
+    /// Its target: the file or folder at the end of all links, or the text of the link if there is none.
     pub target: String,
-    /// What becomes of it.
+    /// What happens to it.
     pub fate: Fate,
 }
 
-/// What becomes of a link.
+/// What happens to a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
-    /// It stands for what it leads to.
+    /// Its target is used.
     Followed,
-    /// It leads out of the folder: the data set is refused.
+    /// It leads out of the folder: the data set is rejected.
     Leaves,
-    /// It leads to nothing: the data set is refused.
+    /// Its target does not exist: the data set is rejected.
     Broken,
-    /// It leads to a folder above it, and is left out.
+    /// It leads to a folder above it and is left out.
     Loops,
 }
 
-/// A file or folder that no image is taken from.
+/// A file or folder that is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ignored {
     /// The file or folder.
     pub path: String,
-    /// Why.
+    /// Why it is left out.
     pub why: Why,
 }
 
-/// Why no image is taken from a file or folder.
+/// Why a file or folder is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
     /// Its name begins with a dot.
     Hidden,
-    /// Its ending is no image's.
+    /// It does not have the extension of an image.
     Ending,
-    /// Its ending is no image's, though its content is an image that could be read.
+    /// It does not have the extension of an image, but its content is an image that could be read.
     Misnamed,
-    /// Its ending is that of a kind of image that is not read here.
+    /// It has the extension of an image format that is not supported.
     Format,
-    /// An image beside the class folders, or a folder beside `train` and `test`.
+    /// It is an image next to the class folders, or a folder next to `train` and `test`.
     Place,
 }
 
 impl Why {
-    /// The reason, of several files.
+    /// The reason in words, for several files.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
             Self::Hidden => "hidden",
-            Self::Ending => "another ending than an image's",
-            Self::Misnamed => "images by their content, but not by their ending",
-            Self::Format => "images of a format that is not read here",
-            Self::Place => "beside the classes or parts, not in one",
+            Self::Ending => "without the extension of an image",
+            Self::Misnamed => "images by their content, but not by their extension",
+            Self::Format => "images of a format that is not supported",
+            Self::Place => "next to the folders of classes or splits, not in one",
         }
     }
 }
 
-/// Endings of images that are not read here.
-const OTHERS: [&str; 14] = [
+/// Extensions of image formats that are not supported.
+const UNSUPPORTED: [&str; 14] = [
     "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dng", "cr2", "cr3", "nef", "arw", "raw",
     "pdf",
 ];
 
+/// Looks for what a folder of images has besides them; `None` if the data set at `path` is not a folder
+/// of images.
+///
+/// # Errors
+///
+/// `path` is not a data set, or a folder cannot be read.
+pub fn survey(path: &Path) -> Result<Option<Survey>, DataError> {
+    match format_of(path)? {
+        Some(_) => Ok(None),
+        None => Survey::of(path).map(Some),
+    }
+}
+
 impl Survey {
-    /// Looks through a folder of classes, or of parts with classes.
-    pub(crate) fn of(path: &Path) -> Result<Self, DataError> {
+    /// Looks through a folder with one folder per class, or with one folder per split.
+    fn of(path: &Path) -> Result<Self, DataError> {
         let root = Root::new(path)?;
         let mut survey = Self::default();
-        let Some(parts) = parts(path) else {
+        let Some(splits) = split_folders(path) else {
             survey.classes(&root, path)?;
             return Ok(survey);
         };
-        for (path, kind) in survey.entries(&root, path)? {
+        for (path, kind) in survey.plain(&root, path)? {
             match kind {
-                Kind::Folder if parts.contains(&path) => survey.classes(&root, &path)?,
+                Kind::Folder if splits.contains(&path) => survey.classes(&root, &path)?,
                 Kind::Folder => survey.ignore(&path, Why::Place),
                 Kind::File => survey.beside(&path),
             }
         }
-        survey.forget_what_links_lead_to();
+        survey.forget_targets();
         Ok(survey)
     }
 
-    /// What lies beside the parts and is taken through a link counts.
-    fn forget_what_links_lead_to(&mut self) {
+    /// Removes what is next to the splits but is used through a link.
+    fn forget_targets(&mut self) {
         let followed = self.links.iter().filter(|link| link.fate == Fate::Followed);
         let targets: Vec<&Path> = followed.map(|link| Path::new(&link.target)).collect();
         self.ignored.retain(|file| {
@@ -122,9 +136,9 @@ impl Survey {
         });
     }
 
-    /// A folder of class folders.
+    /// Looks through a folder with one folder per class.
     fn classes(&mut self, root: &Root, folder: &Path) -> Result<(), DataError> {
-        for (path, kind) in self.entries(root, folder)? {
+        for (path, kind) in self.plain(root, folder)? {
             match kind {
                 Kind::Folder => self.class(root, &path)?,
                 Kind::File => self.beside(&path),
@@ -133,21 +147,21 @@ impl Survey {
         Ok(())
     }
 
-    /// A folder whose images are of one class, and what is below it.
+    /// Looks through the folder of a class, and the folders below it.
     fn class(&mut self, root: &Root, folder: &Path) -> Result<(), DataError> {
-        for (path, kind) in self.entries(root, folder)? {
+        for (path, kind) in self.plain(root, folder)? {
             match kind {
                 Kind::Folder => self.class(root, &path)?,
-                Kind::File if has_image_ending(&path) => {}
+                Kind::File if has_image_extension(&path) => {}
                 Kind::File => self.ignore(&path, why(&path)),
             }
         }
         Ok(())
     }
 
-    /// A file beside the class folders.
+    /// Notes a file next to the class folders.
     fn beside(&mut self, path: &Path) {
-        let image = has_image_ending(path);
+        let image = has_image_extension(path);
         self.ignore(path, if image { Why::Place } else { why(path) });
     }
 
@@ -157,10 +171,10 @@ impl Survey {
     }
 
     /// The files and folders of a folder that are neither hidden nor links, in the order of their
-    /// paths; the others are noted.
-    fn entries(&mut self, root: &Root, folder: &Path) -> Result<Vec<(PathBuf, Kind)>, DataError> {
-        let mut entries = Vec::new();
-        for (path, kind) in listed(folder)? {
+    /// names. Notes the others.
+    fn plain(&mut self, root: &Root, folder: &Path) -> Result<Vec<(PathBuf, Kind)>, DataError> {
+        let mut plain = Vec::new();
+        for (path, kind) in entries(folder)? {
             let name = path.file_name().unwrap_or_default();
             if name.to_str().is_none() {
                 self.not_utf8.push(path.display().to_string());
@@ -175,13 +189,13 @@ impl Survey {
                 } else {
                     Kind::File
                 };
-                entries.push((path, kind));
+                plain.push((path, kind));
             }
         }
-        Ok(entries)
+        Ok(plain)
     }
 
-    /// Whether the data set is refused for a link of it.
+    /// Whether the data set is rejected because of a link.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.count_links(Fate::Leaves) + self.count_links(Fate::Broken) > 0
@@ -192,19 +206,19 @@ impl Survey {
         links.filter(|link| link.fate == fate).count()
     }
 
-    /// What to do about it, a sentence each.
+    /// What to do about what was found, one sentence each.
     #[must_use]
     pub fn suggestions(&self) -> Vec<String> {
         let of = |why: Why| self.ignored.iter().filter(|file| file.why == why).count();
         let found = [
             (
                 self.count_links(Fate::Leaves),
-                "link(s) lead out of the folder and are refused: copy what they lead to, or name the \
-                 files in a manifest (.csv)",
+                "link(s) lead out of the folder and are rejected: copy their targets into the folder, or \
+                 name the files in a manifest (.csv)",
             ),
             (
                 self.count_links(Fate::Broken),
-                "link(s) lead to nothing: remove them, or put back what they led to",
+                "link(s) have no target: remove them or restore their targets",
             ),
             (
                 self.count_links(Fate::Loops),
@@ -212,21 +226,20 @@ impl Survey {
             ),
             (
                 of(Why::Misnamed),
-                "file(s) are left out for their ending, though they are images: rename them to .png, \
-                 .jpg, …",
+                "image(s) are left out because of their extension: rename them to .png, .jpg, …",
             ),
             (
                 of(Why::Format),
-                "image(s) are of a format that is not read: convert them to PNG or JPEG",
+                "image(s) are of a format that is not supported: convert them to PNG or JPEG",
             ),
             (
                 of(Why::Place),
-                "file(s) or folder(s) lie beside the classes or parts and are left out: move them into \
-                 one, if they should count",
+                "file(s) or folder(s) next to the folders of classes or splits are left out: move them \
+                 into one if they belong to the data set",
             ),
             (
                 self.not_utf8.len(),
-                "name(s) are not UTF-8: rename them, or reports show � in them",
+                "name(s) are not UTF-8: rename them, or reports will show � in them",
             ),
         ];
         let found = found.into_iter().filter(|(count, _)| *count > 0);
@@ -236,19 +249,20 @@ impl Survey {
     }
 }
 
-/// What is no link.
+/// An entry that is not a link.
 enum Kind {
     File,
     Folder,
 }
 
+/// Where a link leads, and what happens to it.
 fn link(root: &Root, path: &Path, folder: &Path) -> Link {
-    let says = || fs::read_link(path).unwrap_or_default();
+    let text = || fs::read_link(path).unwrap_or_default();
     let (target, fate) = match root.follow(path, folder) {
         Ok(Some(target)) => (target, Fate::Followed),
-        Ok(None) => (path.canonicalize().unwrap_or_else(|_| says()), Fate::Loops),
+        Ok(None) => (path.canonicalize().unwrap_or_else(|_| text()), Fate::Loops),
         Err(DataError::LinkLeaves { target, .. }) => (target, Fate::Leaves),
-        Err(_) => (says(), Fate::Broken),
+        Err(_) => (text(), Fate::Broken),
     };
     Link {
         link: path.display().to_string(),
@@ -257,12 +271,12 @@ fn link(root: &Root, path: &Path, folder: &Path) -> Link {
     }
 }
 
-/// Why a file without an image's ending is left out.
+/// Why a file without the extension of an image is left out.
 fn why(path: &Path) -> Why {
-    let ending = path.extension().unwrap_or_default();
-    if OTHERS
+    let extension = path.extension().unwrap_or_default();
+    if UNSUPPORTED
         .iter()
-        .any(|other| ending.eq_ignore_ascii_case(other))
+        .any(|other| extension.eq_ignore_ascii_case(other))
     {
         return Why::Format;
     }

@@ -1,33 +1,33 @@
-//! From a file's bytes to 8-bit RGB.
+//! From the bytes of a file to 8-bit RGB.
 
 use std::io::{BufRead, Cursor, Seek};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
+use super::jpeg::is_whole;
+use super::raster::Raster;
 use crate::error::DataError;
-use crate::images::jpeg::is_whole;
-use crate::images::prepare::Raster;
-use crate::sources::set::Source;
+use crate::sources::Source;
 
-/// What an image's header says.
+/// The header of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// The kind of file, of an encoded one.
+    /// The file format; `None` for an image that is not encoded.
     pub(crate) format: Option<ImageFormat>,
 }
 
-/// Decodes an image: grey, 16-bit and CMYK ones become 8-bit RGB, an alpha channel is dropped, EXIF
-/// orientation is applied.
+/// Decodes an image. Grey, 16-bit and CMYK images become 8-bit RGB, an alpha channel is dropped, and
+/// the EXIF orientation is applied.
 pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<Raster, DataError> {
     visit(source, &Decode { max_pixels })
 }
 
-/// Reads an image's header and refuses what [`read`] would refuse by it.
-pub(crate) fn look(source: &Source, max_pixels: u64) -> Result<Header, DataError> {
-    visit(source, &Look { max_pixels })
+/// Reads the header of an image, with the same errors as [`read`] as far as the header shows them.
+pub(crate) fn read_header(source: &Source, max_pixels: u64) -> Result<Header, DataError> {
+    visit(source, &ReadHeader { max_pixels })
 }
 
-/// What is done with a source, encoded or not.
+/// What is done with an image, encoded or not.
 trait Visit {
     type Outcome;
 
@@ -49,8 +49,9 @@ fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError
             })?;
             visitor.encoded(std::io::BufReader::new(file), source)
         }
-        #[cfg(feature = "parquet")]
-        Source::Row { file, row } => visitor.encoded(Cursor::new(file.bytes(*row)?), source),
+        Source::Contained { container, index } => {
+            visitor.encoded(Cursor::new(container.bytes(*index)?), source)
+        }
         Source::Memory { bytes, .. } => visitor.encoded(Cursor::new(*bytes), source),
         Source::Grey {
             height,
@@ -70,13 +71,13 @@ fn failed(source: &Source, error: &dyn std::fmt::Display) -> DataError {
     }
 }
 
-/// The decoder of an image whose size is as it should be.
+/// Starts decoding an image and checks its size.
 fn open<'a>(
     data: impl BufRead + Seek + 'a,
     source: &Source,
     limit: u64,
 ) -> Result<(impl ImageDecoder + 'a, Option<ImageFormat>), DataError> {
-    // By content: an ending may lie.
+    // By content: the extension may be wrong.
     let reader = ImageReader::new(data)
         .with_guessed_format()
         .map_err(|error| failed(source, &error))?;
@@ -98,11 +99,11 @@ fn open<'a>(
     Ok((decoder, format))
 }
 
-struct Look {
+struct ReadHeader {
     max_pixels: u64,
 }
 
-impl Visit for Look {
+impl Visit for ReadHeader {
     type Outcome = Header;
 
     fn encoded(&self, data: impl BufRead + Seek, source: &Source) -> Result<Header, DataError> {
@@ -131,7 +132,7 @@ impl Visit for Decode {
         if format == Some(ImageFormat::Jpeg) {
             let whole = data.rewind().and_then(|()| is_whole(&mut data));
             if !whole.map_err(|error| failed(source, &error))? {
-                return Err(failed(source, &"it is cut short"));
+                return Err(failed(source, &"it is truncated"));
             }
         }
         image.apply_orientation(orientation);

@@ -1,88 +1,51 @@
-//! Antialiased resizing of 8-bit RGB, equal to Pillow's to the bit.
+//! Antialiased resizing of 8-bit RGB images, equal to Pillow's to the bit.
 //!
-//! `Pillow`'s `src/libImaging/Resample.c`: a horizontal pass, rounded to bytes, then a vertical
-//! one; the weights of each output pixel are computed in f64, normalised and rounded to fixed
-//! point. Models pretrained with torchvision or timm saw images made this way. The resizing
-//! crates differ from it by a level here and there, enough to turn near ties between classes.
+//! This is `src/libImaging/Resample.c` of Pillow: a horizontal pass, rounded to bytes, then a vertical
+//! pass. The weights of each output pixel are computed in `f64`, normalised and rounded to fixed
+//! point. Models that were pretrained with torchvision or timm have seen images resized this way; the
+//! crates for resizing differ by a level in some pixels, which is enough to change the answer if two
+//! classes are nearly tied.
 //!
-//! Sums of integers are the same in any order, so the passes are written for vector units:
-//! `macerator` compiles them for AVX2 and others as well and chooses when the program runs. Rows
-//! and columns that nobody asks for are left out.
+//! Sums of integers do not depend on their order, so the passes are vectorised: `macerator` compiles
+//! them for several instruction sets, such as AVX2, and chooses one at run time. Only the rows and
+//! columns that are asked for are computed.
 
 use std::ops::Range;
 
 use macerator::{Simd, with_simd};
+use serde::{Deserialize, Serialize};
 
-use crate::images::prepare::Filter;
+use super::raster::View;
 
-/// Bits after the point of a weight: an accumulator of 32 bits holds a byte's worth of them.
+/// Fractional bits of a weight: 8 bits of a pixel and 2 spare bits fit beside them into an `i32`.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// A rectangle of pixels inside an RGB image.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
-    /// The image's bytes, `[rows, stride, 3]`.
-    pixels: &'a [u8],
-    /// Width of the image, pixels.
-    stride: usize,
-    top: usize,
-    left: usize,
-    height: usize,
-    width: usize,
+/// How a resized pixel is computed from its surroundings, antialiased as in PIL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// Triangle.
+    #[default]
+    Bilinear,
+    /// Catmull–Rom.
+    Bicubic,
 }
 
-impl<'a> View<'a> {
-    /// A whole image of `[height, width]`.
-    pub(crate) fn new(pixels: &'a [u8], [height, width]: [usize; 2]) -> Self {
-        Self {
-            pixels,
-            stride: width,
-            top: 0,
-            left: 0,
-            height,
-            width,
-        }
-    }
-
-    /// The rectangle of `[height, width]` at `[top, left]` of this one.
-    pub(crate) fn crop(self, [top, left]: [usize; 2], [height, width]: [usize; 2]) -> Self {
-        Self {
-            top: self.top + top,
-            left: self.left + left,
-            height,
-            width,
-            ..self
-        }
-    }
-
-    fn row(&self, row: usize) -> &'a [u8] {
-        &self.pixels[((self.top + row) * self.stride + self.left) * 3..][..self.width * 3]
-    }
-
-    /// Its bytes, `[height, width, 3]`.
-    pub(crate) fn to_vec(self) -> Vec<u8> {
-        (0..self.height)
-            .flat_map(|row| self.row(row))
-            .copied()
-            .collect()
-    }
-}
-
-/// An image at another size, `[height, width]`.
+/// Resizes an image to `[height, width]`; returns its bytes, `[height, width, 3]`.
 pub(crate) fn resize(from: View<'_>, to: [usize; 2], filter: Filter) -> Vec<u8> {
     resize_part(from, to, [0..to[0], 0..to[1]], filter)
 }
 
-/// The rows and columns `part` of an image at another size.
+/// Resizes an image to `[new_height, new_width]` and returns the bytes of some rows and columns of it.
 pub(crate) fn resize_part(
     from: View<'_>,
     [new_height, new_width]: [usize; 2],
     [rows, columns]: [Range<usize>; 2],
     filter: Filter,
 ) -> Vec<u8> {
-    // As in Pillow, a side that keeps its length is not filtered.
-    let vertical =
-        (new_height != from.height).then(|| windows(from.height, new_height, rows.clone(), filter));
+    // As in Pillow, a side whose length does not change is not filtered.
+    let vertical = (new_height != from.height())
+        .then(|| windows(from.height(), new_height, rows.clone(), filter));
     let needed = match &vertical {
         Some(windows) => {
             let end = windows.iter().map(|window| window.range().end).max();
@@ -91,11 +54,11 @@ pub(crate) fn resize_part(
         None => rows,
     };
     let width = columns.len();
-    let middle = if new_width == from.width {
+    let middle = if new_width == from.width() {
         let view = from.crop([needed.start, columns.start], [needed.len(), width]);
         view.to_vec()
     } else {
-        let windows = windows(from.width, new_width, columns, filter);
+        let windows = windows(from.width(), new_width, columns, filter);
         horizontal(from, needed.clone(), &windows)
     };
     match vertical {
@@ -104,7 +67,7 @@ pub(crate) fn resize_part(
     }
 }
 
-/// The input pixels that one output pixel is put together from, and their weights.
+/// The input pixels that contribute to one output pixel, and their weights.
 struct Window {
     start: usize,
     weights: Vec<i32>,
@@ -123,7 +86,7 @@ impl Window {
 )]
 fn windows(from: usize, to: usize, part: Range<usize>, filter: Filter) -> Vec<Window> {
     let scale = from as f64 / to as f64;
-    // Antialiasing: the filter is stretched over what one output pixel covers.
+    // Antialiasing: the filter is stretched over the input pixels that one output pixel covers.
     let stretch = scale.max(1.0);
     let support = filter.support() * stretch;
     let window = |index: usize| {
@@ -147,7 +110,7 @@ fn windows(from: usize, to: usize, part: Range<usize>, filter: Filter) -> Vec<Wi
 }
 
 impl Filter {
-    /// Radius outside of which the filter is 0.
+    /// Radius beyond which the filter is 0.
     fn support(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,
@@ -167,28 +130,29 @@ impl Filter {
     }
 }
 
-/// A byte from the fixed-point sum, clamped; the half to round up is in it already.
+/// A byte from a fixed-point sum that includes the half for rounding.
 #[inline]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
+/// One half in fixed point.
 const HALF: i32 = 1 << (PRECISION - 1);
 
-/// Pixels that are summed side by side: with three channels, whole vectors of 4 or 8 values.
+/// Pixels that are summed at the same time: with three channels, a multiple of 4 and 8 values.
 const LANES: usize = 8;
 
-/// The windows with as many weights each, a multiple of `LANES`, every weight once a channel.
+/// Windows of the same number of pixels, a multiple of `LANES`, with each weight once per channel.
 struct Padded {
     starts: Vec<usize>,
-    /// Weights of a window.
+    /// Number of weights per window.
     length: usize,
     weights: Vec<i32>,
 }
 
 impl Padded {
-    /// `None` where a row of `width` pixels is shorter than that.
+    /// `None` if a row of `width` pixels is shorter than such a window.
     fn new(windows: &[Window], width: usize) -> Option<Self> {
         let longest = windows.iter().map(|window| window.weights.len()).max()?;
         let pixels = longest.next_multiple_of(LANES);
@@ -199,7 +163,7 @@ impl Padded {
         let mut weights = vec![0; windows.len() * length];
         let mut starts = Vec::with_capacity(windows.len());
         for (window, to) in windows.iter().zip(weights.chunks_exact_mut(length)) {
-            // Moved to the left where it would go beyond the row; what is more has weight 0.
+            // A window that would end beyond the row is moved to the left; added pixels weigh 0.
             let start = window.start.min(width - pixels);
             let before = (window.start - start) * 3;
             for (to, weight) in to[before..].chunks_exact_mut(3).zip(&window.weights) {
@@ -215,10 +179,11 @@ impl Padded {
     }
 }
 
+/// The horizontal pass: rows of the image, each with one pixel per window.
 fn horizontal(from: View<'_>, rows: Range<usize>, windows: &[Window]) -> Vec<u8> {
     let length = windows.len() * 3;
     let mut to = vec![0; rows.len() * length];
-    if let Some(padded) = Padded::new(windows, from.width) {
+    if let Some(padded) = Padded::new(windows, from.width()) {
         sum_padded(from, rows.start, &padded, &mut to);
     } else {
         for (row, to) in rows.zip(to.chunks_exact_mut(length.max(1))) {
@@ -228,7 +193,7 @@ fn horizontal(from: View<'_>, rows: Range<usize>, windows: &[Window]) -> Vec<u8>
     to
 }
 
-/// The rows from `first` on, as many as `to` takes.
+/// The horizontal pass over the rows from `first` on, as many as `to` has.
 #[with_simd]
 #[allow(
     clippy::elidable_lifetime_names,
@@ -258,6 +223,7 @@ fn sum_padded<'a, S: Simd>(from: View<'a>, first: usize, windows: &Padded, to: &
     }
 }
 
+/// The horizontal pass over one row of the image.
 fn sum_each(row: &[u8], windows: &[Window], to: &mut [u8]) {
     let (row, _) = row.as_chunks::<3>();
     for (window, to) in windows.iter().zip(to.as_chunks_mut::<3>().0) {
@@ -271,7 +237,7 @@ fn sum_each(row: &[u8], windows: &[Window], to: &mut [u8]) {
     }
 }
 
-/// `pixels` begin with row `first`.
+/// The vertical pass: one row per window. The first row of `pixels` is row `first` of the image.
 fn vertical(pixels: &[u8], width: usize, first: usize, windows: &[Window]) -> Vec<u8> {
     let mut to = vec![0; width * 3 * windows.len()];
     sum_rows(pixels, width * 3, first, windows, &mut to);

@@ -1,8 +1,18 @@
-//! The embedded photographs of hands that show digits.
+//! The photographs of hands that are part of the program (`finetune-datasets`).
 
-use crate::sources::set::{ImageSet, Sample, Source, Splits};
+use super::named::NamedSet;
+use super::set::{ImageSet, Sample};
+use super::source::Source;
+use super::splits::Splits;
 
-/// The digits 0–4: 150 training and 50 test photographs a class, split by student.
+pub(super) const SIGNS: NamedSet = NamedSet {
+    name: "embedded",
+    pretraining_description: "hands that show 5–9",
+    open: || Ok(embedded_signs()),
+    pretraining: || Ok(embedded_signs_pretrain()),
+};
+
+/// Hands that show the digits 0–4: 150 training and 50 test photographs per class, split by student.
 #[must_use]
 pub fn embedded_signs() -> Splits {
     Splits {
@@ -13,7 +23,8 @@ pub fn embedded_signs() -> Splits {
     }
 }
 
-/// The digits 5–9 of training students, 150 photographs a class: to pretrain with.
+/// Hands of the training students that show the digits 5–9, 150 photographs per class: to pretrain
+/// with.
 #[must_use]
 pub fn embedded_signs_pretrain() -> ImageSet {
     set("pretrain")
@@ -54,7 +65,7 @@ mod tests {
     use crate::Preprocess;
 
     #[test]
-    fn it_has_the_chapters_size() {
+    fn the_splits_have_the_sizes_of_the_chapter() {
         let signs = embedded_signs();
         assert_eq!(signs.classes(), ["0", "1", "2", "3", "4"]);
         assert_eq!(signs.train.per_class(), [150; 5]);

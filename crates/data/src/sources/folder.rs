@@ -1,25 +1,31 @@
-//! Reading a folder of classes.
+//! Folders of images: one folder per class, perhaps inside of `train`, `valid` and `test`.
 
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::path::{Path, PathBuf};
 
+use super::set::{ImageSet, Sample};
+use super::source::Source;
+use super::splits::{SplitOptions, Splits};
 use crate::error::DataError;
-use crate::sources::set::{Fold, ImageSet, Sample, Source, Splits};
 
-/// Names of the training and the test part.
-const PARTS: [(&str, &str); 2] = [("train", "test"), ("train_data", "test_data")];
+/// What it looks like, for lists of what a data set may be.
+pub(super) const DESCRIPTION: &str = "Folder with `train` and `test`, or with one folder per class";
 
-/// Names of the validation part.
+/// Names of the folders with training and test images.
+const TRAIN_AND_TEST: [(&str, &str); 2] = [("train", "test"), ("train_data", "test_data")];
+
+/// Names of the folder with validation images.
 const VALID: [&str; 3] = ["valid", "val", "valid_data"];
-/// Endings of images.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
 
-/// Whether a file's ending is an image's.
-pub(crate) fn has_image_ending(path: &Path) -> bool {
-    let ending = path.extension().unwrap_or_default();
-    let mut known = ENDINGS.iter();
-    known.any(|known| ending.eq_ignore_ascii_case(known))
+/// Extensions of image files.
+const EXTENSIONS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// Whether a file has the extension of an image.
+pub(crate) fn has_image_extension(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    let mut known = EXTENSIONS.iter();
+    known.any(|known| extension.eq_ignore_ascii_case(known))
 }
 
 /// Whether a name begins with a dot.
@@ -28,8 +34,8 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
     name.as_encoded_bytes().starts_with(b".")
 }
 
-/// All that a folder holds, links as such, in the order of the names.
-pub(crate) fn listed(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, DataError> {
+/// All entries of a folder, in the order of their names. Links are not followed.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, DataError> {
     let io = |source| DataError::Io {
         path: folder.to_owned(),
         source,
@@ -43,50 +49,30 @@ pub(crate) fn listed(folder: &Path) -> Result<Vec<(PathBuf, FileType)>, DataErro
     Ok(all)
 }
 
-/// The parts of a folder that has some, training first and test second.
-pub(crate) fn parts(path: &Path) -> Option<Vec<PathBuf>> {
-    for (train, test) in PARTS {
-        let mut parts = vec![path.join(train), path.join(test)];
-        if parts.iter().all(|part| part.is_dir()) {
-            let valid = VALID.map(|part| path.join(part));
-            parts.extend(valid.into_iter().find(|folder| folder.is_dir()));
-            return Some(parts);
+/// The folders of the splits, training first and test second; `None` if the folder is not split.
+pub(crate) fn split_folders(path: &Path) -> Option<Vec<PathBuf>> {
+    for (train, test) in TRAIN_AND_TEST {
+        let mut folders = vec![path.join(train), path.join(test)];
+        if folders.iter().all(|folder| folder.is_dir()) {
+            let valid = VALID.map(|name| path.join(name));
+            folders.extend(valid.into_iter().find(|folder| folder.is_dir()));
+            return Some(folders);
         }
     }
     None
 }
 
-/// How a folder without a test part is split.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SplitOptions {
-    /// Share of each class that is held out as the test set.
-    pub test_fraction: f64,
-    /// Seed of the choice.
-    pub seed: u64,
-    /// Instead of that share, this fold: of a data set with a test part the training images are
-    /// dealt into folds and this one is for validation, of one without this one is the test set.
-    pub fold: Option<Fold>,
-}
-
-impl Default for SplitOptions {
-    fn default() -> Self {
-        Self {
-            test_fraction: 0.25,
-            seed: 0,
-            fold: None,
-        }
-    }
-}
-
-/// Opens a folder of class folders, or of parts with class folders.
-pub(crate) fn open_folder(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
+/// Opens a folder with one folder per class, or with one folder per split.
+pub(super) fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
     let name = path.display().to_string();
     let root = Root::new(path)?;
-    if let Some(parts) = parts(path) {
-        let train = root.classes(&parts[0])?;
-        let test = root.part(&parts[1], &train)?;
-        let valid = parts.get(2);
-        let valid = valid.map(|folder| root.part(folder, &train)).transpose()?;
+    if let Some(folders) = split_folders(path) {
+        let train = root.classes(&folders[0])?;
+        let test = root.same_classes(&folders[1], &train)?;
+        let valid = folders.get(2);
+        let valid = valid
+            .map(|folder| root.same_classes(folder, &train))
+            .transpose()?;
         let splits = Splits {
             name,
             train,
@@ -95,27 +81,26 @@ pub(crate) fn open_folder(path: &Path, options: &SplitOptions) -> Result<Splits,
         };
         return splits.folded(options);
     }
-    // A part without its partner would pass for a class.
-    for (train, test) in PARTS {
+    // `train` without `test` would be taken for a class.
+    for (train, test) in TRAIN_AND_TEST {
         for (has, lacks) in [(train, test), (test, train)] {
-            if root.holds_classes(&path.join(has))? {
+            if root.has_classes(&path.join(has))? {
                 let path = path.to_owned();
                 return Err(DataError::MissingPart { path, has, lacks });
             }
         }
     }
-    root.classes(path)?.split_whole(name, options)
+    Splits::of_whole(&root.classes(path)?, name, options)
 }
 
-/// Opens a folder to test with: its `test` or `test_data` part where it has one, else all of its
-/// class folders.
-pub(crate) fn open_test_folder(path: &Path) -> Result<ImageSet, DataError> {
-    let parts = ["test", "test_data"].map(|part| path.join(part));
-    let folder = parts.iter().find(|part| part.is_dir());
+/// Opens the test images of a folder: those of `test` or `test_data` if it has one, otherwise all.
+pub(super) fn open_test(path: &Path) -> Result<ImageSet, DataError> {
+    let tests = TRAIN_AND_TEST.map(|(_, test)| path.join(test));
+    let folder = tests.iter().find(|folder| folder.is_dir());
     Root::new(path)?.classes(folder.map_or(path, PathBuf::as_path))
 }
 
-/// The folder that nothing may lead out of.
+/// The folder of a data set, which no link may lead out of.
 pub(crate) struct Root(PathBuf);
 
 impl Root {
@@ -127,10 +112,10 @@ impl Root {
         real.map(Self)
     }
 
-    /// What a folder holds, hidden entries left out, in the order of the names.
-    fn entries(&self, folder: &Path) -> Result<Vec<Entry>, DataError> {
-        let mut entries = Vec::new();
-        for (path, kind) in listed(folder)? {
+    /// The entries of a folder that are not hidden, in the order of their names. Links are followed.
+    fn visible(&self, folder: &Path) -> Result<Vec<Entry>, DataError> {
+        let mut found = Vec::new();
+        for (path, kind) in entries(folder)? {
             if is_hidden(&path) {
                 continue;
             }
@@ -142,12 +127,13 @@ impl Root {
             } else {
                 kind.is_dir()
             };
-            entries.push(Entry { path, is_folder });
+            found.push(Entry { path, is_folder });
         }
-        Ok(entries)
+        Ok(found)
     }
 
-    /// Where a link leads; nowhere where following it would never end.
+    /// The target of a link; `None` if it leads to a folder above the link, so that following it would
+    /// never end.
     pub(crate) fn follow(&self, link: &Path, parent: &Path) -> Result<Option<PathBuf>, DataError> {
         let io = |source| DataError::Io {
             path: link.to_owned(),
@@ -164,8 +150,8 @@ impl Root {
         Ok((!upwards).then_some(target))
     }
 
-    /// A part with the classes of `train`.
-    fn part(&self, folder: &Path, train: &ImageSet) -> Result<ImageSet, DataError> {
+    /// The images of a split, whose classes must be those of `train`.
+    fn same_classes(&self, folder: &Path, train: &ImageSet) -> Result<ImageSet, DataError> {
         let set = self.classes(folder)?;
         if set.classes == train.classes {
             return Ok(set);
@@ -184,9 +170,9 @@ impl Root {
         })
     }
 
-    /// A folder with one folder a class.
+    /// The images of a folder with one folder per class.
     fn classes(&self, folder: &Path) -> Result<ImageSet, DataError> {
-        // A part may be a link itself.
+        // The folder of a split may be a link itself.
         if folder.is_symlink() && folder.canonicalize().is_ok_and(|real| real != self.0) {
             self.follow(folder, folder.parent().unwrap_or(folder))?;
         }
@@ -202,7 +188,7 @@ impl Root {
                 empty = empty.or(Some(class.clone()));
             }
             let label = set.classes.len();
-            // Names of classes go into every file that a run writes: they are text and differ.
+            // Every file that a run writes names the classes, so the names must be text and differ.
             let name = class
                 .file_name()
                 .unwrap_or(OsStr::new(""))
@@ -229,7 +215,7 @@ impl Root {
     }
 
     /// Whether a folder has a folder with images.
-    fn holds_classes(&self, folder: &Path) -> Result<bool, DataError> {
+    fn has_classes(&self, folder: &Path) -> Result<bool, DataError> {
         if !folder.is_dir() {
             return Ok(false);
         }
@@ -240,12 +226,12 @@ impl Root {
         Ok(!found.is_empty())
     }
 
-    /// All images below a folder, in the order of their paths.
+    /// Collects all images below a folder, in the order of their paths.
     fn images(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
-        for Entry { path, is_folder } in self.entries(folder)? {
+        for Entry { path, is_folder } in self.visible(folder)? {
             if is_folder {
                 self.images(&path, found)?;
-            } else if has_image_ending(&path) {
+            } else if has_image_extension(&path) {
                 found.push(path);
             }
         }
@@ -253,7 +239,7 @@ impl Root {
     }
 
     fn folders(&self, folder: &Path) -> Result<Vec<Entry>, DataError> {
-        let mut entries = self.entries(folder)?;
+        let mut entries = self.visible(folder)?;
         entries.retain(|entry| entry.is_folder);
         Ok(entries)
     }
@@ -262,6 +248,6 @@ impl Root {
 /// A file or folder.
 struct Entry {
     path: PathBuf,
-    /// Whether it is a folder, or a link to one.
+    /// Whether it is a folder or a link to one.
     is_folder: bool,
 }

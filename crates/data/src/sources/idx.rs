@@ -1,4 +1,4 @@
-//! IDX files: the format of MNIST and Fashion-MNIST.
+//! Folders of IDX files: the format of MNIST and Fashion-MNIST.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -6,33 +6,43 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
+use super::format::Format;
+use super::set::{ImageSet, Sample};
+use super::source::Source;
+use super::splits::{SplitOptions, Splits};
 use crate::error::DataError;
-use crate::sources::folder::SplitOptions;
-use crate::sources::set::{ImageSet, Sample, Source, Splits};
 
-/// What to take from a folder of IDX files.
+pub(super) const FORMAT: Format = Format {
+    description: "folder of IDX files",
+    extensions: &[],
+    is_directory: |path| Ok(is_idx(path)),
+    open: open_whole,
+    open_test: |path| Ok(open_whole(path, &SplitOptions::default())?.test),
+};
+
+/// Which images to take from a folder of IDX files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IdxOptions<'a> {
-    /// The labels to keep, and their names; they become the classes in this order.
+    /// The labels to take and their names, in the order of the classes.
     pub classes: &'a [(u8, &'a str)],
-    /// Training images of each class.
+    /// Training images per class, at most.
     pub train_per_class: usize,
-    /// Test images of each class.
+    /// Test images per class, at most.
     pub test_per_class: usize,
     /// Seed of the choice.
     pub seed: u64,
 }
 
-/// Most values that a file may claim: far above MNIST's 47 million.
+/// Most values that a header may announce: far above the 47 million of MNIST.
 const LIMIT: u64 = 1 << 30;
 
-/// Opens `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the `t10k` pair of a folder,
-/// plain or with the ending `.gz`.
+/// Opens `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the `t10k` pair of a folder, each of
+/// them perhaps compressed, with the extension `.gz`.
 ///
 /// # Errors
 ///
-/// A missing file, one that is no IDX file, cut short or longer than it claims, labels that do not
-/// match the images, or a class without images.
+/// A file is missing, is not an IDX file or has another length than its header says; the number of
+/// labels is not that of the images; or a class has no images.
 pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataError> {
     let part = |name: &str, count: usize| -> Result<ImageSet, DataError> {
         Ok(read_part(folder, name, options.classes)?.take_per_class(count, options.seed))
@@ -45,8 +55,8 @@ pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataE
     })
 }
 
-/// Opens a folder of IDX files with all of its images; the classes are the labels' numbers.
-pub(crate) fn open_whole_idx(folder: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
+/// Opens a folder of IDX files with all of its images. The classes are the numbers of the labels.
+fn open_whole(folder: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
     let (_, labels) = read::<1>(folder, "train-labels-idx1-ubyte")?;
     let mut used: Vec<u8> = labels;
     used.sort_unstable();
@@ -67,7 +77,7 @@ pub(crate) fn open_whole_idx(folder: &Path, options: &SplitOptions) -> Result<Sp
 }
 
 /// Whether a folder holds IDX files.
-pub(crate) fn is_idx(folder: &Path) -> bool {
+fn is_idx(folder: &Path) -> bool {
     let name = "train-images-idx3-ubyte";
     folder.join(name).is_file() || folder.join(format!("{name}.gz")).is_file()
 }
@@ -104,7 +114,7 @@ fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageS
     Ok(ImageSet { classes, samples })
 }
 
-/// The sizes and the bytes of a file of `N` dimensions.
+/// Reads a file of bytes with `N` dimensions: its sizes and its values.
 fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>), DataError> {
     let plain = folder.join(name);
     let zipped = folder.join(format!("{name}.gz"));
@@ -118,7 +128,7 @@ fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>)
         reason,
     };
     let file = BufReader::new(File::open(&path).map_err(io)?);
-    let mut file: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
+    let mut file: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
         Box::new(GzDecoder::new(file))
     } else {
         Box::new(file)
@@ -131,7 +141,7 @@ fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>)
     let [zero, zero_too, bytes, dimensions] = word().map_err(short)?;
     if [zero, zero_too, bytes] != [0, 0, 8] || usize::from(dimensions) != N {
         return Err(bad(format!(
-            "it does not start as one of {N} dimensions of bytes"
+            "it does not start like one with {N} dimensions of bytes"
         )));
     }
     let mut sizes = [0; N];
@@ -142,16 +152,20 @@ fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>)
         .iter()
         .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)))
         .filter(|wanted| (1..=LIMIT).contains(wanted))
-        .ok_or_else(|| bad(format!("it claims {sizes:?} values")))?;
-    // Memory grows with what is there, not with what the header claims.
+        .ok_or_else(|| bad(format!("its header says {sizes:?} values")))?;
+    // Reads what is there instead of reserving memory for what the header says.
     let mut body = Vec::new();
     file.take(wanted + 1)
         .read_to_end(&mut body)
         .map_err(|error| bad(error.to_string()))?;
     match body.len() as u64 {
         held if held == wanted => Ok((sizes, body)),
-        held if held < wanted => Err(bad(format!("it claims {sizes:?} values and holds {held}"))),
-        _ => Err(bad(format!("it claims {sizes:?} values and holds more"))),
+        held if held < wanted => Err(bad(format!(
+            "its header says {sizes:?} values, and it has {held}"
+        ))),
+        _ => Err(bad(format!(
+            "its header says {sizes:?} values, and it has more"
+        ))),
     }
 }
 
@@ -198,7 +212,7 @@ mod tests {
     };
 
     #[test]
-    fn labels_become_the_classes_named() {
+    fn classes_are_in_the_order_of_the_options() {
         let folder = folder();
         let splits = open_idx(folder.path(), &OPTIONS).unwrap();
         assert_eq!(splits.classes(), ["nine", "seven"]);
@@ -207,40 +221,40 @@ mod tests {
     }
 
     #[test]
-    fn wrong_files_are_named() {
+    fn an_invalid_file_is_named_with_the_reason() {
         let folder = folder();
         let images = folder.path().join("train-images-idx3-ubyte");
         let cut = std::fs::read(&images).unwrap();
         std::fs::write(&images, &cut[..cut.len() - 1]).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
         assert!(
-            error.contains("it claims [3, 1, 2] values and holds 5"),
+            error.contains("its header says [3, 1, 2] values, and it has 5"),
             "{error}"
         );
         std::fs::write(&images, [&cut[..], &[0]].concat()).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
-        assert!(error.contains("and holds more"), "{error}");
+        assert!(error.contains("and it has more"), "{error}");
         std::fs::write(&images, &cut[..9]).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
         assert!(error.contains("its header cannot be read"), "{error}");
-        // 2^32 - 1 images of 1×2 values: refused by the header alone.
+        // 2^32 - 1 images of 1×2 values: rejected before anything is read.
         let many = [&cut[..4], &[0xff; 4], &cut[8..]].concat();
         std::fs::write(&images, many).unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
         assert!(
-            error.contains("it claims [4294967295, 1, 2] values; fetch it again"),
+            error.contains("its header says [4294967295, 1, 2] values; download it again"),
             "{error}"
         );
         std::fs::write(&images, b"not an IDX file at all").unwrap();
         let error = open_idx(folder.path(), &OPTIONS).unwrap_err().to_string();
         assert!(
-            error.contains("does not start as one of 3 dimensions"),
+            error.contains("does not start like one with 3 dimensions"),
             "{error}"
         );
     }
 
     #[test]
-    fn labels_fit_the_images_and_the_classes() {
+    fn labels_must_match_the_images_and_the_classes() {
         let folder = folder();
         let name = "t10k-labels-idx1-ubyte";
         write(folder.path(), name, &[2], &[7, 9]);
@@ -252,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn zipped_files_are_read_and_cut_ones_named() {
+    fn compressed_files_are_read_and_truncated_ones_are_named() {
         let folder = folder();
         let plain = folder.path().join("train-images-idx3-ubyte");
         let zipped = folder.path().join("train-images-idx3-ubyte.gz");
@@ -262,7 +276,7 @@ mod tests {
         std::fs::remove_file(&plain).unwrap();
         std::fs::write(&zipped, &bytes).unwrap();
         let train = open_idx(folder.path(), &OPTIONS).unwrap().train;
-        // Grey becomes three equal channels: image 0 is [1, 2], of class 1 (seven).
+        // Grey becomes three equal channels. Image 0 is [1, 2] of class 1 (seven).
         let preprocess = crate::Preprocess {
             width: 2,
             ..crate::Preprocess::square(1)

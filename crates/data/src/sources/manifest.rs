@@ -1,14 +1,25 @@
-//! Manifests: CSV and JSON-lines files that name images and their classes.
+//! Manifests: CSV and JSON Lines files that name images and their classes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use super::format::Format;
+use super::parts::{Labelled, Part, Parts};
+use super::source::Source;
 use crate::error::DataError;
-use crate::sources::parts::{Labelled, Part, Parts};
-use crate::sources::set::Source;
 
-/// What the path's column may be called; the second name is Hugging Face's.
+const CSV: &str = "csv";
+
+pub(super) const FORMAT: Format = Format {
+    description: ".csv, .jsonl or .ndjson manifest",
+    extensions: &[CSV, "jsonl", "ndjson"],
+    is_directory: |_| Ok(false),
+    open: |path, options| read(path)?.splits(path, options),
+    open_test: |path| read(path)?.into_test(path),
+};
+
+/// Names of the column of paths; the second one is Hugging Face's.
 const PATHS: [&str; 2] = ["path", "file_name"];
 
 /// One line of a manifest.
@@ -19,12 +30,12 @@ struct Row {
     part: Option<String>,
 }
 
-/// Reads a manifest: columns or keys `path`, `label` and perhaps `split` (`train`, `valid` or
-/// `test`); paths are relative to the manifest's folder.
-pub(crate) fn read(manifest: &Path) -> Result<Parts, DataError> {
+/// Reads a manifest. Its columns or keys are `path`, `label` and perhaps `split` (`train`, `valid` or
+/// `test`); paths are relative to the folder of the manifest.
+fn read(manifest: &Path) -> Result<Parts, DataError> {
     let is_csv = manifest
         .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        .is_some_and(|extension| extension.eq_ignore_ascii_case(CSV));
     let rows = if is_csv {
         csv(manifest)?
     } else {
@@ -42,7 +53,7 @@ pub(crate) fn read(manifest: &Path) -> Result<Parts, DataError> {
             missing.get_or_insert((row.line, path.clone()));
         }
         let part = match row.part.as_deref() {
-            None => Part::All,
+            None => Part::Unknown,
             Some(name) => Part::named(name).ok_or_else(|| {
                 bad(format!(
                     "the split is `{name}`, but must be train, valid or test"
@@ -63,9 +74,9 @@ pub(crate) fn read(manifest: &Path) -> Result<Parts, DataError> {
         Some((line, path)) => {
             let more = match missing_count - 1 {
                 0 => String::new(),
-                more => format!(", nor are {more} more of the files it names"),
+                more => format!(", nor do {more} other files that it names"),
             };
-            let reason = format!("{} is not there{more}; correct the paths", path.display());
+            let reason = format!("{} does not exist{more}; correct the paths", path.display());
             Err(error(manifest, Some(line), reason))
         }
     }
@@ -138,7 +149,7 @@ fn json(manifest: &Path) -> Result<Vec<Row>, DataError> {
         let wanted = |names: &[&str]| {
             get(names)
                 .filter(|text| !text.is_empty())
-                .ok_or_else(|| bad(format!("it has no `{}` with a text or a number", names[0])))
+                .ok_or_else(|| bad(format!("it has no `{}` that is text or a number", names[0])))
         };
         rows.push(Row {
             line,
@@ -147,7 +158,7 @@ fn json(manifest: &Path) -> Result<Vec<Row>, DataError> {
             part: get(&["split"]),
         });
     }
-    // Either all lines say it, or none does.
+    // Either all lines have a split or none has.
     if let Some(row) = rows
         .iter()
         .find(|row| row.part.is_some() != rows[0].part.is_some())

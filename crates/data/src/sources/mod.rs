@@ -1,152 +1,156 @@
-//! Opening a data set, whatever it is kept in.
+//! Names and labels of images, from whatever a data set is stored in. Nothing is decoded here.
+//!
+//! A new format is one file with a [`Format`] and one row of `FORMATS`; a data set with a name of its
+//! own is one file with a [`NamedSet`] and one row of [`NAMED_SETS`].
 
 pub(crate) mod embedded;
+mod fashion_mnist;
 pub(crate) mod folder;
-pub(crate) mod idx;
+mod format;
+mod idx;
 mod manifest;
-#[cfg(feature = "parquet")]
-pub(crate) mod parquet;
-pub(crate) mod parts;
+mod named;
+mod parquet;
+mod parts;
 pub(crate) mod set;
+pub(crate) mod source;
+pub(crate) mod splits;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::check::survey::Survey;
+use self::format::Format;
+pub use self::idx::{IdxOptions, open_idx};
+pub use self::named::NamedSet;
+pub use self::set::{Fold, ImageSet, Sample};
+pub use self::source::{Container, Source};
+pub use self::splits::{SplitOptions, Splits};
 use crate::error::DataError;
-use crate::sources::folder::{SplitOptions, open_folder, open_test_folder};
-use crate::sources::idx::{is_idx, open_whole_idx};
-use crate::sources::parts::{Part, Parts};
-use crate::sources::set::{ImageSet, Splits};
 
-/// Opens a data set.
+/// All formats, in the order in which a directory is tried. A directory that is of none of them is a
+/// folder of images.
+const FORMATS: &[Format] = &[idx::FORMAT, manifest::FORMAT, parquet::FORMAT];
+
+/// All data sets that are opened by their names.
+pub const NAMED_SETS: &[NamedSet] = &[embedded::SIGNS, fashion_mnist::FASHION_MNIST];
+
+/// Opens the data set at a path.
 ///
-/// `path` is one of
+/// `path` is a folder of images or of one of the formats that [`description`] lists. A folder of
+/// images has
 ///
-/// - a folder with `train` and `test` (and perhaps `valid` or `val`), or `train_data` and
-///   `test_data`, or one folder a class, which is then split;
-/// - a manifest, `.csv` with the columns or `.jsonl` with the keys `path`, `label` and perhaps
-///   `split`;
-/// - a `.parquet` file with a column `image` and a column `label`, or a folder of such files named
-///   `train-….parquet`, `test-….parquet` and perhaps `validation-….parquet`, as the Hugging Face Hub
-///   has them (feature `parquet`);
-/// - a folder of IDX files, as MNIST's.
+/// - one folder per class, which is then split, or
+/// - `train` and `test` (and perhaps `valid` or `val`) with one folder per class each; `train_data`
+///   and `test_data` are other names of the two.
 ///
 /// # Errors
 ///
-/// A path that is none of these, no class or one only, an empty class, a training part without a test
-/// part, a test or validation part with other classes than the training part, a link that leaves the
-/// folder, and whatever is wrong with a file.
+/// The path is neither; there is no class or only one, or a class without images; there are training
+/// images in a split of their own but no test images; the test or validation split has other classes
+/// than the training split; a link leads out of the folder; a file cannot be read or is not valid.
 pub fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
-    match Kind::of(path)? {
-        Kind::Folder => open_folder(path, options),
-        Kind::Idx => open_whole_idx(path, options),
-        Kind::Manifest => manifest::read(path)?.splits(path, options),
-        Kind::Parquet(files) => read_parquet(path, files)?.splits(path, options),
+    match format_of(path)? {
+        Some(format) => (format.open)(path, options),
+        None => folder::open(path, options),
     }
 }
 
-/// Opens images to test with: the test part of `path` where it has one, else all of its images.
+/// Opens the test images of the data set at a path: those of its test split if it has one, otherwise
+/// all of its images.
 ///
 /// # Errors
 ///
 /// As [`open`].
 pub fn open_test(path: &Path) -> Result<ImageSet, DataError> {
-    match Kind::of(path)? {
-        Kind::Folder => open_test_folder(path),
-        Kind::Idx => Ok(open_whole_idx(path, &SplitOptions::default())?.test),
-        Kind::Manifest => manifest::read(path)?.into_test(path),
-        Kind::Parquet(files) => read_parquet(path, files)?.into_test(path),
+    match format_of(path)? {
+        Some(format) => (format.open_test)(path),
+        None => folder::open_test(path),
     }
 }
 
-/// Looks for what lies in a folder of images beside them; `None` where `path` is a data set of
-/// another kind.
+/// The data set that has this name, if there is one.
+#[must_use]
+pub fn named(name: &Path) -> Option<&'static NamedSet> {
+    NAMED_SETS
+        .iter()
+        .find(|set| name.to_str() == Some(set.name))
+}
+
+/// What a data set may be, on one line for a help text.
+#[must_use]
+pub fn description() -> String {
+    let formats = FORMATS.iter().map(|format| format.description);
+    let paths: Vec<&str> = std::iter::once(folder::DESCRIPTION)
+        .chain(formats)
+        .collect();
+    let names: Vec<String> = NAMED_SETS
+        .iter()
+        .map(|set| format!("`{}`", set.name))
+        .collect();
+    format!("{}; or {}", paths.join("; "), names.join(", "))
+}
+
+/// What images to pretrain with may be, on one line for a help text.
+#[must_use]
+pub fn pretraining_description() -> String {
+    let sets: Vec<String> = NAMED_SETS
+        .iter()
+        .map(|set| format!("`{}` ({})", set.name, set.pretraining_description))
+        .collect();
+    format!("Data set as for training; or {}", sets.join(", "))
+}
+
+/// The format of the data set at a path; `None` for a folder of images.
 ///
 /// # Errors
 ///
-/// A path that is no data set, and a folder that cannot be read.
-pub fn survey(path: &Path) -> Result<Option<Survey>, DataError> {
-    match Kind::of(path)? {
-        Kind::Folder => Survey::of(path).map(Some),
-        Kind::Idx | Kind::Manifest | Kind::Parquet(_) => Ok(None),
-    }
-}
-
-/// What a data set is kept in.
-enum Kind {
-    Folder,
-    Idx,
-    Manifest,
-    /// Files and the parts that their names say.
-    Parquet(Vec<(Part, PathBuf)>),
-}
-
-impl Kind {
-    fn of(path: &Path) -> Result<Self, DataError> {
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        let ending = ending.unwrap_or_default().to_ascii_lowercase();
-        if path.is_file() {
-            return match ending.as_str() {
-                "csv" | "jsonl" | "ndjson" => Ok(Self::Manifest),
-                "parquet" => Ok(Self::Parquet(vec![(Part::All, path.to_owned())])),
-                _ => Err(DataError::NotAFolder(path.to_owned())),
-            };
-        }
-        if !path.is_dir() {
-            return Err(DataError::NotAFolder(path.to_owned()));
-        }
-        if is_idx(path) {
-            return Ok(Self::Idx);
-        }
-        // The Hub keeps files in `data`.
-        for folder in [path.to_owned(), path.join("data")] {
-            let files = parquet_files(&folder)?;
-            if !files.is_empty() {
-                return Ok(Self::Parquet(files));
+/// [`DataError::NotADataSet`] if the path is a file of no known format or does not exist, and
+/// whatever prevents a directory from being listed.
+pub(crate) fn format_of(path: &Path) -> Result<Option<&'static Format>, DataError> {
+    if path.is_dir() {
+        for format in FORMATS {
+            if (format.is_directory)(path)? {
+                return Ok(Some(format));
             }
         }
-        Ok(Self::Folder)
+        return Ok(None);
+    }
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let extension = extension.unwrap_or_default().to_ascii_lowercase();
+    let mut formats = FORMATS.iter();
+    let found = formats.find(|format| format.extensions.contains(&extension.as_str()));
+    match found.filter(|_| path.is_file()) {
+        Some(format) => Ok(Some(format)),
+        None => Err(DataError::NotADataSet {
+            path: path.to_owned(),
+            extensions: extensions(),
+        }),
     }
 }
 
-/// The Parquet files of a folder; the part is what stands before the first `-`.
-fn parquet_files(folder: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
-    let mut files = Vec::new();
-    if !folder.is_dir() {
-        return Ok(files);
-    }
-    let io = |source| DataError::Io {
-        path: folder.to_owned(),
-        source,
-    };
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
-        if !ending.is_some_and(|ending| ending.eq_ignore_ascii_case("parquet")) {
-            continue;
-        }
-        let name = path.file_stem().and_then(|name| name.to_str());
-        let name = name.unwrap_or_default();
-        let name = name.split_once('-').map_or(name, |(part, _)| part);
-        let part = Part::named(name).ok_or_else(|| DataError::Parquet {
-            path: path.clone(),
-            reason: "its name begins with none of train-, validation- and test-".to_owned(),
-        })?;
-        files.push((part, path));
-    }
-    files.sort_by(|a, b| a.1.cmp(&b.1));
-    Ok(files)
+/// The extensions of all formats: `.a, .b or .c`.
+fn extensions() -> String {
+    let all = FORMATS.iter().flat_map(|format| format.extensions);
+    let mut all: Vec<String> = all.map(|extension| format!(".{extension}")).collect();
+    let last = all.pop().unwrap_or_default();
+    format!("{} or {last}", all.join(", "))
 }
 
-#[cfg(feature = "parquet")]
-fn read_parquet(_: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
-    crate::sources::parquet::read(files)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[cfg(not(feature = "parquet"))]
-fn read_parquet(path: &Path, _: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
-    Err(DataError::Parquet {
-        path: path.to_owned(),
-        reason: "this program was built without its feature `parquet`".to_owned(),
-    })
+    #[test]
+    fn help_texts_list_every_format_and_name() {
+        assert_eq!(
+            description(),
+            "Folder with `train` and `test`, or with one folder per class; folder of IDX files; \
+             .csv, .jsonl or .ndjson manifest; .parquet file or folder of such files; or `embedded`, \
+             `fashion-mnist`"
+        );
+        assert_eq!(
+            pretraining_description(),
+            "Data set as for training; or `embedded` (hands that show 5–9), `fashion-mnist` (its five \
+             other classes)"
+        );
+    }
 }

@@ -1,101 +1,12 @@
 //! Labelled images that are not decoded yet, and choosing among them.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::error::DataError;
+use super::source::Source;
 use crate::random::rng;
 
-/// Where an image comes from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// An encoded file.
-    File(PathBuf),
-    /// An encoded file in memory.
-    Memory {
-        /// Its name, for messages.
-        name: String,
-        /// Its bytes.
-        bytes: &'static [u8],
-    },
-    /// A row of a Parquet file.
-    #[cfg(feature = "parquet")]
-    Row {
-        /// The file.
-        file: Arc<crate::sources::parquet::ParquetFile>,
-        /// Number of the row, from 0.
-        row: usize,
-    },
-    /// Grey values in memory.
-    Grey {
-        /// Its name, for messages.
-        name: String,
-        /// Height, pixels.
-        height: u32,
-        /// Width, pixels.
-        width: u32,
-        /// `height · width` values, row by row.
-        values: Arc<[u8]>,
-    },
-}
-
-impl Source {
-    /// Hashes what tells this image from others: of a file its path, its size and when it was changed.
-    pub(crate) fn identify(&self, hasher: &mut Sha256) -> Result<(), DataError> {
-        match self {
-            Self::File(path) => identify_file(path, hasher)?,
-            #[cfg(feature = "parquet")]
-            Self::Row { file, row } => {
-                identify_file(&file.path, hasher)?;
-                hasher.update(row.to_le_bytes());
-            }
-            Self::Memory { name, bytes } => {
-                hasher.update(name);
-                hasher.update(bytes);
-            }
-            Self::Grey {
-                name,
-                height,
-                width,
-                values,
-            } => {
-                hasher.update(format!("{name} {height} {width} "));
-                hasher.update(values);
-            }
-        }
-        Ok(())
-    }
-
-    /// The file's name, for messages.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self {
-            Self::File(path) => path.display().to_string(),
-            Self::Memory { name, .. } | Self::Grey { name, .. } => name.clone(),
-            #[cfg(feature = "parquet")]
-            Self::Row { file, row } => file.name(*row),
-        }
-    }
-}
-
-fn identify_file(path: &Path, hasher: &mut Sha256) -> Result<(), DataError> {
-    let io = |source| DataError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let path = std::path::absolute(path).map_err(io)?;
-    let data = path.metadata().map_err(io)?;
-    let changed = data.modified().map_err(io)?;
-    hasher.update(path.as_os_str().as_encoded_bytes());
-    hasher.update(format!(" {} {changed:?} ", data.len()));
-    Ok(())
-}
-
-/// An image and its class.
+/// An image and its label.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// Where the image comes from.
@@ -104,43 +15,22 @@ pub struct Sample {
     pub label: usize,
 }
 
-/// One of several parts of equal size.
+/// One of several folds of equal size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
-    /// Which one, from 1.
+    /// Number of the fold, from 1.
     pub index: usize,
-    /// How many there are, 2 or more.
+    /// Number of folds, 2 or more.
     pub of: usize,
 }
 
-/// Labelled images.
+/// Labelled images that are not decoded yet.
 #[derive(Debug, Clone)]
 pub struct ImageSet {
-    /// Names of the classes; labels index them.
+    /// Names of the classes. A label is an index into them.
     pub classes: Vec<String>,
     /// The images.
     pub samples: Vec<Sample>,
-}
-
-/// A data set: what to learn from, and what to be tested with.
-#[derive(Debug, Clone)]
-pub struct Splits {
-    /// The folder's path, or `embedded:signs`.
-    pub name: String,
-    /// To learn from.
-    pub train: ImageSet,
-    /// To choose settings with, where the folder brings it along.
-    pub valid: Option<ImageSet>,
-    /// To be tested with, once.
-    pub test: ImageSet,
-}
-
-impl Splits {
-    /// Names of the classes.
-    #[must_use]
-    pub fn classes(&self) -> &[String] {
-        &self.train.classes
-    }
 }
 
 impl ImageSet {
@@ -156,24 +46,25 @@ impl ImageSet {
         self.samples.is_empty()
     }
 
-    /// Number of images of each class.
+    /// Number of images per class.
     #[must_use]
     pub fn per_class(&self) -> Vec<usize> {
         self.by_class().iter().map(Vec::len).collect()
     }
 
-    /// Chooses `count` images of each class, or all of a class that has fewer.
+    /// Chooses `count` images per class, or all images of a class that has fewer.
     ///
-    /// The choice depends on `seed` alone, keeps the order, and grows: what a smaller count chose
-    /// is among what a larger one chooses.
+    /// The choice depends on `seed` alone, and the chosen images stay in order. With the same seed, a
+    /// larger count chooses all images that a smaller one chooses.
     #[must_use]
     pub fn take_per_class(&self, count: usize, seed: u64) -> Self {
         self.choose(|class| class.len().min(count), seed).0
     }
 
-    /// Splits each class: what stays, and the share `fraction` of it that is held out.
+    /// Splits each class: returns the images that stay, and those that are held out, a share of
+    /// `fraction`.
     ///
-    /// Of a class with two images or more, each side gets at least one.
+    /// If a class has two images or more, each side gets at least one of them.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
@@ -189,16 +80,17 @@ impl ImageSet {
         (rest, held_out)
     }
 
-    /// The other folds together, and one fold of images: each class is shuffled by `seed` and dealt
-    /// out in turn, so that every image is in one fold and the folds' sizes differ by one image of a
-    /// class.
+    /// Returns the images of all other folds, and those of one fold.
+    ///
+    /// Each class is shuffled by `seed` and dealt to the folds in turn, so that each image is in exactly
+    /// one fold and the numbers of images of a class differ by at most one between folds.
     #[must_use]
     pub fn fold(&self, fold: Fold, seed: u64) -> (Self, Self) {
         let mut chosen = vec![false; self.len()];
         let mut dealt = 0;
         for (label, mut class) in self.by_class().into_iter().enumerate() {
             class.shuffle(&mut rng(seed, label as u64));
-            // Each class goes on where the last one ended: the folds are of one size as well.
+            // Each class continues where the one before ended, so that the folds have equal sizes.
             for index in class {
                 chosen[index] = dealt % fold.of == fold.index - 1;
                 dealt += 1;
@@ -208,7 +100,7 @@ impl ImageSet {
         (rest, held_out)
     }
 
-    /// The chosen images, and the others.
+    /// Returns the chosen images and the others.
     fn choose(&self, count: impl Fn(&[usize]) -> usize, seed: u64) -> (Self, Self) {
         let mut chosen = vec![false; self.len()];
         for (label, mut class) in self.by_class().into_iter().enumerate() {
@@ -250,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// A set whose samples are told apart by their names.
+    /// A set whose samples have different names.
     fn set(sizes: &[usize]) -> ImageSet {
         let mut samples = Vec::new();
         for (label, size) in sizes.iter().enumerate() {
@@ -275,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_split_is_stratified_and_loses_nothing(
+        fn a_split_is_stratified_and_has_every_image_once(
             sizes in prop::collection::vec(2_usize..30, 1..5),
             fraction in 0.0_f64..1.0,
             seed: u64,
@@ -296,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn folds_are_stratified_and_together_all(
+        fn folds_are_stratified_and_have_every_image_once(
             sizes in prop::collection::vec(2_usize..30, 1..5),
             of in 2_usize..6,
             seed: u64,
@@ -321,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn fewer_images_are_among_more(sizes in prop::collection::vec(1_usize..20, 1..4), few in 1_usize..10, seed: u64) {
+        fn a_larger_count_chooses_what_a_smaller_one_does(sizes in prop::collection::vec(1_usize..20, 1..4), few in 1_usize..10, seed: u64) {
             let all = set(&sizes);
             let (few_set, more_set) = (all.take_per_class(few, seed), all.take_per_class(few + 3, seed));
             for (size, taken) in sizes.iter().zip(few_set.per_class()) {

@@ -1,4 +1,4 @@
-//! Who decodes images, when, and where the results are kept.
+//! Settings of decoding: where decoded images are stored, and which threads decode.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,49 +8,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
-/// Where decoded and resized images are kept. It changes speed and memory and nothing else.
+/// Where decoded and resized images are stored. This changes speed and memory, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cache {
-    /// In memory where they fit into the budget, else in a file.
+    /// In memory if they fit into the budget, otherwise in a file.
     #[default]
     Auto,
     /// In memory.
     Memory,
-    /// In a file of the cache folder, which later runs on the same images find again.
+    /// In a file of the cache folder, which later runs on the same images use as well.
     Disk,
-    /// Nowhere: each image is decoded again for each batch.
+    /// Nowhere: images are decoded again for each batch.
     None,
 }
 
-/// What happens with images that cannot be used.
+/// What happens to images that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadImage {
-    /// The first one is an error.
+    /// The first of them is an error.
     #[default]
     Fail,
-    /// They are left out, and listed.
+    /// They are left out and listed.
     Skip,
 }
 
-/// How images get from their files into batches.
+/// Settings of the way from image files to batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pipeline {
-    /// Where decoded images are kept.
+    /// Where decoded images are stored.
     pub cache: Cache,
-    /// Folder of the caches on disk.
+    /// Folder of the cache files.
     pub folder: PathBuf,
-    /// Bytes that the files in there may take together, beyond which those that were used longest ago
-    /// are removed, but for those in use; `None` is 20 GiB.
+    /// Bytes that all cache files may take. Beyond this, the least recently used files that no process
+    /// has open are removed. `None` is 20 GiB.
     pub limit: Option<u64>,
-    /// Bytes that [`Cache::Auto`] keeps in memory; `None` is 1 GiB or an eighth of the memory that is
-    /// free, whichever is less.
+    /// Bytes that [`Cache::Auto`] may store in memory; `None` is the smaller of 1 GiB and an eighth of
+    /// the free memory.
     pub budget: Option<u64>,
-    /// Threads that decode and change images; `None` is as many as rayon's global pool has.
+    /// Number of threads that decode and augment images; `None` is that of rayon's global pool.
     pub workers: Option<usize>,
-    /// What happens with images that cannot be used.
+    /// What happens to images that cannot be used.
     pub on_bad_image: OnBadImage,
 }
 
@@ -68,7 +68,7 @@ impl Default for Pipeline {
 }
 
 impl Pipeline {
-    /// Everything in memory.
+    /// Stores decoded images in memory.
     #[must_use]
     pub fn memory() -> Self {
         Self {
@@ -92,8 +92,7 @@ impl Pipeline {
     }
 }
 
-/// Memory that programs can have without the system's taking it from others, bytes; `None` where the
-/// system does not tell.
+/// Bytes of memory that can be used without swapping; `None` if the system does not say.
 #[must_use]
 pub fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
@@ -104,8 +103,8 @@ pub fn free_memory() -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Threads of their own, so that a slow decoding never stands between two steps of a computation on
-/// rayon's global pool. Training, validation and test images share them.
+/// A pool of threads besides rayon's global one, so that a computation on that one never waits for
+/// decoding. Training, validation and test images share the pool.
 fn pool(threads: usize) -> Result<Arc<ThreadPool>, DataError> {
     static POOLS: Mutex<Vec<Weak<ThreadPool>>> = Mutex::new(Vec::new());
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);

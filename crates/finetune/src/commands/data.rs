@@ -1,7 +1,7 @@
 //! `data check`: what is in a data set, and what is wrong with it.
 
 use anyhow::{Result, bail};
-use finetune_data::{Check, Fate, Link, Survey, Why, check, survey};
+use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
 use serde::Serialize;
 
 use crate::cli::{CheckArgs, DataArgs, DataCommand};

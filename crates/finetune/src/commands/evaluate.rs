@@ -1,7 +1,7 @@
 //! `evaluate`: a finished run, reloaded from its files and tested again.
 
 use anyhow::{Result, bail};
-use finetune_data::{ImageSet, Keep, open_test};
+use finetune_data::{ImageSet, StoredSize, open_test};
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
@@ -46,7 +46,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
             Some(folder) => open_test(folder)?,
         };
         let preprocess = config.data.preprocess(&config.architecture()?);
-        let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
+        let images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
         for broken in &images.skipped {
             note(&format!("left out: {}", broken.reason));
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::activation::softmax;
-use finetune_data::{Cache, ImageSet, Keep, Pipeline, Sample, Source};
+use finetune_data::{Cache, ImageSet, Pipeline, Sample, Source, StoredSize};
 use serde::Serialize;
 
 use crate::cli::PredictArgs;
@@ -41,7 +41,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         ..Pipeline::default()
     };
     let preprocess = config.data.preprocess(&config.architecture()?);
-    let images = set.prepare(&preprocess, Keep::Fitted, &pipeline)?;
+    let images = set.prepare(&preprocess, StoredSize::Fitted, &pipeline)?;
     let network = run.network(classes.len(), false)?;
     let device = device(&config.device)?;
     let norm = config.architecture()?.normalization;

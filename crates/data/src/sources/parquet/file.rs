@@ -1,14 +1,14 @@
-//! Parquet files of images as the Hugging Face Hub has them: a column `image`, a struct of `bytes` and
-//! `path`, and a column `label`, numbers whose names stand in the file's metadata, or texts.
+//! One Parquet file of images: a column `image`, which is a struct of `bytes` and `path`, and a column
+//! `label` of text or of numbers, whose names are in the metadata of the file.
 //!
-//! Opening a file reads labels and paths alone. The images' bytes lie compressed in pages with
-//! others, and training asks for them in any order: the first time one is wanted, all of the file's
-//! are copied into a temporary file (which has no name, so that it goes with the process), and are
-//! read from there.
+//! Opening a file reads labels and paths only. The bytes of the images are in compressed pages of many,
+//! and training reads images in any order. So the first read copies the bytes of all images of the file
+//! to a temporary file, and all reads are from there. The temporary file has no name and disappears
+//! with the process.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use parquet::errors::ParquetError;
@@ -17,33 +17,32 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
+use super::super::parts::{Labelled, Part, Parts};
+use super::super::source::{Container, Source};
 use crate::error::DataError;
-use crate::positioned::Places;
-use crate::sources::parts::{Labelled, Part, Parts};
-use crate::sources::set::Source;
+use crate::positioned::PositionedFile;
 
-/// A file whose images are read one by one.
+/// A Parquet file of images.
 #[derive(Debug)]
-pub struct ParquetFile {
-    /// The file.
-    pub(crate) path: PathBuf,
-    /// The images' column.
+struct ParquetFile {
+    path: PathBuf,
+    /// The column of the images.
     image: TypePtr,
-    /// The images' own names, where they have some.
+    /// The `path` of each image, if it has one.
     names: Vec<Option<String>>,
     copied: OnceLock<Result<Copied, String>>,
 }
 
-/// The images' bytes, one after the other.
+/// The bytes of all images of a file, one image after the other.
 #[derive(Debug)]
 struct Copied {
-    bytes: Places,
-    /// Where each ends; the first begins at 0.
+    bytes: PositionedFile,
+    /// End of each image; the first begins at 0.
     ends: Vec<u64>,
 }
 
 /// Reads the labels of files.
-pub(crate) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
+pub(in super::super) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     let mut parts = Parts::default();
     for (part, path) in files {
         let error = |reason: String| DataError::Parquet {
@@ -66,16 +65,16 @@ pub(crate) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
             labels.push(label.map_err(|reason| error(format!("row {number} {reason}")))?);
             names.push(columns.name_of(&row));
         }
-        let file = Arc::new(ParquetFile {
+        let file: Arc<dyn Container> = Arc::new(ParquetFile {
             path: path.clone(),
             image: columns.image,
             names,
             copied: OnceLock::new(),
         });
         for (row, label) in labels.into_iter().enumerate() {
-            let source = Source::Row {
-                file: Arc::clone(&file),
-                row,
+            let source = Source::Contained {
+                container: file.clone(),
+                index: row,
             };
             let place = format!("{}, row {row}", path.display());
             parts.add(
@@ -92,7 +91,7 @@ pub(crate) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     Ok(parts)
 }
 
-fn open(path: &std::path::Path) -> Result<SerializedFileReader<File>, DataError> {
+fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
@@ -103,12 +102,12 @@ fn open(path: &std::path::Path) -> Result<SerializedFileReader<File>, DataError>
     })
 }
 
-/// The columns that matter.
+/// The columns of images and labels.
 struct Columns {
-    /// `bytes` and perhaps `path`, or bytes alone.
+    /// A struct of `bytes` and perhaps `path`, or a column of bytes.
     image: TypePtr,
     label: TypePtr,
-    /// Names of the labels' numbers.
+    /// Names of the labels, if they are numbers with names.
     classes: Option<Vec<String>>,
 }
 
@@ -117,12 +116,12 @@ impl Columns {
         let metadata = reader.metadata().file_metadata();
         let fields = metadata.schema().get_fields();
         let pairs = metadata.key_value_metadata().into_iter().flatten();
-        let said = pairs
+        let metadata = pairs
             .filter(|pair| pair.key == "huggingface")
             .find_map(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
-        let said = said.map_or(Value::Null, |said| said["info"]["features"].clone());
+        let features = metadata.map_or(Value::Null, |data| data["info"]["features"].clone());
         let column = |names: &[&str], kind: &str| {
-            let is_kind = |field: &&TypePtr| said[field.name()]["_type"] == kind;
+            let is_kind = |field: &&TypePtr| features[field.name()]["_type"] == kind;
             let named = |name: &&str| fields.iter().find(|field| field.name() == *name);
             let found = names
                 .iter()
@@ -145,9 +144,12 @@ impl Columns {
                 .iter()
                 .any(|field| field.name() == "bytes")
         {
-            return Err(format!("its column `{}` holds no `bytes`", image.name()));
+            return Err(format!(
+                "its column `{}` has no field `bytes`",
+                image.name()
+            ));
         }
-        let names = said[label.name()]["names"].as_array();
+        let names = features[label.name()]["names"].as_array();
         let names = names.map(|names| {
             let name = |name: &Value| {
                 name.as_str()
@@ -162,7 +164,7 @@ impl Columns {
         })
     }
 
-    /// The labels' column, and the images' with nothing but their names.
+    /// The column of the labels, and that of the images reduced to their `path`.
     fn labels(&self) -> Result<Type, ParquetError> {
         let mut columns = vec![Arc::clone(&self.label)];
         columns.extend(part_of(&self.image, "path")?);
@@ -185,20 +187,21 @@ impl Columns {
             Some(Field::Null) | None => return Err("has no label".to_owned()),
             Some(other) => {
                 return Err(format!(
-                    "has the label {other}, neither a number nor a text"
+                    "has the label {other}, which is neither a number nor text"
                 ));
             }
         };
         match &self.classes {
             None if number >= 0 => Ok(number.to_string()),
-            None => Err(format!("has the label {number}: it is not labelled")),
+            None => Err(format!(
+                "has the label {number}, which means that it is not labelled"
+            )),
             Some(names) => {
                 let name = usize::try_from(number)
                     .ok()
                     .and_then(|number| names.get(number));
-                name.cloned().ok_or_else(|| {
-                    format!("has the label {number}, which has no name: it is not labelled")
-                })
+                name.cloned()
+                    .ok_or_else(|| format!("has the label {number}, which has no name"))
             }
         }
     }
@@ -221,7 +224,7 @@ fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
         .map(|(_, field)| field)
 }
 
-/// A struct with one of its fields, where it has it.
+/// The struct `column` reduced to one field; `None` if it does not have that field.
 fn part_of(column: &TypePtr, field: &str) -> Result<Option<TypePtr>, ParquetError> {
     if !column.is_group() {
         return Ok(None);
@@ -240,23 +243,26 @@ fn part_of(column: &TypePtr, field: &str) -> Result<Option<TypePtr>, ParquetErro
     Ok(Some(Arc::new(group.build()?)))
 }
 
-impl ParquetFile {
-    pub(crate) fn name(&self, row: usize) -> String {
-        let name = self.names.get(row).and_then(Option::as_deref);
-        let own = name.map_or_else(String::new, |name| format!(" ({name})"));
-        format!("{}, row {row}{own}", self.path.display())
+impl Container for ParquetFile {
+    fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// An image's encoded bytes.
-    pub(crate) fn bytes(&self, row: usize) -> Result<Vec<u8>, DataError> {
+    fn name(&self, index: usize) -> String {
+        let name = self.names.get(index).and_then(Option::as_deref);
+        let own = name.map_or_else(String::new, |name| format!(" ({name})"));
+        format!("{}, row {index}{own}", self.path.display())
+    }
+
+    fn bytes(&self, index: usize) -> Result<Vec<u8>, DataError> {
         let error = |reason: String| DataError::Parquet {
             path: self.path.clone(),
             reason,
         };
         let copied = self.copied.get_or_init(|| self.copy());
         let copied = copied.as_ref().map_err(|reason| error(reason.clone()))?;
-        let end = copied.ends.get(row).copied().unwrap_or_default();
-        let start = row
+        let end = copied.ends.get(index).copied().unwrap_or_default();
+        let start = index
             .checked_sub(1)
             .and_then(|before| copied.ends.get(before));
         let start = start.copied().unwrap_or(0);
@@ -266,10 +272,15 @@ impl ParquetFile {
         outcome.map_err(|reason| error(reason.to_string()))?;
         Ok(bytes)
     }
+}
 
+impl ParquetFile {
+    /// Copies the bytes of all images to a temporary file.
     fn copy(&self) -> Result<Copied, String> {
         let failed = |reason: ParquetError| reason.to_string();
-        let cannot = |reason: std::io::Error| format!("cannot copy its images out of it: {reason}");
+        let cannot = |reason: std::io::Error| {
+            format!("cannot copy its images to a temporary file: {reason}")
+        };
         let reader = open(&self.path).map_err(|reason| reason.to_string())?;
         let bytes = part_of(&self.image, "bytes").map_err(failed)?;
         let columns = vec![bytes.unwrap_or_else(|| Arc::clone(&self.image))];
@@ -285,7 +296,7 @@ impl ParquetFile {
                 Some(Field::Group(image)) => column(image, "bytes"),
                 other => other,
             };
-            // What is not there is an image of no bytes, which its decoder will refuse by name.
+            // A missing image has no bytes, so that decoding it fails and names it.
             if let Some(Field::Bytes(bytes)) = bytes {
                 file.write_all(bytes.data()).map_err(cannot)?;
                 end += bytes.len() as u64;
@@ -296,7 +307,7 @@ impl ParquetFile {
             .into_inner()
             .map_err(|reason| cannot(reason.into_error()))?;
         Ok(Copied {
-            bytes: Places::new(file),
+            bytes: PositionedFile::new(file),
             ends,
         })
     }

@@ -1,7 +1,7 @@
-//! Bytes that are put away one after the other and read at places: in memory, or in a file.
+//! Bytes that are appended and then read at any offset: in memory, or in a file.
 //!
-//! The file is one of the cache folder without a name, so that nothing is left of it however the
-//! process ends. Like the decoded images' it is read where it is needed and not mapped into memory.
+//! The file is in the cache folder and has no name, so that it disappears with the process however
+//! that ends. Like the file of decoded images it is not mapped into memory.
 
 use std::borrow::Cow;
 use std::fs::{File, create_dir_all};
@@ -9,33 +9,35 @@ use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::positioned::Places;
+use crate::positioned::PositionedFile;
 
-/// Bytes that are put away one after the other and read at places.
+/// Bytes that are appended and then read at any offset.
 #[derive(Debug)]
-pub struct Shelf {
-    kept: Kept,
-    /// Bytes that were put away.
+pub struct ByteStore {
+    place: Place,
     length: u64,
 }
 
 #[derive(Debug)]
-enum Kept {
+enum Place {
     Memory(Vec<u8>),
-    File { folder: PathBuf, bytes: Places },
+    File {
+        folder: PathBuf,
+        file: PositionedFile,
+    },
 }
 
-impl Shelf {
-    /// In memory, with room for so many bytes.
+impl ByteStore {
+    /// An empty store in memory, with room for `bytes` bytes.
     #[must_use]
     pub fn in_memory(bytes: usize) -> Self {
         Self {
-            kept: Kept::Memory(Vec::with_capacity(bytes)),
+            place: Place::Memory(Vec::with_capacity(bytes)),
             length: 0,
         }
     }
 
-    /// In a file of a folder, which is made where it is not there.
+    /// An empty store in a file of a folder, which is created if it does not exist.
     pub(crate) fn in_file(folder: &Path) -> Result<Self, DataError> {
         let file = create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
         match file {
@@ -45,44 +47,41 @@ impl Shelf {
     }
 
     fn of(folder: &Path, file: File) -> Self {
-        let (folder, bytes) = (folder.to_owned(), Places::new(file));
+        let (folder, file) = (folder.to_owned(), PositionedFile::new(file));
         Self {
-            kept: Kept::File { folder, bytes },
+            place: Place::File { folder, file },
             length: 0,
         }
     }
 
-    /// Bytes that were put away.
+    /// Number of bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.length
     }
 
-    /// Whether nothing was put away.
+    /// Whether there are no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Whether they are in a file.
+    /// Whether the bytes are in a file.
     #[must_use]
     pub fn is_file(&self) -> bool {
-        matches!(self.kept, Kept::File { .. })
+        matches!(self.place, Place::File { .. })
     }
 
-    /// Puts bytes behind those that are there.
+    /// Appends bytes.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shelf`] where the file cannot be written, on a full disk for example; what was
-    /// put away before can still be read.
+    /// [`DataError::ByteStore`] if the file cannot be written, for example because the disk is full.
+    /// The bytes that were appended before can still be read.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), DataError> {
-        match &mut self.kept {
-            Kept::Memory(kept) => kept.extend_from_slice(bytes),
-            Kept::File {
-                folder,
-                bytes: file,
-            } => file
+        match &mut self.place {
+            Place::Memory(all) => all.extend_from_slice(bytes),
+            Place::File { folder, file } => file
                 .write(bytes, self.length)
                 .map_err(|source| failed(folder, source))?,
         }
@@ -90,23 +89,20 @@ impl Shelf {
         Ok(())
     }
 
-    /// So many bytes from the `start`-th on.
+    /// Reads `length` bytes from offset `start` on.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shelf`] where there are not so many, or the file cannot be read.
+    /// [`DataError::ByteStore`] if there are fewer bytes, or the file cannot be read.
     pub fn read(&self, start: u64, length: usize) -> Result<Cow<'_, [u8]>, DataError> {
-        match &self.kept {
-            Kept::Memory(kept) => {
+        match &self.place {
+            Place::Memory(all) => {
                 let from = usize::try_from(start).ok();
-                let found = from.and_then(|start| kept.get(start..start.checked_add(length)?));
+                let found = from.and_then(|start| all.get(start..start.checked_add(length)?));
                 let missing = || failed(Path::new("memory"), ErrorKind::UnexpectedEof.into());
                 found.map(Cow::Borrowed).ok_or_else(missing)
             }
-            Kept::File {
-                folder,
-                bytes: file,
-            } => {
+            Place::File { folder, file } => {
                 let mut bytes = vec![0; length];
                 file.read(&mut bytes, start)
                     .map_err(|source| failed(folder, source))?;
@@ -115,11 +111,11 @@ impl Shelf {
         }
     }
 
-    /// The same in memory, with room for so many bytes.
+    /// Moves the bytes to memory, with room for `bytes` bytes.
     ///
     /// # Errors
     ///
-    /// [`DataError::Shelf`] where the file cannot be read.
+    /// [`DataError::ByteStore`] if the file cannot be read.
     pub fn into_memory(self, bytes: usize) -> Result<Self, DataError> {
         if !self.is_file() {
             return Ok(self);
@@ -139,12 +135,12 @@ impl Shelf {
 
 fn failed(folder: &Path, source: Error) -> DataError {
     let folder = folder.to_owned();
-    DataError::Shelf { folder, source }
+    DataError::ByteStore { folder, source }
 }
 
-/// Bytes that are free on the disk of a folder, or of the nearest one above that is there; as many as
-/// can be where the system does not tell.
-pub(crate) fn room(folder: &Path) -> u64 {
+/// Free bytes on the disk of a folder, or of the nearest folder above it that exists; `u64::MAX` if the
+/// system does not say.
+pub(crate) fn free_disk_space(folder: &Path) -> u64 {
     #[cfg(unix)]
     {
         let mut above = folder.ancestors();
@@ -163,21 +159,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_read_at_places_wherever_they_are() {
+    fn bytes_are_read_at_any_offset_in_memory_and_in_a_file() {
         let folder = tempfile::tempdir().unwrap();
-        let below = folder.path().join("not there yet");
-        let mut file = Shelf::in_file(&below).unwrap();
-        let mut memory = Shelf::in_memory(0);
+        let below = folder.path().join("new");
+        let mut file = ByteStore::in_file(&below).unwrap();
+        let mut memory = ByteStore::in_memory(0);
         assert!(file.is_file() && !memory.is_file());
-        for shelf in [&mut file, &mut memory] {
-            shelf.push(b"what was").unwrap();
-            shelf.push(b" put away").unwrap();
-            assert_eq!(shelf.len(), 17);
-            assert_eq!(*shelf.read(5, 7).unwrap(), *b"was put");
-            // Nothing behind the end, and nothing half.
+        for store in [&mut file, &mut memory] {
+            store.push(b"what was").unwrap();
+            store.push(b" appended").unwrap();
+            assert_eq!(store.len(), 17);
+            assert_eq!(*store.read(5, 7).unwrap(), *b"was app");
+            // Reads that begin or end behind the last byte.
             for (start, length) in [(17, 1), (10, 8), (1 << 40, 1)] {
-                let outcome = shelf.read(start, length);
-                assert!(matches!(outcome, Err(DataError::Shelf { .. })), "{start}");
+                let outcome = store.read(start, length);
+                assert!(
+                    matches!(outcome, Err(DataError::ByteStore { .. })),
+                    "{start}"
+                );
             }
         }
         // The file has no name.
@@ -185,28 +184,28 @@ mod tests {
         let mut moved = file.into_memory(20).unwrap();
         assert!(!moved.is_file());
         moved.push(b"!").unwrap();
-        assert_eq!(*moved.read(0, 18).unwrap(), *b"what was put away!");
+        assert_eq!(*moved.read(0, 18).unwrap(), *b"what was appended!");
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn a_folder_that_cannot_be_created_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = Shelf::in_file(&file.path().join("below")).unwrap_err();
+        let error = ByteStore::in_file(&file.path().join("below")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&*file.path().to_string_lossy()), "{text}");
-        // Its disk is that of the nearest folder above.
-        assert!(room(&file.path().join("below")) < u64::MAX);
+        // The disk is that of the nearest folder that exists.
+        assert!(free_disk_space(&file.path().join("below")) < u64::MAX);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_an_error_and_what_was_there_stays() {
+    fn a_full_disk_is_an_error_and_nothing_is_appended() {
         let full = File::options().read(true).write(true).open("/dev/full");
-        let mut shelf = Shelf::of(Path::new("there"), full.unwrap());
-        let Err(DataError::Shelf { source, .. }) = shelf.push(b"bytes") else {
-            panic!("a full disk took something")
+        let mut store = ByteStore::of(Path::new("there"), full.unwrap());
+        let Err(DataError::ByteStore { source, .. }) = store.push(b"bytes") else {
+            panic!("the disk is full, but the bytes were written")
         };
         assert_eq!(source.kind(), ErrorKind::StorageFull);
-        assert!(shelf.is_empty());
+        assert!(store.is_empty());
     }
 }
