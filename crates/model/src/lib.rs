@@ -15,19 +15,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
-mod networks;
-mod weights;
+pub mod networks;
+pub mod weights;
 
-pub use error::ModelError;
-pub use networks::architecture::{ARCHITECTURES, Architecture, Sizes};
-pub use networks::init::Init;
-pub use networks::{
-    ChapterCnn, CifarResNet, ConvNext, Feature, Features, InvertedResidualNet, Network, ResNet,
-    Stage, Staged, VisionTransformer, VitSize,
+pub use self::error::ModelError;
+pub use self::networks::{
+    ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
 };
-pub use weights::adapter::{load_adapter, save_adapter};
-pub use weights::checkpoint::{Checkpoint, Head, Loaded};
-pub use weights::hf_peft::{is_peft, load_peft, save_peft};
-pub use weights::state_dict::StateTensor;
-pub use weights::write_pytorch::write_pth;
-pub use weights::write_safetensors::{save_network, state_dict, state_dict_of, write_safetensors};
+pub use self::weights::{
+    Checkpoint, Head, Loaded, StateTensor, is_peft, load_adapter, load_peft, save_adapter,
+    save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+};

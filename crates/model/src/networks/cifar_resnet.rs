@@ -8,11 +8,58 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, batch_norm, every, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+/// The networks of the paper, and those for images of 64×64, whose first convolution has stride 2.
+pub(super) const ARCHITECTURES: &[Entry<CifarResNet>] = &[
+    entry::<1, 1>("resnet8"),
+    entry::<2, 1>("resnet14"),
+    entry::<3, 1>("resnet20"),
+    entry::<5, 1>("resnet32"),
+    entry::<7, 1>("resnet44"),
+    entry::<9, 1>("resnet56"),
+    entry::<1, 2>("resnet8-64"),
+    entry::<2, 2>("resnet14-64"),
+    entry::<3, 2>("resnet20-64"),
+];
+
+const SPEC: Spec = Spec {
+    name: "resnet8",
+    image_size: 32,
+    sizes: Sizes::From(8),
+    normalization: Normalization {
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    },
+    filter: Filter::Bilinear,
+    crop: 1.0,
+    head: "linear",
+    targets: "all",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[
+        dialect("pytorch_resnet_cifar10", str::to_owned),
+        dialect("others", with_fc),
+    ],
+};
+
+const fn entry<const BLOCKS: usize, const STRIDE: usize>(name: &'static str) -> Entry<CifarResNet> {
+    Entry {
+        spec: Spec {
+            name,
+            image_size: 32 * STRIDE,
+            ..SPEC
+        },
+        build: |_, classes, device| CifarResNet::new(BLOCKS, STRIDE, classes, device),
+    }
+}
 
 /// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
 #[derive(Module, Debug)]
@@ -127,7 +174,7 @@ fn conv3x3(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Con
 }
 
 /// The name of the fully connected layer in other implementations, `fc`.
-pub(crate) fn with_fc(path: &str) -> String {
+fn with_fc(path: &str) -> String {
     match path.strip_prefix("linear.") {
         Some(rest) => format!("fc.{rest}"),
         None => path.to_owned(),

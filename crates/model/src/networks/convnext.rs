@@ -8,10 +8,30 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::gelu;
+use finetune_data::{Filter, Normalization};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, global_average, layer_norm};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
+    spec: Spec {
+        name: "convnext_tiny",
+        image_size: 224,
+        sizes: Sizes::From(32),
+        normalization: Normalization::IMAGENET,
+        filter: Filter::Bilinear,
+        crop: 224.0 / 236.0,
+        head: "head",
+        targets: r"fc[12]\.",
+        blocks: None,
+        init: Init::Normal,
+        dialects: &[dialect("torchvision", torchvision), dialect("timm", timm)],
+    },
+    build: |_, classes, device| ConvNext::tiny(classes, device),
+}];
 
 /// A patch stem and four stages.
 #[derive(Module, Debug)]
@@ -134,7 +154,7 @@ fn stage(path: &str) -> Option<(usize, &str)> {
 }
 
 /// torchvision's names.
-pub(crate) fn torchvision(path: &str) -> String {
+fn torchvision(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {
             Some(("stem", rest)) => format!("features.0.0.{rest}"),
@@ -160,7 +180,7 @@ pub(crate) fn torchvision(path: &str) -> String {
 }
 
 /// timm's names.
-pub(crate) fn timm(path: &str) -> String {
+fn timm(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {
             Some(("stem", rest)) => format!("stem.0.{rest}"),

@@ -10,11 +10,51 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::sigmoid;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::Activation;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
+    Entry {
+        spec: MOBILENET_V2_SPEC,
+        build: |_, classes, device| InvertedResidualNet::mobilenet_v2(classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "efficientnet_b0",
+            filter: Filter::Bicubic,
+            dialects: &[
+                dialect("torchvision", torchvision_efficientnet),
+                dialect("timm", timm_efficientnet),
+            ],
+            ..MOBILENET_V2_SPEC
+        },
+        build: |_, classes, device| InvertedResidualNet::efficientnet_b0(classes, device),
+    },
+];
+
+const MOBILENET_V2_SPEC: Spec = Spec {
+    name: "mobilenet_v2",
+    image_size: 224,
+    sizes: Sizes::From(32),
+    normalization: Normalization::IMAGENET,
+    filter: Filter::Bilinear,
+    crop: 0.875,
+    head: "classifier",
+    // The 1×1 convolutions, which have nearly all of the weights: a depthwise one has 9 per channel.
+    targets: r"(expand|project|last)\.conv\.",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[
+        dialect("torchvision", torchvision_mobilenet),
+        dialect("timm", timm_mobilenet),
+    ],
+};
 
 /// A stem, inverted residual blocks, a last 1×1 convolution and a classifier.
 #[derive(Module, Debug)]
@@ -256,7 +296,7 @@ fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
 }
 
 /// torchvision's names of MobileNetV2.
-pub(crate) fn torchvision_mobilenet(path: &str) -> String {
+fn torchvision_mobilenet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
             rest,
@@ -298,7 +338,7 @@ pub(crate) fn torchvision_mobilenet(path: &str) -> String {
 }
 
 /// torchvision's names of EfficientNet-B0.
-pub(crate) fn torchvision_efficientnet(path: &str) -> String {
+fn torchvision_efficientnet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
             rest,
@@ -343,12 +383,12 @@ pub(crate) fn torchvision_efficientnet(path: &str) -> String {
 }
 
 /// timm's names of MobileNetV2 (`mobilenetv2_100`).
-pub(crate) fn timm_mobilenet(path: &str) -> String {
+fn timm_mobilenet(path: &str) -> String {
     timm(&MOBILENET_V2, path)
 }
 
 /// timm's names of EfficientNet-B0.
-pub(crate) fn timm_efficientnet(path: &str) -> String {
+fn timm_efficientnet(path: &str) -> String {
     timm(&EFFICIENTNET_B0, path)
 }
 

@@ -10,12 +10,50 @@ use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_kernels::pool::max_pool2d;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<ResNet>] = &[
+    Entry {
+        spec: SPEC,
+        build: |_, classes, device| ResNet::new([2, 2, 2, 2], false, classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "resnet34",
+            ..SPEC
+        },
+        build: |_, classes, device| ResNet::new([3, 4, 6, 3], false, classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "resnet50",
+            ..SPEC
+        },
+        build: |_, classes, device| ResNet::new([3, 4, 6, 3], true, classes, device),
+    },
+];
+
+const SPEC: Spec = Spec {
+    name: "resnet18",
+    image_size: 224,
+    sizes: Sizes::From(32),
+    normalization: Normalization::IMAGENET,
+    filter: Filter::Bilinear,
+    crop: 0.875,
+    head: "fc",
+    targets: "all",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[dialect("torchvision, timm", torchvision)],
+};
 
 /// A residual network of four stages.
 #[derive(Module, Debug)]
@@ -143,7 +181,7 @@ impl Residual {
 }
 
 /// torchvision's names, and timm's.
-pub(crate) fn torchvision(path: &str) -> String {
+fn torchvision(path: &str) -> String {
     path.replace("downsample.conv.", "downsample.0.")
         .replace("downsample.norm.", "downsample.1.")
 }

@@ -194,12 +194,12 @@ mod tests {
     use finetune_methods::parameters_lazily;
 
     use super::*;
-    use crate::networks::architecture::ARCHITECTURES;
+    use crate::networks::ARCHITECTURES;
 
     #[test]
     fn every_parameter_is_one_stages_own_and_the_head_the_last_ones() {
         for architecture in ARCHITECTURES {
-            let network = architecture.skeleton(3, &Device::flex());
+            let network = architecture.uninitialized(3, &Device::flex());
             let stages = network.stages();
             for param in parameters_lazily(&network) {
                 let holders: Vec<usize> = (0..stages.len())

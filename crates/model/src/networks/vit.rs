@@ -7,13 +7,97 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{gelu, softmax};
+use finetune_data::{Filter, Normalization};
 use finetune_methods::{conv2d, linear, parallel, prompted};
 
 use super::blocks::layer_norm;
+use super::init::Init;
+use super::spec::{Blocks, Dialect, Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
 
-/// Pixels on a side of a patch.
-pub(crate) const PATCH: usize = 16;
+/// timm's and DeiT's networks, and torchvision's `vit_b_16`.
+pub(super) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
+    tiny(VIT),
+    small(Spec {
+        name: "vit_small_patch16_224",
+        ..VIT
+    }),
+    // The network of `vit_base_patch16_224` with other names and preprocessing. It comes first, so that
+    // a file with torchvision's names is recognised as torchvision's.
+    base(Spec {
+        name: "vit_b_16",
+        normalization: Normalization::IMAGENET,
+        filter: Filter::Bilinear,
+        crop: 0.875,
+        dialects: &[TORCHVISION, TORCHVISION_OLD],
+        ..VIT
+    }),
+    base(Spec {
+        name: "vit_base_patch16_224",
+        ..VIT
+    }),
+    tiny(deit("deit_tiny_patch16_224")),
+    small(deit("deit_small_patch16_224")),
+    base(deit("deit_base_patch16_224")),
+];
+
+const VIT: Spec = Spec {
+    name: "vit_tiny_patch16_224",
+    image_size: 224,
+    sizes: Sizes::MultipleOf(PATCH),
+    normalization: Normalization::HALF,
+    filter: Filter::Bicubic,
+    crop: 0.9,
+    head: "head",
+    targets: "all-linear",
+    blocks: Some(Blocks {
+        attention: r"attn\.qkv\.",
+        feed_forward: r"mlp\.fc1\.",
+    }),
+    init: Init::Normal,
+    dialects: &[dialect("timm", timm), TORCHVISION, TORCHVISION_OLD],
+};
+
+const TORCHVISION: Dialect = dialect("torchvision", torchvision);
+const TORCHVISION_OLD: Dialect = dialect("torchvision", torchvision_old);
+
+/// DeiT's networks are those of ViT, for images that are normalised like `ImageNet`'s.
+const fn deit(name: &'static str) -> Spec {
+    Spec {
+        name,
+        normalization: Normalization::IMAGENET,
+        ..VIT
+    }
+}
+
+const fn tiny(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<192, 3>(spec)
+}
+
+const fn small(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<384, 6>(spec)
+}
+
+const fn base(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<768, 12>(spec)
+}
+
+const fn entry<const WIDTH: usize, const HEADS: usize>(spec: Spec) -> Entry<VisionTransformer> {
+    Entry {
+        spec,
+        build: |spec, classes, device| {
+            let size = VitSize {
+                width: WIDTH,
+                depth: 12,
+                heads: HEADS,
+            };
+            VisionTransformer::new(size, spec.image_size, classes, device)
+        },
+    }
+}
+
+/// Side of a patch in pixels.
+const PATCH: usize = 16;
 
 /// Patches to tokens, transformer blocks, and a head on the class token.
 #[derive(Module, Debug)]
@@ -172,12 +256,12 @@ fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>>
 }
 
 /// timm's names, and DeiT's.
-pub(crate) fn timm(path: &str) -> String {
+fn timm(path: &str) -> String {
     path.replacen("patch_embed.", "patch_embed.proj.", 1)
 }
 
 /// torchvision's names.
-pub(crate) fn torchvision(path: &str) -> String {
+fn torchvision(path: &str) -> String {
     let top = match path.split_once('.') {
         None if path == "cls_token" => return "class_token".to_owned(),
         None if path == "pos_embed" => return "encoder.pos_embedding".to_owned(),
@@ -201,7 +285,7 @@ pub(crate) fn torchvision(path: &str) -> String {
 }
 
 /// torchvision's names before its version 0.13, as its published checkpoints still have them.
-pub(crate) fn torchvision_old(path: &str) -> String {
+fn torchvision_old(path: &str) -> String {
     torchvision(path)
         .replace(".mlp.0.", ".mlp.linear_1.")
         .replace(".mlp.3.", ".mlp.linear_2.")

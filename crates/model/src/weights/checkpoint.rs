@@ -13,8 +13,8 @@ use super::read_pytorch::{PyTorch, is_pytorch};
 use super::read_safetensors::SafeTensors;
 use super::tensor_file::{Entry, Source};
 use crate::error::ModelError;
+use crate::networks::Architecture;
 use crate::networks::Network;
-use crate::networks::architecture::Architecture;
 use crate::networks::init::initialize_head;
 use crate::weights::position::resample;
 use crate::weights::state_dict::{Slot, apply, slots};
@@ -214,7 +214,7 @@ impl Checkpoint {
         head: Head,
         device: &Device,
     ) -> Result<Loaded, ModelError> {
-        let network = architecture.skeleton(classes, device);
+        let network = architecture.uninitialized(classes, device);
         let shapes = self.shapes();
         let new_head = matches!(head, Head::New { .. });
         let fit = fit(slots(&network), architecture, new_head, &shapes);

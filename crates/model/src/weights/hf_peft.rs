@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use finetune_methods::{Attached, Method, Names, PeftAdapter, to_safetensors};
 
 use crate::error::ModelError;
+use crate::networks::Architecture;
 use crate::networks::Network;
-use crate::networks::architecture::Architecture;
 use crate::weights::checkpoint::{Checkpoint, Head};
 use crate::weights::write_safetensors::write_whole;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 
-use crate::networks::architecture::{ARCHITECTURES, Architecture, Sizes};
+use crate::networks::{ARCHITECTURES, Architecture, Sizes};
 use crate::weights::state_dict::{Slot, slots};
 
 /// How a file's tensors fit an architecture.
@@ -92,7 +92,7 @@ impl Fit {
 /// The first architecture that the tensors fit, its head aside.
 pub(super) fn recognize(shapes: &Shapes) -> Option<&'static Architecture> {
     ARCHITECTURES.iter().find(|architecture| {
-        let slots = slots(&architecture.skeleton(2, &Device::flex()));
+        let slots = slots(&architecture.uninitialized(2, &Device::flex()));
         fit(slots, architecture, true, shapes).is_whole()
     })
 }

@@ -1,13 +1,21 @@
-//! Reading, recognising, matching and writing of weights files.
+//! Weights files: reading them, recognising their architecture, matching their tensors with those of a
+//! network, and writing them.
 
-pub(crate) mod adapter;
-pub(crate) mod checkpoint;
-pub(crate) mod hf_peft;
+mod adapter;
+mod checkpoint;
+mod hf_peft;
 mod matching;
 mod position;
 mod read_pytorch;
 mod read_safetensors;
-pub(crate) mod state_dict;
+mod state_dict;
 mod tensor_file;
-pub(crate) mod write_pytorch;
-pub(crate) mod write_safetensors;
+mod write_pytorch;
+mod write_safetensors;
+
+pub use self::adapter::{load_adapter, save_adapter};
+pub use self::checkpoint::{Checkpoint, Head, Loaded};
+pub use self::hf_peft::{is_peft, load_peft, save_peft};
+pub use self::state_dict::StateTensor;
+pub use self::write_pytorch::write_pth;
+pub use self::write_safetensors::{save_network, state_dict, state_dict_of, write_safetensors};

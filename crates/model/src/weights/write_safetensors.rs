@@ -8,8 +8,8 @@ use finetune_methods::merge;
 use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
+use crate::networks::Architecture;
 use crate::networks::Network;
-use crate::networks::architecture::Architecture;
 use crate::weights::state_dict::{StateTensor, collect};
 
 /// Writes the whole network, adapters merged, to a safetensors file that PyTorch loads.
