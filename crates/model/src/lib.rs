@@ -1,4 +1,4 @@
-//! Vision models for fine-tuning, and their weights in and out under PyTorch's names.
+//! Vision models for fine-tuning, and their weights files with the names of PyTorch's libraries.
 //!
 //! ```
 //! use burn::{Tensor, tensor::Device};
@@ -6,11 +6,13 @@
 //!
 //! let device = Device::flex();
 //! let architecture = Architecture::find("resnet8-64")?;
-//! let network = architecture.build(5, 0, &device); // five classes, seed 0
+//! let network = architecture.build(5, 0, &device); // 5 classes, seed 0
 //! let logits = network.forward(Tensor::zeros([1, 3, 64, 64], &device));
 //! assert_eq!(logits.dims(), [1, 5]);
 //! # Ok::<(), finetune_model::ModelError>(())
 //! ```
+//!
+//! [`networks`] has the models, [`weights`] reads and writes their files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -1,4 +1,4 @@
-//! The textbook chapter's network: one convolution and two fully connected layers.
+//! The network of the textbook chapter: a convolution and two fully connected layers.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -39,7 +39,7 @@ pub(super) const ARCHITECTURES: &[Entry<ChapterCnn>] = &[Entry {
 /// `Conv2d(3, 64, 3, 1, 1) → ReLU → MaxPool2d(2, 2) → Flatten → Linear(64·32·32, 1000) → ReLU →
 /// Linear(1000, classes)` on 64×64 images.
 ///
-/// In PyTorch it is an `nn.Sequential`: `0`, `4` and `6` hold the weights.
+/// In PyTorch it is an `nn.Sequential` with weights in `0`, `4` and `6`.
 #[derive(Module, Debug)]
 pub struct ChapterCnn {
     /// `0` of the sequence.
@@ -52,7 +52,7 @@ pub struct ChapterCnn {
 }
 
 impl ChapterCnn {
-    /// Side of the images, pixels.
+    /// Side of the images in pixels.
     pub const SIDE: usize = 64;
 
     /// A network with `classes` outputs.
@@ -89,12 +89,12 @@ impl Staged for ChapterCnn {
     }
 }
 
-/// The names in the chapter's `nn.Sequential`.
+/// The names in the `nn.Sequential` of the chapter.
 fn with_flatten(path: &str) -> String {
     renumbered(path, ["0", "4", "6"])
 }
 
-/// The same sequence without a `Flatten` in it.
+/// The names if the sequence has no `Flatten`.
 fn without_flatten(path: &str) -> String {
     renumbered(path, ["0", "3", "5"])
 }

@@ -1,6 +1,6 @@
-//! The residual networks for small images of He et al. 2015 (arXiv:1512.03385, section 4.2).
+//! Residual networks for small images: He et al. 2015 (arXiv:1512.03385, section 4.2).
 //!
-//! Parameter names are those of `pytorch_resnet_cifar10`: `conv1`, `bn1`, `layer1.0.conv1`, …,
+//! The parameters have the names of `pytorch_resnet_cifar10`: `conv1`, `bn1`, `layer1.0.conv1`, …,
 //! `linear`.
 
 use burn::Tensor;
@@ -61,7 +61,7 @@ const fn entry<const BLOCKS: usize, const STRIDE: usize>(name: &'static str) -> 
     }
 }
 
-/// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
+/// A residual network of depth `6n + 2`: three stages of `n` blocks, with 16, 32 and 64 channels.
 #[derive(Module, Debug)]
 pub struct CifarResNet {
     conv1: Conv2d,
@@ -83,10 +83,10 @@ pub(crate) struct BasicBlock {
 }
 
 impl CifarResNet {
-    /// A network with `blocks` residual blocks a stage and `classes` outputs.
+    /// A network with `blocks` residual blocks per stage and `classes` outputs.
     ///
-    /// `stride` is the first convolution's: 1 in the paper, for images of 32×32; 2 brings images
-    /// of 64×64 down to the same maps.
+    /// `stride` is that of the first convolution. It is 1 in the paper, for images of 32×32; with 2,
+    /// images of 64×64 give feature maps of the same sizes.
     #[must_use]
     pub fn new(blocks: usize, stride: usize, classes: usize, device: &Device) -> Self {
         let stage = |inputs: usize, outputs: usize, stride: usize| {
@@ -155,7 +155,7 @@ impl BasicBlock {
     }
 }
 
-/// Option A of the paper: every `stride`-th pixel, and channels of zeros on either side.
+/// Option A of the paper: every `stride`-th pixel, and channels of zeros before and after the others.
 fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
     let inputs = x.dims()[1];
     if stride == 1 && inputs == channels {
@@ -173,7 +173,7 @@ fn conv3x3(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Con
     Convolution::new(inputs, outputs, 3, stride).init(device)
 }
 
-/// The name of the fully connected layer in other implementations, `fc`.
+/// The names in other implementations, which call the fully connected layer `fc`.
 fn with_fc(path: &str) -> String {
     match path.strip_prefix("linear.") {
         Some(rest) => format!("fc.{rest}"),

@@ -1,6 +1,6 @@
-//! `ConvNeXt` of Liu et al. 2022 (arXiv:2201.03545, figure 4 and section 2).
+//! `ConvNeXt`: Liu et al. 2022 (arXiv:2201.03545, figure 4 and section 2).
 //!
-//! Stochastic depth is left out, as timm leaves it out unless asked for.
+//! Stochastic depth is left out, as in timm by default.
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -43,7 +43,7 @@ pub struct ConvNext {
     head: Linear,
 }
 
-/// Halves the size where it is not the first, then blocks.
+/// A downsampling that halves the size (not in the first stage), and blocks.
 #[derive(Module, Debug)]
 pub(crate) struct ConvNextStage {
     downsample_norm: Option<LayerNorm>,
@@ -51,7 +51,7 @@ pub(crate) struct ConvNextStage {
     blocks: Vec<ConvNextBlock>,
 }
 
-/// A depthwise 7×7 convolution and a perceptron on each pixel, scaled and added to the input.
+/// A depthwise 7×7 convolution and a perceptron per pixel, scaled and added to the input.
 #[derive(Module, Debug)]
 pub(crate) struct ConvNextBlock {
     conv_dw: Conv2d,
@@ -135,25 +135,25 @@ impl ConvNextBlock {
     }
 }
 
-/// A convolution of stride and size `side`.
+/// A convolution whose kernel size and stride are `side`.
 fn patches(inputs: usize, outputs: usize, side: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([inputs, outputs], [side, side])
         .with_stride([side, side])
         .init(device)
 }
 
-/// Normalises each pixel over its channels.
+/// Normalises the channels of each pixel.
 fn over_channels(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
     norm.forward(x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
 }
 
-/// A path's stage and what follows it.
+/// Splits a path into the index of its stage and the rest; `None` outside of the stages.
 fn stage(path: &str) -> Option<(usize, &str)> {
     let (index, rest) = path.strip_prefix("stages.")?.split_once('.')?;
     Some((index.parse().ok()?, rest))
 }
 
-/// torchvision's names.
+/// The names of torchvision.
 fn torchvision(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {
@@ -179,7 +179,7 @@ fn torchvision(path: &str) -> String {
     }
 }
 
-/// timm's names.
+/// The names of timm.
 fn timm(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {

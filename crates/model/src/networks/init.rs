@@ -1,4 +1,4 @@
-//! Weights to start from, drawn on the host: the same on every device.
+//! Initial weights, drawn on the host so that they are the same on every device.
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -7,18 +7,18 @@ use finetune_methods::{ParamInfo, normals, parameters_lazily, uniforms};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// How weights are drawn.
+/// How weights are initialised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
-    /// PyTorch's default: weights and biases `U(-1/√n, 1/√n)` with `n` inputs an output.
+    /// PyTorch's default: weights and biases from `U(-1/√n, 1/√n)` for `n` inputs per output.
     Torch,
-    /// Weights `N(0, 2/n)` (He et al. 2015, arXiv:1502.01852, equation 10), biases 0.
+    /// Weights from `N(0, 2/n)` (He et al. 2015, arXiv:1502.01852, equation 10), biases 0.
     KaimingNormal,
-    /// Weights `N(0, 0.02²)`, biases 0: transformers' and `ConvNeXt`'s usual one, not truncated.
+    /// Weights from `N(0, 0.02²)`, not truncated, biases 0: usual for transformers and `ConvNeXt`.
     Normal,
 }
 
-/// Draws every Linear and Conv2d weight and bias of a module anew.
+/// Initialises the weights and biases of all Linear and Conv2d layers of a module.
 #[must_use]
 pub(crate) fn initialize<M: Module>(module: M, init: Init, seed: u64) -> M {
     let plan = plan(&parameters_lazily(&module));
@@ -29,7 +29,7 @@ pub(crate) fn initialize<M: Module>(module: M, init: Init, seed: u64) -> M {
     })
 }
 
-/// Draws the weights below `head` anew, leaving the others.
+/// Initialises the weights and biases below `head` only.
 #[must_use]
 pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed: u64) -> M {
     let below = |param: &ParamInfo| {
@@ -49,7 +49,7 @@ pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed
     })
 }
 
-/// Which tensors are drawn, and the number of inputs an output of their layer sees.
+/// The tensors to initialise, and the number of inputs per output of their layers.
 fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
@@ -82,7 +82,7 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
 enum Role {
     Weight,
     Bias,
-    /// A token or a position of a transformer.
+    /// A class token or position embedding of a transformer.
     Token,
 }
 

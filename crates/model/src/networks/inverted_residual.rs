@@ -1,8 +1,8 @@
 //! Networks of inverted residual blocks: MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381,
 //! table 2) and EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1).
 //!
-//! Dropout before the classifier and stochastic depth are left out, as timm leaves them out unless
-//! asked for: they are regularisers of training from scratch.
+//! Dropout before the classifier and stochastic depth are left out, as in timm by default: they
+//! regularise training from scratch.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -67,8 +67,8 @@ pub struct InvertedResidualNet {
     activation: Activation,
 }
 
-/// Expand (1×1), filter (depthwise k×k), squeeze and excite where wanted, project (1×1); added to
-/// its input where the shapes agree.
+/// Expansion (1×1), depthwise convolution (k×k), optional squeeze and excitation, projection (1×1). The
+/// result is added to the input if both have the same shape.
 #[derive(Module, Debug)]
 pub(crate) struct InvertedResidual {
     expand: Option<ConvNorm>,
@@ -80,7 +80,8 @@ pub(crate) struct InvertedResidual {
     activation: Activation,
 }
 
-/// Scales each channel by what the means of all channels say (Hu et al. 2017, arXiv:1709.01507).
+/// Squeeze and excitation: scales each channel by a factor that is computed from the means of all
+/// channels (Hu et al. 2017, arXiv:1709.01507).
 #[derive(Module, Debug)]
 pub(crate) struct SqueezeExcitation {
     reduce: Conv2d,
@@ -89,7 +90,7 @@ pub(crate) struct SqueezeExcitation {
     activation: Activation,
 }
 
-/// One row of the papers' tables.
+/// One row of the table in the paper.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     expansion: usize,
@@ -260,7 +261,7 @@ impl SqueezeExcitation {
     }
 }
 
-/// A path's parts: of the block with this index, or of the whole network.
+/// Splits a path into the index of a block, if it begins with one, and the rest.
 fn split(path: &str) -> (Option<usize>, &str) {
     let block = path
         .strip_prefix("blocks.")
@@ -272,7 +273,8 @@ fn split(path: &str) -> (Option<usize>, &str) {
     }
 }
 
-/// `prefix.conv.weight` → `conv.weight`, `prefix.norm.bias` → `norm.bias`.
+/// Replaces the beginning of a path by the first pair of `names` that matches: with
+/// `("stem.conv", "conv_stem")`, `stem.conv.weight` becomes `conv_stem.weight`.
 fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
     for (from, to) in names {
         if let Some(tail) = rest.strip_prefix(from)
@@ -284,7 +286,7 @@ fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
     rest.to_owned()
 }
 
-/// The stage and the place in it of block `index`.
+/// The stage of block `index`, and the index of the block in it.
 fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
     for (number, stage) in stages.iter().enumerate() {
         if index < stage.blocks {
@@ -295,7 +297,7 @@ fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
     (stages.len(), index)
 }
 
-/// torchvision's names of MobileNetV2.
+/// The names of torchvision for MobileNetV2.
 fn torchvision_mobilenet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
@@ -337,7 +339,7 @@ fn torchvision_mobilenet(path: &str) -> String {
     }
 }
 
-/// torchvision's names of EfficientNet-B0.
+/// The names of torchvision for EfficientNet-B0.
 fn torchvision_efficientnet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
@@ -382,12 +384,12 @@ fn torchvision_efficientnet(path: &str) -> String {
     }
 }
 
-/// timm's names of MobileNetV2 (`mobilenetv2_100`).
+/// The names of timm for MobileNetV2 (`mobilenetv2_100`).
 fn timm_mobilenet(path: &str) -> String {
     timm(&MOBILENET_V2, path)
 }
 
-/// timm's names of EfficientNet-B0.
+/// The names of timm for EfficientNet-B0.
 fn timm_efficientnet(path: &str) -> String {
     timm(&EFFICIENTNET_B0, path)
 }

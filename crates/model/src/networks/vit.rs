@@ -1,5 +1,5 @@
-//! The Vision Transformer of Dosovitskiy et al. 2020 (arXiv:2010.11929), as in timm and DeiT, and
-//! under torchvision's names.
+//! The Vision Transformer: Dosovitskiy et al. 2020 (arXiv:2010.11929), as in timm, DeiT and
+//! torchvision.
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -99,20 +99,20 @@ const fn entry<const WIDTH: usize, const HEADS: usize>(spec: Spec) -> Entry<Visi
 /// Side of a patch in pixels.
 const PATCH: usize = 16;
 
-/// Patches to tokens, transformer blocks, and a head on the class token.
+/// Tokens from patches, transformer blocks, and a head on the class token.
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
     patch_embed: Conv2d,
     /// `[1, 1, width]`.
     cls_token: Param<Tensor<3>>,
-    /// `[1, 1 + patches, width]`, the class token's first.
+    /// `[1, 1 + patches, width]`; the first one is for the class token.
     pos_embed: Param<Tensor<3>>,
     blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     head: Linear,
 }
 
-/// Attention and a multilayer perceptron, each behind a normalisation and beside a shortcut.
+/// Attention and a multilayer perceptron, each with a normalisation before it and a shortcut.
 #[derive(Module, Debug)]
 pub(crate) struct TransformerBlock {
     norm1: LayerNorm,
@@ -121,7 +121,7 @@ pub(crate) struct TransformerBlock {
     mlp: Mlp,
 }
 
-/// Multi-head self-attention with queries, keys and values from one layer.
+/// Multi-head self-attention, with one layer for queries, keys and values.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
     qkv: Linear,
@@ -129,21 +129,21 @@ pub(crate) struct Attention {
     heads: usize,
 }
 
-/// Two layers with a GELU between them.
+/// A multilayer perceptron: two layers with a GELU between them.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,
     fc2: Linear,
 }
 
-/// Width, depth and heads.
+/// The size of a Vision Transformer.
 #[derive(Debug, Clone, Copy)]
 pub struct VitSize {
-    /// Features of a token.
+    /// Number of features of a token.
     pub width: usize,
-    /// Transformer blocks.
+    /// Number of transformer blocks.
     pub depth: usize,
-    /// Heads of each attention.
+    /// Number of heads of each attention.
     pub heads: usize,
 }
 
@@ -189,7 +189,7 @@ impl VisionTransformer {
         logits(self, images)
     }
 
-    /// Patches as tokens behind the class token, each with its position.
+    /// The class token and a token per patch, plus the position embedding.
     fn embed(&self, images: Tensor<4>) -> Tensor<3> {
         let x = conv2d(&self.patch_embed, images);
         let [batch, width, rows, columns] = x.dims();
@@ -204,7 +204,7 @@ impl Staged for VisionTransformer {
         let embedding = ["patch_embed", "cls_token", "pos_embed"];
         let mut stages = vec![Stage::new(embedding, |images| self.embed(images))];
         stages.extend(blocks("blocks", &self.blocks, TransformerBlock::forward));
-        // Only the class token goes on, and normalisation is a token's own.
+        // Only the class token is normalised: the others are not used, and each token is normalised alone.
         stages.push(Stage::new([], |tokens: Tensor<3>| {
             let [batch, _, width] = tokens.dims();
             tokens.narrow(1, 0, 1).reshape([batch, width])
@@ -230,7 +230,7 @@ impl TransformerBlock {
 }
 
 impl Attention {
-    /// `softmax(Q·Kᵀ / √d)·V` a head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
+    /// `softmax(Q·Kᵀ / √d)·V` per head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
     #[allow(clippy::cast_precision_loss)]
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
@@ -255,12 +255,12 @@ fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>>
     burn::nn::Initializer::Zeros.init(shape, device)
 }
 
-/// timm's names, and DeiT's.
+/// The names of timm and DeiT.
 fn timm(path: &str) -> String {
     path.replacen("patch_embed.", "patch_embed.proj.", 1)
 }
 
-/// torchvision's names.
+/// The names of torchvision.
 fn torchvision(path: &str) -> String {
     let top = match path.split_once('.') {
         None if path == "cls_token" => return "class_token".to_owned(),
@@ -275,7 +275,7 @@ fn torchvision(path: &str) -> String {
     let rest = rest
         .replace("norm1.", "ln_1.")
         .replace("norm2.", "ln_2.")
-        // One tensor for the three, without a layer of its own.
+        // torchvision has one tensor for queries, keys and values, which is not part of a layer.
         .replace("attn.qkv.weight", "self_attention.in_proj_weight")
         .replace("attn.qkv.bias", "self_attention.in_proj_bias")
         .replace("attn.proj.", "self_attention.out_proj.")
@@ -284,7 +284,7 @@ fn torchvision(path: &str) -> String {
     format!("encoder.layers.encoder_layer_{index}.{rest}")
 }
 
-/// torchvision's names before its version 0.13, as its published checkpoints still have them.
+/// The names of torchvision before version 0.13, which its published weights files still have.
 fn torchvision_old(path: &str) -> String {
     torchvision(path)
         .replace(".mlp.0.", ".mlp.linear_1.")
