@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use finetune::evaluation::median;
-use finetune::model::{Checkpoint, Head};
+use finetune::model::{Head, WeightsFile};
 use finetune::process::{keep_large_buffers, memory_bytes, peak_memory_bytes};
 
 const REPETITIONS: usize = 7;
@@ -65,7 +65,7 @@ fn child(path: &Path) {
     let device = Device::flex();
     let before = memory_bytes().unwrap();
     let start = Instant::now();
-    let mut checkpoint = Checkpoint::open(path).unwrap();
+    let mut checkpoint = WeightsFile::open(path).unwrap();
     let architecture = checkpoint.recognize().expect("a known architecture");
     let classes = checkpoint.shapes()[&format!("{}.bias", architecture.head)][0];
     let loaded = checkpoint

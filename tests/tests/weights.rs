@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use finetune::model::{
-    Architecture, Checkpoint, state_dict, state_dict_of, write_pth, write_safetensors,
+    Architecture, WeightsFile, state_dict, state_dict_of, write_pth, write_safetensors,
 };
 use util::Folder;
 
@@ -49,7 +49,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
     folder
         .run("export --run out --names timm --out b.safetensors")
         .ok();
-    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let open = |file: &str| WeightsFile::open(&folder.path(file)).unwrap();
     let values = |file: &str, name: &str| open(file).values(name).unwrap();
     let wanted = values(
         "out/finetuned_model_lora.safetensors",
@@ -104,7 +104,7 @@ fn an_adapter_goes_to_peft_and_comes_back() {
         )
         .ok();
     folder.run("merge --run out --out b.safetensors").ok();
-    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let open = |file: &str| WeightsFile::open(&folder.path(file)).unwrap();
     let (a, b) = (open("a.safetensors"), open("b.safetensors"));
     assert_eq!(a.shapes(), b.shapes());
     for name in a.shapes().into_keys() {

@@ -7,7 +7,7 @@ use burn::module::Module;
 use finetune_data::Images;
 use finetune_evaluation::Confusion;
 use finetune_methods::Attached;
-use finetune_model::{Checkpoint, Head, Network, load_adapter};
+use finetune_model::{Head, Network, WeightsFile, load_adapter};
 use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
 
 use crate::config::RunConfig;
@@ -59,7 +59,7 @@ impl Finished<'_> {
             // The run still goes on, or was broken off: its images say.
             return Ok(self.config.data.open(self.config.seed)?.train.classes);
         }
-        Ok(Metadata::of(&Checkpoint::open(&file)?)?.classes)
+        Ok(Metadata::of(&WeightsFile::open(&file)?)?.classes)
     }
 
     /// The model, for images to be shown to: of the run's end the adapter on the base weights where
@@ -84,7 +84,7 @@ impl Finished<'_> {
             )));
         }
         let file = self.folder.join(model_file(config, self.with_seed));
-        let mut file = Checkpoint::open(&file)?;
+        let mut file = WeightsFile::open(&file)?;
         let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
         Ok(loaded.network)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use finetune_data::{Filter, Normalization};
-use finetune_model::{Architecture, Checkpoint};
+use finetune_model::{Architecture, WeightsFile};
 use serde::{Deserialize, Serialize};
 
 /// Enough to use a weights file without anything else. It is written as one JSON value under the
@@ -62,7 +62,7 @@ impl Metadata {
     /// # Errors
     ///
     /// Where the file has none.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self> {
+    pub fn of(checkpoint: &WeightsFile) -> Result<Self> {
         let metadata = checkpoint.metadata();
         let text = metadata
             .get("finetune")

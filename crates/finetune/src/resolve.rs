@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
-use finetune_model::{Architecture, Checkpoint};
+use finetune_model::{Architecture, WeightsFile};
 use finetune_training::{Keep, Recipe};
 
 use crate::cli::{
@@ -198,13 +198,13 @@ fn set<T>(value: &mut T, typed: Option<T>) {
 
 /// What weights that were given say about their model.
 struct Known {
-    checkpoint: Checkpoint,
+    checkpoint: WeightsFile,
     metadata: Option<Metadata>,
 }
 
 impl Known {
     fn of(path: &Path) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path)?;
+        let checkpoint = WeightsFile::open(path)?;
         Ok(Self {
             metadata: Metadata::of(&checkpoint).ok(),
             checkpoint,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use finetune_data::{Images, Preprocess, named};
 use finetune_methods::Attached;
-use finetune_model::{Architecture, Checkpoint, save_network};
+use finetune_model::{Architecture, WeightsFile, save_network};
 use finetune_training::{Observer, Recipe, Schedule, TrainingData, train};
 
 use crate::config::RunConfig;
@@ -18,19 +18,19 @@ use crate::metadata::Metadata;
 /// # Errors
 ///
 /// A file that cannot be read, or a model that has no weights yet.
-pub fn open(config: &RunConfig) -> Result<Checkpoint> {
+pub fn open(config: &RunConfig) -> Result<WeightsFile> {
     if let Some(path) = &config.weights {
-        return Ok(Checkpoint::open(path)?);
+        return Ok(WeightsFile::open(path)?);
     }
     if is_shipped(config) {
-        return Ok(Checkpoint::from_static(
+        return Ok(WeightsFile::from_static(
             "the shipped checkpoint",
             finetune_datasets::RESNET8_64_SIGNS,
         )?);
     }
     let path = cached(&config.model)?;
     if path.is_file() {
-        return Ok(Checkpoint::open(&path)?);
+        return Ok(WeightsFile::open(&path)?);
     }
     bail!(Usage(format!(
         "there are no pretrained weights for `{0}`; make some with `finetune pretrain --model {0} \

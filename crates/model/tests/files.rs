@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
 use finetune_model::{
-    ARCHITECTURES, Architecture, Checkpoint, Head, ModelError, Network, StateTensor, load_adapter,
+    ARCHITECTURES, Architecture, Head, ModelError, Network, StateTensor, WeightsFile, load_adapter,
     save_adapter, save_network, write_safetensors,
 };
 
@@ -37,7 +37,7 @@ fn a_saved_network_comes_back_under_pytorchs_names() {
     let metadata: BTreeMap<_, _> = [("finetune".to_owned(), "here".to_owned())].into();
     let size = save_network(&network, small(), &metadata, &path).unwrap();
     assert_eq!(size, path.metadata().unwrap().len());
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     assert_eq!(file.metadata(), metadata);
     let shapes = file.shapes();
     assert_eq!(shapes["conv1.weight"], [16, 3, 3, 3]);
@@ -61,7 +61,7 @@ fn a_new_head_takes_any_class_count_and_keeps_the_rest() {
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
     save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let mut load = |seed| {
         file.load(small(), 9, Head::New { seed }, &Device::flex())
             .unwrap()
@@ -87,7 +87,7 @@ fn another_models_checkpoint_is_named() {
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
     save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let chapter = Architecture::find("chapter").unwrap();
     let error = file
         .load(chapter, 4, Head::New { seed: 0 }, &Device::flex())
@@ -143,7 +143,7 @@ fn the_chapters_sequence_is_taken_with_and_without_flatten() {
                 (&head_bias, &[5]),
             ],
         );
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         let network = file
             .load(chapter, 5, Head::Stored, &Device::flex())
             .unwrap()
@@ -165,7 +165,7 @@ fn a_safetensors_file_is_one_whatever_the_length_of_its_header() {
             values: vec![2.0].into(),
         };
         write_safetensors(vec![tensor], &metadata, &path).unwrap();
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         assert_eq!(file.values("a").unwrap(), [2.0]);
     }
 }

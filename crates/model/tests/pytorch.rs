@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use finetune_model::{Architecture, Checkpoint, Head, StateTensor, state_dict, write_pth};
+use finetune_model::{Architecture, Head, StateTensor, WeightsFile, state_dict, write_pth};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -14,11 +14,11 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn open(bytes: &[u8]) -> Result<Checkpoint, String> {
+fn open(bytes: &[u8]) -> Result<WeightsFile, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pth");
     std::fs::write(&path, bytes).unwrap();
-    let mut file = Checkpoint::open(&path).map_err(|error| error.to_string())?;
+    let mut file = WeightsFile::open(&path).map_err(|error| error.to_string())?;
     // A file that opens may still lack the bytes of a tensor.
     for name in file.shapes().into_keys() {
         file.values(&name).map_err(|error| error.to_string())?;
@@ -38,7 +38,7 @@ fn every_kind_of_file_gives_the_same_tensors() {
         "model.pth",
         "model_state_dict.pth",
     ] {
-        let mut file = Checkpoint::open(&fixture(name)).unwrap();
+        let mut file = WeightsFile::open(&fixture(name)).unwrap();
         let shapes = file.shapes();
         assert_eq!(shapes.len(), 2, "{name}: {shapes:?}");
         assert_eq!(
@@ -53,7 +53,7 @@ fn every_kind_of_file_gives_the_same_tensors() {
 
 #[test]
 fn a_file_that_would_run_a_command_is_refused_and_runs_none() {
-    let error = Checkpoint::open(&fixture("forbidden.pth"))
+    let error = WeightsFile::open(&fixture("forbidden.pth"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -88,7 +88,7 @@ fn a_written_network_is_read_again_to_the_bit() {
     let bytes = std::fs::read(&path).unwrap();
     write_pth(&state_dict(&network, architecture).unwrap(), &path).unwrap();
     assert_eq!(bytes, std::fs::read(&path).unwrap());
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     assert_eq!(file.recognize().unwrap().name, "resnet8");
     let loaded = file
         .load(architecture, 3, Head::Stored, &Device::flex())
@@ -107,7 +107,7 @@ fn weights_that_are_not_finite_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");
     write_pth(&tensors, &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let head = Head::New { seed: 0 };
     let loaded = file.load(architecture, 5, head, &Device::flex()).unwrap();
     assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
@@ -141,7 +141,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.pth");
         write_pth(&tensors, &path).unwrap();
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         for tensor in tensors {
             prop_assert_eq!(&file.shapes()[&tensor.name], &tensor.shape);
             prop_assert_eq!(file.values(&tensor.name).unwrap(), tensor.values.into_vec());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use finetune_methods::parameters;
 use finetune_model::{
-    Architecture, Checkpoint, is_peft, load_peft, save_peft, state_dict, state_dict_of, write_pth,
+    Architecture, WeightsFile, is_peft, load_peft, save_peft, state_dict, state_dict_of, write_pth,
     write_safetensors,
 };
 
@@ -48,7 +48,7 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
         )));
     }
     let weights = locate(args.weights.as_deref().unwrap_or_default(), None)?;
-    let mut checkpoint = Checkpoint::open(&weights)?;
+    let mut checkpoint = WeightsFile::open(&weights)?;
     let architecture = match &args.model {
         Some(name) => Architecture::find(name)?,
         None => checkpoint.recognize().with_context(|| {

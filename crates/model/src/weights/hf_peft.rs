@@ -8,7 +8,7 @@ use finetune_methods::{Attached, Method, Names, PeftAdapter, to_safetensors};
 use crate::error::ModelError;
 use crate::networks::Architecture;
 use crate::networks::Network;
-use crate::weights::checkpoint::{Checkpoint, Head};
+use crate::weights::weights_file::{Head, WeightsFile};
 use crate::weights::write_safetensors::write_whole;
 
 const CONFIG: &str = "adapter_config.json";
@@ -59,7 +59,7 @@ pub fn save_peft(
 /// [`ModelError::Io`] where a file cannot be read, [`ModelError::Mismatch`] where the checkpoint does
 /// not fit, and [`ModelError::Adapter`] with what of the adapter is not supported or does not fit.
 pub fn load_peft(
-    checkpoint: &mut Checkpoint,
+    checkpoint: &mut WeightsFile,
     architecture: &Architecture,
     folder: &Path,
     device: &Device,

@@ -21,15 +21,15 @@ use crate::weights::state_dict::{Slot, apply, slots};
 
 /// An open checkpoint: its tensors' names and shapes are known, their values are read when asked
 /// for.
-pub struct Checkpoint {
+pub struct WeightsFile {
     origin: String,
     source: Box<dyn Source>,
     metadata: BTreeMap<String, String>,
 }
 
-impl std::fmt::Debug for Checkpoint {
+impl std::fmt::Debug for WeightsFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Checkpoint")
+        f.debug_struct("WeightsFile")
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
@@ -59,7 +59,7 @@ pub enum Head {
     },
 }
 
-impl Checkpoint {
+impl WeightsFile {
     /// Opens a safetensors or PyTorch file; which of them it is, its first bytes say.
     ///
     /// # Errors
