@@ -59,7 +59,7 @@ fn a_disk_that_fills_is_done_without_unless_it_was_asked_for() {
     let asked = format!("{TRAIN} --feature-cache file --out file");
     let line = line(&folder.limited(&asked, BLOCKS), 1);
     assert!(
-        line.contains("cannot keep the features")
+        line.contains("cannot cache the features")
             && line.contains("cache/images")
             && line.contains("File too large"),
         "{line}"

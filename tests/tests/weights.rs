@@ -36,7 +36,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
         .ok();
     let said = trained.stderr();
     assert!(
-        said.contains("weights.pth: its head for 10 classes gives way to a new one for 2"),
+        said.contains("weights.pth: its head for 10 classes is replaced by a new one for 2"),
         "{said}"
     );
     let report = folder.json("out/report.json");
@@ -75,7 +75,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
     assert!(
         outcome
             .stderr()
-            .contains("`keras` has no names for `mobilenet_v2`; names of: torchvision, timm")
+            .contains("the names of `keras` for `mobilenet_v2` are not known; libraries: torchvision, timm")
     );
 }
 
@@ -196,7 +196,7 @@ fn a_transformer_takes_another_image_size() {
     assert_eq!(outcome.code(), 2);
     assert!(
         outcome.stderr().contains(
-            "adaptformer stands beside the blocks of a vision transformer, and `resnet8-64` has none"
+            "adaptformer needs the blocks of a vision transformer, and `resnet8-64` has none"
         ),
         "{}",
         outcome.stderr()
@@ -235,7 +235,7 @@ fn weights_that_do_not_fit_are_named() {
     fails(
         "--weights cut.pth",
         1,
-        "cut.pth is not a readable checkpoint",
+        "cut.pth is not a readable weights file",
     );
     let strange = finetune::model::StateTensor {
         name: "encoder.weight".to_owned(),

@@ -124,7 +124,7 @@ pub enum DataError {
         reason: String,
     },
     /// The cache file of decoded images cannot be written or read.
-    #[error("cannot keep decoded images in {}: {source}", path.display())]
+    #[error("cannot cache decoded images in {}: {source}", path.display())]
     Cache {
         /// The cache file.
         path: PathBuf,
@@ -133,7 +133,7 @@ pub enum DataError {
     },
     /// A file of features that were computed from the images cannot be written or read.
     #[error(
-        "cannot keep the features of frozen layers in a file of {}: {source}; free space there, or keep the features in memory or not at all",
+        "cannot cache the features of frozen layers in a file of {}: {source}; free space there, or cache them in memory or not at all",
         folder.display()
     )]
     ByteStore {

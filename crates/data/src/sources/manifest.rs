@@ -72,11 +72,13 @@ fn read(manifest: &Path) -> Result<Parts, DataError> {
     match missing {
         None => Ok(parts),
         Some((line, path)) => {
-            let more = match missing_count - 1 {
-                0 => String::new(),
-                more => format!(", nor do {more} other files that it names"),
+            let path = path.display();
+            let reason = match missing_count - 1 {
+                0 => format!("{path} does not exist; correct the paths"),
+                more => format!(
+                    "{path} and {more} other file(s) that it names do not exist; correct the paths"
+                ),
             };
-            let reason = format!("{} does not exist{more}; correct the paths", path.display());
             Err(error(manifest, Some(line), reason))
         }
     }

@@ -101,7 +101,7 @@ impl Work<'_> {
         let file = writer.finish(&used)?;
         remove_least_recently_used(&pipeline.folder, pipeline.limit());
         let mut built = self.built(Contents::Disk(file), outcomes);
-        built.note = Some(format!("decoded images are kept in {}", path.display()));
+        built.note = Some(format!("decoded images are cached in {}", path.display()));
         Ok(built)
     }
 

@@ -1,4 +1,4 @@
-//! The adapter alone: what was trained, in kilobytes, to be put on the base weights again.
+//! Files of what was trained only, to be loaded onto the base weights again.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::error::ModelError;
 use crate::networks::Network;
 use crate::weights::write_safetensors::write_whole;
 
-/// Writes every tensor that a network's method trained ([`trained`]). Returns the file's size in
+/// Writes all tensors that the method of a network trained ([`trained`]). Returns the size of the file in
 /// bytes.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be written.
+/// [`ModelError::Io`] if the file cannot be written.
 pub fn save_adapter(
     network: &Network,
     metadata: &BTreeMap<String, String>,
@@ -24,12 +24,12 @@ pub fn save_adapter(
     write_whole(path, |temporary| std::fs::write(temporary, &bytes))
 }
 
-/// Puts a saved adapter's tensors onto a network that the same method was attached to.
+/// Loads the tensors of a saved adapter into a network that the same method was attached to.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be read, and [`ModelError::Mismatch`] where it lacks a
-/// trained tensor of the network, has one of another shape or one that the network has not.
+/// [`ModelError::Io`] if the file cannot be read, and [`ModelError::Mismatch`] if a trained tensor of the
+/// network is missing from the file, has another shape there, or the file has other tensors.
 pub fn load_adapter(network: Network, path: &Path) -> Result<Network, ModelError> {
     let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
         action: "read",

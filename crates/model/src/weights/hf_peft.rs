@@ -1,4 +1,4 @@
-//! HF PEFT's adapter folders: `adapter_config.json` and `adapter_model.safetensors`.
+//! Adapter folders of HF PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
 use std::path::Path;
 
@@ -14,19 +14,19 @@ use crate::weights::write_safetensors::write_whole;
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 
-/// Whether a folder holds a PEFT adapter.
+/// Whether a folder has an adapter of HF PEFT.
 #[must_use]
 pub fn is_peft(folder: &Path) -> bool {
     folder.join(CONFIG).is_file()
 }
 
-/// Writes a network's adapters and head as PEFT does, under a library's names (those of the
-/// architecture's first one unless said otherwise). Returns the two files' size in bytes.
+/// Writes the adapters and the head of a network as HF PEFT does, with the names of `library`, or those of
+/// the first library of the architecture. Returns the size of both files in bytes.
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownLibrary`], [`ModelError::Method`] with what PEFT has no form for, and
-/// [`ModelError::Io`].
+/// [`ModelError::UnknownLibrary`] if the names of the library are not known, [`ModelError::Method`] if HF
+/// PEFT cannot represent the adapters, and [`ModelError::Io`] if a file cannot be written.
 pub fn save_peft(
     network: &Network,
     method: &Method,
@@ -51,15 +51,15 @@ pub fn save_peft(
     Ok(tensors + config)
 }
 
-/// A network with a checkpoint's weights and a PEFT adapter on them, and the method that can go on
-/// training it. Whose names the adapter has is found out.
+/// Loads a network with the weights of a file and an adapter of HF PEFT. Also returns the method that can
+/// train it further. The names in the adapter may be those of any library that is known.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where a file cannot be read, [`ModelError::Mismatch`] where the checkpoint does
-/// not fit, and [`ModelError::Adapter`] with what of the adapter is not supported or does not fit.
+/// [`ModelError::Io`] if a file cannot be read, [`ModelError::Mismatch`] if the weights file does not fit,
+/// and [`ModelError::Adapter`] if the adapter is not supported or does not fit.
 pub fn load_peft(
-    checkpoint: &mut WeightsFile,
+    weights: &mut WeightsFile,
     architecture: &Architecture,
     folder: &Path,
     device: &Device,
@@ -72,13 +72,13 @@ pub fn load_peft(
             source,
         })
     };
-    let says = |source| ModelError::Adapter {
+    let rejected = |source| ModelError::Adapter {
         folder: folder.to_owned(),
         source,
     };
     let config = String::from_utf8_lossy(&read(CONFIG)?).into_owned();
-    let adapter = PeftAdapter::parse(&config, &read(TENSORS)?).map_err(says)?;
-    let stored = checkpoint.shapes();
+    let adapter = PeftAdapter::parse(&config, &read(TENSORS)?).map_err(rejected)?;
+    let stored = weights.shapes();
     let mut first_error = None;
     for name in architecture.all_names() {
         let weight = name(&format!("{}.weight", architecture.head));
@@ -95,19 +95,20 @@ pub fn load_peft(
             None => (of_base(), Head::Stored),
         };
         let classes = shape.and_then(|shape| shape.first()).copied().unwrap_or(1);
-        let network = checkpoint
-            .load(architecture, classes, kind, device)?
-            .network;
+        let network = weights.load(architecture, classes, kind, device)?.network;
         match adapter.clone().attach(network, names(architecture, &name)) {
             Ok(attached) => return Ok(attached),
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
     Err(match first_error {
-        Some(error) => says(error),
+        Some(error) => rejected(error),
         None => ModelError::Format {
             origin: folder.display().to_string(),
-            reason: format!("no library's names of `{}` are known", architecture.name),
+            reason: format!(
+                "no names of a library for `{}` are known",
+                architecture.name
+            ),
         },
     })
 }

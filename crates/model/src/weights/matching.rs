@@ -1,4 +1,4 @@
-//! Which of a file's tensors goes where, and what to say where they do not fit.
+//! Matching the tensors of a file with those of an architecture, and recognising the architecture.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,23 +7,23 @@ use burn::tensor::Device;
 use crate::networks::{ARCHITECTURES, Architecture, Sizes};
 use crate::weights::state_dict::{Slot, slots};
 
-/// How a file's tensors fit an architecture.
+/// How the tensors of a file match those of an architecture.
 #[derive(Debug)]
 pub(super) struct Fit {
-    /// The architecture's tensors.
+    /// The tensors of the architecture.
     pub slots: Vec<Slot>,
-    /// The names that the file's dialect has for them, in the same order.
+    /// Their names in the dialect of the file, in the same order.
     pub names: Vec<String>,
     missing: Vec<String>,
     differing: Vec<String>,
-    left_over: Vec<String>,
+    unexpected: Vec<String>,
 }
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// Compares a file's shapes with an architecture's slots, in the dialect that fits best.
+/// Compares the shapes of a file with the slots of an architecture, in the dialect that fits best.
 ///
-/// The head is left out where a new one is to be made.
+/// With `new_head`, the tensors of the head are not compared.
 pub(super) fn fit(
     slots: Vec<Slot>,
     architecture: &Architecture,
@@ -46,7 +46,7 @@ pub(super) fn fit(
             }
         }
         let known: BTreeSet<&String> = names.iter().collect();
-        let left_over = shapes
+        let unexpected = shapes
             .keys()
             .filter(|name| !known.contains(name) && !name.ends_with("num_batches_tracked"))
             .cloned()
@@ -56,14 +56,14 @@ pub(super) fn fit(
             names,
             missing,
             differing,
-            left_over,
+            unexpected,
         }
     };
     let best = architecture
         .dialects
         .iter()
         .map(|dialect| in_dialect(dialect.name))
-        .min_by_key(|fit| fit.missing.len() + fit.differing.len() + fit.left_over.len());
+        .min_by_key(|fit| fit.missing.len() + fit.differing.len() + fit.unexpected.len());
     let mut best = best.unwrap_or_else(|| in_dialect(str::to_owned));
     best.slots = slots;
     best
@@ -71,15 +71,15 @@ pub(super) fn fit(
 
 impl Fit {
     pub(super) fn is_whole(&self) -> bool {
-        self.missing.is_empty() && self.differing.is_empty() && self.left_over.is_empty()
+        self.missing.is_empty() && self.differing.is_empty() && self.unexpected.is_empty()
     }
 
-    /// What is wrong, by name.
+    /// What does not match, by the names of the tensors.
     pub(super) fn problems(&self) -> String {
         let parts: Vec<_> = [
             ("missing: ", &self.missing),
             ("of another shape: ", &self.differing),
-            ("left over: ", &self.left_over),
+            ("unexpected: ", &self.unexpected),
         ]
         .into_iter()
         .filter(|(_, list)| !list.is_empty())
@@ -89,7 +89,7 @@ impl Fit {
     }
 }
 
-/// The first architecture that the tensors fit, its head aside.
+/// The first architecture that has these tensors, not counting the head.
 pub(super) fn recognize(shapes: &Shapes) -> Option<&'static Architecture> {
     ARCHITECTURES.iter().find(|architecture| {
         let slots = slots(&architecture.uninitialized(2, &Device::flex()));
@@ -97,8 +97,8 @@ pub(super) fn recognize(shapes: &Shapes) -> Option<&'static Architecture> {
     })
 }
 
-/// Whether the file's shape is the slot's, but for axes of length 1 (`[96, 1, 1]` for `[96]`), or
-/// can be made so.
+/// Whether the shape in the file is that of the slot or can be resampled to it. Axes of length 1 do not
+/// count: `[96, 1, 1]` is the same as `[96]`.
 fn same(shape: &[usize], slot: &Slot, architecture: &Architecture) -> bool {
     let squeezed = |shape: &[usize]| -> Vec<usize> {
         shape
@@ -112,7 +112,7 @@ fn same(shape: &[usize], slot: &Slot, architecture: &Architecture) -> bool {
         || is_position_embedding(shape, slot, architecture)
 }
 
-/// Whether this is a position embedding for another number of patches, in a square as well.
+/// Whether this is a position embedding for a square with another number of patches.
 pub(super) fn is_position_embedding(
     shape: &[usize],
     slot: &Slot,

@@ -1,11 +1,11 @@
-//! A position embedding for another number of patches.
+//! Resampling a position embedding to another number of patches.
 
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 /// Resamples the embedding `[1, 1 + from², width]` of a class token and a square of patches to
-/// `[1, 1 + to², width]`: bicubic (Catmull–Rom) and antialiased where it shrinks, as timm's
-/// `resample_abs_pos_embed` does it. The class token's is kept.
+/// `[1, 1 + to², width]`: bicubic (Catmull–Rom), antialiased if it shrinks, as in timm's
+/// `resample_abs_pos_embed`. The embedding of the class token stays. `None` if `values` are too few.
 pub(crate) fn resample(values: &[f32], width: usize, to: usize) -> Option<Vec<f32>> {
     let (class, patches) = values.split_at_checked(width)?;
     let from = (patches.len() / width.max(1)).isqrt();

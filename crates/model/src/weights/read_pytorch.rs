@@ -1,16 +1,16 @@
-//! PyTorch's own files (`.pth`, `.pt`): zip, legacy stream and tar, read by burn-store's reader.
+//! PyTorch's own files (`.pth`, `.pt`): zip, legacy stream and tar, read by the reader of burn-store.
 //!
-//! The reader interprets the pickle's tensors and dictionaries and runs nothing. Weights may stand
-//! at the top or under one of the usual keys.
+//! The reader interprets the tensors and dictionaries of the pickle and runs nothing. The weights may be
+//! at the top level or under one of the usual keys.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
 
-use super::tensor_file::{Entry, Float, Source};
+use super::tensor_file::{Entry, Float, TensorFile};
 
-/// Where training scripts put the weights beside other things.
+/// Keys under which training scripts store weights.
 const KEYS: [&str; 5] = [
     "state_dict",
     "model_state_dict",
@@ -19,7 +19,7 @@ const KEYS: [&str; 5] = [
     "model_ema",
 ];
 
-/// What wrappers put before every name.
+/// Prefixes that wrappers add to all names.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
 
 pub(super) struct PyTorch {
@@ -27,15 +27,15 @@ pub(super) struct PyTorch {
     entries: BTreeMap<String, Entry>,
 }
 
-/// Whether a file's first bytes are those of a zip, a pickle or a tar of PyTorch's.
+/// Whether these are the first bytes of a zip, a pickle or a tar of PyTorch.
 ///
-/// A safetensors file begins with the length of its header, whose low bytes may be those of a
-/// pickle; but then the header's brace follows.
+/// A safetensors file begins with the length of its header. The low bytes of the length may be those of
+/// a pickle, but then the brace of the header follows.
 pub(super) fn is_pytorch(start: &[u8]) -> bool {
     if start.len() > 8 && start[4..9] == *b"\0\0\0\0{" {
         return false;
     }
-    // A pickle of protocol 2 and later; a tar begins with the name of its first file.
+    // A pickle of protocol 2 to 5; a tar begins with the name of its first file.
     start.starts_with(b"PK\x03\x04")
         || (start.len() > 1 && start[0] == 0x80 && (2..=5).contains(&start[1]))
         || start.starts_with(b"./sys_info")
@@ -51,7 +51,7 @@ impl PyTorch {
             .map(|key| format!("{key}."))
             .find(|key| tensors.keys().any(|name| name.starts_with(key)))
         {
-            // Whatever else the training script kept (an optimiser's moments) stays behind.
+            // Leaves out what else the training script stored, such as the moments of an optimiser.
             tensors = tensors
                 .into_iter()
                 .filter_map(|(name, tensor)| Some((name.strip_prefix(&key)?.to_owned(), tensor)))
@@ -67,7 +67,7 @@ impl PyTorch {
                 .collect();
         }
         if tensors.is_empty() {
-            return Err("it holds no tensors".to_owned());
+            return Err("it has no tensors".to_owned());
         }
         let entries = tensors
             .iter()
@@ -91,7 +91,7 @@ fn entry(tensor: &Tensor) -> Entry {
     }
 }
 
-/// The reader's message in one line, with what can be done.
+/// The first line of the message of the reader, and what the file should be.
 fn explain(reason: &str) -> String {
     let reason = reason
         .lines()
@@ -101,7 +101,7 @@ fn explain(reason: &str) -> String {
     format!("{reason}; it should be a state dict written by torch.save")
 }
 
-impl Source for PyTorch {
+impl TensorFile for PyTorch {
     fn entries(&self) -> &BTreeMap<String, Entry> {
         &self.entries
     }

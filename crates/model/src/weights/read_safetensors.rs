@@ -1,13 +1,14 @@
-//! safetensors files: a header that is checked, and tensors that are read when asked for.
+//! safetensors files: the header is checked, tensors are read when they are asked for.
 //!
-//! Rows are read into a small buffer rather than mapped into memory: as lean, and without `unsafe`.
+//! Rows are read into a small buffer instead of mapping the file into memory: this needs as little memory
+//! and no `unsafe`.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::tensor_file::{Entry, Float, Source};
+use super::tensor_file::{Entry, Float, TensorFile};
 
 /// Longest header that is accepted, bytes: the limit of the safetensors crate.
 const MAX_HEADER: u64 = 100_000_000;
@@ -15,12 +16,12 @@ const MAX_HEADER: u64 = 100_000_000;
 pub(super) struct SafeTensors<R> {
     data: R,
     entries: BTreeMap<String, Entry>,
-    /// Where each tensor's bytes start.
+    /// Offset of the first byte of each tensor.
     offsets: BTreeMap<String, u64>,
 }
 
 impl<R: Read + Seek> SafeTensors<R> {
-    /// Reads and checks the header; also gives the file's key–value pairs.
+    /// Reads and checks the header of a file of `length` bytes. Also returns its key–value pairs.
     pub(super) fn open(
         mut data: R,
         length: u64,
@@ -31,8 +32,8 @@ impl<R: Read + Seek> SafeTensors<R> {
         let size = u64::from_le_bytes(size);
         if size > MAX_HEADER || size > length.saturating_sub(8) {
             return Err(format!(
-                "its header claims {size} bytes of {length}; is it a safetensors or PyTorch file, \
-                 and complete?"
+                "its header says that it has {size} bytes of {length}; is it a safetensors or PyTorch \
+                 file, and complete?"
             ));
         }
         let mut header = Vec::new();
@@ -40,14 +41,14 @@ impl<R: Read + Seek> SafeTensors<R> {
             .take(size)
             .read_to_end(&mut header)
             .map_err(|error| error.to_string())?;
-        // Checks that the tensors' places follow each other and fit their shapes.
+        // Parsing checks that the tensors are contiguous and have the sizes of their shapes.
         let header: Metadata =
             serde_json::from_slice(&header).map_err(|error| error.to_string())?;
         let start = 8 + size;
         let wanted = start + header.data_len() as u64;
         if wanted != length {
             return Err(format!(
-                "its tensors need {wanted} bytes and it has {length}; it was cut short or damaged"
+                "its tensors need {wanted} bytes and it has {length}; it is truncated or damaged"
             ));
         }
         let (mut entries, mut offsets) = (BTreeMap::new(), BTreeMap::new());
@@ -76,7 +77,7 @@ impl<R: Read + Seek> SafeTensors<R> {
     }
 }
 
-impl<R: Read + Seek + Send> Source for SafeTensors<R> {
+impl<R: Read + Seek + Send> TensorFile for SafeTensors<R> {
     fn entries(&self) -> &BTreeMap<String, Entry> {
         &self.entries
     }

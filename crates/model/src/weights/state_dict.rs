@@ -1,7 +1,8 @@
-//! A module's tensors in PyTorch's layout, and under the names its layers have there.
+//! The tensors of a module in the layout of PyTorch.
 //!
-//! Linear weights are `[out, in]` there and `[in, out]` in Burn; a norm's `gamma` and `beta` are
-//! `weight` and `bias`. What a library calls the layers themselves, a `Dialect` says.
+//! The weights of Linear layers are `[out, in]` in PyTorch and `[in, out]` in Burn, and the `gamma` and
+//! `beta` of normalisations are called `weight` and `bias`. Apart from that, a `Dialect` says what a
+//! library calls the tensors.
 
 use std::collections::HashMap;
 
@@ -10,20 +11,20 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
 use finetune_methods::{Floats, ParamInfo, parameters_lazily};
 
-/// Where a tensor of a module stands in a state dict.
+/// A tensor of a module as an entry of a state dict.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Slot {
     /// Its identity in the module.
     pub id: ParamId,
-    /// Its path in Burn's names, with a norm's `weight` and `bias`.
+    /// Its path in Burn's names, except that normalisations have `weight` and `bias`.
     pub path: String,
     /// Its shape in PyTorch.
     pub shape: Vec<usize>,
-    /// Whether the layouts are each other's transpose.
+    /// Whether the layout in PyTorch is the transpose of that in Burn.
     pub transposed: bool,
 }
 
-/// The state dict's slots of a module, adapters left out, in field order.
+/// The slots of a module in the order of its fields, without adapters.
 pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
     parameters_lazily(module)
         .into_iter()
@@ -68,8 +69,8 @@ pub struct StateTensor {
     pub values: Floats,
 }
 
-/// Reads a module's tensors, adapters merged where they are attached; `name` says what a slot's
-/// path is called.
+/// Reads the tensors of a module. Attached adapters are merged. `name` gives the name for the path of a
+/// slot.
 pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<StateTensor> {
     let mut collect = Collect {
         slots: slots(module)
@@ -106,7 +107,7 @@ impl ModuleVisitor for Collect {
     }
 }
 
-/// Puts values, in Burn's layout, into the parameters of those identities.
+/// Replaces the values of parameters by others in Burn's layout.
 pub(crate) fn apply<M: Module>(module: M, values: HashMap<ParamId, Vec<f32>>) -> M {
     module.map(&mut Apply { values })
 }

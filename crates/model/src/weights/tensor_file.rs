@@ -1,10 +1,11 @@
-//! What the file formats have in common: named tensors of floating-point numbers, read in parts.
+//! What the formats of weights files have in common: named tensors of floating-point numbers, which are
+//! read in parts.
 
 use std::collections::BTreeMap;
 
 use half::{bf16, f16};
 
-/// How a tensor's numbers are stored.
+/// The type of the numbers of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Float {
     F64,
@@ -13,22 +14,23 @@ pub(super) enum Float {
     Bf16,
 }
 
-/// Shape of a tensor, and how its numbers are stored; `None` for integers and the like.
+/// Shape and type of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub shape: Vec<usize>,
+    /// The type of its numbers; `None` if they are not floating-point numbers.
     pub float: Option<Float>,
-    /// The file's name of the type, for messages.
+    /// What the file calls the type, for messages.
     pub dtype: String,
 }
 
 /// An open file of tensors.
-pub(super) trait Source: Send {
-    /// All its tensors by name.
+pub(super) trait TensorFile: Send {
+    /// All tensors by name.
     fn entries(&self) -> &BTreeMap<String, Entry>;
 
-    /// Hands over up to `count` rows of a tensor at a time, as `f32`: the index of the first one,
-    /// and the values. Says what is wrong in a phrase.
+    /// Reads a tensor, `count` rows at a time, and calls `each` with the index of the first of these rows
+    /// and their values as `f32`. An error is the reason in words.
     fn for_rows(
         &mut self,
         name: &str,
@@ -38,7 +40,7 @@ pub(super) trait Source: Send {
 }
 
 impl Float {
-    /// Bytes of a number.
+    /// Bytes per number.
     pub(super) fn width(self) -> usize {
         match self {
             Self::F64 => 8,
@@ -47,7 +49,7 @@ impl Float {
         }
     }
 
-    /// Numbers from little-endian bytes, into `values`.
+    /// Replaces `values` by the numbers in little-endian `bytes`.
     #[allow(clippy::cast_possible_truncation)]
     pub(super) fn widen(self, bytes: &[u8], values: &mut Vec<f32>) {
         values.clear();
@@ -88,17 +90,17 @@ impl Float {
 }
 
 impl Entry {
-    /// The storage, or what to say where it is not of floating-point numbers.
+    /// The type of the numbers, or an error if they are not floating-point numbers.
     pub(super) fn float(&self, name: &str) -> Result<Float, String> {
         self.float.ok_or_else(|| {
             format!(
-                "tensor `{name}` is of {}, not f32, f16, bf16 or f64",
+                "its tensor `{name}` is of {}, not f32, f16, bf16 or f64",
                 self.dtype
             )
         })
     }
 
-    /// Number of rows, and values in each.
+    /// Number of rows, and number of values per row.
     pub(super) fn rows(&self) -> (usize, usize) {
         let rows = self.shape.first().copied().unwrap_or(1);
         (rows, self.shape.iter().skip(1).product())

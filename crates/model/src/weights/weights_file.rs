@@ -1,4 +1,4 @@
-//! Reading weights: safetensors and PyTorch files, checked before anything is touched.
+//! Reading weights files (safetensors and PyTorch), which are checked before anything is allocated.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use super::matching::{fit, is_head, is_position_embedding, recognize};
 use super::read_pytorch::{PyTorch, is_pytorch};
 use super::read_safetensors::SafeTensors;
-use super::tensor_file::{Entry, Source};
+use super::tensor_file::{Entry, TensorFile};
 use crate::error::ModelError;
 use crate::networks::Architecture;
 use crate::networks::Network;
@@ -19,11 +19,11 @@ use crate::networks::init::initialize_head;
 use crate::weights::position::resample;
 use crate::weights::state_dict::{Slot, apply, slots};
 
-/// An open checkpoint: its tensors' names and shapes are known, their values are read when asked
-/// for.
+/// An open weights file. The names and shapes of its tensors are known; values are read when they are
+/// asked for.
 pub struct WeightsFile {
     origin: String,
-    source: Box<dyn Source>,
+    tensors: Box<dyn TensorFile>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -35,24 +35,24 @@ impl std::fmt::Debug for WeightsFile {
     }
 }
 
-/// A network with weights from a checkpoint.
+/// A network with the weights of a file.
 #[derive(Debug)]
 pub struct Loaded {
     /// The network.
     pub network: Network,
-    /// Whether its head is new: seeded random weights for the classes asked for.
+    /// Whether the head is new: initialised for the classes that were asked for.
     pub new_head: bool,
-    /// What a person should know: a head that was replaced, a position embedding that was fitted,
-    /// weights that are not finite. A sentence each.
+    /// Messages to the user, one sentence each: a head was replaced, a position embedding was resampled,
+    /// weights are not finite.
     pub notes: Vec<String>,
 }
 
-/// Which head a loaded network gets.
+/// The head that a loaded network gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// The checkpoint's own; its class count must fit.
+    /// The head of the file, which must have the right number of classes.
     Stored,
-    /// A new one, its weights drawn from this seed.
+    /// A new head.
     New {
         /// Seed of the weights.
         seed: u64,
@@ -60,12 +60,12 @@ pub enum Head {
 }
 
 impl WeightsFile {
-    /// Opens a safetensors or PyTorch file; which of them it is, its first bytes say.
+    /// Opens a safetensors or PyTorch file. The first bytes say which of the two it is.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Io`] where it cannot be read, [`ModelError::Format`] where it is neither, is
-    /// cut short, or is a pickle of something else than tensors.
+    /// [`ModelError::Io`] if the file cannot be read, [`ModelError::Format`] if it is neither, is
+    /// truncated, or is a pickle without tensors.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let io = |source| ModelError::Io {
             action: "read",
@@ -78,13 +78,13 @@ impl WeightsFile {
         let mut start = Vec::new();
         file.by_ref().take(16).read_to_end(&mut start).map_err(io)?;
         if is_pytorch(&start) {
-            let source = PyTorch::open(path).map_err(|reason| ModelError::Format {
+            let tensors = PyTorch::open(path).map_err(|reason| ModelError::Format {
                 origin: origin.clone(),
                 reason,
             })?;
             return Ok(Self {
                 origin,
-                source: Box::new(source),
+                tensors: Box::new(tensors),
                 metadata: BTreeMap::new(),
             });
         }
@@ -92,11 +92,11 @@ impl WeightsFile {
         Self::safetensors(origin, file, length)
     }
 
-    /// Opens a safetensors checkpoint in memory; `origin` names it in messages.
+    /// Opens a safetensors file in memory. `origin` is its name in messages.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Format`] where the bytes are no safetensors file.
+    /// [`ModelError::Format`] if the bytes are not a valid safetensors file.
     pub fn from_static(origin: &str, bytes: &'static [u8]) -> Result<Self, ModelError> {
         Self::safetensors(origin.to_owned(), Cursor::new(bytes), bytes.len() as u64)
     }
@@ -107,22 +107,22 @@ impl WeightsFile {
         length: u64,
     ) -> Result<Self, ModelError> {
         match SafeTensors::open(data, length) {
-            Ok((source, metadata)) => Ok(Self {
+            Ok((tensors, metadata)) => Ok(Self {
                 origin,
-                source: Box::new(source),
+                tensors: Box::new(tensors),
                 metadata,
             }),
             Err(reason) => Err(ModelError::Format { origin, reason }),
         }
     }
 
-    /// Where it came from: the file, or the name given.
+    /// The path of the file, or its name if it is in memory.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The file's own key–value pairs; a PyTorch file has none.
+    /// The key–value pairs of the file. A PyTorch file has none.
     #[must_use]
     pub fn metadata(&self) -> BTreeMap<String, String> {
         self.metadata.clone()
@@ -131,27 +131,27 @@ impl WeightsFile {
     /// Names and shapes of its tensors.
     #[must_use]
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.source
+        self.tensors
             .entries()
             .iter()
             .map(|(name, entry)| (name.clone(), entry.shape.clone()))
             .collect()
     }
 
-    /// The first of [`ARCHITECTURES`](crate::ARCHITECTURES) whose tensors these are, whatever its
-    /// head's class count.
+    /// The first of [`ARCHITECTURES`](crate::ARCHITECTURES) that has these tensors, with any number of
+    /// classes; `None` if none has.
     #[must_use]
     pub fn recognize(&self) -> Option<&'static Architecture> {
         recognize(&self.shapes())
     }
 
-    /// Reads one tensor's values as `f32`, in the file's layout.
+    /// Reads the values of a tensor as `f32`, in the layout of the file.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Format`] where there is no such tensor, or not of floating-point numbers.
+    /// [`ModelError::Format`] if there is no such tensor, or its values are not floating-point numbers.
     pub fn values(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
-        // Values at a time: what is read and widened beside the tensor itself stays small.
+        // Values that are read and converted at a time, which bounds memory besides the tensor itself.
         const PART: usize = 1 << 16;
         let (rows, row) = self.entry(name)?.rows();
         let mut values = Vec::with_capacity(rows * row);
@@ -160,7 +160,7 @@ impl WeightsFile {
         Ok(values)
     }
 
-    /// Reads a matrix `[rows, columns]` as its transpose, without holding it twice.
+    /// Reads a matrix `[rows, columns]` and transposes it, without holding it in memory twice.
     fn transposed(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
         let (rows, columns) = self.entry(name)?.rows();
         let mut values = vec![0.0; rows * columns];
@@ -177,7 +177,7 @@ impl WeightsFile {
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, ModelError> {
-        let entries = self.source.entries();
+        let entries = self.tensors.entries();
         entries.get(name).ok_or_else(|| ModelError::Format {
             origin: self.origin.clone(),
             reason: format!("it has no tensor `{name}`"),
@@ -190,7 +190,7 @@ impl WeightsFile {
         count: usize,
         mut each: impl FnMut(usize, &[f32]),
     ) -> Result<(), ModelError> {
-        self.source
+        self.tensors
             .for_rows(name, count, &mut each)
             .map_err(|reason| ModelError::Format {
                 origin: self.origin.clone(),
@@ -198,15 +198,15 @@ impl WeightsFile {
             })
     }
 
-    /// Builds a network of `architecture` with `classes` outputs and this checkpoint's weights.
+    /// Builds a network of `architecture` with `classes` outputs and the weights of this file.
     ///
-    /// A Vision Transformer's position embedding is resampled where the architecture is for images
-    /// of another size.
+    /// The position embedding of a Vision Transformer is resampled if the architecture is for images of
+    /// another size.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Mismatch`], before anything is allocated, where tensors are missing, left
-    /// over or of another shape; it says which architecture the checkpoint looks like.
+    /// [`ModelError::Mismatch`], before anything is allocated, if tensors are missing, unexpected or of
+    /// another shape; it says which architecture the file looks like.
     pub fn load(
         &mut self,
         architecture: &Architecture,
@@ -230,7 +230,7 @@ impl WeightsFile {
                     && slot.path.ends_with(".weight")
                 {
                     notes.push(format!(
-                        "its head for {stored} classes gives way to a new one for {classes}"
+                        "its head for {stored} classes is replaced by a new one for {classes}"
                     ));
                 }
                 continue;
@@ -243,8 +243,8 @@ impl WeightsFile {
         }
         if let Some(first) = not_finite.first() {
             notes.push(format!(
-                "{} of its tensors hold values that are not finite, `{first}` the first of them: \
-                 the model is unusable",
+                "{} of its tensors have values that are not finite, the first is `{first}`: the model \
+                 is unusable",
                 not_finite.len()
             ));
         }
@@ -259,6 +259,7 @@ impl WeightsFile {
         })
     }
 
+    /// Reads the values of a slot, in Burn's layout.
     fn tensor(
         &mut self,
         slot: &Slot,

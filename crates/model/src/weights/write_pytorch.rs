@@ -1,8 +1,8 @@
-//! Writing PyTorch's own format: a zip whose pickle names tensors and nothing else.
+//! Writing PyTorch's own format: a zip with a pickle that names tensors and nothing else.
 //!
-//! The pickle holds one `OrderedDict` of `torch._utils._rebuild_tensor_v2` calls, which is what
-//! `torch.load(weights_only=True)` allows. Its layout is the one `torch.save` writes since
-//! PyTorch 1.6: `archive/data.pkl`, `archive/data/0`, …, `archive/version`.
+//! The pickle is one `OrderedDict` of `torch._utils._rebuild_tensor_v2` calls, which
+//! `torch.load(weights_only=True)` allows. The zip has the files that `torch.save` writes since PyTorch
+//! 1.6: `archive/data.pkl`, `archive/data/0`, …, `archive/version`.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,17 +14,18 @@ use crate::error::ModelError;
 use crate::weights::state_dict::StateTensor;
 use crate::weights::write_safetensors::write_whole;
 
-/// Writes tensors to a `.pth` file: to a temporary name, synced, then renamed.
+/// Writes tensors to a `.pth` file: under a temporary name, synced, then renamed. Returns the size of the
+/// file in bytes.
 ///
-/// Returns the file's size in bytes. The same tensors give the same file to the byte.
+/// The same tensors always give the same bytes.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be written.
+/// [`ModelError::Io`] if the file cannot be written.
 pub fn write_pth(tensors: &[StateTensor], path: &Path) -> Result<u64, ModelError> {
     write_whole(path, |temporary| {
         let mut zip = ZipWriter::new(std::fs::File::create(temporary)?);
-        // Aligned as PyTorch does it, so that the storages can be mapped.
+        // Aligned as in PyTorch, so that the storages can be mapped into memory.
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
             .with_alignment(64);
@@ -57,7 +58,7 @@ fn pickle(tensors: &[StateTensor]) -> Vec<u8> {
     for (index, tensor) in tensors.iter().enumerate() {
         string(&mut out, &tensor.name);
         out.extend_from_slice(b"ctorch._utils\n_rebuild_tensor_v2\n(");
-        // The storage, by its persistent identity.
+        // The storage, by its persistent id.
         out.push(b'(');
         string(&mut out, "storage");
         out.extend_from_slice(b"ctorch\nFloatStorage\n");
@@ -72,7 +73,7 @@ fn pickle(tensors: &[StateTensor]) -> Vec<u8> {
             strides[axis - 1] = strides[axis] * tensor.shape[axis];
         }
         tuple(&mut out, &strides);
-        // Without gradient, without hooks.
+        // No gradient and no hooks.
         out.push(0x89);
         out.extend_from_slice(EMPTY_DICT);
         out.extend_from_slice(b"tR");
@@ -84,7 +85,7 @@ fn pickle(tensors: &[StateTensor]) -> Vec<u8> {
 #[allow(clippy::cast_possible_truncation)]
 fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'X');
-    // Names are far below 4 GiB.
+    // Names are far shorter than 4 GiB.
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
@@ -94,7 +95,7 @@ fn integer(out: &mut Vec<u8>, value: usize) {
         out.push(b'J');
         out.extend_from_slice(&small.to_le_bytes());
     } else {
-        // LONG1: its length, then little-endian two's complement.
+        // LONG1: the length, then the value in little-endian two's complement.
         out.extend_from_slice(&[0x8a, 9]);
         out.extend_from_slice(&(value as u64).to_le_bytes());
         out.push(0);

@@ -1,4 +1,4 @@
-//! Writing weights: safetensors with PyTorch's names, written whole or not at all.
+//! Writing safetensors files with the names of PyTorch's libraries, whole or not at all.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -12,14 +12,13 @@ use crate::networks::Architecture;
 use crate::networks::Network;
 use crate::weights::state_dict::{StateTensor, collect};
 
-/// Writes the whole network, adapters merged, to a safetensors file that PyTorch loads.
-///
-/// Returns the file's size in bytes.
+/// Writes the whole network, with its adapters merged, to a safetensors file that PyTorch can load.
+/// Returns the size of the file in bytes.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be written (nothing is left half-written), and
-/// [`ModelError::Method`] where an adapter cannot be merged.
+/// [`ModelError::Io`] if the file cannot be written, of which nothing is left then, and [`ModelError::Method`]
+/// if an adapter cannot be merged.
 pub fn save_network(
     network: &Network,
     architecture: &Architecture,
@@ -29,12 +28,12 @@ pub fn save_network(
     write_safetensors(state_dict(network, architecture)?, metadata, path)
 }
 
-/// The whole network's tensors, adapters merged, under the names of the architecture's first
-/// [library](Architecture::libraries) and in PyTorch's layout.
+/// All tensors of a network, with its adapters merged, in the layout of PyTorch and with the names of the
+/// first [library](crate::networks::Spec::libraries) of the architecture.
 ///
 /// # Errors
 ///
-/// [`ModelError::Method`] where an adapter cannot be merged.
+/// [`ModelError::Method`] if an adapter cannot be merged.
 pub fn state_dict(
     network: &Network,
     architecture: &Architecture,
@@ -42,12 +41,12 @@ pub fn state_dict(
     in_dialect(network, architecture.names(None)?)
 }
 
-/// The same under the names of another library that knows the architecture, e.g. `timm`.
+/// As [`state_dict`], with the names of another library, e.g. `timm`.
 ///
 /// # Errors
 ///
-/// [`ModelError::UnknownLibrary`] where it does not know it, and [`ModelError::Method`] where an
-/// adapter cannot be merged.
+/// [`ModelError::UnknownLibrary`] if its names for the architecture are not known, and
+/// [`ModelError::Method`] if an adapter cannot be merged.
 pub fn state_dict_of(
     network: &Network,
     architecture: &Architecture,
@@ -60,19 +59,18 @@ fn in_dialect(network: &Network, name: fn(&str) -> String) -> Result<Vec<StateTe
     Ok(collect(&merge(&network.valid())?, name))
 }
 
-/// Writes tensors to a safetensors file: to a temporary name, synced, then renamed.
-///
-/// Returns the file's size in bytes.
+/// Writes tensors to a safetensors file: under a temporary name, synced, then renamed. Returns the size of
+/// the file in bytes.
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] where the file cannot be written.
+/// [`ModelError::Io`] if the file cannot be written.
 pub fn write_safetensors(
     tensors: Vec<StateTensor>,
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<u64, ModelError> {
-    // The format's maps are unordered; one key–value pair a file keeps it the same to the byte.
+    // The order of the pairs is random, so only files with a single pair are always the same bytes.
     let metadata: HashMap<String, String> = metadata.clone().into_iter().collect();
     let views = tensors
         .into_iter()
@@ -83,7 +81,7 @@ pub fn write_safetensors(
     })
 }
 
-/// Has a file written, whole or not at all. Returns its size in bytes.
+/// Writes a file whole or not at all. Returns its size in bytes.
 pub(crate) fn write_whole(
     path: &Path,
     write: impl FnOnce(&Path) -> std::io::Result<()>,
