@@ -1,6 +1,6 @@
 //! Names and labels of images, from whatever a data set is stored in. Nothing is decoded here.
 //!
-//! A new format is one file with a [`Format`] and one row of `FORMATS`; a data set with a name of its
+//! A new format is one file with a `Format` and one row of `FORMATS`; a data set with a name of its
 //! own is one file with a [`NamedSet`] and one row of [`NAMED_SETS`].
 
 pub(crate) mod embedded;

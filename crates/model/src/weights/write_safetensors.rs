@@ -17,8 +17,8 @@ use crate::weights::state_dict::{StateTensor, collect};
 ///
 /// # Errors
 ///
-/// [`ModelError::Io`] if the file cannot be written, of which nothing is left then, and [`ModelError::Method`]
-/// if an adapter cannot be merged.
+/// [`ModelError::Io`] if the file cannot be written; no part of it is left then.
+/// [`ModelError::Method`] if an adapter cannot be merged.
 pub fn save_network(
     network: &Network,
     architecture: &Architecture,
