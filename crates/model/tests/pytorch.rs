@@ -115,7 +115,11 @@ fn weights_that_are_not_finite_give_a_note() {
         loaded.notes[0],
         "its head for 3 classes is replaced by a new one for 5"
     );
-    assert!(loaded.notes[1].contains("not finite, `conv1.weight`"));
+    assert_eq!(
+        loaded.notes[1],
+        "1 of its tensors have values that are not finite, the first is `conv1.weight`: the model is \
+         unusable"
+    );
 }
 
 proptest! {

@@ -25,7 +25,7 @@ pub struct Preprocess {
 
 /// The size at which decoded images are stored between their files and the batches.
 ///
-/// The names of the variants are part of what names a cache file.
+/// The names of the variants are part of the hash that is the name of a cache file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StoredSize {
     /// As the model takes it: resized, and cropped at the centre.
@@ -42,8 +42,8 @@ pub enum StoredSize {
 }
 
 impl Preprocess {
-    /// Square images with sides of `side` pixels, resized with the bilinear filter and not cropped more
-    /// than that takes, from images of at most 100 million pixels.
+    /// Square images with sides of `side` pixels: resized with the bilinear filter so that the shorter
+    /// side is `side` (`crop` is 1), from images of at most 100 million pixels.
     #[must_use]
     pub fn square(side: usize) -> Self {
         Self {
