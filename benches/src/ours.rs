@@ -13,7 +13,7 @@ use finetune::data::embedded_signs;
 use finetune::evaluation::Report;
 use finetune::machine::memory;
 use finetune::methods::{Attached, Method, Scope, Targets, count_parameters, layers, parameters};
-use finetune::model::{Architecture, Checkpoint, Head, Network};
+use finetune::model::{Architecture, Head, Network, WeightsFile};
 use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, TrainingData, train};
 
 use crate::job::{Job, Kind, Measured, Side};
@@ -29,7 +29,7 @@ pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     let set = embedded_signs().train.take_per_class(job.per_class, 0);
     let images = set.decode(&architecture.preprocess())?;
     let device = Device::flex().autodiff();
-    let mut file = Checkpoint::open(&job.weights)?;
+    let mut file = WeightsFile::open(&job.weights)?;
     let network = file.load(&architecture, job.classes, Head::Stored, &device)?;
     let attached = attach(job, side, &architecture, network.network)?;
     let count = count_parameters(&attached.model);

@@ -17,7 +17,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use finetune::evaluation::median;
 use finetune::machine::memory::{keep_large_buffers, memory_bytes, peak_memory_bytes};
-use finetune::model::{Checkpoint, Head};
+use finetune::model::{Head, WeightsFile};
 
 const REPETITIONS: usize = 7;
 const MIB: f64 = 1_048_576.0;
@@ -65,7 +65,7 @@ fn child(path: &Path) {
     let device = Device::flex();
     let before = memory_bytes().unwrap();
     let start = Instant::now();
-    let mut checkpoint = Checkpoint::open(path).unwrap();
+    let mut checkpoint = WeightsFile::open(path).unwrap();
     let architecture = checkpoint.recognize().expect("a known architecture");
     let classes = checkpoint.shapes()[&format!("{}.bias", architecture.head)][0];
     let loaded = checkpoint

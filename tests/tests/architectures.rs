@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use architectures::{Bars, check, fixture, uniform};
 use burn::tensor::Device;
-use finetune::model::{Architecture, Checkpoint, Head, state_dict, write_safetensors};
+use finetune::model::{Architecture, Head, WeightsFile, state_dict, write_safetensors};
 
 /// Gradients in training mode are compared in `f64`, by `architectures_f64.rs`.
 const BARS: Bars = Bars {
@@ -66,7 +66,7 @@ fn position_embeddings_are_resampled_as_by_timm() {
             .map(|value| value.as_f64().unwrap())
             .collect();
         let larger = architecture.at(16 * side).unwrap();
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         let loaded = file
             .load(&larger, 2, Head::Stored, &Device::flex())
             .unwrap();

@@ -132,7 +132,7 @@ fn files_that_are_not_checkpoints() {
         &folder,
         "--weights text",
         1,
-        "text is not a readable checkpoint: its header claims",
+        "text is not a readable weights file: its header says",
     );
     std::fs::write(folder.path("tiny"), "abc").unwrap();
     fails(&folder, "--weights tiny", 1, "it has fewer than 8 bytes");
@@ -141,7 +141,7 @@ fn files_that_are_not_checkpoints() {
         .ok();
     let bytes = std::fs::read(folder.path("whole.safetensors")).unwrap();
     std::fs::write(folder.path("cut"), &bytes[..bytes.len() - 1]).unwrap();
-    fails(&folder, "--weights cut", 1, "it was cut short or damaged");
+    fails(&folder, "--weights cut", 1, "it is truncated or damaged");
 }
 
 #[test]

@@ -175,12 +175,12 @@ fn links_and_ignored_files_are_listed() {
     );
     let text = folder.run("data check data").stdout();
     for line in [
-        "ignored, beside the classes or parts, not in one: data/old, data/train/loose.png\n",
+        "ignored, next to the folders of classes or splits, not in one: data/old, data/train/loose.png\n",
         "ignored, hidden: data/train/red/.DS_Store\n",
-        "ignored, images by their content, but not by their ending: data/train/red/photo.bak\n",
+        "ignored, images by their content, but not by their extension: data/train/red/photo.bak\n",
         "/data/train/red/001.png (followed)\n",
-        "→ 1 file(s) are left out for their ending, though they are images: rename them",
-        "→ 1 image(s) are of a format that is not read: convert them to PNG or JPEG",
+        "→ 1 image(s) are left out because of their extension: rename them",
+        "→ 1 image(s) are of a format that is not supported: convert them to PNG or JPEG",
         "→ 1 link(s) lead to a folder above them",
     ] {
         assert!(text.contains(line), "{text}");
@@ -211,11 +211,11 @@ fn links_and_ignored_files_are_listed() {
         "{text}"
     );
     assert!(
-        text.contains("→ 2 link(s) lead out of the folder and are refused: copy"),
+        text.contains("→ 2 link(s) lead out of the folder and are rejected: copy"),
         "{text}"
     );
     assert!(
-        text.contains("→ 1 link(s) lead to nothing: remove"),
+        text.contains("→ 1 link(s) have no target: remove"),
         "{text}"
     );
 }

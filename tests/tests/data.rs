@@ -51,7 +51,7 @@ fn wrong_manifests() {
         &folder,
         "--data a.csv",
         1,
-        "a.csv, line 26: data/train/red/nowhere.png is not there",
+        "a.csv, line 26: data/train/red/nowhere.png does not exist",
     );
     let text = text.replace("nowhere", "000") + "data/train/red/000.png,blue,test\n";
     std::fs::write(folder.path("a.csv"), &text).unwrap();
@@ -204,7 +204,7 @@ fn links_out_of_the_folder() {
         &folder,
         "--data data",
         1,
-        "elsewhere.png, outside of the folder; copy what it leads to",
+        "elsewhere.png, outside of the folder; copy the target into the folder",
     );
 }
 
@@ -288,7 +288,7 @@ fn a_full_disk_and_a_folder_without_write_permission() {
     assert_eq!(outcome.code(), 1, "{}", outcome.stderr());
     let stderr = outcome.stderr();
     assert!(
-        stderr.contains("error: cannot keep decoded images in "),
+        stderr.contains("error: cannot cache decoded images in "),
         "{stderr}"
     );
     assert!(
@@ -303,7 +303,7 @@ fn a_full_disk_and_a_folder_without_write_permission() {
         &folder,
         "--data data --cache disk",
         1,
-        "cannot keep decoded images in ",
+        "cannot cache decoded images in ",
     );
     // Nothing is written into the folder of the images.
     let before = names(&folder.path("data/train/red"));

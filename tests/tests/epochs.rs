@@ -6,8 +6,8 @@ mod util;
 
 use std::path::PathBuf;
 
-use finetune::data::{Keep, Pipeline, Source, embedded_signs, open_test};
-use finetune::model::{Architecture, Checkpoint, Head};
+use finetune::data::{Pipeline, Source, StoredSize, embedded_signs, open_test};
+use finetune::model::{Architecture, Head, WeightsFile};
 use finetune::training::evaluate;
 use util::{Folder, names};
 
@@ -123,7 +123,7 @@ fn an_epochs_checkpoint_is_the_model_that_was_validated() {
             .ok();
         let architecture = Architecture::find("resnet8-64").unwrap().at(32).unwrap();
         let device = burn::tensor::Device::flex();
-        let model = Checkpoint::open(&folder.path(&format!("{command}.safetensors")))
+        let model = WeightsFile::open(&folder.path(&format!("{command}.safetensors")))
             .unwrap()
             .load(&architecture, 5, Head::Stored, &device)
             .unwrap()
@@ -132,7 +132,7 @@ fn an_epochs_checkpoint_is_the_model_that_was_validated() {
             .unwrap()
             .prepare(
                 &architecture.preprocess(),
-                Keep::Fitted,
+                StoredSize::Fitted,
                 &Pipeline::memory(),
             )
             .unwrap();

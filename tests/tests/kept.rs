@@ -60,7 +60,7 @@ fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
     let asked = format!("{TRAIN} --feature-cache file --out file");
     let line = line(&folder.limited(&asked, BLOCKS), 1);
     assert!(
-        line.contains("cannot keep the features")
+        line.contains("cannot cache the features")
             && line.contains("cache/images")
             && line.contains("File too large"),
         "{line}"

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use finetune::data::{ImageSet, Sample, Source};
-use finetune::model::{Checkpoint, Head};
+use finetune::model::{Head, WeightsFile};
 
 #[test]
 #[ignore = "needs a download: see the top of the file"]
@@ -23,7 +23,7 @@ fn top_1_of_real_photographs_agrees_with_torchvision() {
         serde_json::from_slice(&answers).unwrap();
 
     let device = Device::flex();
-    let mut file = Checkpoint::open(&parity.join("mobilenet_v2.pth")).unwrap();
+    let mut file = WeightsFile::open(&parity.join("mobilenet_v2.pth")).unwrap();
     let architecture = file.recognize().unwrap();
     assert_eq!(architecture.name, "mobilenet_v2");
     let loaded = file

@@ -5,7 +5,7 @@
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, TensorData};
-use finetune::model::{Architecture, Checkpoint, Head, Network};
+use finetune::model::{Architecture, Head, Network, WeightsFile};
 
 fn fixture() -> serde_json::Value {
     serde_json::from_str(include_str!("../fixtures/logits.json")).unwrap()
@@ -46,7 +46,7 @@ fn the_shipped_checkpoint_gives_the_same_logits_as_in_pytorch() {
         env!("CARGO_MANIFEST_DIR"),
         "/../datasets/weights/resnet8-64-signs.safetensors"
     );
-    let mut checkpoint = Checkpoint::open(file.as_ref()).unwrap();
+    let mut checkpoint = WeightsFile::open(file.as_ref()).unwrap();
     let network = checkpoint
         .load(architecture, 5, Head::Stored, &Device::flex())
         .unwrap()

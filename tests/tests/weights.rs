@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use finetune::model::{
-    Architecture, Checkpoint, state_dict, state_dict_of, write_pth, write_safetensors,
+    Architecture, WeightsFile, state_dict, state_dict_of, write_pth, write_safetensors,
 };
 use util::Folder;
 
@@ -36,7 +36,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
         .ok();
     let said = trained.stderr();
     assert!(
-        said.contains("weights.pth: its head for 10 classes gives way to a new one for 2"),
+        said.contains("weights.pth: its head for 10 classes is replaced by a new one for 2"),
         "{said}"
     );
     let report = folder.json("out/report.json");
@@ -49,7 +49,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
     folder
         .run("export --run out --names timm --out b.safetensors")
         .ok();
-    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let open = |file: &str| WeightsFile::open(&folder.path(file)).unwrap();
     let values = |file: &str, name: &str| open(file).values(name).unwrap();
     let wanted = values(
         "out/finetuned_model_lora.safetensors",
@@ -75,7 +75,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
     assert!(
         outcome
             .stderr()
-            .contains("`keras` has no names for `mobilenet_v2`; names of: torchvision, timm")
+            .contains("the names of `keras` for `mobilenet_v2` are not known; libraries: torchvision, timm")
     );
 }
 
@@ -104,7 +104,7 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
         )
         .ok();
     folder.run("merge --run out --out b.safetensors").ok();
-    let open = |file: &str| Checkpoint::open(&folder.path(file)).unwrap();
+    let open = |file: &str| WeightsFile::open(&folder.path(file)).unwrap();
     let (a, b) = (open("a.safetensors"), open("b.safetensors"));
     assert_eq!(a.shapes(), b.shapes());
     for name in a.shapes().into_keys() {
@@ -196,7 +196,7 @@ fn a_transformer_accepts_another_image_size() {
     assert_eq!(outcome.code(), 2);
     assert!(
         outcome.stderr().contains(
-            "adaptformer stands beside the blocks of a vision transformer, and `resnet8-64` has none"
+            "adaptformer needs the blocks of a vision transformer, and `resnet8-64` has none"
         ),
         "{}",
         outcome.stderr()
@@ -235,7 +235,7 @@ fn weights_that_do_not_fit_are_named() {
     fails(
         "--weights cut.pth",
         1,
-        "cut.pth is not a readable checkpoint",
+        "cut.pth is not a readable weights file",
     );
     let strange = finetune::model::StateTensor {
         name: "encoder.weight".to_owned(),

@@ -1,11 +1,11 @@
-//! The data pipeline alone: images a second and memory, one line an epoch.
+//! Measures the data pipeline alone: images per second and memory, one line per epoch.
 //!
 //! ```text
 //! cargo run --workspace --example pipeline -- FOLDER [WORKERS] [CACHE] [EPOCHS] [AUGMENT]
 //! ```
 //!
-//! `FOLDER` holds images, or folders of them; they become batches of 8 of 224×224 pixels, as
-//! `tests/parity/pipeline.py` has torchvision make them, which also puts both beside each other.
+//! `FOLDER` has images, or folders of them. They become batches of 8 images of 224×224 pixels, as in
+//! `tests/parity/pipeline.py`, which does the same with torchvision and compares both.
 
 #![allow(clippy::cast_precision_loss)]
 
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use finetune_data::{
-    Augment, Cache, Filter, ImageSet, Keep, Loader, Normalization, Order, Pipeline, Preprocess,
-    Sample, Source,
+    Augment, Cache, Filter, ImageSet, Loader, Normalization, Order, Pipeline, Preprocess, Sample,
+    Source,
 };
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -30,7 +30,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// This process's largest resident memory so far, MiB.
+/// The peak resident memory of this process in MiB.
 fn peak_memory() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -75,12 +75,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         workers,
         ..Pipeline::default()
     };
-    let keep = match augment.crop {
-        Some(_) => Keep::Whole,
-        None => Keep::Fitted,
-    };
     let start = Instant::now();
-    let images = set.prepare(&preprocess, keep, &pipeline)?;
+    let images = set.prepare(&preprocess, augment.stored_size(), &pipeline)?;
     eprintln!(
         "{} images ready after {:.2} s",
         images.len(),

@@ -1,12 +1,12 @@
-//! An image folder as checked, decoded, augmented and batched tensors.
+//! From a data set to batches of tensors: names and labels, decoding, caches, augmentation, batches.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use finetune_data::{Augment, Loader, Normalization, Order, Preprocess, embedded_signs};
 //!
 //! let signs = embedded_signs(); // or finetune_data::open(path, &SplitOptions::default())?
-//! let few = signs.train.take_per_class(2, 0).decode(&Preprocess::square(64))?;
-//! let batches = Loader::new(&few, 4, Order::Shuffled { seed: 0, epoch: 1 })
+//! let images = signs.train.take_per_class(2, 0).decode(&Preprocess::square(64))?;
+//! let batches = Loader::new(&images, 4, Order::Shuffled { seed: 0, epoch: 1 })
 //!     .normalization(Normalization::HALF)
 //!     .augment(Augment { flip: true, ..Augment::default() })
 //!     .device(&Device::flex());
@@ -15,6 +15,9 @@
 //! }
 //! # Ok::<(), finetune_data::DataError>(())
 //! ```
+//!
+//! A data set passes through the modules in this order: [`sources`], [`images`], [`store`],
+//! [`augment`], [`batches`]; [`check`] looks for what is wrong with it.
 
 #![cfg_attr(
     test,
@@ -25,45 +28,22 @@
     )
 )]
 
-mod augment;
-mod batch;
-mod check;
-mod decode;
-mod embedded;
+pub mod augment;
+pub mod batches;
+pub mod check;
 mod error;
-mod folder;
-mod idx;
-mod images;
-mod jpeg;
-mod loader;
-mod manifest;
-mod open;
-mod order;
-#[cfg(feature = "parquet")]
-mod parquet;
-mod parts;
-mod pipeline;
-mod place;
-mod prepare;
+pub mod images;
+mod positioned;
 mod random;
-mod resize;
-mod set;
-mod shelf;
-mod store;
-mod survey;
+pub mod sources;
+pub mod store;
 
-pub use augment::{Augment, Crop, RandAugment};
-pub use check::{Broken, Check, Duplicates, Part, check};
-pub use embedded::{embedded_signs, embedded_signs_pretrain};
-pub use error::DataError;
-pub use folder::SplitOptions;
-pub use idx::{IdxOptions, open_idx};
-pub use images::{Batch, Images, Normalization};
-pub use loader::Loader;
-pub use open::{open, open_test, survey};
-pub use order::{Order, Sampling};
-pub use pipeline::{Cache, OnBadImage, Pipeline, free_memory};
-pub use prepare::{Filter, Keep, Preprocess};
-pub use set::{Fold, ImageSet, Sample, Source, Splits};
-pub use shelf::Shelf;
-pub use survey::{Fate, Ignored, Link, Survey, Why};
+pub use self::augment::Augment;
+pub use self::batches::{Batch, Images, Loader, Order, Sampling};
+pub use self::error::DataError;
+pub use self::images::{Filter, Normalization, Preprocess, StoredSize};
+pub use self::sources::embedded::{embedded_signs, embedded_signs_pretrain};
+pub use self::sources::{
+    Fold, ImageSet, Sample, Source, SplitOptions, Splits, named, open, open_test,
+};
+pub use self::store::{Cache, OnBadImage, Pipeline};

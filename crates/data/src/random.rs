@@ -1,4 +1,4 @@
-//! Seeded random numbers: the streams of one seed.
+//! Seeded random numbers, and the streams that are used of each seed.
 //!
 //! | purpose | stream |
 //! |---|---|
@@ -11,7 +11,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// ChaCha with 8 rounds, its key spread from `seed` by `seed_from_u64`, on that stream.
+/// ChaCha with 8 rounds, with the key that `seed_from_u64` makes of `seed`, on a stream.
 pub(crate) fn rng(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);

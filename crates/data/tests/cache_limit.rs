@@ -1,4 +1,4 @@
-//! How much the cache of decoded images takes.
+//! The limit of the cache of decoded images.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,13 +6,13 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use finetune_data::{Cache, ImageSet, Images, Keep, Pipeline, Preprocess, Sample, Source};
+use finetune_data::{Cache, ImageSet, Images, Pipeline, Preprocess, Sample, Source, StoredSize};
 use image::{ImageBuffer, Rgb};
 use tempfile::TempDir;
 
 const COUNT: u64 = 4;
 
-/// Bytes of a cache of four square images: mark, count, an entry of 16 bytes each, pixels.
+/// Bytes of a cache file with four square images: magic number, count, 16 bytes per entry, pixels.
 fn bytes(side: u64) -> u64 {
     16 + 8 + COUNT * (16 + side * side * 3)
 }
@@ -20,7 +20,7 @@ fn bytes(side: u64) -> u64 {
 struct Folder(TempDir);
 
 impl Folder {
-    /// Decodes four pictures to squares, kept on disk.
+    /// Decodes four pictures to squares and stores them on disk.
     fn prepare(&self, side: u64, limit: Option<u64>) -> Images {
         let samples = (0..COUNT).map(|i| {
             let path = self.0.path().join(format!("{i}.png"));
@@ -45,14 +45,15 @@ impl Folder {
             ..Pipeline::default()
         };
         let preprocess = Preprocess::square(usize::try_from(side).unwrap());
-        set.prepare(&preprocess, Keep::Fitted, &pipeline).unwrap()
+        set.prepare(&preprocess, StoredSize::Fitted, &pipeline)
+            .unwrap()
     }
 
     fn cache(&self) -> PathBuf {
         self.0.path().join("cache")
     }
 
-    /// Sizes of the caches, and where they are.
+    /// Sizes and paths of the cache files.
     fn files(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(self.cache()).unwrap().map(Result::unwrap);
         let files = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "images"));
@@ -67,7 +68,7 @@ impl Folder {
         self.files().into_iter().map(|(bytes, _)| bytes).collect()
     }
 
-    /// Says that a cache was used so many hours ago.
+    /// Sets the time of last use of a cache file to some hours ago.
     fn age(&self, side: u64, hours: u64) {
         let files = self.files();
         let (_, path) = files.iter().find(|(size, _)| *size == bytes(side)).unwrap();
@@ -82,7 +83,7 @@ impl Folder {
 }
 
 #[test]
-fn what_was_used_longest_ago_goes_first() {
+fn the_least_recently_used_file_is_removed_first() {
     let folder = Folder(tempfile::tempdir().unwrap());
     for side in [8, 16, 20] {
         folder.prepare(side, None);
@@ -92,18 +93,18 @@ fn what_was_used_longest_ago_goes_first() {
     folder.age(8, 5);
     folder.age(16, 4);
     folder.age(20, 3);
-    // The oldest one is used again: the second one is the oldest now.
+    // The oldest file is used again, so that the second one is the oldest now.
     folder.prepare(8, None);
     folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24)));
     assert_eq!(folder.sizes(), [bytes(8), bytes(20), bytes(24)]);
-    // A byte less, and one more goes; also where nothing is written.
+    // With a byte less one more file is removed, although nothing is written.
     folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24) - 1));
     assert_eq!(folder.sizes(), [bytes(8), bytes(24)]);
     assert!(folder.cache().join("notes.txt").exists());
 }
 
 #[test]
-fn what_is_in_use_stays() {
+fn a_file_in_use_is_not_removed() {
     let folder = Folder(tempfile::tempdir().unwrap());
     let used = folder.prepare(8, None);
     folder.prepare(16, None);

@@ -1,4 +1,4 @@
-//! Every kind of encoded image becomes 8-bit RGB, or an error that names it.
+//! Every kind of encoded image becomes 8-bit RGB or an error that names it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 fn decode(files: &[&[u8]], preprocess: &Preprocess) -> Result<Images, DataError> {
     let folder = tempfile::tempdir().unwrap();
     let samples = files.iter().enumerate().map(|(i, bytes)| {
-        // The ending says nothing about the content.
+        // The extension says nothing about the content.
         let path = folder.path().join(format!("{i}.jpg"));
         std::fs::write(&path, bytes).unwrap();
         Sample {
@@ -30,7 +30,7 @@ fn decode(files: &[&[u8]], preprocess: &Preprocess) -> Result<Images, DataError>
     set.decode(preprocess)
 }
 
-/// The bytes of one image at a size of its own, `[height, width, 3]`.
+/// The bytes of an image of this size, `[height, width, 3]`.
 fn pixels(bytes: &[u8], height: usize, width: usize) -> Vec<u8> {
     let preprocess = Preprocess {
         height,
@@ -107,7 +107,8 @@ fn turned(orientation: u8) -> Vec<u8> {
 
 #[test]
 fn exif_orientation_is_applied() {
-    // Where the black half is: 1 left, 3 right (half a turn), 6 top (a quarter clockwise), 8 bottom.
+    // The black half is left for 1, right for 3 (half a turn), at the top for 6 (a quarter turn clockwise)
+    // and at the bottom for 8.
     let dark = |orientation, height, width, row, column| {
         pixels(&turned(orientation), height, width)[(row * width + column) * 3] < 10
     };
@@ -179,7 +180,7 @@ fn cmyk_becomes_rgb() {
 }
 
 #[test]
-fn bad_files_are_named_with_the_reason() {
+fn the_error_names_the_file_and_the_reason() {
     let square = Preprocess::square(2);
     let photograph = match &embedded_signs().train.samples[0].source {
         Source::Memory { bytes, .. } => *bytes,
@@ -190,9 +191,9 @@ fn bad_files_are_named_with_the_reason() {
         (&b""[..], ""),
         (b"this is text", ""),
         (&png[..png.len() / 2], ""),
-        // The decoder alone would fill the rest with grey.
-        (&photograph[..photograph.len() / 2], "it is cut short"),
-        (&photograph[..photograph.len() - 2], "it is cut short"),
+        // The decoder would fill the rest with grey.
+        (&photograph[..photograph.len() / 2], "it is truncated"),
+        (&photograph[..photograph.len() - 2], "it is truncated"),
     ] {
         let message = reason(bytes, &square);
         assert!(message.starts_with("cannot decode the image "), "{message}");
@@ -201,13 +202,13 @@ fn bad_files_are_named_with_the_reason() {
         assert!(message.ends_with("; replace or remove it"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
-    // Of several, the first is named.
+    // The first of several.
     let message = decode(&[&png, b"x", b"y"], &square).unwrap_err();
     assert!(message.to_string().contains("1.jpg"), "{message}");
 }
 
 #[test]
-fn large_and_narrow_images_are_refused_before_they_are_made() {
+fn large_and_narrow_images_are_rejected_before_they_are_decoded() {
     let few = Preprocess {
         max_pixels: 5,
         ..Preprocess::square(2)
@@ -217,14 +218,14 @@ fn large_and_narrow_images_are_refused_before_they_are_made() {
         message.ends_with("has 2×3 pixels, more than the limit of 5 in all; reduce it"),
         "{message}"
     );
-    // A PNG header that claims 2^31 - 1 pixels a side.
+    // A PNG header with sides of 2^31 - 1 pixels.
     let mut huge = encode(colours(), ImageFormat::Png);
     huge[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
     assert!(decode(&[&huge], &few).is_err());
     let strip = ImageBuffer::from_pixel(1, 2_000_000, Luma([0_u8]));
     let message = reason(&encode(strip, ImageFormat::Png), &Preprocess::square(64));
     assert!(
-        message.contains("its sides, 1×2000000, are too unequal to resize"),
+        message.contains("its sides, 1×2000000, are too unequal for resizing"),
         "{message}"
     );
 }

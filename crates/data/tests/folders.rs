@@ -1,4 +1,4 @@
-//! What a folder may look like, and what is said where it does not.
+//! The forms of folders of images, and the errors of other folders.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use finetune_data::{ImageSet, SplitOptions, open, open_test};
 use tempfile::TempDir;
 
-/// A folder with these files, all of them empty: opening decodes nothing.
+/// A folder with these files, which are empty because opening decodes nothing.
 fn folder(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -25,7 +25,7 @@ fn message(path: &Path) -> String {
         .to_string()
 }
 
-/// Paths of a set's files below `folder`, with their labels.
+/// The paths of the files of a set relative to `folder`, with their labels.
 fn files(set: &ImageSet, folder: &Path) -> Vec<(String, usize)> {
     let below = |name: String| {
         let path = Path::new(&name).strip_prefix(folder).unwrap().to_owned();
@@ -38,7 +38,7 @@ fn files(set: &ImageSet, folder: &Path) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn parts_are_read_in_the_order_of_their_paths() {
+fn images_of_each_split_are_in_the_order_of_their_paths() {
     let folder = folder(&[
         "train/cat/b.JPG",
         "train/cat/a.png",
@@ -54,7 +54,7 @@ fn parts_are_read_in_the_order_of_their_paths() {
         "test/cat/z.tif",
     ]);
     let splits = open(folder.path(), &SplitOptions::default()).unwrap();
-    // Byte order: capitals first.
+    // In the order of bytes, capitals are first.
     assert_eq!(splits.classes(), ["Dog", "cat"]);
     assert_eq!(splits.name, folder.path().display().to_string());
     let wanted = [
@@ -73,7 +73,7 @@ fn parts_are_read_in_the_order_of_their_paths() {
 }
 
 #[test]
-fn the_chapters_names_of_the_parts_are_known() {
+fn splits_may_have_the_names_of_the_chapter() {
     let folder = folder(&[
         "train_data/a/1.png",
         "train_data/b/1.png",
@@ -86,7 +86,7 @@ fn the_chapters_names_of_the_parts_are_known() {
 }
 
 #[test]
-fn one_folder_is_split_by_seed() {
+fn a_folder_of_classes_is_split_by_the_seed() {
     let names: Vec<String> = (0..8)
         .flat_map(|i| [format!("a/{i}.png"), format!("b/{i}.png")])
         .collect();
@@ -107,7 +107,7 @@ fn one_folder_is_split_by_seed() {
 }
 
 #[test]
-fn each_wrong_folder_gets_its_message() {
+fn each_invalid_folder_has_its_message() {
     let folder = folder(&[
         "file.png",
         "none/a/b/c/notes.txt",
@@ -130,11 +130,11 @@ fn each_wrong_folder_gets_its_message() {
     let wrong = [
         (
             "nowhere",
-            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl or .parquet file",
+            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl, .ndjson or .parquet file",
         ),
         (
             "file.png",
-            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl or .parquet file",
+            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl, .ndjson or .parquet file",
         ),
         (
             "none",
@@ -142,7 +142,7 @@ fn each_wrong_folder_gets_its_message() {
         ),
         (
             "one",
-            "{} holds only the class `cat`; telling classes apart needs two or more folders",
+            "{} holds only the class `cat`; a data set needs two classes or more",
         ),
         (
             "empty",
@@ -158,11 +158,11 @@ fn each_wrong_folder_gets_its_message() {
         ),
         (
             "half",
-            "{} has a part `train` but no `test`; add {}/test, or give {}/train to have that split",
+            "{} has a folder `train` but no folder `test`; add {}/test, or give {}/train to have it split",
         ),
         (
             "other",
-            "{} has a part `test_data` but no `train_data`; add {}/train_data, or give {}/test_data to have that split",
+            "{} has a folder `test_data` but no folder `train_data`; add {}/train_data, or give {}/test_data to have it split",
         ),
     ];
     for (name, wanted) in wrong {
@@ -192,7 +192,7 @@ mod unix {
     use super::*;
 
     #[test]
-    fn links_upwards_are_not_followed() {
+    fn links_to_folders_above_them_are_not_followed() {
         let folder = folder(&["a/1.png", "a/2.png", "b/1.png", "b/2.png", "b/more/3.png"]);
         symlink(folder.path(), folder.path().join("a/up")).unwrap();
         symlink(folder.path().join("b"), folder.path().join("b/more/up")).unwrap();
@@ -201,7 +201,7 @@ mod unix {
     }
 
     #[test]
-    fn names_need_not_be_utf_8() {
+    fn names_need_not_be_utf8() {
         let folder = folder(&["a/1.png", "a/2.png"]);
         let class = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
         // Some file systems refuse such names.

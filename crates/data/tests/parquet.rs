@@ -1,4 +1,4 @@
-//! Parquet files: `tests/parity/parquet.py` made them.
+//! Parquet files, written by `tests/parity/parquet.py`.
 
 #![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use finetune_data::{
-    Cache, ImageSet, Keep, OnBadImage, Pipeline, Preprocess, SplitOptions, open, open_test,
+    Cache, ImageSet, OnBadImage, Pipeline, Preprocess, SplitOptions, StoredSize, open, open_test,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -25,7 +25,7 @@ fn images(set: &ImageSet, cache: Cache) -> Vec<(String, u8)> {
         ..Pipeline::default()
     };
     let images = set
-        .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(3), StoredSize::Fitted, &pipeline)
         .unwrap();
     let red = |index| images.pixels(index).unwrap()[0];
     let labels = images.labels.iter().enumerate();
@@ -41,9 +41,9 @@ fn message(path: &Path) -> String {
 }
 
 #[test]
-fn shards_of_the_hub_are_parts_with_the_names_of_the_classes() {
+fn files_of_the_hub_are_splits_with_named_classes() {
     let splits = open(&fixture("hub"), &SplitOptions::default()).unwrap();
-    // The third name has no images.
+    // The third class has no images.
     assert_eq!(splits.classes(), ["cat", "dog"]);
     let wanted = |pairs: &[(&str, u8)]| {
         let pairs = pairs.iter().map(|(class, red)| ((*class).to_owned(), *red));
@@ -78,7 +78,7 @@ fn shards_of_the_hub_are_parts_with_the_names_of_the_classes() {
 }
 
 #[test]
-fn one_file_is_split_and_labels_may_be_texts_or_numbers() {
+fn one_file_is_split_and_labels_may_be_text_or_numbers() {
     for (file, classes) in [
         ("texts.parquet", ["a", "b"]),
         ("numbers.parquet", ["3", "7"]),
@@ -99,10 +99,10 @@ fn one_file_is_split_and_labels_may_be_texts_or_numbers() {
 }
 
 #[test]
-fn each_wrong_file_gets_its_message() {
+fn each_invalid_file_has_its_message() {
     let error = message(&fixture("unlabelled.parquet"));
     assert!(
-        error.ends_with("row 1 has the label -1, which has no name: it is not labelled"),
+        error.ends_with("row 1 has the label -1, which has no name"),
         "{error}"
     );
     let error = message(&fixture("columns.parquet"));
@@ -125,7 +125,7 @@ fn each_wrong_file_gets_its_message() {
             "{name}: {error}"
         );
     }
-    // A page that is damaged shows when its bytes are wanted, or already in the labels.
+    // A damaged page is an error when the labels or the images are read.
     let mut damaged = whole.clone();
     damaged[4..400].fill(0xee);
     let path = folder.path().join("damaged.parquet");
@@ -138,7 +138,7 @@ fn each_wrong_file_gets_its_message() {
         };
         let images = splits
             .train
-            .prepare(&Preprocess::square(3), Keep::Fitted, &pipeline);
+            .prepare(&Preprocess::square(3), StoredSize::Fitted, &pipeline);
         images.map(|_| ()).map_err(|error| error.to_string())
     });
     let error = outcome.unwrap_err();
@@ -146,5 +146,5 @@ fn each_wrong_file_gets_its_message() {
     let other = folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("all.parquet"), &whole).unwrap();
-    assert!(message(&other).contains("its name begins with none of train-"));
+    assert!(message(&other).contains("its name must begin with train-, validation- or test-"));
 }

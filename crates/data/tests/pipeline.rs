@@ -1,4 +1,4 @@
-//! Caches, workers, augmentation and mixing: what comes out of a loader.
+//! The batches of a loader with all kinds of caches, workers, augmentation and mixing.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs)]
 
@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use finetune_data::{
-    Augment, Cache, DataError, ImageSet, Images, Keep, Loader, OnBadImage, Order, Pipeline,
-    Preprocess, Sample, Sampling, Source,
+    Augment, Cache, DataError, ImageSet, Images, Loader, OnBadImage, Order, Pipeline, Preprocess,
+    Sample, Sampling, Source, StoredSize,
 };
 use image::{ImageBuffer, Rgb};
 use tempfile::TempDir;
 
-/// Files of several sizes, two classes, `count` images.
+/// Writes `count` images of several sizes in two classes.
 fn set(folder: &Path, count: u32) -> ImageSet {
     let samples = (0..count).map(|i| {
         let path = folder.join(format!("{i}.png"));
@@ -52,7 +52,7 @@ fn everything() -> Augment {
     }
 }
 
-/// The values of each image and its targets, in the order of the epoch.
+/// The values and targets of each image, in the order of the epoch.
 fn epoch(
     images: &Images,
     size: usize,
@@ -62,7 +62,7 @@ fn epoch(
     values(Loader::new(images, size, order).augment(augment.clone()))
 }
 
-/// The same of a loader.
+/// The values and targets of each image of a loader.
 fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
     let mut all = Vec::new();
     for batch in loader {
@@ -85,15 +85,15 @@ fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
 fn caches_workers_and_batch_sizes_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 13);
-    for (keep, augment) in [
-        (Keep::Whole, everything()),
-        (Keep::Whole, Augment::default()),
-        (Keep::Fitted, Augment::light()),
+    for (stored, augment) in [
+        (StoredSize::Whole, everything()),
+        (StoredSize::Whole, Augment::default()),
+        (StoredSize::Fitted, Augment::light()),
     ] {
         let with = |cache, workers, size| {
             let pipeline = pipeline(&folder, cache, workers);
             let images = set
-                .prepare(&Preprocess::square(16), keep, &pipeline)
+                .prepare(&Preprocess::square(16), stored, &pipeline)
                 .unwrap();
             epoch(&images, size, SHUFFLED, &augment)
         };
@@ -101,8 +101,8 @@ fn caches_workers_and_batch_sizes_change_nothing() {
         assert_eq!(wanted.len(), 13);
         for (cache, workers, size) in [
             (Cache::Memory, 3, 4),
-            (Cache::Disk, 1, 4), // written
-            (Cache::Disk, 2, 5), // found again
+            (Cache::Disk, 1, 4), // writes the cache file
+            (Cache::Disk, 2, 5), // reads it
             (Cache::None, 1, 1),
             (Cache::None, 4, 6),
             (Cache::Auto, 2, 13),
@@ -117,12 +117,12 @@ fn caches_workers_and_batch_sizes_change_nothing() {
 }
 
 #[test]
-fn each_epoch_changes_images_another_way_and_testing_none() {
+fn augmentation_differs_between_epochs_and_testing_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 6);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     let of = |order| epoch(&images, 4, order, &everything());
     let number = |epoch| of(Order::Shuffled { seed: 4, epoch });
@@ -138,14 +138,14 @@ fn a_view_depends_on_its_number_and_the_image_alone() {
     let set = set(folder.path(), 7);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let mut images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     let augment = Augment {
         hue: 0.1,
         erasing: 1.0,
         ..Augment::strong()
     };
-    // What each image looks like, by its index.
+    // The values of each image, by index.
     let sorted = |images: &Images, epoch, view: Option<usize>| {
         let order = Order::Shuffled { seed: 4, epoch };
         let mut loader = Loader::new(images, 3, order).augment(augment.clone());
@@ -162,18 +162,18 @@ fn a_view_depends_on_its_number_and_the_image_alone() {
     assert_eq!(sorted(&images, 5, Some(2)), second);
     let third = sorted(&images, 5, Some(3));
     assert!(second.iter().zip(&third).all(|(a, b)| a != b));
-    // In their order as well.
+    // In sequential order as well.
     let loader = Loader::new(&images, 2, Order::Sequential).augment(augment.clone());
     let in_order: Vec<_> = (0..7).zip(values(loader.view(4, 2))).collect();
     assert_eq!(in_order, second);
-    // An image that comes twice in an epoch is shown the same way twice.
+    // An image that comes twice in an epoch looks the same both times.
     images.labels = vec![0, 1, 1, 1, 1, 1, 1];
     images.sampling = Sampling::Balanced;
     let balanced = sorted(&images, 3, Some(2));
     let first: Vec<_> = balanced.iter().filter(|(index, _)| *index == 0).collect();
     assert!(first.len() >= 3);
     assert!(first.iter().all(|(_, shown)| shown.0 == second[0].1.0));
-    // Mixing follows the epoch: other images come together.
+    // Mixing depends on the order, not on the view.
     let mixup = Augment {
         mixup: 1.0,
         ..Augment::default()
@@ -190,7 +190,7 @@ fn mixup_blends_an_image_with_the_one_before_it() {
     let set = set(folder.path(), 9);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let images = set
-        .prepare(&Preprocess::square(16), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Fitted, &pipeline)
         .unwrap();
     let plain = epoch(&images, 4, SHUFFLED, &Augment::default());
     let mixup = Augment {
@@ -205,7 +205,7 @@ fn mixup_blends_an_image_with_the_one_before_it() {
         let (values, targets) = &mixed[position];
         assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
         let (label, label_before) = (images.labels[order[position]], images.labels[order[before]]);
-        // Between different classes the share is the target's; it must be the image's as well.
+        // If the classes differ, the target shows the share, which must be that of the image as well.
         if label != label_before {
             let share = targets[label];
             for ((value, own), other) in values.iter().zip(own).zip(other) {
@@ -216,7 +216,7 @@ fn mixup_blends_an_image_with_the_one_before_it() {
 }
 
 #[test]
-fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
+fn balanced_sampling_takes_classes_evenly_and_augments_repeats_differently() {
     let folder = tempfile::tempdir().unwrap();
     let mut set = set(folder.path(), 12);
     for (index, sample) in set.samples.iter_mut().enumerate() {
@@ -224,7 +224,7 @@ fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
     }
     let pipeline = pipeline(&folder, Cache::Memory, 2);
     let mut images = set
-        .prepare(&Preprocess::square(16), Keep::Whole, &pipeline)
+        .prepare(&Preprocess::square(16), StoredSize::Whole, &pipeline)
         .unwrap();
     images.sampling = Sampling::Balanced;
     let order = Order::Shuffled { seed: 3, epoch: 1 };
@@ -238,7 +238,7 @@ fn balanced_sampling_evens_the_classes_and_changes_repeats_another_way() {
 }
 
 #[test]
-fn the_last_batch_is_kept_or_dropped() {
+fn a_smaller_last_batch_can_be_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 10);
     let images = set.decode(&Preprocess::square(4)).unwrap();
@@ -262,7 +262,7 @@ fn the_last_batch_is_kept_or_dropped() {
     assert!(Loader::new(&images, 0, Order::Sequential).next().is_none());
 }
 
-/// Cuts the image of that number in half.
+/// Truncates the image with this number to half of its bytes.
 fn cut(folder: &TempDir, number: usize) -> String {
     let path = folder.path().join(format!("{number}.png"));
     let bytes = std::fs::read(&path).unwrap();
@@ -271,12 +271,12 @@ fn cut(folder: &TempDir, number: usize) -> String {
 }
 
 #[test]
-fn an_image_that_breaks_later_ends_the_epoch_and_is_named() {
+fn an_image_that_is_damaged_later_ends_the_epoch_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 9);
     let pipeline = pipeline(&folder, Cache::None, 2);
     let images = set
-        .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        .prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
         .unwrap();
     let name = cut(&folder, 5);
     let outcomes: Vec<_> = Loader::new(&images, 2, Order::Sequential).collect();
@@ -286,12 +286,12 @@ fn an_image_that_breaks_later_ends_the_epoch_and_is_named() {
         error.starts_with(&format!("cannot decode the image {name}: ")),
         "{error}"
     );
-    // Left behind in the middle of an epoch, a loader ends.
+    // Dropping a loader in the middle of an epoch ends its thread.
     drop(Loader::new(&images, 1, Order::Sequential).next());
 }
 
 #[test]
-fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
+fn unusable_images_are_left_out_with_every_kind_of_cache() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 12);
     let names = [cut(&folder, 2), cut(&folder, 7)];
@@ -301,10 +301,10 @@ fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
             on_bad_image,
             ..pipeline(&folder, cache, 2)
         };
-        set.prepare(&Preprocess::square(8), Keep::Whole, &pipeline)
+        set.prepare(&Preprocess::square(8), StoredSize::Whole, &pipeline)
     };
     let mut all = Vec::new();
-    // The disk twice: written and found again.
+    // Twice on disk: the first writes the cache file, the second reads it.
     for cache in [Cache::Memory, Cache::Disk, Cache::Disk, Cache::None] {
         let images = with(cache, OnBadImage::Skip).unwrap();
         assert_eq!(images.len(), 9);
@@ -318,7 +318,7 @@ fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
         all.push(epoch(&images, 4, SHUFFLED, &everything()));
     }
     assert!(all.iter().all(|epoch| *epoch == all[0]));
-    // A file that was written while skipping names the first one where none may be skipped.
+    // Without skipping, the first unusable image is an error, even if the cache file left it out.
     for cache in [Cache::Memory, Cache::Disk] {
         let error = with(cache, OnBadImage::Fail).unwrap_err().to_string();
         assert!(error.contains(&names[0]), "{error}");
@@ -326,7 +326,7 @@ fn images_that_cannot_be_used_are_left_out_whatever_the_cache() {
 }
 
 #[test]
-fn a_class_of_which_nothing_is_left_is_an_error() {
+fn a_class_without_usable_images_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let mut set = set(folder.path(), 4);
     for (index, sample) in set.samples.iter_mut().enumerate() {
@@ -337,7 +337,7 @@ fn a_class_of_which_nothing_is_left_is_an_error() {
         on_bad_image: OnBadImage::Skip,
         ..pipeline(&folder, Cache::Memory, 1)
     };
-    let outcome = set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline);
+    let outcome = set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline);
     let error = outcome.unwrap_err().to_string();
     assert!(
         error.starts_with("no image of the class `b` can be used"),
@@ -346,13 +346,13 @@ fn a_class_of_which_nothing_is_left_is_an_error() {
 }
 
 #[test]
-fn a_changed_file_makes_a_new_cache_and_a_cut_one_is_made_again() {
+fn a_changed_image_gets_a_new_cache_file_and_a_truncated_cache_file_is_rewritten() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 3);
     let with = || {
         let pipeline = pipeline(&folder, Cache::Disk, 1);
         let images = set
-            .prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+            .prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
             .unwrap();
         epoch(&images, 3, Order::Sequential, &Augment::default())
     };
@@ -376,7 +376,7 @@ fn a_changed_file_makes_a_new_cache_and_a_cut_one_is_made_again() {
 }
 
 #[test]
-fn what_killed_runs_left_in_the_cache_is_removed_after_a_day() {
+fn unfinished_cache_files_are_removed_after_a_day() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");
     std::fs::create_dir(&cache).unwrap();
@@ -391,14 +391,14 @@ fn what_killed_runs_left_in_the_cache_is_removed_after_a_day() {
     }
     let pipeline = pipeline(&folder, Cache::Disk, 1);
     let set = set(folder.path(), 2);
-    set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+    set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
         .unwrap();
     let left = [".images-old", ".images-new", "other"].map(|name| cache.join(name).exists());
     assert_eq!(left, [false, true, true]);
 }
 
 #[test]
-fn where_no_cache_can_be_written_auto_does_without_and_disk_says_so() {
+fn if_no_cache_can_be_written_auto_works_without_and_disk_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 3);
     std::fs::write(folder.path().join("cache"), b"a file is in the way").unwrap();
@@ -407,11 +407,14 @@ fn where_no_cache_can_be_written_auto_does_without_and_disk_says_so() {
             budget: Some(0),
             ..pipeline(&folder, cache, 1)
         };
-        set.prepare(&Preprocess::square(8), Keep::Fitted, &pipeline)
+        set.prepare(&Preprocess::square(8), StoredSize::Fitted, &pipeline)
     };
     let images = with(Cache::Auto).unwrap();
     let note = images.note.clone().unwrap();
-    assert!(note.starts_with("cannot keep decoded images in "), "{note}");
+    assert!(
+        note.starts_with("cannot cache decoded images in "),
+        "{note}"
+    );
     assert_eq!(epoch(&images, 3, SHUFFLED, &everything()).len(), 3);
     assert!(matches!(with(Cache::Disk), Err(DataError::Cache { .. })));
 }

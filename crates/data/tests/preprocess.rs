@@ -1,4 +1,4 @@
-//! Preprocessing against torchvision: `fixtures/preprocess/make.py` made the pictures.
+//! Preprocessing compared with torchvision. `fixtures/preprocess/make.py` wrote the pictures.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -24,7 +24,7 @@ fn pixels(name: &str, preprocess: &Preprocess) -> Vec<u8> {
     images.pixels(0).unwrap().into_owned()
 }
 
-/// Calls `check` with what is compared, our pixels and torchvision's.
+/// Calls `check` with a name, our pixels and torchvision's for each filter and size.
 fn compare(photo: &str, check: impl Fn(&str, &[u8], &[u8])) {
     for (name, filter) in [("bilinear", Filter::Bilinear), ("bicubic", Filter::Bicubic)] {
         for (size, crop) in [(64, 0.875), (96, 0.9), (80, 1.0), (288, 1.0)] {
@@ -41,17 +41,17 @@ fn compare(photo: &str, check: impl Fn(&str, &[u8], &[u8])) {
 }
 
 #[test]
-fn resizing_and_cropping_are_torchvisions_to_the_bit() {
+fn resizing_and_cropping_equal_torchvision_to_the_bit() {
     compare("photo.png", |what, found, wanted| {
         let different = found.iter().zip(wanted).filter(|(a, b)| a != b).count();
         assert_eq!(different, 0, "{what}");
     });
 }
 
-/// From a JPEG, whose decoders round differently: mean and largest difference in levels of 255.
+/// Decoders of JPEG files round differently: bounds the mean and the largest difference in levels of 255.
 #[test]
 #[allow(clippy::cast_precision_loss)]
-fn from_a_jpeg_it_is_torchvisions_within_a_level() {
+fn from_a_jpeg_the_mean_difference_to_torchvision_is_below_a_level() {
     compare("photo.jpg", |what, found, wanted| {
         let differences = found.iter().zip(wanted).map(|(a, b)| a.abs_diff(*b));
         let sum: u64 = differences.clone().map(u64::from).sum();

@@ -1,4 +1,4 @@
-//! Manifests, folds and links.
+//! Manifests, folds, links and names.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use finetune_data::{DataError, Fold, ImageSet, SplitOptions, Splits, open, open_test};
 use tempfile::TempDir;
 
-/// Empty files of those names.
+/// A folder with empty files of these names.
 fn folder(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -36,7 +36,7 @@ fn message(name: &str, text: &str) -> String {
     splits.unwrap_err().to_string().replace(&prefix, "")
 }
 
-/// Names relative to the folder, with their classes.
+/// Paths relative to the folder, with their classes.
 fn names(set: &ImageSet, folder: &Path) -> Vec<String> {
     let name = |path: String| path.replace(&format!("{}/", folder.display()), "");
     set.samples
@@ -91,7 +91,7 @@ fn a_manifest_without_splits_is_split() {
 }
 
 #[test]
-fn without_a_test_part_the_validation_part_is_tested_with() {
+fn without_test_images_the_validation_images_are_for_testing() {
     let json = r#"{"path": "p/1.png", "label": 3, "split": "train"}
         {"path": "p/2.png", "label": 4, "split": "train"}
         {"path": "p/3.png", "label": 4, "split": "val"}"#;
@@ -102,7 +102,7 @@ fn without_a_test_part_the_validation_part_is_tested_with() {
 }
 
 #[test]
-fn each_wrong_manifest_gets_its_message() {
+fn each_invalid_manifest_has_its_message() {
     assert_eq!(
         message("a.csv", "file,class\np/1.png,a\n"),
         "a.csv: it has no column `path`; its columns are: file, class"
@@ -113,7 +113,7 @@ fn each_wrong_manifest_gets_its_message() {
     );
     assert_eq!(
         message("a.csv", "path,label\np/1.png,a\np/7.png,b\np/8.png,b\n"),
-        "a.csv, line 3: p/7.png is not there, nor are 1 more of the files it names; correct the paths"
+        "a.csv, line 3: p/7.png and 1 other file(s) that it names do not exist; correct the paths"
     );
     assert_eq!(
         message("a.csv", "path,label\np/1.png,\n"),
@@ -132,14 +132,14 @@ fn each_wrong_manifest_gets_its_message() {
     );
     assert_eq!(
         message("a.csv", "path,label\n"),
-        "a.csv names no training images"
+        "a.csv has no training images"
     );
     assert!(message("a.csv", "path,label\np/1.png,a\n").contains("holds only the class `a`"));
     let short = message("a.csv", "path,label\np/1.png\n");
     assert!(short.starts_with("a.csv, line 2: "), "{short}");
     assert_eq!(
         message("a.jsonl", "{\"path\": \"p/1.png\"}\n"),
-        "a.jsonl, line 1: it has no `label` with a text or a number"
+        "a.jsonl, line 1: it has no `label` that is text or a number"
     );
     let broken = message(
         "a.jsonl",
@@ -155,7 +155,7 @@ fn each_wrong_manifest_gets_its_message() {
 }
 
 #[test]
-fn a_fold_is_tested_with_or_for_validation() {
+fn a_fold_is_for_testing_or_for_validation() {
     let classes = [
         "a/1.png", "a/2.png", "a/3.png", "b/4.png", "b/5.png", "b/6.png",
     ];
@@ -204,7 +204,7 @@ fn a_fold_is_tested_with_or_for_validation() {
 
 #[cfg(unix)]
 #[test]
-fn links_that_leave_the_folder_are_refused_and_others_followed() {
+fn links_out_of_the_folder_are_rejected_and_others_are_followed() {
     use std::os::unix::fs::symlink;
 
     let outside = folder(&["c.png"]);
@@ -241,7 +241,7 @@ fn links_that_leave_the_folder_are_refused_and_others_followed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_no_text_work_for_files_and_are_told_for_classes() {
+fn names_of_files_need_not_be_utf8_but_names_of_classes_must_differ() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -250,7 +250,7 @@ fn names_that_are_no_text_work_for_files_and_are_told_for_classes() {
     std::fs::write(folder.path().join("a").join(odd), b"").unwrap();
     let all = open(folder.path(), &SplitOptions::default()).unwrap();
     assert_eq!(all.train.len() + all.test.len(), 5);
-    // Two names of classes that are the same text.
+    // Two names of classes that look the same when they are shown.
     for name in [&b"caf\xe9"[..], b"caf\xe8"] {
         let class = folder.path().join(OsStr::from_bytes(name));
         std::fs::create_dir(&class).unwrap();

@@ -1,84 +1,84 @@
-//! What can go wrong with models and their files.
+//! Errors of this crate.
 
 use std::path::PathBuf;
 
-/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+/// What can go wrong with models and their files. Each message names what is wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// No architecture of that name.
+    /// There is no architecture of this name.
     #[error("there is no model `{name}`; models: {}", known.join(", "))]
     UnknownModel {
-        /// The name as given.
+        /// The name that was asked for.
         name: String,
-        /// All names.
+        /// The names of all architectures.
         known: Vec<&'static str>,
     },
-    /// No names of that library for the model.
-    #[error("`{library}` has no names for `{model}`; names of: {}", known.join(", "))]
+    /// The names that a library has for the tensors of a model are not known.
+    #[error("the names of `{library}` for `{model}` are not known; libraries: {}", known.join(", "))]
     UnknownLibrary {
-        /// The library as given.
+        /// The library that was asked for.
         library: String,
-        /// The model's name.
+        /// The name of the model.
         model: &'static str,
-        /// Those that have.
+        /// The libraries whose names are known.
         known: Vec<&'static str>,
     },
-    /// A method for transformers on a model that is none.
-    #[error("{method} stands beside the blocks of a vision transformer, and `{model}` has none")]
+    /// A method needs the blocks of a transformer, and the model has none.
+    #[error("{method} needs the blocks of a vision transformer, and `{model}` has none")]
     NoBlocks {
-        /// The model's name.
+        /// The name of the model.
         model: &'static str,
-        /// The method's name.
+        /// The name of the method.
         method: &'static str,
     },
-    /// The model cannot take images of that size.
+    /// The model does not take images of this size.
     #[error("`{model}` takes images of {wanted}, not {side}×{side}")]
     ImageSize {
-        /// The model's name.
+        /// The name of the model.
         model: &'static str,
-        /// What it takes.
+        /// The sizes that it takes.
         wanted: String,
-        /// Side as given, pixels.
+        /// The side that was asked for, in pixels.
         side: usize,
     },
-    /// A file could not be read or written.
+    /// A file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// `read` or `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file is not a checkpoint that can be read.
-    #[error("{origin} is not a readable checkpoint: {reason}")]
+    /// A file is not a readable weights file.
+    #[error("{origin} is not a readable weights file: {reason}")]
     Format {
-        /// The file, or what else the bytes came from.
+        /// The file, or the name of the bytes in memory.
         origin: String,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// The checkpoint belongs to another model.
+    /// A weights file does not fit the model.
     #[error("{origin} does not fit `{model}`: {details}")]
     Mismatch {
-        /// The file, or what else the bytes came from.
+        /// The file, or the name of the bytes in memory.
         origin: String,
-        /// The model's name.
+        /// The name of the model.
         model: String,
-        /// Missing, left-over and differently shaped tensors by name, and what it looks like.
+        /// The tensors that are missing, unexpected or of another shape, and the model that it looks like.
         details: String,
     },
-    /// A PEFT adapter that cannot be used.
+    /// An adapter of HF PEFT cannot be used.
     #[error("the adapter in {} cannot be used: {source}", folder.display())]
     Adapter {
-        /// Its folder.
+        /// The folder of the adapter.
         folder: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         source: finetune_methods::MethodError,
     },
-    /// What a method says.
+    /// An error of `finetune-methods`.
     #[error(transparent)]
     Method(#[from] finetune_methods::MethodError),
 }

@@ -1,4 +1,4 @@
-//! Vision models for fine-tuning, and their weights in and out under PyTorch's names.
+//! Vision models for fine-tuning, and their weights files with the names of PyTorch's libraries.
 //!
 //! ```
 //! use burn::{Tensor, tensor::Device};
@@ -6,36 +6,25 @@
 //!
 //! let device = Device::flex();
 //! let architecture = Architecture::find("resnet8-64")?;
-//! let network = architecture.build(5, 0, &device); // five classes, seed 0
+//! let network = architecture.build(5, 0, &device); // 5 classes, seed 0
 //! let logits = network.forward(Tensor::zeros([1, 3, 64, 64], &device));
 //! assert_eq!(logits.dims(), [1, 5]);
 //! # Ok::<(), finetune_model::ModelError>(())
 //! ```
+//!
+//! [`networks`] has the models, [`weights`] reads and writes their files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod adapter_file;
-mod checkpoint;
 mod error;
-mod init;
-mod networks;
-mod peft_file;
-mod position;
-mod pth;
-mod registry;
-mod save;
-mod state;
+pub mod networks;
+pub mod weights;
 
-pub use adapter_file::{load_adapter, save_adapter};
-pub use checkpoint::{Checkpoint, Head, Loaded};
-pub use error::ModelError;
-pub use init::Init;
-pub use networks::{
-    ChapterCnn, CifarResNet, ConvNext, Feature, Features, InvertedResidualNet, Network, ResNet,
-    Stage, Staged, VisionTransformer, VitSize,
+pub use self::error::ModelError;
+pub use self::networks::{
+    ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
 };
-pub use peft_file::{is_peft, load_peft, save_peft};
-pub use pth::write_pth;
-pub use registry::{ARCHITECTURES, Architecture, Sizes};
-pub use save::{save_network, state_dict, state_dict_of, write_safetensors};
-pub use state::StateTensor;
+pub use self::weights::{
+    Head, Loaded, StateTensor, WeightsFile, is_peft, load_adapter, load_peft, save_adapter,
+    save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+};

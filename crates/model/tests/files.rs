@@ -1,4 +1,4 @@
-//! Weights in and out: names, layouts, what is refused.
+//! Reading and writing weights files: names, layouts, what is rejected.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
 use finetune_model::{
-    ARCHITECTURES, Architecture, Checkpoint, Head, ModelError, Network, StateTensor, load_adapter,
+    ARCHITECTURES, Architecture, Head, ModelError, Network, StateTensor, WeightsFile, load_adapter,
     save_adapter, save_network, write_safetensors,
 };
 
@@ -30,14 +30,14 @@ fn small() -> &'static Architecture {
 }
 
 #[test]
-fn a_saved_network_comes_back_under_pytorchs_names() {
+fn a_saved_network_has_pytorchs_names_and_loads_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
     let metadata: BTreeMap<_, _> = [("finetune".to_owned(), "here".to_owned())].into();
     let size = save_network(&network, small(), &metadata, &path).unwrap();
     assert_eq!(size, path.metadata().unwrap().len());
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     assert_eq!(file.metadata(), metadata);
     let shapes = file.shapes();
     assert_eq!(shapes["conv1.weight"], [16, 3, 3, 3]);
@@ -51,17 +51,17 @@ fn a_saved_network_comes_back_under_pytorchs_names() {
         .unwrap();
     assert!(!loaded.new_head);
     assert_eq!(logits(&loaded.network, 16), logits(&network, 16));
-    // Nothing temporary stays behind.
+    // No temporary file is left.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 #[test]
-fn a_new_head_takes_any_class_count_and_keeps_the_rest() {
+fn a_new_head_has_any_number_of_classes_and_the_rest_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
     save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let mut load = |seed| {
         file.load(small(), 9, Head::New { seed }, &Device::flex())
             .unwrap()
@@ -82,12 +82,12 @@ fn a_new_head_takes_any_class_count_and_keeps_the_rest() {
 }
 
 #[test]
-fn another_models_checkpoint_is_named() {
+fn the_error_names_the_model_that_a_file_looks_like() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
     save_network(&network, small(), &BTreeMap::new(), &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let chapter = Architecture::find("chapter").unwrap();
     let error = file
         .load(chapter, 4, Head::New { seed: 0 }, &Device::flex())
@@ -102,10 +102,10 @@ fn another_models_checkpoint_is_named() {
         error.contains("missing: 0.weight, 0.bias, 4.weight, 4.bias"),
         "{error}"
     );
-    assert!(error.contains("left over: bn1.bias"), "{error}");
+    assert!(error.contains("unexpected: bn1.bias"), "{error}");
 }
 
-/// A safetensors file of zeros with these tensors, sparse on disk.
+/// Writes a safetensors file with these tensors, all zeros, as a sparse file.
 fn zeros(path: &Path, tensors: &[(&str, &[usize])]) {
     let mut header = serde_json::Map::new();
     let mut start = 0;
@@ -125,7 +125,7 @@ fn zeros(path: &Path, tensors: &[(&str, &[usize])]) {
 }
 
 #[test]
-fn the_chapters_sequence_is_taken_with_and_without_flatten() {
+fn the_sequence_of_the_chapter_is_read_with_and_without_flatten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("chapter.safetensors");
     let chapter = Architecture::find("chapter").unwrap();
@@ -143,7 +143,7 @@ fn the_chapters_sequence_is_taken_with_and_without_flatten() {
                 (&head_bias, &[5]),
             ],
         );
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         let network = file
             .load(chapter, 5, Head::Stored, &Device::flex())
             .unwrap()
@@ -153,10 +153,10 @@ fn the_chapters_sequence_is_taken_with_and_without_flatten() {
 }
 
 #[test]
-fn a_safetensors_file_is_one_whatever_the_length_of_its_header() {
+fn a_safetensors_file_is_recognised_for_any_length_of_its_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    // Among them headers of 0x280 and 0x380 bytes, which begin as a pickle does.
+    // Among them are headers of 0x280 and 0x380 bytes, whose files begin like a pickle.
     for length in (0..1024).step_by(8) {
         let metadata = BTreeMap::from([("note".to_owned(), "x".repeat(length))]);
         let tensor = StateTensor {
@@ -165,13 +165,13 @@ fn a_safetensors_file_is_one_whatever_the_length_of_its_header() {
             values: vec![2.0].into(),
         };
         write_safetensors(vec![tensor], &metadata, &path).unwrap();
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         assert_eq!(file.values("a").unwrap(), [2.0]);
     }
 }
 
 #[test]
-fn adapters_alone_bring_the_network_back_on_their_base() {
+fn a_saved_adapter_on_the_same_base_gives_the_same_network() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("adapter.safetensors");
     let device = Device::flex().autodiff();
@@ -188,7 +188,7 @@ fn adapters_alone_bring_the_network_back_on_their_base() {
                 .unwrap()
                 .model
         };
-        // What training would change: everything that may, by a step along the gradient.
+        // Changes everything that trains by one step along the gradient.
         let network = attach();
         let loss = network
             .forward(Tensor::ones([1, 3, 16, 16], &device))
@@ -208,7 +208,7 @@ fn adapters_alone_bring_the_network_back_on_their_base() {
 }
 
 #[test]
-fn every_architecture_builds_and_names_its_head_and_targets() {
+fn every_architecture_builds_and_has_its_head_and_targets() {
     for architecture in ARCHITECTURES
         .iter()
         .filter(|architecture| architecture.name != "chapter")

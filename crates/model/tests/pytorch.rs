@@ -1,11 +1,11 @@
-//! PyTorch's own files: `fixtures/make.py` wrote them.
+//! PyTorch's own files, written by `fixtures/make.py`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use finetune_model::{Architecture, Checkpoint, Head, StateTensor, state_dict, write_pth};
+use finetune_model::{Architecture, Head, StateTensor, WeightsFile, state_dict, write_pth};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -14,12 +14,12 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-fn open(bytes: &[u8]) -> Result<Checkpoint, String> {
+fn open(bytes: &[u8]) -> Result<WeightsFile, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pth");
     std::fs::write(&path, bytes).unwrap();
-    let mut file = Checkpoint::open(&path).map_err(|error| error.to_string())?;
-    // A file that opens may still lack the bytes of a tensor.
+    let mut file = WeightsFile::open(&path).map_err(|error| error.to_string())?;
+    // The bytes of a tensor may be missing from a file that opens.
     for name in file.shapes().into_keys() {
         file.values(&name).map_err(|error| error.to_string())?;
     }
@@ -27,7 +27,7 @@ fn open(bytes: &[u8]) -> Result<Checkpoint, String> {
 }
 
 #[test]
-fn every_kind_of_file_gives_the_same_tensors() {
+fn all_kinds_of_files_have_the_same_tensors() {
     for name in [
         "zip.pth",
         "legacy.pth",
@@ -38,7 +38,7 @@ fn every_kind_of_file_gives_the_same_tensors() {
         "model.pth",
         "model_state_dict.pth",
     ] {
-        let mut file = Checkpoint::open(&fixture(name)).unwrap();
+        let mut file = WeightsFile::open(&fixture(name)).unwrap();
         let shapes = file.shapes();
         assert_eq!(shapes.len(), 2, "{name}: {shapes:?}");
         assert_eq!(
@@ -52,8 +52,8 @@ fn every_kind_of_file_gives_the_same_tensors() {
 }
 
 #[test]
-fn a_file_that_would_run_a_command_is_refused_and_runs_none() {
-    let error = Checkpoint::open(&fixture("forbidden.pth"))
+fn a_file_that_would_run_a_command_is_rejected_and_runs_nothing() {
+    let error = WeightsFile::open(&fixture("forbidden.pth"))
         .unwrap_err()
         .to_string();
     assert!(
@@ -65,7 +65,7 @@ fn a_file_that_would_run_a_command_is_refused_and_runs_none() {
 }
 
 #[test]
-fn damaged_files_are_errors_in_one_line() {
+fn a_truncated_file_is_an_error_of_one_line() {
     for name in ["zip.pth", "legacy.pth"] {
         let whole = std::fs::read(fixture(name)).unwrap();
         for share in [2, 10, 50, 90, 99] {
@@ -74,11 +74,11 @@ fn damaged_files_are_errors_in_one_line() {
         }
     }
     let error = open(b"MZ this is a program").unwrap_err();
-    assert!(error.contains("is not a readable checkpoint"), "{error}");
+    assert!(error.contains("is not a readable weights file"), "{error}");
 }
 
 #[test]
-fn a_written_network_is_read_again_to_the_bit() {
+fn a_written_network_is_read_back_to_the_bit() {
     let architecture = Architecture::find("resnet8").unwrap();
     let network = architecture.build(3, 1, &Device::flex());
     let folder = tempfile::tempdir().unwrap();
@@ -88,7 +88,7 @@ fn a_written_network_is_read_again_to_the_bit() {
     let bytes = std::fs::read(&path).unwrap();
     write_pth(&state_dict(&network, architecture).unwrap(), &path).unwrap();
     assert_eq!(bytes, std::fs::read(&path).unwrap());
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     assert_eq!(file.recognize().unwrap().name, "resnet8");
     let loaded = file
         .load(architecture, 3, Head::Stored, &Device::flex())
@@ -100,29 +100,33 @@ fn a_written_network_is_read_again_to_the_bit() {
 }
 
 #[test]
-fn weights_that_are_not_finite_are_told() {
+fn weights_that_are_not_finite_give_a_note() {
     let architecture = Architecture::find("resnet8").unwrap();
     let mut tensors = state_dict(&architecture.build(3, 1, &Device::flex()), architecture).unwrap();
     tensors[0].values.to_mut()[5] = f32::NAN;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pth");
     write_pth(&tensors, &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let head = Head::New { seed: 0 };
     let loaded = file.load(architecture, 5, head, &Device::flex()).unwrap();
     assert_eq!(loaded.notes.len(), 2, "{:?}", loaded.notes);
     assert_eq!(
         loaded.notes[0],
-        "its head for 3 classes gives way to a new one for 5"
+        "its head for 3 classes is replaced by a new one for 5"
     );
-    assert!(loaded.notes[1].contains("not finite, `conv1.weight`"));
+    assert_eq!(
+        loaded.notes[1],
+        "1 of its tensors have values that are not finite, the first is `conv1.weight`: the model is \
+         unusable"
+    );
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tensors_come_back(
+    fn any_tensors_are_read_back(
         shapes in prop::collection::vec(prop::collection::vec(1_usize..6, 0..5), 1..6),
         seed in any::<u32>(),
     ) {
@@ -141,7 +145,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.pth");
         write_pth(&tensors, &path).unwrap();
-        let mut file = Checkpoint::open(&path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
         for tensor in tensors {
             prop_assert_eq!(&file.shapes()[&tensor.name], &tensor.shape);
             prop_assert_eq!(file.values(&tensor.name).unwrap(), tensor.values.into_vec());

@@ -2,7 +2,8 @@
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
-use finetune_data::{Batch, DataError, Images, Shelf, free_memory};
+use finetune_data::store::{ByteStore, free_memory};
+use finetune_data::{Batch, DataError, Images};
 use finetune_model::{Features, Stage};
 
 use crate::dtype::FeatureDtype;
@@ -34,7 +35,7 @@ pub(crate) struct Place {
 /// A shelf, and what happens where its file cannot be written.
 #[derive(Debug)]
 pub(crate) struct Spot {
-    shelf: Shelf,
+    shelf: ByteStore,
     /// Bytes that it will hold.
     bytes: u64,
     full: Full,
@@ -60,7 +61,7 @@ pub(crate) struct Kept {
     /// Axes of one image's.
     shape: Vec<usize>,
     dtype: FeatureDtype,
-    shelf: Shelf,
+    shelf: ByteStore,
     labels: Vec<i64>,
 }
 
@@ -132,9 +133,9 @@ impl Place {
             let spot = |count: usize| {
                 let bytes = sizes[stages - 1] * count as u64;
                 let shelf = if in_file {
-                    images.shelf_in_file()?
+                    images.byte_store_in_file()?
                 } else {
-                    Shelf::in_memory(usize::try_from(bytes).unwrap_or(0))
+                    ByteStore::in_memory(usize::try_from(bytes).unwrap_or(0))
                 };
                 Ok(Spot {
                     shelf,
@@ -363,7 +364,7 @@ mod tests {
             })
         });
         let spot = Spot {
-            shelf: Shelf::in_memory(0),
+            shelf: ByteStore::in_memory(0),
             bytes: 0,
             full: Full::Fails,
             dtype,

@@ -9,7 +9,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Gradients, Int, TensorData};
 use finetune::methods::parameters;
 use finetune::model::{
-    Architecture, Checkpoint, Head, Network, StateTensor, state_dict, state_dict_of,
+    Architecture, Head, Network, StateTensor, WeightsFile, state_dict, state_dict_of,
     write_safetensors,
 };
 use serde_json::Value;
@@ -202,7 +202,7 @@ pub(crate) fn check(key: &str, bars: Bars) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
-    let mut file = Checkpoint::open(&path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
     let recognized = file.recognize().unwrap().name;
     assert_eq!(
         recognized.replace("vit_", "deit_"),

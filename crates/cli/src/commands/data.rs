@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use finetune::config::DataConfig;
-use finetune_data::{Check, Fate, Link, Survey, Why, check, survey};
+use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
 use serde::Serialize;
 
 use crate::flags::{CheckArgs, DataArgs, DataCommand};

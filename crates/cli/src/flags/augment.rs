@@ -1,7 +1,8 @@
 //! Random changes of the training images.
 
 use clap::{Args, ValueEnum};
-use finetune_data::{Augment, RandAugment};
+use finetune_data::Augment;
+use finetune_data::augment::RandAugment;
 
 /// A strength, and settings that change it.
 #[derive(Debug, Clone, Default, Args)]

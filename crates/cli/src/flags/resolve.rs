@@ -9,7 +9,7 @@ use finetune::config::defaults::{self, For};
 use finetune::machine::device;
 use finetune::weights::{Metadata, locate};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
-use finetune_model::{Architecture, Checkpoint};
+use finetune_model::{Architecture, WeightsFile};
 use finetune_training::{Keep, Recipe};
 
 use super::{
@@ -198,13 +198,13 @@ fn set<T>(value: &mut T, typed: Option<T>) {
 
 /// What weights that were given say about their model.
 struct Known {
-    checkpoint: Checkpoint,
+    checkpoint: WeightsFile,
     metadata: Option<Metadata>,
 }
 
 impl Known {
     fn of(path: &Path) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path)?;
+        let checkpoint = WeightsFile::open(path)?;
         Ok(Self {
             metadata: Metadata::of(&checkpoint).ok(),
             checkpoint,

@@ -1,9 +1,11 @@
-//! Shears, moves and turns of bytes `[height, width, 3]` as Pillow's `Image.transform` does them.
+//! Shears, translations and rotations of bytes `[height, width, 3]`, as Pillow's `Image.transform` does
+//! them.
 
-/// Where a pixel comes from: `x' = a·x + b·y + c`, `y' = d·x + e·y + f` of pixels' centres.
+/// From the centre of an output pixel to its place in the input: `x' = a·x + b·y + c`,
+/// `y' = d·x + e·y + f`.
 pub(crate) type Matrix = [f64; 6];
 
-/// torchvision's `affine` with a shear along x, about the corner.
+/// Shear along x about the corner, as torchvision's `affine`.
 pub(crate) fn shear_x(amount: f64) -> Matrix {
     [
         1.0,
@@ -15,18 +17,18 @@ pub(crate) fn shear_x(amount: f64) -> Matrix {
     ]
 }
 
-/// The same along y.
+/// Shear along y about the corner.
 pub(crate) fn shear_y(amount: f64) -> Matrix {
     let angle = amount.atan().to_degrees().to_radians();
     [1.0, 0.0, 0.0, angle.sin() / angle.cos(), 1.0, 0.0]
 }
 
-/// Moved to the right and down.
+/// Translation to the right and down, pixels.
 pub(crate) fn translate(x: f64, y: f64) -> Matrix {
     [1.0, 0.0, -x, 0.0, 1.0, -y]
 }
 
-/// `Image.rotate`: counter-clockwise about the centre, degrees.
+/// Rotation counter-clockwise about the centre, degrees, as `Image.rotate`.
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn rotate(degrees: f64, [height, width]: [usize; 2]) -> Matrix {
     let angle = -degrees.rem_euclid(360.0).to_radians();
@@ -43,7 +45,8 @@ pub(crate) fn rotate(degrees: f64, [height, width]: [usize; 2]) -> Matrix {
     ]
 }
 
-/// Bilinear, black outside (`Geometry.c`, `ImagingGenericTransform` and `bilinear_filter32RGB`).
+/// Transforms an image with bilinear interpolation. Pixels from outside of it are black (`Geometry.c`,
+/// `ImagingGenericTransform` and `bilinear_filter32RGB`).
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! What happens to one image in one epoch: drawn first, then done.
+//! The random changes of one image in one epoch, which are drawn first and made afterwards.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,12 @@ use super::rand_augment::Kind;
 use super::rectangle::Rectangle;
 use super::tone::Tone;
 use super::warp::Warp;
-use crate::images::Normalization;
-use crate::prepare::{Preprocess, Raster};
+use crate::images::raster::Raster;
+use crate::images::resize::resize;
+use crate::images::{Normalization, Preprocess};
 use crate::random::rng;
-use crate::resize::resize;
 
-/// The changes of one image.
+/// The changes that were drawn for one image.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Draw {
     crop: Option<Rectangle>,
@@ -23,13 +23,13 @@ pub(crate) struct Draw {
     operations: Vec<(Kind, f64)>,
     tones: Vec<Tone>,
     warp: Warp,
-    /// What becomes noise, and the noise's seed.
+    /// The rectangle that is replaced by noise, and the seed of the noise.
     erase: Option<(Rectangle, u64)>,
 }
 
 impl Augment {
-    /// The changes of one image of `[height, width]` to one of the size `to`: they depend on seed,
-    /// epoch and the image's index, on nothing else.
+    /// Draws the changes of an image of `size`, `[height, width]`, that becomes one of size `to`. They
+    /// depend on the seed, the epoch and the index of the image, and on nothing else.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn draw(
         &self,
@@ -39,11 +39,11 @@ impl Augment {
         size: [usize; 2],
         to: [usize; 2],
     ) -> Draw {
-        // One stream an image and epoch: 2^32 of the first, 2^30 of the other.
+        // One stream per image and epoch: there may be 2^32 images and 2^30 epochs.
         let mut rng = rng(seed, ((epoch as u64) << 32) | index as u64 | 1 << 63);
         let mut symmetric = |limit: f32| limit * (2.0 * rng.random::<f32>() - 1.0);
         let angle = symmetric(self.rotate).to_radians();
-        // Settings may be beyond 1: never turned inside out, never negative light.
+        // Settings may be above 1, but factors never become negative.
         let zoom = (1.0 + symmetric(self.scale)).max(0.1);
         let brightness = (1.0 + symmetric(self.brightness)).max(0.0);
         let contrast = (1.0 + symmetric(self.contrast)).max(0.0);
@@ -58,7 +58,7 @@ impl Augment {
         let flip = self.flip && rng.random::<bool>();
         let crop = self
             .crop
-            .map(|crop| Rectangle::to_keep(&mut rng, size, crop.scale, crop.ratio));
+            .map(|crop| Rectangle::to_crop(&mut rng, size, crop.scale, crop.ratio));
         let operations = self.rand_augment;
         let operations = operations.map_or_else(Vec::new, |some| some.draw(&mut rng, to));
         let tones = Tone::draw(self, &mut rng, brightness, contrast);
@@ -79,7 +79,7 @@ impl Augment {
 }
 
 impl Draw {
-    /// Makes the changes and writes the image as `[3, height, width]` normalised values.
+    /// Makes the changes and writes normalised values `[3, height, width]`.
     pub(crate) fn write(
         &self,
         image: &Raster,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_depends_on_seed_epoch_and_index_alone() {
+    fn a_draw_depends_on_seed_epoch_and_index_only() {
         let augment = Augment {
             shift: 3,
             rotate: 10.0,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn mirroring_is_exact_and_for_half_of_the_images() {
+    fn half_of_the_images_are_mirrored_exactly() {
         let augment = Augment {
             flip: true,
             ..Augment::default()
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_stay_within_their_limits_and_reach_them() {
+    fn draws_are_within_their_limits_and_evenly_distributed() {
         let augment = Augment {
             shift: 2,
             rotate: 30.0,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn erasing_makes_noise_of_a_rectangle_in_its_share_of_the_images() {
+    fn erasing_replaces_a_rectangle_by_noise_in_a_share_of_the_images() {
         let augment = Augment {
             erasing: 0.25,
             ..Augment::default()
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_of_the_whole_area_change_nothing() {
+    fn a_crop_of_the_whole_area_changes_nothing() {
         let augment = Augment {
             crop: Some(Crop {
                 scale: [1.0, 1.0],
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn all_operations_come_and_settings_beyond_one_give_finite_values() {
+    fn all_operations_are_drawn_and_large_settings_give_valid_values() {
         let augment = Augment {
             scale: 3.0,
             brightness: 3.0,

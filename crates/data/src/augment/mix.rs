@@ -1,8 +1,8 @@
 //! Mixing two images: mixup and CutMix.
 //!
-//! An image is mixed with the one before it in the epoch, each as it is by itself: what comes out
-//! does not depend on how the epoch is cut into batches. Each pair has a share of its own, as in the
-//! papers' formulas (their programs draw one a batch).
+//! Each image is mixed with the one before it in the epoch, before either is mixed, so that the result
+//! does not depend on the batch size. Each pair has its own share, as in the formulas of the papers
+//! (their programs draw one share per batch).
 
 use rand::RngExt;
 use rand_distr::{Beta, Distribution};
@@ -15,11 +15,11 @@ use crate::random::rng;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mix {
     None,
-    /// `share` of the image and the rest of the other (Zhang et al. 2017).
+    /// `share` of the image plus the rest of the other one (Zhang et al. 2017).
     Blend {
         share: f32,
     },
-    /// A part of the other; `share` of the image is left (Yun et al. 2019).
+    /// A rectangle of the other image is pasted; `share` of the image remains (Yun et al. 2019).
     Paste {
         part: Rectangle,
         share: f32,
@@ -27,7 +27,8 @@ pub(crate) enum Mix {
 }
 
 impl Augment {
-    /// How one image is mixed: it depends on seed, epoch and the image's index, on nothing else.
+    /// Draws how an image is mixed. This depends on the seed, the epoch and the index of the image, and on
+    /// nothing else.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
     pub(crate) fn draw_mix(&self, seed: u64, epoch: usize, index: usize, size: [usize; 2]) -> Mix {
         let mut rng = rng(seed, 3 << 62 | (epoch as u64) << 32 | index as u64);
@@ -38,7 +39,7 @@ impl Augment {
         };
         let alpha = f64::from(if paste { self.cutmix } else { self.mixup });
         let share = Beta::new(alpha, alpha).map_or(1.0, |beta| beta.sample(&mut rng));
-        // Of a tiny alpha the quotient may be 0/0.
+        // With a tiny alpha the quotient may be 0/0.
         let share = if share.is_finite() { share } else { 1.0 };
         if !paste {
             return Mix::Blend {
@@ -55,7 +56,7 @@ impl Augment {
 }
 
 impl Mix {
-    /// How much of the target is the image's own class.
+    /// The share of the image's own class in the target.
     pub(crate) fn share(self) -> f32 {
         match self {
             Self::None => 1.0,
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blending_and_pasting_are_the_papers() {
+    fn blending_and_pasting_follow_the_papers() {
         let (mut values, other) = ([1.0; 12], [5.0; 12]);
         let blend = Mix::Blend { share: 0.25 };
         blend.apply(&mut values, &other, [2, 2]);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pasted_part_is_what_its_share_says() {
+    fn the_pasted_area_is_the_share_of_the_other_image() {
         let augment = Augment {
             cutmix: 1.0,
             ..Augment::default()
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn with_both_on_each_is_for_half_of_the_images() {
+    fn mixup_and_cutmix_together_take_half_of_the_images_each() {
         let augment = Augment {
             mixup: 1e-30,
             cutmix: 1.0,

@@ -1,4 +1,4 @@
-//! Random changes of training images, from published recipes.
+//! Random changes of training images, as in published recipes.
 
 mod affine;
 mod draw;
@@ -13,60 +13,61 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::mix::Mix;
 pub use self::rand_augment::RandAugment;
+use crate::images::StoredSize;
 
-/// Which random changes an image gets; the default is none.
+/// The random changes of training images; by default none.
 ///
-/// They are made in this order: crop, mirroring, `RandAugment`, colours, shift with turn and zoom,
-/// then, on normalised values, erasing and mixing.
+/// They are made in this order: crop, flip, `RandAugment`, colours, shift with rotation and zoom, then, on
+/// normalised values, erasing and mixing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// A part of the picture becomes the image (Szegedy et al. 2015, "Going deeper with
-    /// convolutions"; torchvision's `RandomResizedCrop`). It needs images that were kept whole
-    /// ([`Keep::Whole`](crate::Keep::Whole)).
+    /// A random part of the picture becomes the image (Szegedy et al. 2015, "Going deeper with
+    /// convolutions"; torchvision's `RandomResizedCrop`). The images must be stored as
+    /// [`StoredSize::Whole`].
     pub crop: Option<Crop>,
-    /// Left and right change places in half of the images.
+    /// Half of the images are mirrored left to right.
     pub flip: bool,
-    /// Operations at random (Cubuk et al. 2019, `RandAugment`, arXiv:1909.13719).
+    /// Random operations (Cubuk et al. 2019, `RandAugment`, arXiv:1909.13719).
     pub rand_augment: Option<RandAugment>,
-    /// Brightness times `1 ± this` at most (torchvision's `ColorJitter`).
+    /// Brightness is multiplied by a factor in `1 ± this` (torchvision's `ColorJitter`).
     pub brightness: f32,
-    /// Contrast times `1 ± this` at most (torchvision's `ColorJitter`).
+    /// Contrast is multiplied by a factor in `1 ± this` (torchvision's `ColorJitter`).
     pub contrast: f32,
-    /// Saturation times `1 ± this` at most (torchvision's `ColorJitter`).
+    /// Saturation is multiplied by a factor in `1 ± this` (torchvision's `ColorJitter`).
     pub saturation: f32,
-    /// Hue moved by up to this share of the colour circle either way, at most 0.5 (torchvision's
-    /// `ColorJitter`).
+    /// Hue is shifted by up to this share of the colour circle in either direction, at most 0.5
+    /// (torchvision's `ColorJitter`).
     pub hue: f32,
-    /// Moved by up to this many pixels either way in both directions.
+    /// Images are shifted by up to this many pixels in both directions of both axes.
     pub shift: usize,
-    /// Turned by up to this many degrees either way.
+    /// Images are rotated by up to this many degrees in either direction.
     pub rotate: f32,
-    /// Enlarged or reduced by up to this share: `1 ± this`, never below a tenth.
+    /// Images are scaled by a factor in `1 ± this`, at least 0.1.
     pub scale: f32,
-    /// Share of the images a rectangle of which becomes noise (Zhong et al. 2017, "Random Erasing
-    /// Data Augmentation", arXiv:1708.04896; areas and ratios as torchvision's `RandomErasing`).
+    /// Share of the images in which a rectangle is replaced by noise (Zhong et al. 2017, "Random Erasing
+    /// Data Augmentation", arXiv:1708.04896; areas and ratios as in torchvision's `RandomErasing`).
     pub erasing: f32,
-    /// Images are blended with others, shares from `Beta(this, this)` (Zhang et al. 2017, mixup,
+    /// Images are blended with others, with shares from `Beta(this, this)` (Zhang et al. 2017, mixup,
     /// arXiv:1710.09412); 0 is off.
     pub mixup: f32,
-    /// A rectangle of another image is pasted, areas from `Beta(this, this)` (Yun et al. 2019,
-    /// `CutMix`, arXiv:1905.04899); 0 is off. Where both are on, each is for half of the images.
+    /// A rectangle of another image is pasted, with areas from `Beta(this, this)` (Yun et al. 2019,
+    /// `CutMix`, arXiv:1905.04899); 0 is off. If mixup is on as well, each is for half of the images.
     pub cutmix: f32,
 }
 
-/// Which parts of a picture become images.
+/// The parts of a picture that random crops take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
-    /// Least and largest share of the picture's area.
+    /// Smallest and largest area, as a share of that of the picture.
     pub scale: [f32; 2],
-    /// Least and largest width of a part in units of its height, before it is resized.
+    /// Smallest and largest ratio of width to height before resizing.
     pub ratio: [f32; 2],
 }
 
 impl Crop {
-    /// Parts of `least` of the area or more, ratios from 3:4 to 4:3 as in the paper.
+    /// Areas from `least` to 1 and ratios from 3:4 to 4:3, as in the paper.
     #[must_use]
     pub fn from(least: f32) -> Self {
         Self {
@@ -77,7 +78,7 @@ impl Crop {
 }
 
 impl Augment {
-    /// Small shifts, turns and zooms.
+    /// Small shifts, rotations and zooms.
     #[must_use]
     pub fn light() -> Self {
         Self {
@@ -88,7 +89,7 @@ impl Augment {
         }
     }
 
-    /// Crops of 35 % of the area or more, mirroring and colours: fastai's for photographs.
+    /// Crops of 35 % of the area or more, flips and colours: fastai's default for photographs.
     #[must_use]
     pub fn standard() -> Self {
         Self {
@@ -101,7 +102,7 @@ impl Augment {
         }
     }
 
-    /// Crops of 8 % of the area or more, mirroring, `RandAugment` of two operations of magnitude 9,
+    /// Crops of 8 % of the area or more, flips, `RandAugment` with two operations of magnitude 9, and
     /// erasing in a quarter of the images: what timm and `DeiT` (Touvron et al. 2021) train with.
     #[must_use]
     pub fn strong() -> Self {
@@ -114,11 +115,11 @@ impl Augment {
         }
     }
 
-    /// What is out of its range: the setting, its value, and the range.
+    /// Checks the ranges of the settings.
     ///
     /// # Errors
     ///
-    /// The first such setting.
+    /// The first setting that is out of its range: its name, its value, and the range.
     pub fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
         let within = |name, value: f32, most: f32, wanted| {
             if (0.0..=most).contains(&value) {
@@ -163,17 +164,26 @@ impl Augment {
         Ok(())
     }
 
-    /// Whether an image is changed by itself.
+    /// The size at which training images must be stored for this augmentation.
+    #[must_use]
+    pub fn stored_size(&self) -> StoredSize {
+        match self.crop {
+            Some(_) => StoredSize::Whole,
+            None => StoredSize::Fitted,
+        }
+    }
+
+    /// Whether images are changed apart from mixing.
     pub(crate) fn changes(&self) -> bool {
-        let by_itself = Self {
+        let without_mixing = Self {
             mixup: 0.0,
             cutmix: 0.0,
             ..self.clone()
         };
-        by_itself != Self::default()
+        without_mixing != Self::default()
     }
 
-    /// Whether images are mixed.
+    /// Whether images are mixed with each other.
     #[must_use]
     pub fn mixes(&self) -> bool {
         self.mixup > 0.0 || self.cutmix > 0.0
@@ -185,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presets_are_in_range_and_come_back_from_json() {
+    fn presets_are_in_range_and_round_trip_through_json() {
         for augment in [
             Augment::default(),
             Augment::light(),
@@ -196,7 +206,7 @@ mod tests {
             let text = serde_json::to_string(&augment).unwrap();
             assert_eq!(serde_json::from_str::<Augment>(&text).unwrap(), augment);
         }
-        // What older runs wrote.
+        // As written by older versions.
         let old =
             r#"{"flip":false,"shift":4,"rotate":10.0,"scale":0.1,"brightness":0.0,"contrast":0.0}"#;
         let old: Augment = serde_json::from_str(old).unwrap();
@@ -204,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_out_of_range_is_told() {
+    fn the_first_setting_out_of_range_is_named() {
         let wrong = |augment: Augment| augment.check().unwrap_err().0;
         let none = Augment::default;
         assert_eq!(

@@ -1,22 +1,23 @@
-//! Operations on bytes `[height, width, 3]` as Pillow does them, to the bit: `ImageEnhance`,
-//! `ImageOps` and the conversions between colour spaces.
+//! Operations on bytes `[height, width, 3]`, equal to Pillow's to the bit: `ImageEnhance`, `ImageOps` and
+//! the conversions between colour spaces.
 
-/// `Image.blend` (`Blend.c`): from `degenerate` (0) to the pixel (1) and beyond, in f32, cut off.
+/// `Image.blend` (`Blend.c`): interpolates from `degenerate` (factor 0) to `pixel` (factor 1), or
+/// extrapolates beyond, in `f32`.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn blend(degenerate: u8, pixel: u8, factor: f32) -> u8 {
     let difference = f32::from(i16::from(pixel) - i16::from(degenerate));
     let value = f32::from(degenerate) + factor * difference;
-    // A conversion cuts off the fraction, and what is below 0 and above 255.
+    // The conversion truncates the fraction and clamps to 0–255.
     value as u8
 }
 
-/// `ImageEnhance.Brightness`: black is 0.
+/// `ImageEnhance.Brightness`: factor 0 gives black.
 pub(crate) fn brightness(pixels: &mut [u8], factor: f32) {
     let table: [u8; 256] = table(|value| blend(0, value, factor));
     replace(pixels, &table);
 }
 
-/// `ImageEnhance.Contrast`: the rounded mean of the grey levels is 0.
+/// `ImageEnhance.Contrast`: factor 0 gives the rounded mean of the grey levels.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -30,7 +31,7 @@ pub(crate) fn contrast(pixels: &mut [u8], factor: f32) {
     replace(pixels, &table);
 }
 
-/// `ImageEnhance.Color`: the grey picture is 0.
+/// `ImageEnhance.Color`: factor 0 gives the grey picture.
 pub(crate) fn saturation(pixels: &mut [u8], factor: f32) {
     for rgb in pixels.as_chunks_mut::<3>().0 {
         let grey = grey(*rgb);
@@ -38,7 +39,7 @@ pub(crate) fn saturation(pixels: &mut [u8], factor: f32) {
     }
 }
 
-/// torchvision's `adjust_hue`: the hue, a byte in HSV, is moved by `share · 255` and wraps around.
+/// torchvision's `adjust_hue`: adds `share · 255` to the hue, a byte in HSV, which wraps around.
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn hue(pixels: &mut [u8], share: f32) {
     let step = (f64::from(share) * 255.0) as i16;
@@ -49,7 +50,7 @@ pub(crate) fn hue(pixels: &mut [u8], share: f32) {
     }
 }
 
-/// `ImageEnhance.Sharpness`: the smoothed picture is 0.
+/// `ImageEnhance.Sharpness`: factor 0 gives the smoothed picture.
 pub(crate) fn sharpness(pixels: &mut [u8], [height, width]: [usize; 2], factor: f32) {
     let smooth = smooth(pixels, [height, width]);
     for (pixel, smooth) in pixels.iter_mut().zip(smooth) {
@@ -57,7 +58,7 @@ pub(crate) fn sharpness(pixels: &mut [u8], [height, width]: [usize; 2], factor: 
     }
 }
 
-/// `ImageFilter.SMOOTH`: 1/13 of each neighbour and 5/13 of the pixel; the edge stays.
+/// `ImageFilter.SMOOTH`: 1/13 of each neighbour plus 5/13 of the pixel; pixels at the edge stay.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn smooth(pixels: &[u8], [height, width]: [usize; 2]) -> Vec<u8> {
     const SIDE: f32 = 1.0 / 13.0;
@@ -76,13 +77,13 @@ fn smooth(pixels: &[u8], [height, width]: [usize; 2]) -> Vec<u8> {
     to
 }
 
-/// `ImageOps.posterize`: the upper `bits` bits stay.
+/// `ImageOps.posterize`: only the upper `bits` bits of each value stay.
 pub(crate) fn posterize(pixels: &mut [u8], bits: u32) {
     let mask = u8::MAX.checked_shl(8_u32.saturating_sub(bits)).unwrap_or(0);
     replace(pixels, &table(|value| value & mask));
 }
 
-/// `ImageOps.solarize`: values from the threshold on are inverted.
+/// `ImageOps.solarize`: values of `threshold` or more are inverted.
 pub(crate) fn solarize(pixels: &mut [u8], threshold: f64) {
     let invert = |value: u8| {
         if f64::from(value) < threshold {
@@ -94,7 +95,7 @@ pub(crate) fn solarize(pixels: &mut [u8], threshold: f64) {
     replace(pixels, &table(invert));
 }
 
-/// `ImageOps.autocontrast`: the values of each channel spread over all levels.
+/// `ImageOps.autocontrast`: stretches the values of each channel over all levels.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -113,7 +114,7 @@ pub(crate) fn autocontrast(pixels: &mut [u8]) {
     });
 }
 
-/// `ImageOps.equalize`: each channel's histogram made flat.
+/// `ImageOps.equalize`: flattens the histogram of each channel.
 pub(crate) fn equalize(pixels: &mut [u8]) {
     each_channel(pixels, |counts| {
         let mut used = counts.iter().filter(|count| **count > 0);
@@ -136,6 +137,7 @@ pub(crate) fn equalize(pixels: &mut [u8]) {
     });
 }
 
+/// The results of a function for all bytes.
 fn table(value: impl Fn(u8) -> u8) -> [u8; 256] {
     let mut table = [0; 256];
     for (from, to) in (0..=u8::MAX).zip(&mut table) {
@@ -144,13 +146,14 @@ fn table(value: impl Fn(u8) -> u8) -> [u8; 256] {
     table
 }
 
+/// Replaces each byte by its entry of a table.
 fn replace(pixels: &mut [u8], table: &[u8; 256]) {
     for value in pixels {
         *value = table[usize::from(*value)];
     }
 }
 
-/// Replaces the values of each channel by a table that its histogram gives.
+/// Replaces the bytes of each channel by those of a table that is computed from its histogram.
 fn each_channel(pixels: &mut [u8], table: impl Fn(&[usize; 256]) -> [u8; 256]) {
     let (colours, _) = pixels.as_chunks_mut::<3>();
     for channel in 0..3 {
@@ -165,7 +168,7 @@ fn each_channel(pixels: &mut [u8], table: impl Fn(&[usize; 256]) -> [u8; 256]) {
     }
 }
 
-/// Pillow's mode `L`: ITU-R BT.601 in 16 bits after the point.
+/// Pillow's mode `L`: ITU-R BT.601 with 16 fractional bits.
 #[allow(clippy::cast_possible_truncation)]
 fn grey([red, green, blue]: [u8; 3]) -> u8 {
     let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471;

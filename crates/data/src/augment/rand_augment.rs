@@ -1,22 +1,22 @@
-//! `RandAugment` (Cubuk et al. 2019, arXiv:1909.13719) with torchvision's table of operations.
+//! `RandAugment` (Cubuk et al. 2019, arXiv:1909.13719) with the operations and strengths of torchvision.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::{affine, pillow};
 
-/// How many operations an image gets, and how strong they are.
+/// How many operations are applied to an image, and how strong they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RandAugment {
-    /// Operations, one after the other; the paper's N.
+    /// Number of operations, N in the paper.
     pub operations: usize,
-    /// Strength from 0 to 30; the paper's M.
+    /// Strength from 0 to 30, M in the paper.
     pub magnitude: usize,
 }
 
 impl Default for RandAugment {
-    /// torchvision's: 2 of magnitude 9.
+    /// Two operations of magnitude 9, as in torchvision.
     fn default() -> Self {
         Self {
             operations: 2,
@@ -65,7 +65,7 @@ impl RandAugment {
     /// The largest magnitude.
     pub const LARGEST: usize = 30;
 
-    /// The operations of one image of `[height, width]` and their amounts.
+    /// Draws the operations of an image of `[height, width]`, with their amounts.
     pub(crate) fn draw(&self, rng: &mut impl Rng, size: [usize; 2]) -> Vec<(Kind, f64)> {
         let operation = |_| {
             let kind = KINDS[rng.random_range(0..KINDS.len())];
@@ -78,8 +78,7 @@ impl RandAugment {
 }
 
 impl Kind {
-    /// The amount of a magnitude, and whether it goes both ways: torchvision's
-    /// `_augmentation_space`.
+    /// The amount for a magnitude, and whether it may be negated: torchvision's `_augmentation_space`.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn amount(self, magnitude: usize, [height, width]: [usize; 2]) -> (f64, bool) {
         let share = magnitude as f64 / RandAugment::LARGEST as f64;
@@ -97,7 +96,7 @@ impl Kind {
         }
     }
 
-    /// torchvision's `_apply_op`, bilinear, black where there is nothing.
+    /// torchvision's `_apply_op` with bilinear interpolation; pixels from outside of the image are black.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     pub(crate) fn apply(self, amount: f64, pixels: &mut Vec<u8>, size: [usize; 2]) {
         let factor = (1.0 + amount) as f32;
@@ -130,7 +129,7 @@ mod tests {
     use super::super::pillow;
     use super::*;
 
-    /// What `tests/parity/augment.py` made.
+    /// The fixtures that `tests/parity/augment.py` wrote.
     fn fixtures() -> (Value, impl Fn(&str) -> image::RgbImage) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/augment");
         let cases = std::fs::read(folder.join("cases.json")).unwrap();
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_pillows_to_the_bit() {
+    fn operations_equal_pillow_to_the_bit() {
         let (fixtures, open) = fixtures();
         let photo = open("photo.png");
         let size = [photo.height() as usize, photo.width() as usize];
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn magnitudes_are_torchvisions() {
+    fn amounts_equal_those_of_torchvision() {
         let (fixtures, _) = fixtures();
         let table = fixtures["magnitudes"].as_object().unwrap();
         assert_eq!(table.len(), KINDS.len());

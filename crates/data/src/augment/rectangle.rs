@@ -1,8 +1,8 @@
-//! Rectangles at random: parts to keep, to erase and to paste.
+//! Random rectangles to crop, to erase and to paste.
 
 use rand::{Rng, RngExt};
 
-/// A part of an image, pixels.
+/// A rectangle of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rectangle {
     pub(crate) top: usize,
@@ -11,16 +11,16 @@ pub(crate) struct Rectangle {
     pub(crate) width: usize,
 }
 
-/// Attempts to find one that lies inside, as torchvision.
+/// Attempts to draw a rectangle that fits, as in torchvision.
 const ATTEMPTS: usize = 10;
 
-/// Sides of a rectangle of a random share of `area` and a random ratio, width to height, whose
-/// logarithm is uniform.
+/// Draws the sides of a rectangle: its area is a uniform share of `area`, and the logarithm of its ratio,
+/// width to height, is uniform.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn sides(rng: &mut impl Rng, area: f64, scale: [f32; 2], ratio: [f32; 2]) -> [usize; 2] {
     let area = area * uniform(rng, scale.map(f64::from));
     let ratio = uniform(rng, ratio.map(|side| f64::from(side).ln())).exp();
-    // Rounded to even, as Python.
+    // Halves are rounded to even, as in Python.
     [area / ratio, area * ratio].map(|square| square.sqrt().round_ties_even() as usize)
 }
 
@@ -28,6 +28,7 @@ fn uniform(rng: &mut impl Rng, [low, high]: [f64; 2]) -> f64 {
     low + (high - low) * rng.random::<f64>()
 }
 
+/// Draws the place of a rectangle of `[height, width]` in an image of `size`.
 fn at_random(rng: &mut impl Rng, size: [usize; 2], [height, width]: [usize; 2]) -> Rectangle {
     Rectangle {
         top: rng.random_range(0..=size[0] - height),
@@ -38,13 +39,13 @@ fn at_random(rng: &mut impl Rng, size: [usize; 2], [height, width]: [usize; 2]) 
 }
 
 impl Rectangle {
-    /// A part to become the image: torchvision's `RandomResizedCrop.get_params`.
+    /// Draws a crop: torchvision's `RandomResizedCrop.get_params`.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss
     )]
-    pub(crate) fn to_keep(
+    pub(crate) fn to_crop(
         rng: &mut impl Rng,
         size: [usize; 2],
         scale: [f32; 2],
@@ -57,7 +58,7 @@ impl Rectangle {
                 return at_random(rng, size, [h, w]);
             }
         }
-        // None fits: as much as the ratio allows, from the centre.
+        // None fits: the largest rectangle at the centre that the ratios allow.
         let own = width as f64 / height as f64;
         let (h, w) = if own < f64::from(ratio[0]) {
             let high = (width as f64 / f64::from(ratio[0])).round_ties_even();
@@ -77,12 +78,13 @@ impl Rectangle {
         }
     }
 
-    /// A part to erase: torchvision's `RandomErasing.get_params` with its defaults.
+    /// Draws a rectangle to erase: torchvision's `RandomErasing.get_params` with its defaults. `None` if no
+    /// attempt fits.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn to_erase(rng: &mut impl Rng, size: [usize; 2]) -> Option<Self> {
         for _ in 0..ATTEMPTS {
             let area = (size[0] * size[1]) as f64;
-            // torchvision's ratio is height to width; its logarithm is symmetric about 0 but for 3.3.
+            // torchvision's ratio is height to width here, so the sides are swapped.
             let [width, height] = sides(rng, area, [0.02, 0.33], [0.3, 3.3]);
             if (1..size[0]).contains(&height) && (1..size[1]).contains(&width) {
                 return Some(at_random(rng, size, [height, width]));
@@ -91,8 +93,8 @@ impl Rectangle {
         None
     }
 
-    /// A part to paste, `1 - kept` of the area about a random centre, as far as it lies inside
-    /// (Yun et al. 2019, equation 2).
+    /// Draws a rectangle to paste: a share of `1 - kept` of the area around a random centre, cut off at the
+    /// edges of the image (Yun et al. 2019, equation 2).
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -124,11 +126,11 @@ mod tests {
     const RATIO: [f32; 2] = [0.75, 4.0 / 3.0];
 
     #[test]
-    fn parts_to_keep_have_the_areas_and_ratios_asked_for() {
+    fn crops_have_the_areas_and_ratios_asked_for() {
         let mut random = rng(3, 0);
         let mut areas = Vec::new();
         for _ in 0..4000 {
-            let part = Rectangle::to_keep(&mut random, [400, 400], [0.1, 0.5], RATIO);
+            let part = Rectangle::to_crop(&mut random, [400, 400], [0.1, 0.5], RATIO);
             assert!(part.top + part.height <= 400 && part.left + part.width <= 400);
             let area = (part.height * part.width) as f64 / 160_000.0;
             let ratio = part.width as f64 / part.height as f64;
@@ -142,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn what_never_fits_is_cut_from_the_centre() {
+    fn a_crop_that_never_fits_is_taken_from_the_centre() {
         // The whole area of a strip at ratios near 1: height 10, width 10 · 4/3 = 13 from column 43.
-        let part = Rectangle::to_keep(&mut rng(0, 0), [10, 100], [1.0, 1.0], RATIO);
+        let part = Rectangle::to_crop(&mut rng(0, 0), [10, 100], [1.0, 1.0], RATIO);
         let wanted = Rectangle {
             top: 0,
             left: 43,
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_to_erase_lie_inside() {
+    fn rectangles_to_erase_are_inside_of_the_image() {
         let mut random = rng(5, 0);
         for _ in 0..2000 {
             let part = Rectangle::to_erase(&mut random, [60, 80]).unwrap();
@@ -167,10 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn parts_to_paste_are_the_share_that_is_not_kept() {
+    fn rectangles_to_paste_have_the_share_that_is_not_kept() {
         let mut random = rng(6, 0);
         for _ in 0..500 {
-            // √0.25 = a half of both sides, unless the edge cuts it off.
+            // √0.25 is half of both sides, unless the edge cuts them off.
             let part = Rectangle::to_paste(&mut random, [100, 60], 0.75);
             assert!((25..=50).contains(&part.height) && (15..=30).contains(&part.width));
         }

@@ -1,4 +1,4 @@
-//! Changes of colours: torchvision's `ColorJitter` on PIL images.
+//! Changes of colours, as torchvision's `ColorJitter` on PIL images.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use super::Augment;
 use super::pillow;
 
-/// A change of colours by a factor; a hue by a share of the colour circle.
+/// A change of colours: by a factor, or for the hue by a share of the colour circle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Tone {
     Brightness(f32),
@@ -16,7 +16,7 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
-    /// Changes in a random order; brightness and contrast are drawn already.
+    /// Draws the changes and their order. Brightness and contrast have been drawn before.
     pub(crate) fn draw(
         augment: &Augment,
         rng: &mut impl Rng,

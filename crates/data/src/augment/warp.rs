@@ -1,13 +1,13 @@
-//! Shifts, turns and zooms, in f32 and bilinear.
+//! Shift, rotation and zoom with bilinear interpolation, in `f32`.
 
 use crate::images::Normalization;
 
-/// One drawn change.
+/// A shift, rotation and zoom about the centre.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Warp {
-    /// Down and to the right, whole pixels.
+    /// Down and to the right, in whole pixels.
     pub(crate) shift: [f32; 2],
-    /// Counter-clockwise, radians.
+    /// Counter-clockwise, in radians.
     pub(crate) angle: f32,
     pub(crate) zoom: f32,
 }
@@ -21,9 +21,9 @@ impl Warp {
         }
     }
 
-    /// Writes an image `[height, width, 3]` of bytes as `[3, height, width]` normalised values.
+    /// Writes bytes `[height, width, 3]` as normalised values `[3, height, width]`.
     ///
-    /// What lies outside the image repeats its edge.
+    /// Pixels from outside of the image repeat its edge.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn write(
         &self,
@@ -41,7 +41,7 @@ impl Warp {
         let centre = [(height as f32 - 1.0) / 2.0, (width as f32 - 1.0) / 2.0];
         for row in 0..height {
             for column in 0..width {
-                // Where this pixel comes from: shift, turn and zoom undone about the centre.
+                // The place of this pixel in the input: shift, zoom and rotation undone.
                 let y = (row as f32 - centre[0] - self.shift[0]) / self.zoom;
                 let x = (column as f32 - centre[1] - self.shift[1]) / self.zoom;
                 let (y, x) = (cos * y + sin * x, cos * x - sin * y);
@@ -56,7 +56,7 @@ impl Warp {
     }
 }
 
-/// Bilinear interpolation at a position that may lie outside.
+/// Bilinear interpolation at a position, which may be outside of the image.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -93,7 +93,7 @@ mod tests {
         std: [1.0 / 255.0; 3],
     };
 
-    /// Red values after a change of a one-channel picture.
+    /// Red values of a picture after a change.
     fn red(warp: Warp, values: &[u8], size: [usize; 2]) -> Vec<f32> {
         let pixels: Vec<u8> = values.iter().flat_map(|value| [*value, 0, 0]).collect();
         let mut out = vec![0.0; pixels.len()];
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_is_exact() {
+    fn shifting_is_exact() {
         let picture = [1, 2, 3, 4, 5, 6];
         let shift = Warp {
             shift: [1.0, -1.0],
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_turn_turns() {
+    fn a_quarter_turn_moves_the_right_column_to_the_top() {
         let turn = Warp {
             angle: std::f32::consts::FRAC_PI_2,
             ..Warp::none()
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn doubling_interpolates() {
+    fn zooming_interpolates() {
         let zoom = Warp {
             zoom: 2.0,
             ..Warp::none()

@@ -1,49 +1,48 @@
-//! Decoding all images of a set once.
+//! Decoding all images of a set once and storing them.
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use super::disk::{self, Writer};
-use super::limit::keep_within;
-use super::{Kept, Store};
-use crate::check::Broken;
-use crate::decode::look;
+use super::limit::remove_least_recently_used;
+use super::pipeline::{Cache, OnBadImage, Pipeline};
+use super::{Contents, Store};
 use crate::error::DataError;
-use crate::pipeline::{Cache, OnBadImage, Pipeline};
-use crate::prepare::{Keep, Preprocess, prepare};
-use crate::set::{ImageSet, Source};
+use crate::images::prepare::prepare;
+use crate::images::{Preprocess, StoredSize, UnusableImage, read_header};
+use crate::sources::{ImageSet, Sample, Source};
 
-/// A store, and what became of the images.
+/// A store, and which images of the set are in it.
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) store: Store,
-    /// Which images of the set it holds.
+    /// For each image of the set, whether it is in the store.
     pub(crate) used: Vec<bool>,
-    /// The others.
-    pub(crate) skipped: Vec<Broken>,
-    /// What a person should know.
+    /// The images that are not.
+    pub(crate) skipped: Vec<UnusableImage>,
+    /// A message to the user.
     pub(crate) note: Option<String>,
 }
 
-/// Images that are decoded before they are put away: bounds memory.
+/// Images that are decoded before they are stored; bounds memory.
 const AT_ONCE: usize = 128;
 
-/// Decodes the images of a set and keeps them as the pipeline says.
+/// Decodes the images of a set and stores them as `pipeline` says.
 pub(crate) fn build(
     set: &ImageSet,
     preprocess: &Preprocess,
-    keep: Keep,
+    size: StoredSize,
     pipeline: &Pipeline,
     pool: &ThreadPool,
 ) -> Result<Built, DataError> {
     let work = Work {
         set,
         preprocess,
-        keep,
+        size,
         skip: pipeline.on_bad_image == OnBadImage::Skip,
         pool,
     };
-    let bytes = preprocess.kept_bytes(keep) * set.len() as u64;
+    let bytes = preprocess.stored_bytes(size) * set.len() as u64;
     match pipeline.cache {
         Cache::Memory => work.in_memory(),
         Cache::Auto if bytes <= pipeline.budget() => work.in_memory(),
@@ -51,7 +50,7 @@ pub(crate) fn build(
         Cache::Auto => match work.on_disk(pipeline) {
             Err(error @ DataError::Cache { .. }) => {
                 let built = work.nowhere()?;
-                let note = format!("{error}; images are decoded anew for each batch instead");
+                let note = format!("{error}; images are decoded again for each batch instead");
                 Ok(Built {
                     note: Some(note),
                     ..built
@@ -66,7 +65,8 @@ pub(crate) fn build(
 struct Work<'a> {
     set: &'a ImageSet,
     preprocess: &'a Preprocess,
-    keep: Keep,
+    size: StoredSize,
+    /// Whether unusable images are left out instead of being an error.
     skip: bool,
     pool: &'a ThreadPool,
 }
@@ -75,47 +75,47 @@ impl Work<'_> {
     fn in_memory(&self) -> Result<Built, DataError> {
         let mut images = Vec::with_capacity(self.set.len());
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.keep),
+            |source| prepare(source, self.preprocess, self.size),
             |image| {
                 images.push(image);
                 Ok(())
             },
         )?;
-        Ok(self.built(Kept::Memory(images), outcomes))
+        Ok(self.built(Contents::Memory(images), outcomes))
     }
 
     fn on_disk(&self, pipeline: &Pipeline) -> Result<Built, DataError> {
-        let path = disk::path(self.set, self.preprocess, self.keep, pipeline)?;
+        let path = disk::path(self.set, self.preprocess, self.size, pipeline)?;
         if let Some((file, used)) = disk::File::open(&path, self.set.len())? {
-            // The file says which images could not be used, their own files still say why.
-            keep_within(&pipeline.folder, pipeline.limit());
+            // The cache file says which images are unusable, only the images themselves say why.
+            remove_least_recently_used(&pipeline.folder, pipeline.limit());
             let outcomes = self.reasons(&used)?;
-            return Ok(self.built(Kept::Disk(file), outcomes));
+            return Ok(self.built(Contents::Disk(file), outcomes));
         }
         let mut writer = Writer::new(&path, self.set.len())?;
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.keep),
+            |source| prepare(source, self.preprocess, self.size),
             |image| writer.push(&image),
         )?;
         let used: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
         let file = writer.finish(&used)?;
-        keep_within(&pipeline.folder, pipeline.limit());
-        let mut built = self.built(Kept::Disk(file), outcomes);
-        built.note = Some(format!("decoded images are kept in {}", path.display()));
+        remove_least_recently_used(&pipeline.folder, pipeline.limit());
+        let mut built = self.built(Contents::Disk(file), outcomes);
+        built.note = Some(format!("decoded images are cached in {}", path.display()));
         Ok(built)
     }
 
-    /// Images are looked at before they are needed: to leave out what cannot be used they are decoded
-    /// once, otherwise their headers have to do.
+    /// Stores nothing, but checks the images: if unusable ones are to be left out every image is decoded
+    /// once, otherwise only the headers are read.
     fn nowhere(&self) -> Result<Built, DataError> {
         let outcomes = if self.skip {
             self.each(
-                |source| prepare(source, self.preprocess, self.keep).map(|_| ()),
+                |source| prepare(source, self.preprocess, self.size).map(|_| ()),
                 Ok,
             )?
         } else {
             self.each(
-                |source| look(source, self.preprocess.max_pixels).map(|_| ()),
+                |source| read_header(source, self.preprocess.max_pixels).map(|_| ()),
                 Ok,
             )?
         };
@@ -124,30 +124,30 @@ impl Work<'_> {
             .filter(|(_, outcome)| outcome.is_none())
             .map(|(sample, _)| sample.source.clone())
             .collect();
-        Ok(self.built(Kept::Nothing(sources), outcomes))
+        Ok(self.built(Contents::Sources(sources), outcomes))
     }
 
-    /// Does `work` on every source in parallel and hands the results on in order. Returns the reason
-    /// of each that failed, or the first where none may.
+    /// Does `work` on every image in parallel and passes the results to `take` in order. Returns why
+    /// each failed image failed, or the first error if unusable images are not left out.
     fn each<T: Send>(
         &self,
         work: impl Fn(&Source) -> Result<T, DataError> + Sync,
         mut take: impl FnMut(T) -> Result<(), DataError>,
-    ) -> Result<Vec<Option<Broken>>, DataError> {
+    ) -> Result<Vec<Option<UnusableImage>>, DataError> {
         let mut outcomes = Vec::with_capacity(self.set.len());
         for samples in self.set.samples.chunks(AT_ONCE) {
             let found: Vec<Result<T, DataError>> = self.pool.install(|| {
                 let samples = samples.par_iter().with_max_len(1);
                 samples.map(|sample| work(&sample.source)).collect()
             });
-            // In the samples' order, so that the same image is named whatever the threads do.
+            // In the order of the images, so that the first error does not depend on the threads.
             for (outcome, sample) in found.into_iter().zip(samples) {
                 outcomes.push(match outcome {
                     Ok(image) => {
                         take(image)?;
                         None
                     }
-                    Err(error) if self.skip => Some(Broken {
+                    Err(error) if self.skip => Some(UnusableImage {
                         image: sample.source.name(),
                         reason: error.to_string(),
                     }),
@@ -158,20 +158,20 @@ impl Work<'_> {
         Ok(outcomes)
     }
 
-    /// Why images could not be used.
-    fn reasons(&self, used: &[bool]) -> Result<Vec<Option<Broken>>, DataError> {
+    /// Finds out why the images that are not used cannot be used.
+    fn reasons(&self, used: &[bool]) -> Result<Vec<Option<UnusableImage>>, DataError> {
         let pairs = self.set.samples.iter().zip(used);
-        let reason = |(sample, used): (&crate::set::Sample, &bool)| {
+        let reason = |(sample, used): (&Sample, &bool)| {
             if *used {
                 return Ok(None);
             }
-            match prepare(&sample.source, self.preprocess, self.keep) {
+            match prepare(&sample.source, self.preprocess, self.size) {
                 Err(error) if !self.skip => Err(error),
-                outcome => Ok(Some(Broken {
+                outcome => Ok(Some(UnusableImage {
                     image: sample.source.name(),
                     reason: outcome.map_or_else(
                         |error| error.to_string(),
-                        |_| "it could not be read before".to_owned(),
+                        |_| "it could not be read when the cache was written".to_owned(),
                     ),
                 })),
             }
@@ -179,12 +179,12 @@ impl Work<'_> {
         pairs.map(reason).collect()
     }
 
-    fn built(&self, kept: Kept, outcomes: Vec<Option<Broken>>) -> Built {
+    fn built(&self, contents: Contents, outcomes: Vec<Option<UnusableImage>>) -> Built {
         Built {
             store: Store {
                 preprocess: *self.preprocess,
-                keep: self.keep,
-                kept,
+                size: self.size,
+                contents,
             },
             used: outcomes.iter().map(Option::is_none).collect(),
             skipped: outcomes.into_iter().flatten().collect(),

@@ -1,11 +1,12 @@
 //! Decoded images in a file of the cache folder.
 //!
-//! The file begins with a mark and the number of images, then an entry for each (where its bytes
-//! begin, height, width; nothing of all where the image cannot be used), then the bytes. Its name is
-//! a hash of what it was made from: each image's path, size and time of change, and the
-//! preprocessing. It is read where it is needed and not mapped into memory: the system keeps what
-//! is used often either way, a file that is cut short by others is an error instead of a signal, and
-//! the memory of a run stays its own.
+//! The file begins with a magic number and the number of images. Then follow an entry per image (the
+//! offset of its bytes, height and width, all 0 if the image cannot be used) and the bytes. The name of
+//! the file is a hash of the preprocessing and of the path, size and modification time of each image.
+//!
+//! The file is read, not mapped into memory: the system caches frequently used pages in either case,
+//! but if another process truncates the file this is an error instead of a signal, and pages of the
+//! file do not count as memory of the run.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,16 +18,17 @@ use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use super::limit;
+use super::pipeline::Pipeline;
 use crate::error::DataError;
-use crate::pipeline::Pipeline;
-use crate::place::Places;
-use crate::prepare::{Keep, Preprocess, Raster};
-use crate::set::ImageSet;
+use crate::images::raster::Raster;
+use crate::images::{Preprocess, StoredSize};
+use crate::positioned::PositionedFile;
+use crate::sources::ImageSet;
 
-const MARK: &[u8; 16] = b"finetune images1";
-/// What the name of a file that is not whole begins with.
+const MAGIC: &[u8; 16] = b"finetune images1";
+/// Beginning of the names of files that are being written.
 const UNFINISHED: &str = ".images-";
-/// Bytes of an entry.
+/// Bytes per entry.
 const ENTRY: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,16 +44,16 @@ impl Entry {
     }
 }
 
-/// The file that a set's images are kept in.
+/// The cache file of a set of images.
 pub(super) fn path(
     set: &ImageSet,
     preprocess: &Preprocess,
-    keep: Keep,
+    size: StoredSize,
     pipeline: &Pipeline,
 ) -> Result<PathBuf, DataError> {
     let mut hasher = Sha256::new();
-    hasher.update(MARK);
-    hasher.update(format!("{preprocess:?} {keep:?}"));
+    hasher.update(MAGIC);
+    hasher.update(format!("{preprocess:?} {size:?}"));
     for sample in &set.samples {
         sample.source.identify(&mut hasher)?;
     }
@@ -59,36 +61,36 @@ pub(super) fn path(
     for byte in &hasher.finalize()[..16] {
         let _ = write!(name, "{byte:02x}"); // writing to a string cannot fail
     }
-    Ok(pipeline.folder.join(name).with_extension(limit::ENDING))
+    Ok(pipeline.folder.join(name).with_extension(limit::EXTENSION))
 }
 
-/// A whole file.
+/// A complete cache file.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
-    bytes: Places,
-    /// Entries of the images that can be used.
+    bytes: PositionedFile,
+    /// Entries of the usable images.
     entries: Vec<Entry>,
 }
 
 impl File {
-    /// Opens a file of `count` images and says which of them can be used; `None` where it is not
-    /// there or not whole.
+    /// Opens a file of `count` images and returns which of them are usable; `None` if the file does not
+    /// exist or is not complete.
     pub(super) fn open(path: &Path, count: usize) -> Result<Option<(Self, Vec<bool>)>, DataError> {
         let Ok(mut file) = fs::File::open(path) else {
             return Ok(None);
         };
         let failed = |source| error(path, source);
         let length = file.metadata().map_err(failed)?.len();
-        let head = MARK.len() + 8 + count * ENTRY;
+        let head = MAGIC.len() + 8 + count * ENTRY;
         if length < head as u64 {
             return Ok(None);
         }
         let mut bytes = vec![0; head];
         file.read_exact(&mut bytes).map_err(failed)?;
-        let (mark, rest) = bytes.split_at(MARK.len());
+        let (magic, rest) = bytes.split_at(MAGIC.len());
         let (images, entries) = rest.split_at(8);
-        if mark != MARK || images != (count as u64).to_le_bytes() {
+        if magic != MAGIC || images != (count as u64).to_le_bytes() {
             return Ok(None);
         }
         let entries: Vec<Entry> = entries.as_chunks::<ENTRY>().0.iter().map(entry).collect();
@@ -106,7 +108,7 @@ impl File {
         let path = path.to_owned();
         let file = Self {
             path,
-            bytes: Places::new(file),
+            bytes: PositionedFile::new(file),
             entries: entries
                 .into_iter()
                 .filter(|entry| *entry != Entry::default())
@@ -115,6 +117,7 @@ impl File {
         Ok(Some((file, used)))
     }
 
+    /// Reads the usable image with this index.
     pub(super) fn read(&self, index: usize) -> Result<Raster, DataError> {
         let Entry {
             start,
@@ -134,6 +137,7 @@ impl File {
     }
 }
 
+/// An entry from its little-endian bytes.
 fn entry(bytes: &[u8; ENTRY]) -> Entry {
     let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
     Entry {
@@ -143,7 +147,8 @@ fn entry(bytes: &[u8; ENTRY]) -> Entry {
     }
 }
 
-/// What runs that were killed left behind, a day or more ago. Nothing depends on its being gone.
+/// Removes unfinished files of killed runs that are older than a day. A file that cannot be removed is
+/// no error.
 fn remove_leftovers(folder: &Path) {
     const DAY: Duration = Duration::from_hours(24);
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -156,11 +161,11 @@ fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// A file that is being written, under a temporary name until it is whole.
+/// A file that is being written. It has a temporary name until it is complete.
 pub(super) struct Writer {
     path: PathBuf,
     file: BufWriter<NamedTempFile>,
-    /// Images that it will speak of.
+    /// Number of images of the set, usable or not.
     count: usize,
     written: Vec<Entry>,
     end: u64,
@@ -176,7 +181,7 @@ impl Writer {
             .prefix(UNFINISHED)
             .tempfile_in(folder);
         let mut file = BufWriter::new(temporary.map_err(failed)?);
-        let end = (MARK.len() + 8 + count * ENTRY) as u64;
+        let end = (MAGIC.len() + 8 + count * ENTRY) as u64;
         file.seek(SeekFrom::Start(end)).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
@@ -187,7 +192,7 @@ impl Writer {
         })
     }
 
-    /// Adds the next image that can be used.
+    /// Appends the next usable image.
     pub(super) fn push(&mut self, image: &Raster) -> Result<(), DataError> {
         let failed = |source| error(&self.path, source);
         let too_large = |_| failed(std::io::Error::other("a side of an image is too long"));
@@ -202,11 +207,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes which images those were, and gives the file its name.
+    /// Writes which images of the set were appended, and gives the file its name.
     pub(super) fn finish(mut self, used: &[bool]) -> Result<File, DataError> {
         let path = self.path.clone();
         let failed = |source| error(&path, source);
-        let mut head = MARK.to_vec();
+        let mut head = MAGIC.to_vec();
         head.extend((self.count as u64).to_le_bytes());
         let mut written = self.written.iter();
         for used in used {
@@ -230,7 +235,7 @@ impl Writer {
         limit::mark_used(file.as_file());
         let file = file.persist(&path).map_err(|error| failed(error.error))?;
         Ok(File {
-            bytes: Places::new(file),
+            bytes: PositionedFile::new(file),
             path,
             entries: self.written,
         })

@@ -1,28 +1,31 @@
-//! How much the files of the cache folder take together: what was used longest ago goes first.
+//! The limit of the cache folder: the least recently used files are removed first.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The ending of a whole file's name.
-pub(super) const ENDING: &str = "images";
+/// The extension of complete cache files.
+pub(super) const EXTENSION: &str = "images";
 
-/// Marks a file as used now, and as in use as long as it is open.
+/// Records that a file is used now, and is in use as long as it is open.
 ///
-/// Where a file system has no locks or times, the wrong file may go first: a run that has it open goes
-/// on reading it where the system keeps open files, and the next one makes it again.
+/// On a file system without locks or times a file may be removed too early. A run that has it open can
+/// go on reading it on systems that keep open files, and the next run writes it again.
 pub(super) fn mark_used(file: &File) {
     let _ = file.try_lock_shared();
     let _ = file.set_modified(SystemTime::now());
 }
 
-/// Removes whole files until they take `limit` bytes or less; those in use stay. Nothing depends on
-/// their being gone.
-pub(super) fn keep_within(folder: &Path, limit: u64) {
+/// Removes complete files until the rest takes `limit` bytes or less. Files that are in use stay. A file
+/// that cannot be removed is no error.
+pub(super) fn remove_least_recently_used(folder: &Path, limit: u64) {
     let mut files: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.extension().is_none_or(|ending| ending != ENDING) {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != EXTENSION)
+        {
             continue;
         }
         if let Ok(data) = entry.metadata()

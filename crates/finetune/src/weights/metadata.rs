@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use finetune_data::{Filter, Normalization};
-use finetune_model::{Architecture, Checkpoint};
+use finetune_model::{Architecture, WeightsFile};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -66,7 +66,7 @@ impl Metadata {
     /// # Errors
     ///
     /// The file has none, or it is not valid.
-    pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+    pub fn of(checkpoint: &WeightsFile) -> Result<Self, Error> {
         let origin = || checkpoint.origin().to_owned();
         let metadata = checkpoint.metadata();
         let text = metadata

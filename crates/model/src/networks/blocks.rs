@@ -1,4 +1,4 @@
-//! Parts that several networks are made of.
+//! Layers and operations that several networks use.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -8,8 +8,8 @@ use burn::tensor::{Device, Slice};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_methods::conv2d;
 
-/// What a convolution is, as PyTorch's `Conv2d(inputs, outputs, kernel, stride, groups=…)` with
-/// the padding that keeps the size at stride 1.
+/// A convolution like PyTorch's `Conv2d(inputs, outputs, kernel, stride, groups=…)`, padded so that
+/// stride 1 does not change the size.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     pub inputs: usize,
@@ -37,7 +37,7 @@ impl Convolution {
         }
     }
 
-    /// Without a bias, for a normalisation after it.
+    /// Builds it without a bias, for use before a normalisation.
     pub(crate) fn init(self, device: &Device) -> Conv2d {
         self.config().with_bias(false).init(device)
     }
@@ -55,7 +55,7 @@ impl Convolution {
     }
 }
 
-/// A convolution and its batch normalisation.
+/// A convolution and the batch normalisation after it.
 #[derive(Module, Debug)]
 pub(crate) struct ConvNorm {
     conv: Conv2d,
@@ -91,14 +91,14 @@ pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }
 
-/// Layer normalisation with the ε of transformers, 1e-6.
+/// Layer normalisation with ε = 1e-6, as in transformers.
 pub(crate) fn layer_norm(features: usize, device: &Device) -> LayerNorm {
     LayerNormConfig::new(features)
         .with_epsilon(1e-6)
         .init(device)
 }
 
-/// Mean over height and width: `[batch, channels, height, width]` to `[batch, channels]`.
+/// Means over height and width: from `[batch, channels, height, width]` to `[batch, channels]`.
 pub(crate) fn global_average(x: Tensor<4>) -> Tensor<2> {
     let [batch, channels, height, width] = x.dims();
     x.reshape([batch, channels, height * width])

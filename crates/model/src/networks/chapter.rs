@@ -1,4 +1,4 @@
-//! The textbook chapter's network: one convolution and two fully connected layers.
+//! The network of the textbook chapter: a convolution and two fully connected layers.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -6,15 +6,40 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, activation::relu};
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::pool::relu_max_pool2d;
 use finetune_methods::{conv2d, linear};
 
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<ChapterCnn>] = &[Entry {
+    spec: Spec {
+        name: "chapter",
+        image_size: ChapterCnn::SIDE,
+        sizes: Sizes::Fixed,
+        normalization: Normalization::HALF,
+        filter: Filter::Bilinear,
+        crop: 1.0,
+        head: "head",
+        // Without the convolution, which has 27 inputs: an adapter of rank 8 has 728 parameters for its
+        // 1728, and takes longer than the convolution itself.
+        targets: "all-linear",
+        blocks: None,
+        init: Init::Torch,
+        dialects: &[
+            dialect("the chapter", with_flatten),
+            dialect("the chapter", without_flatten),
+        ],
+    },
+    build: |_, classes, device| ChapterCnn::new(classes, device),
+}];
 
 /// `Conv2d(3, 64, 3, 1, 1) → ReLU → MaxPool2d(2, 2) → Flatten → Linear(64·32·32, 1000) → ReLU →
 /// Linear(1000, classes)` on 64×64 images.
 ///
-/// In PyTorch it is an `nn.Sequential`: `0`, `4` and `6` hold the weights.
+/// In PyTorch it is an `nn.Sequential` with weights in `0`, `4` and `6`.
 #[derive(Module, Debug)]
 pub struct ChapterCnn {
     /// `0` of the sequence.
@@ -27,7 +52,7 @@ pub struct ChapterCnn {
 }
 
 impl ChapterCnn {
-    /// Side of the images, pixels.
+    /// Side of the images in pixels.
     pub const SIDE: usize = 64;
 
     /// A network with `classes` outputs.
@@ -64,13 +89,13 @@ impl Staged for ChapterCnn {
     }
 }
 
-/// The names in the chapter's `nn.Sequential`.
-pub(crate) fn with_flatten(path: &str) -> String {
+/// The names in the `nn.Sequential` of the chapter.
+fn with_flatten(path: &str) -> String {
     renumbered(path, ["0", "4", "6"])
 }
 
-/// The same sequence without a `Flatten` in it.
-pub(crate) fn without_flatten(path: &str) -> String {
+/// The names if the sequence has no `Flatten`.
+fn without_flatten(path: &str) -> String {
     renumbered(path, ["0", "3", "5"])
 }
 

@@ -1,6 +1,6 @@
-//! The residual networks for small images of He et al. 2015 (arXiv:1512.03385, section 4.2).
+//! Residual networks for small images: He et al. 2015 (arXiv:1512.03385, section 4.2).
 //!
-//! Parameter names are those of `pytorch_resnet_cifar10`: `conv1`, `bn1`, `layer1.0.conv1`, …,
+//! The parameters have the names of `pytorch_resnet_cifar10`: `conv1`, `bn1`, `layer1.0.conv1`, …,
 //! `linear`.
 
 use burn::Tensor;
@@ -8,13 +8,60 @@ use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, batch_norm, every, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
 
-/// A residual network of depth `6n + 2`: 16, 32 and 64 channels, `n` blocks each.
+/// The networks of the paper, and those for images of 64×64, whose first convolution has stride 2.
+pub(super) const ARCHITECTURES: &[Entry<CifarResNet>] = &[
+    entry::<1, 1>("resnet8"),
+    entry::<2, 1>("resnet14"),
+    entry::<3, 1>("resnet20"),
+    entry::<5, 1>("resnet32"),
+    entry::<7, 1>("resnet44"),
+    entry::<9, 1>("resnet56"),
+    entry::<1, 2>("resnet8-64"),
+    entry::<2, 2>("resnet14-64"),
+    entry::<3, 2>("resnet20-64"),
+];
+
+const SPEC: Spec = Spec {
+    name: "resnet8",
+    image_size: 32,
+    sizes: Sizes::From(8),
+    normalization: Normalization {
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    },
+    filter: Filter::Bilinear,
+    crop: 1.0,
+    head: "linear",
+    targets: "all",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[
+        dialect("pytorch_resnet_cifar10", str::to_owned),
+        dialect("others", with_fc),
+    ],
+};
+
+const fn entry<const BLOCKS: usize, const STRIDE: usize>(name: &'static str) -> Entry<CifarResNet> {
+    Entry {
+        spec: Spec {
+            name,
+            image_size: 32 * STRIDE,
+            ..SPEC
+        },
+        build: |_, classes, device| CifarResNet::new(BLOCKS, STRIDE, classes, device),
+    }
+}
+
+/// A residual network of depth `6n + 2`: three stages of `n` blocks, with 16, 32 and 64 channels.
 #[derive(Module, Debug)]
 pub struct CifarResNet {
     conv1: Conv2d,
@@ -36,10 +83,10 @@ pub(crate) struct BasicBlock {
 }
 
 impl CifarResNet {
-    /// A network with `blocks` residual blocks a stage and `classes` outputs.
+    /// A network with `blocks` residual blocks per stage and `classes` outputs.
     ///
-    /// `stride` is the first convolution's: 1 in the paper, for images of 32×32; 2 brings images
-    /// of 64×64 down to the same maps.
+    /// `stride` is that of the first convolution. It is 1 in the paper, for images of 32×32; with 2,
+    /// images of 64×64 give feature maps of the same sizes.
     #[must_use]
     pub fn new(blocks: usize, stride: usize, classes: usize, device: &Device) -> Self {
         let stage = |inputs: usize, outputs: usize, stride: usize| {
@@ -108,7 +155,7 @@ impl BasicBlock {
     }
 }
 
-/// Option A of the paper: every `stride`-th pixel, and channels of zeros on either side.
+/// Option A of the paper: every `stride`-th pixel, and channels of zeros before and after the others.
 fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
     let inputs = x.dims()[1];
     if stride == 1 && inputs == channels {
@@ -126,8 +173,8 @@ fn conv3x3(inputs: usize, outputs: usize, stride: usize, device: &Device) -> Con
     Convolution::new(inputs, outputs, 3, stride).init(device)
 }
 
-/// The name of the fully connected layer in other implementations, `fc`.
-pub(crate) fn with_fc(path: &str) -> String {
+/// The names in other implementations, which call the fully connected layer `fc`.
+fn with_fc(path: &str) -> String {
     match path.strip_prefix("linear.") {
         Some(rest) => format!("fc.{rest}"),
         None => path.to_owned(),

@@ -1,6 +1,6 @@
-//! `ConvNeXt` of Liu et al. 2022 (arXiv:2201.03545, figure 4 and section 2).
+//! `ConvNeXt`: Liu et al. 2022 (arXiv:2201.03545, figure 4 and section 2).
 //!
-//! Stochastic depth is left out, as timm leaves it out unless asked for.
+//! Stochastic depth is left out, as in timm by default.
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -8,10 +8,30 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::gelu;
+use finetune_data::{Filter, Normalization};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, global_average, layer_norm};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
+    spec: Spec {
+        name: "convnext_tiny",
+        image_size: 224,
+        sizes: Sizes::From(32),
+        normalization: Normalization::IMAGENET,
+        filter: Filter::Bilinear,
+        crop: 224.0 / 236.0,
+        head: "head",
+        targets: r"fc[12]\.",
+        blocks: None,
+        init: Init::Normal,
+        dialects: &[dialect("torchvision", torchvision), dialect("timm", timm)],
+    },
+    build: |_, classes, device| ConvNext::tiny(classes, device),
+}];
 
 /// A patch stem and four stages.
 #[derive(Module, Debug)]
@@ -23,7 +43,7 @@ pub struct ConvNext {
     head: Linear,
 }
 
-/// Halves the size where it is not the first, then blocks.
+/// A downsampling that halves the size (not in the first stage), and blocks.
 #[derive(Module, Debug)]
 pub(crate) struct ConvNextStage {
     downsample_norm: Option<LayerNorm>,
@@ -31,7 +51,7 @@ pub(crate) struct ConvNextStage {
     blocks: Vec<ConvNextBlock>,
 }
 
-/// A depthwise 7×7 convolution and a perceptron on each pixel, scaled and added to the input.
+/// A depthwise 7×7 convolution and a perceptron per pixel, scaled and added to the input.
 #[derive(Module, Debug)]
 pub(crate) struct ConvNextBlock {
     conv_dw: Conv2d,
@@ -115,26 +135,26 @@ impl ConvNextBlock {
     }
 }
 
-/// A convolution of stride and size `side`.
+/// A convolution whose kernel size and stride are `side`.
 fn patches(inputs: usize, outputs: usize, side: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([inputs, outputs], [side, side])
         .with_stride([side, side])
         .init(device)
 }
 
-/// Normalises each pixel over its channels.
+/// Normalises the channels of each pixel.
 fn over_channels(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
     norm.forward(x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
 }
 
-/// A path's stage and what follows it.
+/// Splits a path into the index of its stage and the rest; `None` outside of the stages.
 fn stage(path: &str) -> Option<(usize, &str)> {
     let (index, rest) = path.strip_prefix("stages.")?.split_once('.')?;
     Some((index.parse().ok()?, rest))
 }
 
-/// torchvision's names.
-pub(crate) fn torchvision(path: &str) -> String {
+/// The names of torchvision.
+fn torchvision(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {
             Some(("stem", rest)) => format!("features.0.0.{rest}"),
@@ -159,8 +179,8 @@ pub(crate) fn torchvision(path: &str) -> String {
     }
 }
 
-/// timm's names.
-pub(crate) fn timm(path: &str) -> String {
+/// The names of timm.
+fn timm(path: &str) -> String {
     let Some((index, rest)) = stage(path) else {
         return match path.split_once('.') {
             Some(("stem", rest)) => format!("stem.0.{rest}"),

@@ -1,8 +1,8 @@
 //! Networks of inverted residual blocks: MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381,
 //! table 2) and EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1).
 //!
-//! Dropout before the classifier and stochastic depth are left out, as timm leaves them out unless
-//! asked for: they are regularisers of training from scratch.
+//! Dropout before the classifier and stochastic depth are left out, as in timm by default: they
+//! regularise training from scratch.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -10,11 +10,51 @@ use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::sigmoid;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::Activation;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
+    Entry {
+        spec: MOBILENET_V2_SPEC,
+        build: |_, classes, device| InvertedResidualNet::mobilenet_v2(classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "efficientnet_b0",
+            filter: Filter::Bicubic,
+            dialects: &[
+                dialect("torchvision", torchvision_efficientnet),
+                dialect("timm", timm_efficientnet),
+            ],
+            ..MOBILENET_V2_SPEC
+        },
+        build: |_, classes, device| InvertedResidualNet::efficientnet_b0(classes, device),
+    },
+];
+
+const MOBILENET_V2_SPEC: Spec = Spec {
+    name: "mobilenet_v2",
+    image_size: 224,
+    sizes: Sizes::From(32),
+    normalization: Normalization::IMAGENET,
+    filter: Filter::Bilinear,
+    crop: 0.875,
+    head: "classifier",
+    // The 1×1 convolutions, which have nearly all of the weights: a depthwise one has 9 per channel.
+    targets: r"(expand|project|last)\.conv\.",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[
+        dialect("torchvision", torchvision_mobilenet),
+        dialect("timm", timm_mobilenet),
+    ],
+};
 
 /// A stem, inverted residual blocks, a last 1×1 convolution and a classifier.
 #[derive(Module, Debug)]
@@ -27,8 +67,8 @@ pub struct InvertedResidualNet {
     activation: Activation,
 }
 
-/// Expand (1×1), filter (depthwise k×k), squeeze and excite where wanted, project (1×1); added to
-/// its input where the shapes agree.
+/// Expansion (1×1), depthwise convolution (k×k), optional squeeze and excitation, projection (1×1). The
+/// result is added to the input if both have the same shape.
 #[derive(Module, Debug)]
 pub(crate) struct InvertedResidual {
     expand: Option<ConvNorm>,
@@ -40,7 +80,8 @@ pub(crate) struct InvertedResidual {
     activation: Activation,
 }
 
-/// Scales each channel by what the means of all channels say (Hu et al. 2017, arXiv:1709.01507).
+/// Squeeze and excitation: scales each channel by a factor that is computed from the means of all
+/// channels (Hu et al. 2017, arXiv:1709.01507).
 #[derive(Module, Debug)]
 pub(crate) struct SqueezeExcitation {
     reduce: Conv2d,
@@ -49,7 +90,7 @@ pub(crate) struct SqueezeExcitation {
     activation: Activation,
 }
 
-/// One row of the papers' tables.
+/// One row of the table in the paper.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     expansion: usize,
@@ -220,7 +261,7 @@ impl SqueezeExcitation {
     }
 }
 
-/// A path's parts: of the block with this index, or of the whole network.
+/// Splits a path into the index of a block, if it begins with one, and the rest.
 fn split(path: &str) -> (Option<usize>, &str) {
     let block = path
         .strip_prefix("blocks.")
@@ -232,7 +273,8 @@ fn split(path: &str) -> (Option<usize>, &str) {
     }
 }
 
-/// `prefix.conv.weight` → `conv.weight`, `prefix.norm.bias` → `norm.bias`.
+/// Replaces the beginning of a path by the first pair of `names` that matches: with
+/// `("stem.conv", "conv_stem")`, `stem.conv.weight` becomes `conv_stem.weight`.
 fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
     for (from, to) in names {
         if let Some(tail) = rest.strip_prefix(from)
@@ -244,7 +286,7 @@ fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
     rest.to_owned()
 }
 
-/// The stage and the place in it of block `index`.
+/// The stage of block `index`, and the index of the block in it.
 fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
     for (number, stage) in stages.iter().enumerate() {
         if index < stage.blocks {
@@ -255,8 +297,8 @@ fn place(stages: &[Row], mut index: usize) -> (usize, usize) {
     (stages.len(), index)
 }
 
-/// torchvision's names of MobileNetV2.
-pub(crate) fn torchvision_mobilenet(path: &str) -> String {
+/// The names of torchvision for MobileNetV2.
+fn torchvision_mobilenet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
             rest,
@@ -297,8 +339,8 @@ pub(crate) fn torchvision_mobilenet(path: &str) -> String {
     }
 }
 
-/// torchvision's names of EfficientNet-B0.
-pub(crate) fn torchvision_efficientnet(path: &str) -> String {
+/// The names of torchvision for EfficientNet-B0.
+fn torchvision_efficientnet(path: &str) -> String {
     match split(path) {
         (None, rest) => renamed(
             rest,
@@ -342,13 +384,13 @@ pub(crate) fn torchvision_efficientnet(path: &str) -> String {
     }
 }
 
-/// timm's names of MobileNetV2 (`mobilenetv2_100`).
-pub(crate) fn timm_mobilenet(path: &str) -> String {
+/// The names of timm for MobileNetV2 (`mobilenetv2_100`).
+fn timm_mobilenet(path: &str) -> String {
     timm(&MOBILENET_V2, path)
 }
 
-/// timm's names of EfficientNet-B0.
-pub(crate) fn timm_efficientnet(path: &str) -> String {
+/// The names of timm for EfficientNet-B0.
+fn timm_efficientnet(path: &str) -> String {
     timm(&EFFICIENTNET_B0, path)
 }
 

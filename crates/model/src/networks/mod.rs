@@ -1,44 +1,130 @@
-//! The networks, one definition each, of layers that adapters can sit on.
+//! The networks: one file per family, with its architectures, their preprocessing, and the names that
+//! PyTorch's libraries have for its tensors.
 //!
-//! Paths are Burn's field names; each network's file also says what the same tensors are called
-//! in PyTorch's libraries.
+//! A new family is one file and one row of `families!` in this one. Paths of parameters are Burn's: the
+//! names of the fields.
 
-pub(crate) mod blocks;
-pub(crate) mod chapter;
-pub(crate) mod cifar_resnet;
-pub(crate) mod convnext;
-pub(crate) mod inverted_residual;
-pub(crate) mod resnet;
+mod blocks;
+mod chapter;
+mod cifar_resnet;
+mod convnext;
+pub(crate) mod init;
+mod inverted_residual;
+mod resnet;
+mod spec;
 mod stages;
-pub(crate) mod vit;
+mod vit;
+
+use std::ops::Deref;
 
 use burn::Tensor;
 use burn::module::Module;
+use burn::tensor::Device;
+use finetune_methods::Method;
 
-pub use chapter::ChapterCnn;
-pub use cifar_resnet::CifarResNet;
-pub use convnext::ConvNext;
-pub use inverted_residual::InvertedResidualNet;
-pub use resnet::ResNet;
-pub use stages::{Feature, Features, Stage, Staged};
-pub use vit::{VisionTransformer, VitSize};
+pub use self::init::Init;
+pub use self::spec::{Blocks, Sizes, Spec};
+pub use self::stages::{Feature, Features, Stage, Staged};
+pub use self::vit::VitSize;
+use crate::error::ModelError;
 
-/// A network of any architecture.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)]
-pub enum Network {
-    /// Of the CIFAR ResNet family.
-    CifarResNet(CifarResNet),
-    /// The chapter's own.
-    Chapter(ChapterCnn),
+/// Makes [`Network`], what is delegated to the families, and [`ARCHITECTURES`] from the list of families.
+macro_rules! families {
+    ($($(#[$doc:meta])* $variant:ident($module:ident::$network:ident),)+) => {
+        $(pub use self::$module::$network;)+
+
+        /// A network of any family.
+        #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum Network {
+            $($(#[$doc])* $variant($network),)+
+        }
+
+        impl Staged for Network {
+            fn stages(&self) -> Vec<Stage<'_>> {
+                match self {
+                    $(Self::$variant(network) => network.stages(),)+
+                }
+            }
+        }
+
+        /// The function that builds an architecture.
+        #[derive(Debug, Clone, Copy)]
+        enum Builder {
+            $($variant(fn(&Spec, usize, &Device) -> $network),)+
+        }
+
+        impl Builder {
+            fn build(self, spec: &Spec, classes: usize, device: &Device) -> Network {
+                match self {
+                    $(Self::$variant(build) => Network::$variant(build(spec, classes, device)),)+
+                }
+            }
+        }
+
+        const COUNT: usize = 0 $(+ $module::ARCHITECTURES.len())+;
+
+        const ALL: [Architecture; COUNT] = {
+            const FIRST_OF_FAMILIES: &[Architecture] = &[$(Architecture {
+                spec: $module::ARCHITECTURES[0].spec,
+                builder: Builder::$variant($module::ARCHITECTURES[0].build),
+            }),+];
+            let mut all = [FIRST_OF_FAMILIES[0]; COUNT];
+            let mut next = 0;
+            $({
+                let mut index = 0;
+                while index < $module::ARCHITECTURES.len() {
+                    let entry = &$module::ARCHITECTURES[index];
+                    all[next] = Architecture {
+                        spec: entry.spec,
+                        builder: Builder::$variant(entry.build),
+                    };
+                    index += 1;
+                    next += 1;
+                }
+            })+
+            all
+        };
+    };
+}
+
+// In the order in which a weights file is recognised.
+families! {
+    /// A residual network for small images: `resnet8` and others.
+    CifarResNet(cifar_resnet::CifarResNet),
+    /// The network of the chapter.
+    Chapter(chapter::ChapterCnn),
     /// ResNet-18, -34 or -50.
-    ResNet(ResNet),
+    ResNet(resnet::ResNet),
     /// MobileNetV2 or EfficientNet-B0.
-    InvertedResidual(InvertedResidualNet),
-    /// A Vision Transformer.
-    VisionTransformer(VisionTransformer),
+    InvertedResidual(inverted_residual::InvertedResidualNet),
     /// `ConvNeXt`-Tiny.
-    ConvNext(ConvNext),
+    ConvNext(convnext::ConvNext),
+    /// A Vision Transformer.
+    VisionTransformer(vit::VisionTransformer),
+}
+
+/// All architectures.
+///
+/// `resnet8` to `resnet56` are those of He et al. for images of 32×32; those with `-64` are for images of
+/// 64×64. The others have the names of torchvision or timm.
+///
+/// A weights file is recognised as the first architecture that it fits.
+pub const ARCHITECTURES: &[Architecture] = &ALL;
+
+/// An architecture: its [`Spec`], whose fields it lends, and how it is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Architecture {
+    spec: Spec,
+    builder: Builder,
+}
+
+impl Deref for Architecture {
+    type Target = Spec;
+
+    fn deref(&self) -> &Spec {
+        &self.spec
+    }
 }
 
 impl Network {
@@ -49,15 +135,141 @@ impl Network {
     }
 }
 
-impl Staged for Network {
-    fn stages(&self) -> Vec<Stage<'_>> {
-        match self {
-            Self::CifarResNet(network) => network.stages(),
-            Self::Chapter(network) => network.stages(),
-            Self::ResNet(network) => network.stages(),
-            Self::InvertedResidual(network) => network.stages(),
-            Self::VisionTransformer(network) => network.stages(),
-            Self::ConvNext(network) => network.stages(),
+impl Architecture {
+    /// The architecture of this name, with its default image size.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownModel`] if there is none; it lists all names.
+    pub fn find(name: &str) -> Result<&'static Self, ModelError> {
+        ARCHITECTURES
+            .iter()
+            .find(|architecture| architecture.name == name)
+            .ok_or_else(|| ModelError::UnknownModel {
+                name: name.to_owned(),
+                known: ARCHITECTURES
+                    .iter()
+                    .map(|architecture| architecture.name)
+                    .collect(),
+            })
+    }
+
+    /// The architecture for square images with sides of `image_size` pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ImageSize`] if it does not take them.
+    pub fn at(&self, image_size: usize) -> Result<Self, ModelError> {
+        let wanted = match self.sizes {
+            Sizes::Fixed if image_size != self.image_size => {
+                format!("{0}×{0} pixels", self.image_size)
+            }
+            Sizes::From(least) if image_size < least => format!("{least}×{least} pixels or more"),
+            Sizes::MultipleOf(patch) if image_size == 0 || !image_size.is_multiple_of(patch) => {
+                format!("a multiple of {patch} pixels on each side")
+            }
+            _ => {
+                let mut at = *self;
+                at.spec.image_size = image_size;
+                return Ok(at);
+            }
+        };
+        Err(ModelError::ImageSize {
+            model: self.name,
+            wanted,
+            side: image_size,
+        })
+    }
+
+    /// Builds the network with `classes` outputs and random weights from a seed.
+    #[must_use]
+    pub fn build(&self, classes: usize, seed: u64, device: &Device) -> Network {
+        init::initialize(self.uninitialized(classes, device), self.init, seed)
+    }
+
+    /// Builds the network without initialising its weights, for loading all of them.
+    pub(crate) fn uninitialized(&self, classes: usize, device: &Device) -> Network {
+        self.builder.build(&self.spec, classes, device)
+    }
+
+    /// The function from a path to the name in a library; without a library, in the first.
+    pub(crate) fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
+        let Some(library) = library else {
+            return Ok(self.all_names().next().unwrap_or(str::to_owned));
+        };
+        let mut dialects = self.dialects.iter();
+        let found =
+            dialects.find(|dialect| dialect.library.split(", ").any(|name| name == library));
+        match found {
+            Some(dialect) => Ok(dialect.name),
+            None => Err(ModelError::UnknownLibrary {
+                library: library.to_owned(),
+                model: self.name,
+                known: self.libraries(),
+            }),
         }
+    }
+
+    /// The functions from a path to its name, of all libraries.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = fn(&str) -> String> + use<> {
+        self.dialects.iter().map(|dialect| dialect.name)
+    }
+
+    /// Pattern of the layers that get an adapter of a method by default.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoBlocks`] if the method works beside the blocks of a transformer and this network
+    /// has none.
+    pub fn targets_of(&self, method: &Method) -> Result<&'static str, ModelError> {
+        let blocks = || {
+            self.blocks.ok_or(ModelError::NoBlocks {
+                model: self.name,
+                method: method.name(),
+            })
+        };
+        match method {
+            Method::Adaptformer(_) => Ok(blocks()?.feed_forward),
+            Method::VptDeep(_) => Ok(blocks()?.attention),
+            _ => Ok(self.targets),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn architectures_are_in_the_order_in_which_files_are_recognised() {
+        let names: Vec<&str> = ARCHITECTURES.iter().map(|one| one.name).collect();
+        assert_eq!(
+            names,
+            [
+                "resnet8",
+                "resnet14",
+                "resnet20",
+                "resnet32",
+                "resnet44",
+                "resnet56",
+                "resnet8-64",
+                "resnet14-64",
+                "resnet20-64",
+                "chapter",
+                "resnet18",
+                "resnet34",
+                "resnet50",
+                "mobilenet_v2",
+                "efficientnet_b0",
+                "convnext_tiny",
+                "vit_tiny_patch16_224",
+                "vit_small_patch16_224",
+                "vit_b_16",
+                "vit_base_patch16_224",
+                "deit_tiny_patch16_224",
+                "deit_small_patch16_224",
+                "deit_base_patch16_224",
+            ]
+        );
     }
 }

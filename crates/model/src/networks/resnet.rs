@@ -1,8 +1,8 @@
-//! The residual networks for `ImageNet` of He et al. 2015 (arXiv:1512.03385, table 1).
+//! Residual networks for `ImageNet`: He et al. 2015 (arXiv:1512.03385, table 1).
 //!
-//! Parameter names are torchvision's and timm's, but for the shortcut's convolution and
-//! normalisation, `downsample.0` and `downsample.1` there. The stride of a bottleneck is in its
-//! 3×3 convolution, as in both ("ResNet v1.5").
+//! The parameters have the names of torchvision and timm, except for the convolution and normalisation
+//! of the shortcut, which are `downsample.0` and `downsample.1` there. The 3×3 convolution of a
+//! bottleneck has the stride, as in both libraries ("ResNet v1.5").
 
 use burn::Tensor;
 use burn::module::Module;
@@ -10,12 +10,50 @@ use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_kernels::pool::max_pool2d;
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
+use super::init::Init;
+use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
+
+pub(super) const ARCHITECTURES: &[Entry<ResNet>] = &[
+    Entry {
+        spec: SPEC,
+        build: |_, classes, device| ResNet::new([2, 2, 2, 2], false, classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "resnet34",
+            ..SPEC
+        },
+        build: |_, classes, device| ResNet::new([3, 4, 6, 3], false, classes, device),
+    },
+    Entry {
+        spec: Spec {
+            name: "resnet50",
+            ..SPEC
+        },
+        build: |_, classes, device| ResNet::new([3, 4, 6, 3], true, classes, device),
+    },
+];
+
+const SPEC: Spec = Spec {
+    name: "resnet18",
+    image_size: 224,
+    sizes: Sizes::From(32),
+    normalization: Normalization::IMAGENET,
+    filter: Filter::Bilinear,
+    crop: 0.875,
+    head: "fc",
+    targets: "all",
+    blocks: None,
+    init: Init::KaimingNormal,
+    dialects: &[dialect("torchvision, timm", torchvision)],
+};
 
 /// A residual network of four stages.
 #[derive(Module, Debug)]
@@ -30,7 +68,7 @@ pub struct ResNet {
     fc: Linear,
 }
 
-/// A basic block (two 3×3 convolutions) or a bottleneck (1×1, 3×3, 1×1), and its shortcut.
+/// A basic block (two 3×3 convolutions) or a bottleneck (1×1, 3×3 and 1×1), with a shortcut.
 #[derive(Module, Debug)]
 pub(crate) struct Residual {
     conv1: Conv2d,
@@ -43,7 +81,7 @@ pub(crate) struct Residual {
 }
 
 impl ResNet {
-    /// A network with `blocks` residual blocks in its four stages, bottlenecks or basic ones, and
+    /// A network with `blocks` residual blocks in its four stages, bottlenecks or basic blocks, and
     /// `classes` outputs.
     #[must_use]
     pub fn new(blocks: [usize; 4], bottleneck: bool, classes: usize, device: &Device) -> Self {
@@ -119,7 +157,7 @@ impl Residual {
             bn2: batch_norm(width, device),
             conv3: bottleneck.then(|| conv(width, outputs, (1, 1))),
             bn3: bottleneck.then(|| batch_norm(outputs, device)),
-            // Option B of the paper: a projection where the shape changes.
+            // Option B of the paper: a projection if the shape changes.
             downsample: (stride != 1 || inputs != outputs)
                 .then(|| ConvNorm::new(Convolution::new(inputs, outputs, 1, stride), device)),
         }
@@ -142,8 +180,8 @@ impl Residual {
     }
 }
 
-/// torchvision's names, and timm's.
-pub(crate) fn torchvision(path: &str) -> String {
+/// The names of torchvision and timm.
+fn torchvision(path: &str) -> String {
     path.replace("downsample.conv.", "downsample.0.")
         .replace("downsample.norm.", "downsample.1.")
 }

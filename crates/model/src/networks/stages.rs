@@ -1,11 +1,11 @@
-//! A network as a sequence of stages: a forward pass is all of them, and some can be run alone.
+//! Networks as sequences of stages: a forward pass runs all of them, and some can be run alone.
 
 use std::ops::Range;
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 
-/// What flows between two stages of a network.
+/// What one stage of a network passes to the next.
 #[derive(Debug, Clone)]
 pub enum Features {
     /// `[batch, features]`.
@@ -17,11 +17,12 @@ pub enum Features {
 }
 
 impl Features {
-    /// From the numbers of a tensor of two axes (vectors), three (tokens) or four (maps).
+    /// The features with this data: vectors if it has two axes, tokens if it has three, maps if it has
+    /// four.
     ///
     /// # Panics
     ///
-    /// Where it has another number of axes.
+    /// It has another number of axes.
     #[must_use]
     pub fn from_data(data: TensorData, device: &Device) -> Self {
         match data.shape().len() {
@@ -32,7 +33,7 @@ impl Features {
         }
     }
 
-    /// Its numbers.
+    /// The data of the tensor.
     #[must_use]
     pub fn into_data(self) -> TensorData {
         match self {
@@ -42,7 +43,7 @@ impl Features {
         }
     }
 
-    /// Its axes, the batch's first.
+    /// The lengths of the axes; the first is the batch.
     #[must_use]
     pub fn dims(&self) -> Vec<usize> {
         match self {
@@ -61,7 +62,7 @@ impl Features {
     }
 }
 
-/// A part of a network: what it computes, and the paths that its parameters are under.
+/// A part of a network: what it computes, and the paths of its parameters.
 pub struct Stage<'a> {
     paths: Vec<String>,
     run: Box<dyn Fn(Features) -> Features + 'a>,
@@ -76,10 +77,10 @@ impl std::fmt::Debug for Stage<'_> {
 }
 
 impl<'a> Stage<'a> {
-    /// A stage whose parameters are under `paths`; none for one without parameters.
+    /// A stage that has all parameters whose paths begin with one of `paths`.
     ///
-    /// Apart from its parameters and its input, nothing may enter into what it computes, and an
-    /// image's output depends on that image alone as long as its parameters stay.
+    /// The output must depend on the parameters and the input alone, and as long as the parameters do
+    /// not change, the output for an image must not depend on the other images of the batch.
     pub fn new<'p, I: Feature, O: Feature>(
         paths: impl IntoIterator<Item = &'p str>,
         run: impl Fn(I) -> O + 'a,
@@ -90,7 +91,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether a parameter of that path is one of this stage's.
+    /// Whether the parameter with this path belongs to the stage.
     #[must_use]
     pub fn holds(&self, path: &str) -> bool {
         let is_under = |own: &String| {
@@ -100,17 +101,17 @@ impl<'a> Stage<'a> {
         self.paths.iter().any(is_under)
     }
 
-    /// What its parameters are under; empty where it has none.
+    /// The beginnings of the paths of its parameters; empty if it has none.
     #[must_use]
     pub fn paths(&self) -> &[String] {
         &self.paths
     }
 
-    /// What it makes of its input.
+    /// Runs the stage.
     ///
     /// # Panics
     ///
-    /// Where the input is not of the kind that the stage before hands over.
+    /// `features` are not of the kind that the stage takes.
     #[must_use]
     pub fn forward(&self, features: Features) -> Features {
         (self.run)(features)
@@ -119,15 +120,15 @@ impl<'a> Stage<'a> {
 
 /// A network that is a sequence of stages.
 pub trait Staged {
-    /// All its stages, in order: images `[batch, 3, height, width]` go into the first, logits
-    /// `[batch, classes]` come out of the last.
+    /// All stages, in order. The first takes images `[batch, 3, height, width]`, the last returns logits
+    /// `[batch, classes]`.
     fn stages(&self) -> Vec<Stage<'_>>;
 
-    /// Runs some of the stages, on what the one before them hands over.
+    /// Runs some of the stages.
     ///
     /// # Panics
     ///
-    /// Where there are no such stages, or `features` is not what the first of them takes.
+    /// There are no such stages, or `features` are not of the kind that the first of them takes.
     fn forward_range(&self, range: Range<usize>, features: Features) -> Features {
         let stages = &self.stages()[range];
         stages.iter().fold(features, |x, stage| stage.forward(x))
@@ -142,7 +143,7 @@ pub(crate) fn logits(network: &impl Staged, images: Tensor<4>) -> Tensor<2> {
     Tensor::of(features)
 }
 
-/// A stage for each block of a sequence that is called `name`.
+/// One stage for each block of the field `name`.
 pub(crate) fn blocks<'a, B, F: Feature + 'a>(
     name: &str,
     blocks: &'a [B],
@@ -155,13 +156,13 @@ pub(crate) fn blocks<'a, B, F: Feature + 'a>(
     })
 }
 
-/// A tensor that can flow between stages.
+/// A tensor that a stage can take and return.
 pub trait Feature: Into<Features> {
-    /// Takes it out.
+    /// The tensor of these features.
     ///
     /// # Panics
     ///
-    /// Where something else is in there.
+    /// They are of another kind.
     fn of(features: Features) -> Self;
 }
 
@@ -194,12 +195,12 @@ mod tests {
     use finetune_methods::parameters_lazily;
 
     use super::*;
-    use crate::registry::ARCHITECTURES;
+    use crate::networks::ARCHITECTURES;
 
     #[test]
-    fn every_parameter_is_one_stages_own_and_the_head_the_last_ones() {
+    fn each_parameter_belongs_to_one_stage_and_the_head_to_the_last() {
         for architecture in ARCHITECTURES {
-            let network = architecture.skeleton(3, &Device::flex());
+            let network = architecture.uninitialized(3, &Device::flex());
             let stages = network.stages();
             for param in parameters_lazily(&network) {
                 let holders: Vec<usize> = (0..stages.len())
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn stages_one_after_the_other_are_the_forward_pass() {
+    fn running_the_stages_in_two_parts_is_the_forward_pass() {
         let architecture = crate::Architecture::find("resnet8").unwrap();
         let network = architecture.build(3, 0, &Device::flex());
         let images = Tensor::<4>::ones([2, 3, 32, 32], &Device::flex());

@@ -1,5 +1,5 @@
-//! The Vision Transformer of Dosovitskiy et al. 2020 (arXiv:2010.11929), as in timm and DeiT, and
-//! under torchvision's names.
+//! The Vision Transformer: Dosovitskiy et al. 2020 (arXiv:2010.11929), as in timm, DeiT and
+//! torchvision.
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -7,28 +7,112 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use burn::tensor::activation::{gelu, softmax};
+use finetune_data::{Filter, Normalization};
 use finetune_methods::{conv2d, linear, parallel, prompted};
 
 use super::blocks::layer_norm;
+use super::init::Init;
+use super::spec::{Blocks, Dialect, Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
 
-/// Pixels on a side of a patch.
-pub(crate) const PATCH: usize = 16;
+/// timm's and DeiT's networks, and torchvision's `vit_b_16`.
+pub(super) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
+    tiny(VIT),
+    small(Spec {
+        name: "vit_small_patch16_224",
+        ..VIT
+    }),
+    // The network of `vit_base_patch16_224` with other names and preprocessing. It comes first, so that
+    // a file with torchvision's names is recognised as torchvision's.
+    base(Spec {
+        name: "vit_b_16",
+        normalization: Normalization::IMAGENET,
+        filter: Filter::Bilinear,
+        crop: 0.875,
+        dialects: &[TORCHVISION, TORCHVISION_OLD],
+        ..VIT
+    }),
+    base(Spec {
+        name: "vit_base_patch16_224",
+        ..VIT
+    }),
+    tiny(deit("deit_tiny_patch16_224")),
+    small(deit("deit_small_patch16_224")),
+    base(deit("deit_base_patch16_224")),
+];
 
-/// Patches to tokens, transformer blocks, and a head on the class token.
+const VIT: Spec = Spec {
+    name: "vit_tiny_patch16_224",
+    image_size: 224,
+    sizes: Sizes::MultipleOf(PATCH),
+    normalization: Normalization::HALF,
+    filter: Filter::Bicubic,
+    crop: 0.9,
+    head: "head",
+    targets: "all-linear",
+    blocks: Some(Blocks {
+        attention: r"attn\.qkv\.",
+        feed_forward: r"mlp\.fc1\.",
+    }),
+    init: Init::Normal,
+    dialects: &[dialect("timm", timm), TORCHVISION, TORCHVISION_OLD],
+};
+
+const TORCHVISION: Dialect = dialect("torchvision", torchvision);
+const TORCHVISION_OLD: Dialect = dialect("torchvision", torchvision_old);
+
+/// DeiT's networks are those of ViT, for images that are normalised like `ImageNet`'s.
+const fn deit(name: &'static str) -> Spec {
+    Spec {
+        name,
+        normalization: Normalization::IMAGENET,
+        ..VIT
+    }
+}
+
+const fn tiny(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<192, 3>(spec)
+}
+
+const fn small(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<384, 6>(spec)
+}
+
+const fn base(spec: Spec) -> Entry<VisionTransformer> {
+    entry::<768, 12>(spec)
+}
+
+const fn entry<const WIDTH: usize, const HEADS: usize>(spec: Spec) -> Entry<VisionTransformer> {
+    Entry {
+        spec,
+        build: |spec, classes, device| {
+            let size = VitSize {
+                width: WIDTH,
+                depth: 12,
+                heads: HEADS,
+            };
+            VisionTransformer::new(size, spec.image_size, classes, device)
+        },
+    }
+}
+
+/// Side of a patch in pixels.
+const PATCH: usize = 16;
+
+/// Tokens from patches, transformer blocks, and a head on the class token.
 #[derive(Module, Debug)]
 pub struct VisionTransformer {
     patch_embed: Conv2d,
     /// `[1, 1, width]`.
     cls_token: Param<Tensor<3>>,
-    /// `[1, 1 + patches, width]`, the class token's first.
+    /// `[1, 1 + patches, width]`; the first one is for the class token.
     pos_embed: Param<Tensor<3>>,
     blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     head: Linear,
 }
 
-/// Attention and a multilayer perceptron, each behind a normalisation and beside a shortcut.
+/// Attention and a multilayer perceptron, each with a normalisation before it and a shortcut.
 #[derive(Module, Debug)]
 pub(crate) struct TransformerBlock {
     norm1: LayerNorm,
@@ -37,7 +121,7 @@ pub(crate) struct TransformerBlock {
     mlp: Mlp,
 }
 
-/// Multi-head self-attention with queries, keys and values from one layer.
+/// Multi-head self-attention, with one layer for queries, keys and values.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
     qkv: Linear,
@@ -45,21 +129,21 @@ pub(crate) struct Attention {
     heads: usize,
 }
 
-/// Two layers with a GELU between them.
+/// A multilayer perceptron: two layers with a GELU between them.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,
     fc2: Linear,
 }
 
-/// Width, depth and heads.
+/// The size of a Vision Transformer.
 #[derive(Debug, Clone, Copy)]
 pub struct VitSize {
-    /// Features of a token.
+    /// Number of features of a token.
     pub width: usize,
-    /// Transformer blocks.
+    /// Number of transformer blocks.
     pub depth: usize,
-    /// Heads of each attention.
+    /// Number of heads of each attention.
     pub heads: usize,
 }
 
@@ -105,7 +189,7 @@ impl VisionTransformer {
         logits(self, images)
     }
 
-    /// Patches as tokens behind the class token, each with its position.
+    /// The class token and a token per patch, plus the position embedding.
     fn embed(&self, images: Tensor<4>) -> Tensor<3> {
         let x = conv2d(&self.patch_embed, images);
         let [batch, width, rows, columns] = x.dims();
@@ -120,7 +204,7 @@ impl Staged for VisionTransformer {
         let embedding = ["patch_embed", "cls_token", "pos_embed"];
         let mut stages = vec![Stage::new(embedding, |images| self.embed(images))];
         stages.extend(blocks("blocks", &self.blocks, TransformerBlock::forward));
-        // Only the class token goes on, and normalisation is a token's own.
+        // Only the class token is normalised: the others are not used, and each token is normalised alone.
         stages.push(Stage::new([], |tokens: Tensor<3>| {
             let [batch, _, width] = tokens.dims();
             tokens.narrow(1, 0, 1).reshape([batch, width])
@@ -146,7 +230,7 @@ impl TransformerBlock {
 }
 
 impl Attention {
-    /// `softmax(Q·Kᵀ / √d)·V` a head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
+    /// `softmax(Q·Kᵀ / √d)·V` per head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
     #[allow(clippy::cast_precision_loss)]
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [batch, tokens, width] = x.dims();
@@ -171,13 +255,13 @@ fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>>
     burn::nn::Initializer::Zeros.init(shape, device)
 }
 
-/// timm's names, and DeiT's.
-pub(crate) fn timm(path: &str) -> String {
+/// The names of timm and DeiT.
+fn timm(path: &str) -> String {
     path.replacen("patch_embed.", "patch_embed.proj.", 1)
 }
 
-/// torchvision's names.
-pub(crate) fn torchvision(path: &str) -> String {
+/// The names of torchvision.
+fn torchvision(path: &str) -> String {
     let top = match path.split_once('.') {
         None if path == "cls_token" => return "class_token".to_owned(),
         None if path == "pos_embed" => return "encoder.pos_embedding".to_owned(),
@@ -191,7 +275,7 @@ pub(crate) fn torchvision(path: &str) -> String {
     let rest = rest
         .replace("norm1.", "ln_1.")
         .replace("norm2.", "ln_2.")
-        // One tensor for the three, without a layer of its own.
+        // torchvision has one tensor for queries, keys and values, which is not part of a layer.
         .replace("attn.qkv.weight", "self_attention.in_proj_weight")
         .replace("attn.qkv.bias", "self_attention.in_proj_bias")
         .replace("attn.proj.", "self_attention.out_proj.")
@@ -200,8 +284,8 @@ pub(crate) fn torchvision(path: &str) -> String {
     format!("encoder.layers.encoder_layer_{index}.{rest}")
 }
 
-/// torchvision's names before its version 0.13, as its published checkpoints still have them.
-pub(crate) fn torchvision_old(path: &str) -> String {
+/// The names of torchvision before version 0.13, which its published weights files still have.
+fn torchvision_old(path: &str) -> String {
     torchvision(path)
         .replace(".mlp.0.", ".mlp.linear_1.")
         .replace(".mlp.3.", ".mlp.linear_2.")

@@ -1,0 +1,10 @@
+//! Looking for what is wrong with a data set before training on it.
+
+mod duplicates;
+mod images;
+mod survey;
+
+pub use self::duplicates::Duplicates;
+pub use self::images::{Check, Part, check};
+pub use self::survey::{Fate, Ignored, Link, Survey, Why, survey};
+pub use crate::images::UnusableImage;

@@ -1,0 +1,154 @@
+//! From the bytes of a file to 8-bit RGB.
+
+use std::io::{BufRead, Cursor, Seek};
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+
+use super::jpeg::is_whole;
+use super::raster::Raster;
+use crate::error::DataError;
+use crate::sources::Source;
+
+/// The header of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// The file format; `None` for an image that is not encoded.
+    pub(crate) format: Option<ImageFormat>,
+}
+
+/// Decodes an image. Grey, 16-bit and CMYK images become 8-bit RGB, an alpha channel is dropped, and
+/// the EXIF orientation is applied.
+pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<Raster, DataError> {
+    visit(source, &Decode { max_pixels })
+}
+
+/// Reads the header of an image, with the same errors as [`read`] as far as the header shows them.
+pub(crate) fn read_header(source: &Source, max_pixels: u64) -> Result<Header, DataError> {
+    visit(source, &ReadHeader { max_pixels })
+}
+
+/// What is done with an image, encoded or not.
+trait Visit {
+    type Outcome;
+
+    fn encoded(
+        &self,
+        data: impl BufRead + Seek,
+        source: &Source,
+    ) -> Result<Self::Outcome, DataError>;
+
+    fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Self::Outcome>;
+}
+
+fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError> {
+    match source {
+        Source::File(path) => {
+            let file = std::fs::File::open(path).map_err(|source| DataError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            visitor.encoded(std::io::BufReader::new(file), source)
+        }
+        Source::Contained { container, index } => {
+            visitor.encoded(Cursor::new(container.bytes(*index)?), source)
+        }
+        Source::Memory { bytes, .. } => visitor.encoded(Cursor::new(*bytes), source),
+        Source::Grey {
+            height,
+            width,
+            values,
+            ..
+        } => visitor
+            .grey(*width, *height, values)
+            .ok_or_else(|| failed(source, &"it has fewer values than pixels")),
+    }
+}
+
+fn failed(source: &Source, error: &dyn std::fmt::Display) -> DataError {
+    DataError::Image {
+        name: source.name(),
+        reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Starts decoding an image and checks its size.
+fn open<'a>(
+    data: impl BufRead + Seek + 'a,
+    source: &Source,
+    limit: u64,
+) -> Result<(impl ImageDecoder + 'a, Option<ImageFormat>), DataError> {
+    // By content: the extension may be wrong.
+    let reader = ImageReader::new(data)
+        .with_guessed_format()
+        .map_err(|error| failed(source, &error))?;
+    let format = reader.format();
+    let decoder = reader.into_decoder();
+    let decoder = decoder.map_err(|error| failed(source, &error))?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > limit {
+        return Err(DataError::TooLarge {
+            name: source.name(),
+            width,
+            height,
+            limit,
+        });
+    }
+    if width == 0 || height == 0 {
+        return Err(failed(source, &"it has no pixels"));
+    }
+    Ok((decoder, format))
+}
+
+struct ReadHeader {
+    max_pixels: u64,
+}
+
+impl Visit for ReadHeader {
+    type Outcome = Header;
+
+    fn encoded(&self, data: impl BufRead + Seek, source: &Source) -> Result<Header, DataError> {
+        let (_, format) = open(data, source, self.max_pixels)?;
+        Ok(Header { format })
+    }
+
+    fn grey(&self, _: u32, _: u32, _: &[u8]) -> Option<Header> {
+        Some(Header { format: None })
+    }
+}
+
+struct Decode {
+    max_pixels: u64,
+}
+
+impl Visit for Decode {
+    type Outcome = Raster;
+
+    fn encoded(&self, mut data: impl BufRead + Seek, source: &Source) -> Result<Raster, DataError> {
+        let (mut decoder, format) = open(&mut data, source, self.max_pixels)?;
+        let orientation = decoder.orientation();
+        let orientation = orientation.map_err(|error| failed(source, &error))?;
+        let image = DynamicImage::from_decoder(decoder);
+        let mut image = image.map_err(|error| failed(source, &error))?;
+        if format == Some(ImageFormat::Jpeg) {
+            let whole = data.rewind().and_then(|()| is_whole(&mut data));
+            if !whole.map_err(|error| failed(source, &error))? {
+                return Err(failed(source, &"it is truncated"));
+            }
+        }
+        image.apply_orientation(orientation);
+        Ok(raster(image.into_rgb8()))
+    }
+
+    fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Raster> {
+        let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
+        RgbImage::from_raw(width, height, rgb).map(raster)
+    }
+}
+
+fn raster(image: RgbImage) -> Raster {
+    Raster {
+        height: image.height() as usize,
+        width: image.width() as usize,
+        pixels: image.into_raw(),
+    }
+}

@@ -1,0 +1,15 @@
+//! From the bytes of an image to pixels at the size that a model takes.
+
+mod decode;
+mod jpeg;
+mod normalization;
+pub(crate) mod prepare;
+pub(crate) mod raster;
+pub(crate) mod resize;
+mod unusable;
+
+pub(crate) use self::decode::{read, read_header};
+pub use self::normalization::Normalization;
+pub use self::prepare::{Preprocess, StoredSize};
+pub use self::resize::Filter;
+pub use self::unusable::UnusableImage;

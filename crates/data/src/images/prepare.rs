@@ -1,0 +1,269 @@
+//! From a decoded image to the size at which it is stored, and to the size that a model takes, as
+//! torchvision and timm do it.
+
+use super::decode::read;
+use super::raster::Raster;
+use super::resize::{Filter, resize, resize_part};
+use crate::error::DataError;
+use crate::sources::Source;
+
+/// How a decoded image becomes an image of the size that a model takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocess {
+    /// Height of the result in pixels.
+    pub height: usize,
+    /// Width of the result in pixels.
+    pub width: usize,
+    /// Resizing filter.
+    pub filter: Filter,
+    /// Sides of the centre crop as a share of the sides of the resized image, above 0 and at most 1:
+    /// for 224 pixels, 0.875 resizes to 256.
+    pub crop: f32,
+    /// Images with more pixels than this are rejected.
+    pub max_pixels: u64,
+}
+
+/// The size at which decoded images are stored between their files and the batches.
+///
+/// The names of the variants are part of the hash that is the name of a cache file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoredSize {
+    /// As the model takes it: resized, and cropped at the centre.
+    #[default]
+    Fitted,
+    /// The whole picture, for random crops. Its shorter side is reduced to 8/7 of that of the model
+    /// (256 pixels for 224, from which a centre crop of 0.875 is cut); a smaller picture keeps its
+    /// size.
+    ///
+    /// Random crops are cut from this picture even without a cache, so that a cache changes speed and
+    /// nothing else. A crop of a quarter of the picture is enlarged by 1.75, as it would be from a
+    /// photograph of 256 pixels. Storing 4000×3000 pixels instead would take 36 MB per image.
+    Whole,
+}
+
+impl Preprocess {
+    /// Square images with sides of `side` pixels: resized with the bilinear filter so that the shorter
+    /// side is `side` (`crop` is 1), from images of at most 100 million pixels.
+    #[must_use]
+    pub fn square(side: usize) -> Self {
+        Self {
+            height: side,
+            width: side,
+            filter: Filter::Bilinear,
+            crop: 1.0,
+            max_pixels: 100_000_000,
+        }
+    }
+
+    /// Bytes that an ordinary photograph (sides 3 to 2) takes when it is stored at that size.
+    pub(crate) fn stored_bytes(&self, size: StoredSize) -> u64 {
+        let [height, width] = match size {
+            StoredSize::Fitted => [self.height, self.width],
+            StoredSize::Whole => self.whole(),
+        };
+        let bytes = (height * width * 3) as u64;
+        match size {
+            StoredSize::Fitted => bytes,
+            StoredSize::Whole => bytes * 3 / 2,
+        }
+    }
+
+    /// The image at the size at which it is stored.
+    fn to_stored(self, image: Raster, size: StoredSize) -> Result<Raster, String> {
+        match size {
+            StoredSize::Fitted => self.fit(&image),
+            StoredSize::Whole => {
+                let [height, width] = covering(image.height, image.width, self.whole());
+                if height >= image.height {
+                    return Ok(image);
+                }
+                self.reject_strips(&image, [height, width])?;
+                let pixels = resize(image.view(), [height, width], self.filter);
+                Ok(Raster {
+                    height,
+                    width,
+                    pixels,
+                })
+            }
+        }
+    }
+
+    /// The image as the model takes it: resized, and cropped at the centre.
+    pub(crate) fn fit(&self, image: &Raster) -> Result<Raster, String> {
+        let (height, width) = (self.height, self.width);
+        if (image.height, image.width) == (height, width) && self.crop >= 1.0 {
+            return Ok(image.clone());
+        }
+        let covered = [covered(height, self.crop), covered(width, self.crop)];
+        let size = covering(image.height, image.width, covered);
+        self.reject_strips(image, size)?;
+        let top = crop_start(size[0], height);
+        let left = crop_start(size[1], width);
+        let part = [top..top + height, left..left + width];
+        let pixels = resize_part(image.view(), size, part, self.filter);
+        Ok(Raster {
+            height,
+            width,
+            pixels,
+        })
+    }
+
+    /// Sides that a whole picture covers when it is stored.
+    fn whole(&self) -> [usize; 2] {
+        [self.height, self.width].map(|side| covered(side, self.crop.min(0.875)))
+    }
+
+    /// Rejects images that would become too large: resizing a strip of 1×1000000 pixels multiplies its
+    /// pixels by the square of the shorter side of the target.
+    fn reject_strips(&self, image: &Raster, size: [usize; 2]) -> Result<(), String> {
+        let limit = self.max_pixels.max((self.height * self.width) as u64);
+        if size[0].saturating_mul(size[1]) as u64 > limit {
+            return Err(format!(
+                "its sides, {}×{}, are too unequal for resizing",
+                image.width, image.height
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Decodes an image and reduces it to the size at which it is stored.
+pub(crate) fn prepare(
+    source: &Source,
+    preprocess: &Preprocess,
+    size: StoredSize,
+) -> Result<Raster, DataError> {
+    let image = read(source, preprocess.max_pixels)?;
+    preprocess
+        .to_stored(image, size)
+        .map_err(|reason| DataError::Image {
+            name: source.name(),
+            reason,
+        })
+}
+
+/// Height and width after resizing: the smallest that cover the target.
+///
+/// For a square target this is torchvision's `Resize`: the shorter side becomes that of the target,
+/// the longer one `int(target · longer / shorter)`.
+fn covering(height: usize, width: usize, [target_height, target_width]: [usize; 2]) -> [usize; 2] {
+    if target_height * width >= target_width * height {
+        [
+            target_height,
+            (target_height * width / height).max(target_width),
+        ]
+    } else {
+        [
+            (target_width * height / width).max(target_height),
+            target_width,
+        ]
+    }
+}
+
+/// The side to resize to before a centre crop of side `target`: `⌊target / crop⌋`, rounded as in timm.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn covered(target: usize, crop: f32) -> usize {
+    // The small addition undoes the rounding of `crop` to f32, so that 224 / 0.875 is 256.
+    let side = (target as f64 / f64::from(crop) + 1e-4).floor() as usize;
+    side.max(target)
+}
+
+/// First row or column of torchvision's `CenterCrop`: `round((size - target) / 2)`, halves to even.
+fn crop_start(size: usize, target: usize) -> usize {
+    let twice = size - target;
+    let half = twice / 2;
+    if twice % 2 == 1 && half % 2 == 1 {
+        half + 1
+    } else {
+        half
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(width: u32, height: u32, values: &[u8]) -> Source {
+        Source::Grey {
+            name: "grey".to_owned(),
+            height,
+            width,
+            values: values.into(),
+        }
+    }
+
+    fn red(source: &Source, preprocess: &Preprocess, size: StoredSize) -> ([usize; 2], Vec<u8>) {
+        let image = prepare(source, preprocess, size).unwrap();
+        let red = image.pixels.iter().step_by(3).copied().collect();
+        ([image.height, image.width], red)
+    }
+
+    #[test]
+    fn a_wide_image_is_cropped_at_the_centre() {
+        // The height is that of the target: columns 1 and 2 of 0..4 remain.
+        let source = grey(4, 2, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let (_, red) = red(&source, &Preprocess::square(2), StoredSize::Fitted);
+        assert_eq!(red, [1, 2, 5, 6]);
+    }
+
+    #[test]
+    fn halving_averages_with_the_antialiased_triangle() {
+        // PIL's triangle filter with support 2 around 1.0 and 3.0: weights 3/7, 3/7, 1/7, and mirrored.
+        let row = [0, 0, 70, 70];
+        let source = grey(4, 4, &row.repeat(4));
+        let (_, red) = red(&source, &Preprocess::square(2), StoredSize::Fitted);
+        assert_eq!(red, [10, 60, 10, 60]);
+    }
+
+    #[test]
+    fn whole_pictures_are_reduced_but_never_enlarged() {
+        let strip: Vec<u8> = (0..32).collect();
+        // 8/7 of 7 is 8: 4×8 is smaller and keeps its size, 16×32 is halved.
+        let (size, values) = red(
+            &grey(4, 8, &strip),
+            &Preprocess::square(7),
+            StoredSize::Whole,
+        );
+        assert_eq!((size, values), ([8, 4], strip));
+        let large = grey(32, 16, &[9; 512]);
+        let (size, values) = red(&large, &Preprocess::square(7), StoredSize::Whole);
+        assert_eq!((size, values), ([8, 16], vec![9; 128]));
+    }
+
+    #[test]
+    fn a_centre_crop_of_seven_eighths_is_the_same_from_the_whole_picture() {
+        // Both are cut from a picture whose shorter side is 8/7 of the model's.
+        let values: Vec<u8> = (0..60 * 40_u32).map(|i| (i * i % 251) as u8).collect();
+        let preprocess = Preprocess {
+            crop: 0.875,
+            ..Preprocess::square(14)
+        };
+        let source = grey(60, 40, &values);
+        let whole = prepare(&source, &preprocess, StoredSize::Whole).unwrap();
+        assert_eq!([whole.height, whole.width], [16, 24]);
+        assert_eq!(
+            preprocess.fit(&whole).unwrap(),
+            prepare(&source, &preprocess, StoredSize::Fitted).unwrap()
+        );
+    }
+
+    #[test]
+    fn centre_crops_start_where_python_rounds_to() {
+        // round(0.5) = 0, round(1.5) = 2, round(2.5) = 2 in Python.
+        assert_eq!(
+            [1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)),
+            [0, 2, 2, 2]
+        );
+    }
+
+    #[test]
+    fn resizing_keeps_the_proportions() {
+        // torchvision: int(64 · 150 / 100) = 96, int(64 · 133 / 100) = 85.
+        assert_eq!(covering(100, 150, [64, 64]), [64, 96]);
+        assert_eq!(covering(133, 100, [64, 64]), [85, 64]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What is known of an architecture before it is built.
+
+use burn::tensor::Device;
+use finetune_data::{Filter, Normalization, Preprocess};
+
+use super::init::Init;
+
+/// What is known of an architecture before it is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Side of its images in pixels: the default, or the one chosen with
+    /// [`Architecture::at`](super::Architecture::at).
+    pub image_size: usize,
+    /// Which other sides it takes.
+    pub sizes: Sizes,
+    /// How its images are normalised.
+    pub normalization: Normalization,
+    /// How its images are resized.
+    pub filter: Filter,
+    /// Side of the centre crop as a share of the side of the resized image: 224 of 256 is 0.875.
+    pub crop: f32,
+    /// Path of the head, in Burn's names.
+    pub head: &'static str,
+    /// Pattern of the layers that get an adapter by default.
+    pub targets: &'static str,
+    /// The layers of a transformer block that some methods work beside; `None` for other networks.
+    pub blocks: Option<Blocks>,
+    /// How weights that are not loaded are initialised.
+    pub init: Init,
+    /// The names that PyTorch's libraries have for its tensors. Files are written with the first.
+    pub(crate) dialects: &'static [Dialect],
+}
+
+/// Patterns of two layers of each transformer block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocks {
+    /// The layer before which prompts are inserted.
+    pub attention: &'static str,
+    /// The layer that a bottleneck works beside.
+    pub feed_forward: &'static str,
+}
+
+/// The image sizes that a network takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// Its own only.
+    Fixed,
+    /// Any height and width of this many pixels or more.
+    From(usize),
+    /// Squares whose side is a multiple of this. The position embedding is resampled when weights are
+    /// loaded.
+    MultipleOf(usize),
+}
+
+/// The names that a library has for the tensors of an architecture.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialect {
+    /// The library, or several of them separated by commas.
+    pub(crate) library: &'static str,
+    /// From a path in Burn's names to the name in the library. The `gamma` and `beta` of normalisations
+    /// are already called `weight` and `bias`.
+    pub(crate) name: fn(&str) -> String,
+}
+
+/// One architecture of the family of networks `N`.
+pub(crate) struct Entry<N> {
+    pub(crate) spec: Spec,
+    /// Builds the network with a number of classes. Its weights need not be initialised.
+    pub(crate) build: fn(&Spec, usize, &Device) -> N,
+}
+
+/// A dialect, for the tables of the families.
+pub(crate) const fn dialect(library: &'static str, name: fn(&str) -> String) -> Dialect {
+    Dialect { library, name }
+}
+
+impl Spec {
+    /// How an image becomes what the network takes, as the publishers of the weights do it: the shorter
+    /// side is resized to `image_size / crop`, then the centre is cropped.
+    #[must_use]
+    pub fn preprocess(&self) -> Preprocess {
+        Preprocess {
+            filter: self.filter,
+            crop: self.crop,
+            ..Preprocess::square(self.image_size)
+        }
+    }
+
+    /// The libraries whose names for the tensors are known. Files are written with those of the first.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<&'static str> {
+        let mut libraries: Vec<_> = self
+            .dialects
+            .iter()
+            .flat_map(|dialect| dialect.library.split(", "))
+            .collect();
+        libraries.dedup();
+        libraries
+    }
+}

@@ -1,0 +1,21 @@
+//! Weights files: reading them, recognising their architecture, matching their tensors with those of a
+//! network, and writing them.
+
+mod adapter;
+mod hf_peft;
+mod matching;
+mod position;
+mod read_pytorch;
+mod read_safetensors;
+mod state_dict;
+mod tensor_file;
+mod weights_file;
+mod write_pytorch;
+mod write_safetensors;
+
+pub use self::adapter::{load_adapter, save_adapter};
+pub use self::hf_peft::{is_peft, load_peft, save_peft};
+pub use self::state_dict::StateTensor;
+pub use self::weights_file::{Head, Loaded, WeightsFile};
+pub use self::write_pytorch::write_pth;
+pub use self::write_safetensors::{save_network, state_dict, state_dict_of, write_safetensors};
