@@ -7,10 +7,10 @@ use finetune_data::{DataError, Images, Loader, Normalization, Order};
 use finetune_model::{Network, Staged};
 
 use crate::error::TrainingError;
-use crate::features::Input;
-use crate::gradients::scalar;
-use crate::loss::{CrossEntropy, Target};
-use crate::sums::{Sums, ratio};
+use crate::features::frozen::Input;
+use crate::run::sums::{Sums, ratio};
+use crate::step::loss::{CrossEntropy, Target};
+use crate::step::pass::scalar;
 
 /// A module that tells classes of images apart.
 pub trait Classifier: Module {

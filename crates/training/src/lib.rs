@@ -19,41 +19,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod best;
-mod checkpoint;
 mod classifier;
-mod dashboard;
-mod dtype;
-mod ema;
 mod error;
-mod exact;
 mod features;
-mod gradients;
-mod groups;
-mod importance;
-mod kept;
-mod levels;
-mod loss;
-mod observer;
-mod optimizer;
-mod range_test;
 mod recipe;
 mod run;
-mod schedule;
-mod segments;
-mod sums;
-mod thaw;
-mod train;
+mod step;
 
-pub use checkpoint::Checkpoint;
 pub use classifier::{Classifier, Predictions, evaluate};
-pub use dashboard::Dashboard;
-pub use dtype::FeatureDtype;
 pub use error::TrainingError;
-pub use features::KeptFeatures;
-pub use importance::importance;
-pub use observer::{Epoch, Observer, Step};
-pub use range_test::{RangeTest, range_test};
+pub use features::dtype::FeatureDtype;
+pub use features::frozen::KeptFeatures;
+pub use recipe::schedule::Schedule;
 pub use recipe::{ClassWeights, FeatureCache, Keep, Optimizer, Recipe};
-pub use schedule::Schedule;
-pub use train::{Trained, TrainingData, resume, train};
+pub use run::checkpoint::Checkpoint;
+pub use run::dashboard::Dashboard;
+pub use run::observer::{Epoch, Observer, Step};
+pub use run::range_test::{RangeTest, range_test};
+pub use run::train::{Trained, TrainingData, resume, train};
+pub use step::importance::importance;

@@ -6,18 +6,18 @@ use burn::tensor::Device;
 use finetune_data::{Images, Loader, Normalization, Order};
 use finetune_methods::Attached;
 
-use crate::checkpoint::Checkpoint;
 use crate::classifier::{Classifier, Predictions, in_order, predict};
 use crate::error::TrainingError;
-use crate::features::{Frozen, Input, KeptFeatures};
-use crate::gradients::{Passes, clipped, pass};
-use crate::loss::{CrossEntropy, balanced};
-use crate::observer::{Epoch, Observer, Step};
+use crate::features::frozen::{Frozen, Input, KeptFeatures};
 use crate::recipe::{ClassWeights, Recipe};
-use crate::run::Run;
-use crate::segments::Draws;
-use crate::sums::{Sums, ratio};
-use crate::thaw::Thaw;
+use crate::run::checkpoint::Checkpoint;
+use crate::run::observer::{Epoch, Observer, Step};
+use crate::run::state::Run;
+use crate::run::sums::{Sums, ratio};
+use crate::step::loss::{CrossEntropy, balanced};
+use crate::step::pass::{Passes, clipped, pass};
+use crate::step::segments::Draws;
+use crate::step::thaw::Thaw;
 
 /// The images of a run.
 #[derive(Debug, Clone, Copy)]

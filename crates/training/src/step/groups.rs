@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use burn::module::ParamId;
 use finetune_methods::{Faster, ParamInfo};
 
-use crate::levels::Levels;
-use crate::optimizer::Rates;
 use crate::recipe::Recipe;
+use crate::step::levels::Levels;
+use crate::step::optimizer::Rates;
 
 /// How each parameter is treated.
 #[derive(Debug, Clone)]
@@ -91,9 +91,9 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::optimizer::ModelOptimizer;
     use crate::recipe::Optimizer;
-    use crate::schedule::Schedule;
+    use crate::recipe::schedule::Schedule;
+    use crate::step::optimizer::ModelOptimizer;
 
     #[derive(Module, Debug)]
     struct Layer {
@@ -142,7 +142,7 @@ mod tests {
     fn optimisers_are_pytorchs_and_biases_do_not_decay() {
         let device = Device::flex().autodiff();
         let fixture: Fixture =
-            serde_json::from_str(include_str!("../tests/fixtures/recipe.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
         assert_eq!(fixture.optimizers.len(), 6);
         for wanted in fixture.optimizers {
             let recipe = Recipe {

@@ -7,11 +7,11 @@ use finetune_methods::{Importance, freeze_statistics};
 
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
-use crate::features::Input;
-use crate::gradients::{Passes, pass};
+use crate::features::frozen::Input;
 use crate::recipe::Recipe;
-use crate::segments::Draws;
-use crate::train::TrainingData;
+use crate::run::train::TrainingData;
+use crate::step::pass::{Passes, pass};
+use crate::step::segments::Draws;
 
 /// The gradients of a model whose weights all train, summed over the first batches of an epoch:
 /// what some methods choose by before they freeze it.

@@ -5,9 +5,9 @@ use burn::tensor::{Device, TensorData};
 use finetune_data::{Batch, DataError, Images, Shelf, free_memory};
 use finetune_model::{Features, Stage};
 
-use crate::dtype::FeatureDtype;
 use crate::error::TrainingError;
-use crate::features::{Given, Input};
+use crate::features::dtype::FeatureDtype;
+use crate::features::frozen::{Given, Input};
 use crate::recipe::{FeatureCache, Recipe};
 
 /// Features that take no more than this stay in memory, where there is a choice, bytes.

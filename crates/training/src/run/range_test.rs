@@ -7,10 +7,10 @@ use finetune_methods::Attached;
 
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
-use crate::observer::{Observer, Step};
+use crate::recipe::schedule::Schedule;
 use crate::recipe::{Keep, Recipe};
-use crate::schedule::Schedule;
-use crate::train::{TrainingData, train};
+use crate::run::observer::{Observer, Step};
+use crate::run::train::{TrainingData, train};
 
 /// Steps of a test, and the rate of its first one; the last one's is 10.
 const STEPS: usize = 100;

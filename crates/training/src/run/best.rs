@@ -2,7 +2,7 @@
 
 use finetune_methods::TrainedTensor;
 
-use crate::observer::Epoch;
+use crate::run::observer::Epoch;
 
 /// The best epoch so far, and its weights.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,13 +1,15 @@
 //! The recipe of a run: epochs, batches, optimiser, schedule, augmentation.
 
+pub(crate) mod schedule;
+
 use finetune_data::Augment;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::Classifier;
-use crate::dtype::FeatureDtype;
 use crate::error::TrainingError;
-use crate::schedule::Schedule;
-use crate::segments::Segments;
+use crate::features::dtype::FeatureDtype;
+use crate::recipe::schedule::Schedule;
+use crate::step::segments::Segments;
 
 /// The optimisers, with PyTorch's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use burn::module::{Module, ParamGroup, ParamId};
 use finetune_methods::parameters;
 
-use crate::levels::Levels;
+use crate::step::levels::Levels;
 
 /// Which parameters rest in which epoch (Howard and Ruder 2018, ULMFiT, section 3.3).
 ///

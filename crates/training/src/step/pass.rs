@@ -11,10 +11,10 @@ use finetune_methods::Dynamics;
 
 use crate::classifier::{Classifier, count_right};
 use crate::error::TrainingError;
-use crate::features::Input;
-use crate::loss::{CrossEntropy, Target};
-use crate::optimizer::StepGradients;
-use crate::segments::{Draws, Segments, forward};
+use crate::features::frozen::Input;
+use crate::step::loss::{CrossEntropy, Target};
+use crate::step::optimizer::StepGradients;
+use crate::step::segments::{Draws, Segments, forward};
 
 /// The gradients of a step, and what was seen on the way.
 pub(crate) struct Pass {
@@ -230,7 +230,7 @@ mod tests {
     fn clipping_is_pytorchs() {
         let device = Device::flex();
         let fixture: Fixture =
-            serde_json::from_str(include_str!("../tests/fixtures/recipe.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
         assert_eq!(fixture.clipping.len(), 2);
         let matrix = Param::from_tensor(Tensor::<2>::zeros([2, 3], &device));
         let net = Net {

@@ -11,7 +11,7 @@ use burn_train::metric::{
 use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use burn_train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
 
-use crate::observer::{Epoch, Observer, Step};
+use crate::run::observer::{Epoch, Observer, Step};
 
 /// Shows loss, accuracy and learning rate on Burn's dashboard; needs a terminal on stdout.
 ///

@@ -12,12 +12,12 @@ use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::{Classifier, in_order};
-use crate::dtype::FeatureDtype;
 use crate::error::TrainingError;
-use crate::kept::{Kept, Place, View};
-use crate::observer::Observer;
+use crate::features::cache::{Kept, Place, View};
+use crate::features::dtype::FeatureDtype;
 use crate::recipe::{FeatureCache, Recipe};
-use crate::train::TrainingData;
+use crate::run::observer::Observer;
+use crate::run::train::TrainingData;
 
 /// What a run computed once instead of at every step.
 #[derive(Debug, Clone, PartialEq, Eq)]

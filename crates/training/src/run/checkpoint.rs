@@ -11,13 +11,13 @@ use finetune_methods::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::best::Best;
-use crate::ema::Ema;
 use crate::error::TrainingError;
-use crate::observer::Epoch;
-use crate::optimizer::ModelOptimizer;
 use crate::recipe::Recipe;
-use crate::run::Run;
+use crate::run::best::Best;
+use crate::run::observer::Epoch;
+use crate::run::state::Run;
+use crate::step::ema::Ema;
+use crate::step::optimizer::ModelOptimizer;
 
 /// A run after some of its epochs.
 ///

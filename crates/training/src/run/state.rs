@@ -2,17 +2,17 @@
 
 use finetune_methods::{Attached, Dynamics, load, parameters, trained};
 
-use crate::best::Best;
-use crate::checkpoint::Progress;
 use crate::classifier::Classifier;
-use crate::ema::Ema;
 use crate::error::TrainingError;
-use crate::features::KeptFeatures;
-use crate::groups::Groups;
-use crate::observer::Epoch;
-use crate::optimizer::ModelOptimizer;
+use crate::features::frozen::KeptFeatures;
 use crate::recipe::{Keep, Recipe};
-use crate::train::Trained;
+use crate::run::best::Best;
+use crate::run::checkpoint::Progress;
+use crate::run::observer::Epoch;
+use crate::run::train::Trained;
+use crate::step::ema::Ema;
+use crate::step::groups::Groups;
+use crate::step::optimizer::ModelOptimizer;
 
 /// All that changes while a model trains.
 pub(crate) struct Run<M> {

@@ -150,7 +150,7 @@ mod tests {
     fn losses_and_gradients_are_pytorchs() {
         let device = Device::flex().autodiff();
         let fixture: Fixture =
-            serde_json::from_str(include_str!("../tests/fixtures/recipe.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
         assert_eq!(fixture.losses.len(), 8);
         for case in fixture.losses {
             let matrix = |values: &Vec<f32>| {

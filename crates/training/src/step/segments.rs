@@ -15,7 +15,7 @@ use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
 use crate::classifier::Classifier;
-use crate::features::Given;
+use crate::features::frozen::Given;
 
 /// The segments that are run again: where each begins, and at last where what is run once begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,9 +223,9 @@ mod tests {
     use finetune_model::{Architecture, Network};
 
     use super::*;
-    use crate::features::Input;
-    use crate::gradients::{Passes, pass};
-    use crate::loss::CrossEntropy;
+    use crate::features::frozen::Input;
+    use crate::step::loss::CrossEntropy;
+    use crate::step::pass::{Passes, pass};
 
     /// Dropout draws from one generator of the process.
     static ALONE: Mutex<()> = Mutex::new(());
