@@ -8,7 +8,7 @@ use finetune_data::Images;
 use finetune_evaluation::Confusion;
 use finetune_methods::Attached;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
-use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
+use finetune_training::{Checkpoint as TrainingCheckpoint, Select};
 
 use crate::config::RunConfig;
 use crate::device::device;
@@ -130,7 +130,7 @@ impl Finished<'_> {
     /// Why there is nothing of an epoch.
     fn which_epochs(&self, epoch: usize, kept: &[usize]) -> String {
         let recipe = &self.config.recipe;
-        let is_last = epoch == recipe.epochs && recipe.keep == Keep::Last;
+        let is_last = epoch == recipe.epochs && recipe.select == Select::Last;
         let kept: Vec<String> = kept.iter().map(usize::to_string).collect();
         let remedy = match kept.as_slice() {
             _ if is_last => "it is the last one: leave --epoch out".to_owned(),

@@ -162,7 +162,7 @@ impl<O: Observer> Observer for Keeper<'_, O> {
         process::peak_memory_bytes()
     }
 
-    fn keeps_checkpoints(&self) -> bool {
+    fn wants_checkpoint(&self) -> bool {
         self.keeping.last > 0 || self.last.elapsed() >= self.keeping.every
     }
 

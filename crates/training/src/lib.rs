@@ -1,4 +1,8 @@
-//! One training loop for every method and model.
+//! Fine-tuning of image classifiers: one loop for every model and every method.
+//!
+//! [`train`] trains a [`Classifier`] on [`TrainingData`] by a [`Recipe`] and reports to an
+//! [`Observer`]. The loop knows no method: `finetune_methods` decides which parameters train, and a
+//! method that changes during training takes part in each step through its dynamics.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -20,21 +24,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod classifier;
+mod data;
 mod error;
 mod features;
+mod parts;
 mod recipe;
 mod run;
 mod step;
 
-pub use classifier::{Classifier, Predictions, evaluate};
+pub use classifier::Classifier;
+pub use data::TrainingData;
 pub use error::TrainingError;
-pub use features::dtype::FeatureDtype;
-pub use features::frozen::KeptFeatures;
-pub use recipe::schedule::Schedule;
-pub use recipe::{ClassWeights, FeatureCache, Keep, Optimizer, Recipe};
-pub use run::checkpoint::Checkpoint;
-pub use run::dashboard::Dashboard;
-pub use run::observer::{Epoch, Observer, Step};
-pub use run::range_test::{RangeTest, range_test};
-pub use run::train::{Trained, TrainingData, resume, train};
-pub use step::importance::importance;
+pub use features::CachedFeatures;
+pub use recipe::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Recipe, Schedule, Select};
+pub use run::{
+    Checkpoint, Dashboard, Epoch, Observer, Predictions, RangeTest, Step, Trained, evaluate,
+    range_test, resume, train,
+};
+pub use step::importance;

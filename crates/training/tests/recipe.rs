@@ -12,8 +12,8 @@ use burn::tensor::{Device, TensorData};
 use finetune_data::{Images, Normalization, Preprocess, embedded_signs};
 use finetune_methods::Attached;
 use finetune_training::{
-    Checkpoint, ClassWeights, Classifier, Epoch, Keep, Observer, Optimizer, Recipe, Schedule, Step,
-    Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
+    Checkpoint, ClassWeights, Classifier, Epoch, Observer, Optimizer, Recipe, Schedule, Select,
+    Step, Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
 };
 
 #[derive(Module, Debug)]
@@ -145,7 +145,7 @@ fn accumulated_batches_are_one_large_batch() {
 struct Keeping(Vec<Vec<u8>>);
 
 impl Observer for Keeping {
-    fn keeps_checkpoints(&self) -> bool {
+    fn wants_checkpoint(&self) -> bool {
         true
     }
 
@@ -184,7 +184,7 @@ fn everything_comes_back_from_a_checkpoint_to_the_bit() {
         class_weights: ClassWeights::Balanced,
         ema: Some(0.9),
         unfreeze_epochs: 2,
-        keep: Keep::Best,
+        select: Select::Best,
         ..recipe()
     };
     let mut keeping = Keeping::default();
@@ -225,7 +225,7 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
     let recipe = Recipe {
         epochs: 12,
         learning_rate: 0.2,
-        keep: Keep::Best,
+        select: Select::Best,
         ..recipe()
     };
     let best_of = |epochs: &[Epoch]| {
@@ -311,7 +311,7 @@ fn averages_are_what_is_tested_and_kept() {
         .find_map(|learning_rate| {
             let recipe = Recipe {
                 ema: Some(0.5),
-                keep: Keep::Best,
+                select: Select::Best,
                 learning_rate,
                 epochs: 10,
                 ..recipe()

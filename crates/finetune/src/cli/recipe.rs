@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use finetune_training::{ClassWeights, FeatureCache, FeatureDtype, Keep, Optimizer, Schedule};
+use finetune_training::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Schedule, Select};
 
 use super::arg_enum;
 use super::augment::AugmentArgs;
@@ -122,7 +122,7 @@ arg_enum!(
 );
 arg_enum!(
     /// Whose weights are kept.
-    KeepArg => Keep { Last, Best }
+    KeepArg => Select { Last, Best }
 );
 
 /// A recipe to begin with.

@@ -1,37 +1,55 @@
-//! The epoch that the validation images liked best.
+//! The best epoch so far, and early stopping.
 
 use finetune_methods::TrainedTensor;
 
-use crate::run::observer::Epoch;
+use super::record::Epoch;
 
-/// The best epoch so far, and its weights.
+/// The epoch with the best validation accuracy so far, and its weights.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Best {
-    /// From 1.
-    pub(crate) epoch: usize,
-    /// What the method had trained by then.
-    pub(crate) tensors: Vec<TrainedTensor>,
+pub(super) struct Best {
+    /// Its number, from 1.
+    pub(super) epoch: usize,
+    /// The trained tensors after that epoch.
+    pub(super) tensors: Vec<TrainedTensor>,
 }
 
 impl Best {
-    /// Whether an epoch is better: by the validation accuracy, of equals by the validation loss.
-    pub(crate) fn is_beaten(best: Option<&Self>, epochs: &[Epoch], new: &Epoch) -> bool {
+    /// Whether a new epoch is better than the best of `epochs`, if there is one.
+    pub(super) fn is_beaten(best: Option<&Self>, epochs: &[Epoch], new: &Epoch) -> bool {
         let best = best.and_then(|best| epochs.get(best.epoch - 1));
-        Self::is_better(best, new)
+        is_better(best, new)
     }
 
-    /// Whether an epoch is better than another one, or than none.
-    pub(crate) fn is_better(best: Option<&Epoch>, new: &Epoch) -> bool {
-        let Some(best) = best else {
-            return new.valid_accuracy.is_some();
-        };
-        let key = |epoch: &Epoch| (epoch.valid_accuracy, epoch.valid_loss);
-        match (key(new), key(best)) {
-            ((Some(accuracy), Some(loss)), (Some(best), Some(best_loss))) => {
-                accuracy > best || (accuracy.to_bits() == best.to_bits() && loss < best_loss)
-            }
-            _ => false,
+    /// Whether a run has had `patience` epochs since the best one.
+    pub(super) fn uses_up(&self, patience: usize, epochs: &[Epoch]) -> bool {
+        epochs.len() - self.epoch >= patience
+    }
+}
+
+/// The number (from 1) of the best epoch; `None` if none was validated.
+pub(super) fn best(epochs: &[Epoch]) -> Option<usize> {
+    let best = epochs.iter().fold(None, |best: Option<&Epoch>, new| {
+        if is_better(best, new) {
+            Some(new)
+        } else {
+            best
         }
+    });
+    best.map(|best| best.epoch)
+}
+
+/// Whether an epoch is better than the best one so far: by validation accuracy, then by validation
+/// loss.
+fn is_better(best: Option<&Epoch>, new: &Epoch) -> bool {
+    let Some(best) = best else {
+        return new.valid_accuracy.is_some();
+    };
+    let key = |epoch: &Epoch| (epoch.valid_accuracy, epoch.valid_loss);
+    match (key(new), key(best)) {
+        ((Some(accuracy), Some(loss)), (Some(best), Some(best_loss))) => {
+            accuracy > best || (accuracy.to_bits() == best.to_bits() && loss < best_loss)
+        }
+        _ => false,
     }
 }
 
@@ -54,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn accuracy_decides_and_then_the_loss() {
+    fn epochs_are_compared_by_accuracy_and_then_by_loss() {
         let epochs = [epoch(1, 0.5, 1.0), epoch(2, 0.8, 0.7)];
         let best = Best {
             epoch: 2,
@@ -73,5 +91,17 @@ mod tests {
             ..epoch(1, 0.0, 0.0)
         };
         assert!(!Best::is_beaten(None, &[], &unseen));
+    }
+
+    #[test]
+    fn patience_counts_the_epochs_after_the_best_one() {
+        let epochs = [epoch(1, 0.5, 1.0), epoch(2, 0.8, 0.7), epoch(3, 0.7, 0.7)];
+        let best = Best {
+            epoch: best(&epochs).unwrap(),
+            tensors: Vec::new(),
+        };
+        assert_eq!(best.epoch, 2);
+        assert!(best.uses_up(1, &epochs));
+        assert!(!best.uses_up(2, &epochs));
     }
 }

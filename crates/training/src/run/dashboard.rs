@@ -1,4 +1,4 @@
-//! Burn's terminal dashboard, fed from our own loop.
+//! Burn's terminal dashboard, as an observer of our own loop.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,16 +11,18 @@ use burn_train::metric::{
 use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use burn_train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
 
-use crate::run::observer::{Epoch, Observer, Step};
+use super::observer::Observer;
+use super::record::{Epoch, Step};
 
-/// Shows loss, accuracy and learning rate on Burn's dashboard; needs a terminal on stdout.
+/// Shows loss, accuracy, learning rate and speed on Burn's dashboard. It needs a terminal on stdout.
 ///
-/// `q` there asks whether to stop; then the run ends after its current step.
+/// If the user presses `q` and confirms, the run ends after the current step.
 pub struct Dashboard {
     renderer: TuiMetricsRendererWrapper,
     interrupter: Interrupter,
     epochs: usize,
-    started: Option<usize>,
+    /// The epoch (from 1) that is shown.
+    shown: Option<usize>,
 }
 
 impl std::fmt::Debug for Dashboard {
@@ -31,12 +33,45 @@ impl std::fmt::Debug for Dashboard {
     }
 }
 
-const METRICS: [(&str, Option<&str>, bool); 4] = [
-    ("Loss", None, false),
-    ("Accuracy", Some("%"), true),
-    ("Learning rate", None, false),
-    ("Images a second", None, true),
-];
+/// A curve of the dashboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Curve {
+    Loss,
+    Accuracy,
+    LearningRate,
+    Speed,
+}
+
+impl Curve {
+    const ALL: [Self; 4] = [Self::Loss, Self::Accuracy, Self::LearningRate, Self::Speed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "Loss",
+            Self::Accuracy => "Accuracy",
+            Self::LearningRate => "Learning rate",
+            Self::Speed => "Images per second",
+        }
+    }
+
+    fn unit(self) -> Option<&'static str> {
+        (self == Self::Accuracy).then_some("%")
+    }
+
+    fn higher_is_better(self) -> bool {
+        matches!(self, Self::Accuracy | Self::Speed)
+    }
+
+    fn id(self) -> MetricId {
+        MetricId::new(Arc::new(self.name().to_owned()))
+    }
+
+    fn state(self, value: f64) -> MetricState {
+        let text = format!("{value:.4}");
+        let entry = MetricEntry::new(self.id(), SerializedEntry::new(text.clone(), text));
+        MetricState::Numeric(entry, Some(NumericEntry::Value(value)))
+    }
+}
 
 impl Dashboard {
     /// Takes over the terminal for a run of `epochs` epochs.
@@ -44,15 +79,14 @@ impl Dashboard {
     pub fn new(epochs: usize) -> Self {
         let interrupter = Interrupter::new();
         let mut renderer = TuiMetricsRendererWrapper::new(interrupter.clone(), None);
-        for (name, unit, higher_is_better) in METRICS {
-            let unit = unit.map(str::to_owned);
+        for curve in Curve::ALL {
             renderer.register_metric(MetricDefinition {
-                metric_id: id(name),
-                name: Arc::new(name.to_owned()),
+                metric_id: curve.id(),
+                name: Arc::new(curve.name().to_owned()),
                 description: None,
                 attributes: NumericAttributes {
-                    unit,
-                    higher_is_better,
+                    unit: curve.unit().map(str::to_owned),
+                    higher_is_better: curve.higher_is_better(),
                 }
                 .into(),
             });
@@ -61,39 +95,30 @@ impl Dashboard {
             renderer,
             interrupter,
             epochs,
-            started: None,
+            shown: None,
         }
     }
-}
-
-fn id(name: &str) -> MetricId {
-    MetricId::new(Arc::new(name.to_owned()))
-}
-
-fn state(metric: usize, value: f64) -> MetricState {
-    let text = format!("{value:.4}");
-    let entry = MetricEntry::new(
-        id(METRICS[metric].0),
-        SerializedEntry::new(text.clone(), text),
-    );
-    MetricState::Numeric(entry, Some(NumericEntry::Value(value)))
 }
 
 impl Observer for Dashboard {
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
         let per_epoch = step.steps / self.epochs.max(1);
-        if self.started.is_none() {
+        if self.shown.is_none() {
             self.renderer.start(self.epochs, 1, None, None);
         }
-        if self.started != Some(step.epoch) {
+        if self.shown != Some(step.epoch) {
             self.renderer.start_split("train", per_epoch);
-            self.started = Some(step.epoch);
+            self.shown = Some(step.epoch);
         }
         #[allow(clippy::cast_precision_loss)]
-        let pace = step.images as f64 / step.seconds.max(1e-9);
-        let values = [step.loss, 100.0 * step.accuracy, step.learning_rate, pace];
-        for (metric, value) in values.into_iter().enumerate() {
-            self.renderer.update_train(state(metric, value));
+        let speed = step.images as f64 / step.seconds.max(1e-9);
+        for (curve, value) in [
+            (Curve::Loss, step.loss),
+            (Curve::Accuracy, 100.0 * step.accuracy),
+            (Curve::LearningRate, step.learning_rate),
+            (Curve::Speed, speed),
+        ] {
+            self.renderer.update_train(curve.state(value));
         }
         self.renderer
             .update_split((step.step - 1) % per_epoch.max(1) + 1);
@@ -106,8 +131,9 @@ impl Observer for Dashboard {
 
     fn on_epoch(&mut self, epoch: &Epoch) {
         if let (Some(loss), Some(accuracy)) = (epoch.valid_loss, epoch.valid_accuracy) {
-            self.renderer.update_valid(state(0, loss));
-            self.renderer.update_valid(state(1, 100.0 * accuracy));
+            self.renderer.update_valid(Curve::Loss.state(loss));
+            self.renderer
+                .update_valid(Curve::Accuracy.state(100.0 * accuracy));
         }
         self.renderer.end_split();
         self.renderer.update_epoch(epoch.epoch);

@@ -1,102 +1,50 @@
-//! What can be seen of a run while it goes on.
+//! The interface through which a run is watched and stopped.
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
+use super::checkpoint::Checkpoint;
+use super::record::{Epoch, Step};
 
-use crate::run::checkpoint::Checkpoint;
-use crate::run::exact;
-
-/// One finished epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// From 1.
-    pub epoch: usize,
-    /// Mean cross-entropy over the epoch's images, as they were learnt from.
-    #[serde(with = "exact")]
-    pub train_loss: f64,
-    /// Share of them that were right at that moment.
-    #[serde(with = "exact")]
-    pub train_accuracy: f64,
-    /// Mean cross-entropy of the validation images after the epoch.
-    #[serde(with = "exact::option")]
-    pub valid_loss: Option<f64>,
-    /// Share of them that were right.
-    #[serde(with = "exact::option")]
-    pub valid_accuracy: Option<f64>,
-    /// Learning rate of the epoch's last step.
-    #[serde(with = "exact")]
-    pub learning_rate: f64,
-    /// Duration, validation included.
-    pub seconds: f64,
-    /// Training images a second, validation left out.
-    #[serde(default)]
-    pub images_per_second: f64,
-    /// The process's memory, bytes, as the observer tells it.
-    #[serde(default)]
-    pub memory_bytes: Option<u64>,
-}
-
-/// One finished step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// Step of the run, from 1.
-    pub step: usize,
-    /// Steps of the run.
-    pub steps: usize,
-    /// Epoch, from 1.
-    pub epoch: usize,
-    /// Cross-entropy of the step's images.
-    pub loss: f64,
-    /// Share of them that was right.
-    pub accuracy: f64,
-    /// Its learning rate.
-    pub learning_rate: f64,
-    /// How many images it learnt from.
-    pub images: usize,
-    /// Its duration, seconds.
-    pub seconds: f64,
-}
-
-/// Watches a run, and may stop it.
+/// Watches a run and may stop it. All methods do nothing by default; `()` is such an observer.
 pub trait Observer {
-    /// Called while the features that frozen layers make of the images are computed, before the
-    /// first step: how many images are `done` of `images`. `Break` gives them up, and with them the
-    /// rounding of those that were to be f16.
+    /// Called while features of frozen layers are computed for the cache, before the first step:
+    /// `done` of `images` images are done. After `Break`, the run goes on without cached features,
+    /// even if they were to be f16.
     fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Called when all is ready for the first step.
+    /// Called right before the first step.
     fn on_start(&mut self) {}
 
-    /// Called after each step; `Break` ends the run after it.
+    /// Called after each step; `Break` ends the run.
     fn on_step(&mut self, _step: &Step) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Called after each epoch, the broken-off one included.
+    /// Called after each epoch, including one that [`on_step`](Self::on_step) ended.
     fn on_epoch(&mut self, _epoch: &Epoch) {}
 
-    /// Called where a run ends before its last epoch because none was better than `best` for long
-    /// enough.
+    /// Called if the run ends early because no epoch after `best` (from 1) was better.
     fn on_patience(&mut self, _best: usize) {}
 
-    /// The process's memory, bytes, for the record of an epoch.
+    /// The memory of the process in bytes, for the record of an epoch.
     fn memory_bytes(&self) -> Option<u64> {
         None
     }
 
-    /// Whether [`on_checkpoint`](Self::on_checkpoint) is to be called after each whole epoch.
-    fn keeps_checkpoints(&self) -> bool {
+    /// Whether to call [`on_checkpoint`](Self::on_checkpoint) after this epoch.
+    fn wants_checkpoint(&self) -> bool {
         false
     }
 
-    /// Keeps a checkpoint in the place of the one before.
+    /// Called with the state of the run after an epoch, other than the last one.
     ///
     /// # Errors
     ///
-    /// A reason, which ends the run.
+    /// An error message, with which the run ends as [`TrainingError::WriteCheckpoint`].
+    ///
+    /// [`TrainingError::WriteCheckpoint`]: crate::TrainingError::WriteCheckpoint
     fn on_checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), String> {
         Ok(())
     }

@@ -1,38 +1,42 @@
-//! Means over an epoch's batches.
+//! Means over the batches of an epoch.
 
+/// `part / whole`; 0 if both are 0.
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn ratio(part: usize, whole: usize) -> f64 {
+pub(super) fn ratio(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// Sums over an epoch's batches.
+/// Sums over the batches of an epoch.
 #[derive(Default)]
-pub(crate) struct Sums {
+pub(super) struct Sums {
     loss: f64,
-    right: usize,
+    correct: usize,
     count: usize,
 }
 
 impl Sums {
+    /// Adds a batch of `count` images.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn add(&mut self, mean_loss: f64, right: usize, count: usize) {
+    pub(super) fn add(&mut self, mean_loss: f64, correct: usize, count: usize) {
         self.loss += mean_loss * count as f64;
-        self.right += right;
+        self.correct += correct;
         self.count += count;
     }
 
+    /// Mean loss per image.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn loss(&self) -> f64 {
+    pub(super) fn loss(&self) -> f64 {
         self.loss / self.count.max(1) as f64
     }
 
-    pub(crate) fn accuracy(&self) -> f64 {
-        ratio(self.right, self.count)
+    /// Share of the images that were classified correctly.
+    pub(super) fn accuracy(&self) -> f64 {
+        ratio(self.correct, self.count)
     }
 
-    /// How many a second.
+    /// Images per second.
     #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn count_per(&self, seconds: f64) -> f64 {
+    pub(super) fn count_per(&self, seconds: f64) -> f64 {
         self.count as f64 / seconds.max(1e-9)
     }
 }
