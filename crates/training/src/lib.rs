@@ -9,14 +9,16 @@
 //! use finetune_data::{Normalization, Preprocess, embedded_signs};
 //! use finetune_methods::Attached;
 //! use finetune_model::Architecture;
-//! use finetune_training::{Optimizer, Recipe, Schedule, TrainingData, train};
+//! use finetune_training::{Optimizer, Recipe, TrainingData, train};
 //!
+//! // Ten photographs of five classes, as 16 × 16 pixels.
 //! let images = embedded_signs().train.take_per_class(2, 0).decode(&Preprocess::square(16))?;
 //! let device = Device::flex().autodiff();
 //! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
 //! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
-//! let recipe = Recipe { epochs: 1, schedule: Schedule::Cosine, ..Recipe::new(Optimizer::Adam, 0.001) };
+//! let recipe = Recipe { epochs: 1, batch_size: 4, ..Recipe::new(Optimizer::Adam, 0.001) };
 //! let trained = train(Attached::from(model), &data, &recipe, &device, &mut ())?;
+//! assert_eq!(trained.step_seconds.len(), 3);
 //! assert!(trained.epochs[0].train_loss.is_finite());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
