@@ -43,7 +43,7 @@ pub enum TrainingError {
     NoImages,
     /// The loss is NaN or infinite.
     #[error(
-        "the loss became {loss} in epoch {epoch}, step {step}; try a learning rate below {learning_rate}, warm-up, or \
+        "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate than {learning_rate}, warm-up, or \
          gradients clipped to a norm of 1"
     )]
     NonFiniteLoss {

@@ -436,7 +436,7 @@ fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_holds_such_weights() {
         matches!(error, TrainingError::NonFiniteLoss { .. }),
         "{text}"
     );
-    assert!(text.contains("try a learning rate below"), "{text}");
+    assert!(text.contains("try a smaller learning rate than"), "{text}");
     for bytes in stored.0 {
         let tensors = finetune_methods::from_safetensors(&bytes).unwrap();
         for tensor in tensors {
