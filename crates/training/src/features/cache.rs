@@ -40,8 +40,8 @@ pub(crate) struct CacheView<'a> {
 impl Cache {
     /// Runs the stages over all images.
     ///
-    /// `None` if `seen`, which is called with the size of each batch, returns `false`; if the stages do
-    /// not compute in `f32`; or if an optional file cannot be written.
+    /// `None` if `seen`, which is called with the size of each batch, returns `false`; if the
+    /// stages do not compute in `f32`; or if an optional file cannot be written.
     ///
     /// # Errors
     ///
@@ -145,8 +145,8 @@ impl<'a> CacheView<'a> {
     }
 }
 
-/// The batches of an epoch in the loader's order: of cached features if there are any, otherwise of the
-/// loader's images.
+/// The batches of an epoch in the loader's order: of cached features if there are any, otherwise of
+/// the loader's images.
 pub(crate) fn batches<'a>(
     cached: Option<CacheView<'a>>,
     loader: Loader<'a>,
@@ -213,7 +213,8 @@ mod tests {
         let (half, _, rounded) = of(FeatureDtype::F16);
         assert_eq!((whole, half), (5 * 64 * 4, 5 * 64 * 2));
         assert_eq!(done + 1, stages.len());
-        // f16 rounds to a multiple of 2^(e - 10), 2^e being the largest power of 2 that is not above.
+        // f16 rounds to a multiple of 2^(e - 10), 2^e being the largest power of 2 that is not
+        // above.
         for (exact, rounded) in values(exact.clone()).iter().zip(values(rounded.clone())) {
             let value = f64::from(*exact);
             let unit = value.abs().log2().floor().max(-14.0) - 10.0;

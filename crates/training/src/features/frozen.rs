@@ -1,9 +1,9 @@
 //! Which layers are frozen, and their features for all images of a run.
 //!
-//! If nothing random happens to the images, the layers below the first one that trains have the same
-//! output in every epoch. It is computed in one pass over the images before the first step, by the
-//! same operations on the same device as in training, so that the result of a run is the same to the
-//! bit.
+//! If nothing random happens to the images, the layers below the first one that trains have the
+//! same output in every epoch. It is computed in one pass over the images before the first step, by
+//! the same operations on the same device as in training, so that the result of a run is the same
+//! to the bit.
 
 use std::ops::ControlFlow;
 
@@ -45,11 +45,11 @@ pub(crate) struct FrozenFeatures {
 }
 
 impl FrozenFeatures {
-    /// Computes the features. `None` if the recipe does not want them, if no layer is frozen, if there
-    /// is no room, or if `progress` breaks it off.
+    /// Computes the features. `None` if the recipe does not want them, if no layer is frozen, if
+    /// there is no room, or if `progress` breaks it off.
     ///
-    /// `progress` is called after each batch with the number of images that are done and the number of
-    /// all images.
+    /// `progress` is called after each batch with the number of images that are done and the number
+    /// of all images.
     ///
     /// # Errors
     ///
@@ -161,8 +161,8 @@ impl FrozenFeatures {
     }
 }
 
-/// The number of stages before the first one that has a trained parameter, a changing statistic or an
-/// adapter.
+/// The number of stages before the first one that has a trained parameter, a changing statistic or
+/// an adapter.
 fn frozen<M: Module>(model: &M, stages: &[Stage<'_>]) -> usize {
     let parameters = parameters(model).into_iter();
     let active = parameters.filter(|param| param.changes || param.in_adapter());

@@ -66,8 +66,8 @@ impl Room {
         }
     }
 
-    /// The largest number of stages whose output fits, and the size of that output. `sizes` holds the
-    /// size of each stage's output in bytes.
+    /// The largest number of stages whose output fits, and the size of that output. `sizes` holds
+    /// the size of each stage's output in bytes.
     fn deepest(&self, sizes: &[u64]) -> Option<(usize, u64)> {
         let most = self.file.max(self.memory);
         let index = sizes.iter().rposition(|bytes| *bytes <= most)?;
@@ -81,9 +81,9 @@ impl Room {
 }
 
 impl Placement {
-    /// Finds room for the features of `counts` images, of the training and the validation set, behind
-    /// as many stages as possible. `sizes` holds the size of one image's features behind each stage,
-    /// in bytes. `None` if there is no room for any.
+    /// Finds room for the features of `counts` images, of the training and the validation set,
+    /// behind as many stages as possible. `sizes` holds the size of one image's features behind
+    /// each stage, in bytes. `None` if there is no room for any.
     ///
     /// # Errors
     ///
@@ -147,7 +147,8 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`TrainingError::TooLarge`], or [`TrainingError::Data`] if a required file cannot be written.
+    /// [`TrainingError::TooLarge`], or [`TrainingError::Data`] if a required file cannot be
+    /// written.
     pub(super) fn push(mut self, values: &[f32]) -> Result<Option<Self>, TrainingError> {
         let bytes = self.dtype.encode(values).map_err(TrainingError::TooLarge)?;
         let Err(error) = self.shelf.push(&bytes) else {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Optimizer {
-    /// Adam (Kingma and Ba 2015) with betas 0.9 and 0.999 and epsilon 1e-8. Weight decay is added to
-    /// the gradient.
+    /// Adam (Kingma and Ba 2015) with betas 0.9 and 0.999 and epsilon 1e-8. Weight decay is added
+    /// to the gradient.
     Adam,
     /// `AdamW` (Loshchilov and Hutter 2019): Adam with decoupled weight decay.
     AdamW,

@@ -47,8 +47,8 @@ pub struct Recipe {
     /// Whether weight decay also applies to biases, normalisations and position embeddings.
     #[serde(default = "yes")]
     pub decay_all: bool,
-    /// Largest norm of the gradients of a step, taken over all parameters together; larger gradients
-    /// are scaled down to it (Pascanu et al. 2013).
+    /// Largest norm of the gradients of a step, taken over all parameters together; larger
+    /// gradients are scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip_norm: Option<f64>,
     /// Share of the target that is spread over all classes (Szegedy et al. 2016), in `[0, 1)`.
@@ -56,12 +56,12 @@ pub struct Recipe {
     /// How much each class counts in the loss.
     #[serde(default)]
     pub class_weights: ClassWeights,
-    /// Decay per step, in `(0, 1)`, of a moving average of the weights, which is validated and saved
-    /// in their place.
+    /// Decay per step, in `(0, 1)`, of a moving average of the weights, which is validated and
+    /// saved in their place.
     #[serde(default)]
     pub ema: Option<f64>,
-    /// Number of epochs until the whole network trains. In the first epoch only the head trains; then
-    /// block after block joins, from the head down (Howard and Ruder 2018, ULMFiT).
+    /// Number of epochs until the whole network trains. In the first epoch only the head trains;
+    /// then block after block joins, from the head down (Howard and Ruder 2018, ULMFiT).
     #[serde(default)]
     pub unfreeze_epochs: usize,
     /// End the run after this many epochs without a better validation accuracy.
@@ -72,8 +72,8 @@ pub struct Recipe {
     pub select: Select,
     /// Augmentation of the training images.
     pub augment: Augment,
-    /// Number of fixed augmented views per training image, which are used in rotation; `None` draws a
-    /// new one in each epoch. Mixing is not part of a view: it is drawn anew in each epoch.
+    /// Number of fixed augmented views per training image, which are used in rotation; `None` draws
+    /// a new one in each epoch. Mixing is not part of a view: it is drawn anew in each epoch.
     #[serde(default)]
     pub augment_views: Option<usize>,
     /// Seed of the order and the augmentation of the images, and of dropout.
@@ -84,8 +84,9 @@ pub struct Recipe {
     /// The type in which these features are cached.
     #[serde(default)]
     pub feature_dtype: FeatureDtype,
-    /// Whether the backward pass computes the activations inside each block again instead of storing
-    /// them (gradient checkpointing): less memory, about a quarter more time, the same result.
+    /// Whether the backward pass computes the activations inside each block again instead of
+    /// storing them (gradient checkpointing): less memory, about a quarter more time, the same
+    /// result.
     #[serde(default)]
     pub gradient_checkpointing: bool,
 }
@@ -146,8 +147,8 @@ impl Recipe {
         images.div_ceil(self.batch_size).div_ceil(self.accumulate)
     }
 
-    /// The view (from 1) of each image that an epoch (from 1) shows; `None` if the number of views is
-    /// not limited.
+    /// The view (from 1) of each image that an epoch (from 1) shows; `None` if the number of views
+    /// is not limited.
     pub(crate) fn view(&self, epoch: usize) -> Option<usize> {
         let views = self.augment_views?;
         Some((epoch - 1) % views.max(1) + 1)
@@ -276,8 +277,8 @@ mod tests {
         );
         assert_eq!(
             error(|r| r.unfreeze_epochs = 10),
-            "the number of epochs until the whole network trains is 10, but must be below the number \
-             of epochs"
+            "the number of epochs until the whole network trains is 10, but must be below the \
+             number of epochs"
         );
         for change in [
             |r: &mut Recipe| r.accumulate = 0,

@@ -1,7 +1,7 @@
 //! Learning-rate schedules. Everything about a schedule stands in this file.
 //!
-//! A new schedule is a variant of [`Schedule`], an entry of [`Schedule::ALL`], and an arm in each of
-//! [`name`](Schedule::name), [`default_warmup`](Schedule::default_warmup) and
+//! A new schedule is a variant of [`Schedule`], an entry of [`Schedule::ALL`], and an arm in each
+//! of [`name`](Schedule::name), [`default_warmup`](Schedule::default_warmup) and
 //! [`factor`](Schedule::factor).
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 pub enum Schedule {
     /// The same at every step.
     Constant,
-    /// Half a cosine down to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts), after
-    /// linear warm-up.
+    /// Half a cosine down to 0 (Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts),
+    /// after linear warm-up.
     Cosine,
-    /// PyTorch's `OneCycleLR` (Smith and Topin 2018): half a cosine up from 1/25, then half a cosine
-    /// down to 1/250000.
+    /// PyTorch's `OneCycleLR` (Smith and Topin 2018): half a cosine up from 1/25, then half a
+    /// cosine down to 1/250000.
     OneCycle,
-    /// A tenth after a third of the steps, a hundredth after two thirds, as in ImageNet's recipe of 90
-    /// epochs (He et al. 2016).
+    /// A tenth after a third of the steps, a hundredth after two thirds, as in ImageNet's recipe of
+    /// 90 epochs (He et al. 2016).
     Step,
     /// Rises by the same ratio at every step, by a factor of 10⁸ in 100 steps. Only a learning rate
     /// range test uses it.

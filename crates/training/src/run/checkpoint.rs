@@ -20,9 +20,9 @@ use crate::step::{Ema, ModelOptimizer};
 
 /// The state of a run between two epochs, from which [`resume`](crate::resume) goes on.
 ///
-/// It holds the trained tensors, their average, those of the best epoch, and the state of the optimiser
-/// and of the method. The rest of the model comes from the base weights; the order and the augmentation
-/// of the images come from the seed.
+/// It holds the trained tensors, their average, those of the best epoch, and the state of the
+/// optimiser and of the method. The rest of the model comes from the base weights; the order and
+/// the augmentation of the images come from the seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
     progress: Progress,
@@ -106,7 +106,8 @@ impl Checkpoint {
         self.progress.step_seconds.len()
     }
 
-    /// The epoch (from 1) with the best validation accuracy so far; `None` without validation images.
+    /// The epoch (from 1) with the best validation accuracy so far; `None` without validation
+    /// images.
     #[must_use]
     pub fn best_epoch(&self) -> Option<usize> {
         best(&self.progress.epochs)
@@ -132,8 +133,8 @@ impl Checkpoint {
         tensors.collect()
     }
 
-    /// Adds the state of the optimiser by path, because the identities of parameters change from process
-    /// to process.
+    /// Adds the state of the optimiser by path, because the identities of parameters change from
+    /// process to process.
     fn add_optimizer<M: Module>(&mut self, model: &M, optimizer: &ModelOptimizer) {
         let mut found = Vec::new();
         for param in first_occurrences(model) {

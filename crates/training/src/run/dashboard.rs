@@ -14,7 +14,8 @@ use burn_train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining
 use super::observer::Observer;
 use super::record::{Epoch, Step};
 
-/// Shows loss, accuracy, learning rate and speed on Burn's dashboard. It needs a terminal on stdout.
+/// Shows loss, accuracy, learning rate and speed on Burn's dashboard. It needs a terminal on
+/// stdout.
 ///
 /// If the user presses `q` and confirms, the run ends after the current step.
 pub struct Dashboard {

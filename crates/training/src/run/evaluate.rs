@@ -37,8 +37,8 @@ impl Predictions {
 
 /// Runs a model over images in their order.
 ///
-/// `model` must be a validation snapshot ([`Module::valid`](burn::module::Module::valid)); `device` may
-/// have autodiff.
+/// `model` must be a validation snapshot ([`Module::valid`](burn::module::Module::valid)); `device`
+/// may have autodiff.
 ///
 /// # Errors
 ///

@@ -32,11 +32,11 @@ pub struct RangeTest {
     pub suggestion: f64,
 }
 
-/// Trains for up to 100 steps while the learning rate rises from 10⁻⁷ to 10, and ends early when the
-/// smoothed loss exceeds four times its minimum. It uses the training images only.
+/// Trains for up to 100 steps while the learning rate rises from 10⁻⁷ to 10, and ends early when
+/// the smoothed loss exceeds four times its minimum. It uses the training images only.
 ///
-/// The trained model is dropped, so attach a model for the test alone. The test ends early if `stop`,
-/// which is called after each step, returns `true`.
+/// The trained model is dropped, so attach a model for the test alone. The test ends early if
+/// `stop`, which is called after each step, returns `true`.
 ///
 /// # Errors
 ///
@@ -116,8 +116,8 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// The index of the loss that fastai's `valley` chooses: the middle of the second third of the longest
-/// falling subsequence. `None` if no loss falls.
+/// The index of the loss that fastai's `valley` chooses: the middle of the second third of the
+/// longest falling subsequence. `None` if no loss falls.
 fn valley(losses: &[f64]) -> Option<usize> {
     let mut lengths = vec![1_usize; losses.len()];
     let mut end = 0;
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn the_valley_agrees_with_fastai() {
         // Flat up to index 9, falling up to index 39, then rising. The longest falling subsequence
-        // ends at 39 and has length 31 (one flat loss and 30 that fall), so fastai lets it start at 8;
-        // 31/3 = 10.33 and 8 + 10 + 5 = 23.
+        // ends at 39 and has length 31 (one flat loss and 30 that fall), so fastai lets it start at
+        // 8; 31/3 = 10.33 and 8 + 10 + 5 = 23.
         let mut losses = vec![2.0; 10];
         losses.extend((1..=30).map(|i| 2.0 - f64::from(i) * 0.05));
         losses.extend((1..=20).map(|i| 0.5 + f64::from(i)));

@@ -4,8 +4,8 @@ use burn::tensor::Device;
 
 /// Seeds of the random numbers that layers draw themselves (dropout).
 ///
-/// The numbers that a stage draws for a batch depend on step, batch and stage alone: they are the same
-/// when the stage runs again, and when a run is resumed.
+/// The numbers that a stage draws for a batch depend on step, batch and stage alone: they are the
+/// same when the stage runs again, and when a run is resumed.
 #[derive(Debug, Clone)]
 pub(crate) struct Draws {
     device: Device,

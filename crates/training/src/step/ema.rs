@@ -10,8 +10,8 @@ use finetune_methods::{Floats, TrainedTensor, Values, parameters};
 use crate::error::TrainingError;
 
 /// An exponential moving average of the trained parameters (Polyak and Juditsky 1992) with timm's
-/// warm-up (`ModelEmaV3`, `use_warmup`): the decay of update `n` is `min(decay, 1 - n^(-2/3))`, so that
-/// the average soon forgets the first weights.
+/// warm-up (`ModelEmaV3`, `use_warmup`): the decay of update `n` is `min(decay, 1 - n^(-2/3))`, so
+/// that the average soon forgets the first weights.
 ///
 /// Running statistics are not averaged but copied (as in PyTorch's `AveragedModel`).
 #[derive(Debug, Clone)]

@@ -27,8 +27,8 @@ struct Group {
 }
 
 impl Groups {
-    /// `head` is the path of the head, empty if it is unknown; `faster` lists parameters to which the
-    /// method gives another learning rate. A shared parameter is treated by its first path.
+    /// `head` is the path of the head, empty if it is unknown; `faster` lists parameters to which
+    /// the method gives another learning rate. A shared parameter is treated by its first path.
     pub(crate) fn new(
         recipe: &Recipe,
         parameters: &[ParamInfo],
@@ -79,8 +79,8 @@ fn in_head(path: &str, head: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether weight decay applies to a parameter by default: to matrices and kernels, but not to biases,
-/// normalisations, scales and the embeddings of a transformer (as in timm's
+/// Whether weight decay applies to a parameter by default: to matrices and kernels, but not to
+/// biases, normalisations, scales and the embeddings of a transformer (as in timm's
 /// `param_groups_weight_decay` and `no_weight_decay`).
 fn decays(param: &ParamInfo) -> bool {
     param.shape.len() > 1 && !NO_DECAY.contains(&param.name())

@@ -20,8 +20,8 @@ use crate::recipe::Recipe;
 ///
 /// # Errors
 ///
-/// [`TrainingError::Setting`] if the recipe is out of range, [`TrainingError::Data`] if an image cannot
-/// be read.
+/// [`TrainingError::Setting`] if the recipe is out of range, [`TrainingError::Data`] if an image
+/// cannot be read.
 pub fn importance<M: Classifier + ModuleDisplay>(
     model: &M,
     data: &TrainingData<'_>,

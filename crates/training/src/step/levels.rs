@@ -70,8 +70,8 @@ impl Levels {
     }
 }
 
-/// The part of a path that names its block. It ends at the first number, as in `layer1.0`, or at the
-/// second one if that numbers the blocks of a stage, as in `stages.0.blocks.1`.
+/// The part of a path that names its block. It ends at the first number, as in `layer1.0`, or at
+/// the second one if that numbers the blocks of a stage, as in `stages.0.blocks.1`.
 fn block(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('.').collect();
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -1,7 +1,7 @@
 //! The optimiser, which makes one pass over memory per parameter and has a readable state.
 //!
-//! Burn's optimisers need a pass and a buffer for each operation of the formula, and hide the state that
-//! checkpoints and methods with a moving mask need.
+//! Burn's optimisers need a pass and a buffer for each operation of the formula, and hide the state
+//! that checkpoints and methods with a moving mask need.
 
 use std::collections::HashMap;
 
@@ -164,7 +164,8 @@ impl ModelOptimizer {
     }
 }
 
-/// The moments before the first step. `Tensor::zeros` would allocate and copy a second buffer on flex.
+/// The moments before the first step. `Tensor::zeros` would allocate and copy a second buffer on
+/// flex.
 fn zeros(size: usize, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), device)
 }
@@ -275,7 +276,8 @@ mod tests {
             id: net.a.id,
             keep: vec![true, false, true],
         }]);
-        // With a gradient of 0, the moments alone move a weight, by m̂/√v̂ = (0.09/0.19) / √(0.000999/0.001999).
+        // With a gradient of 0, the moments alone move a weight, by m̂/√v̂ = (0.09/0.19) /
+        // √(0.000999/0.001999).
         let net = net.step(&mut optimizer, 0.0);
         let remembered = -0.1 - 0.1 * (0.09 / 0.19) / (0.000_999_f32 / 0.001_999).sqrt();
         assert_values(&net.a, [remembered, -0.1, remembered]);

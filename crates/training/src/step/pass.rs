@@ -32,15 +32,16 @@ pub(crate) struct Passes<'a> {
     /// Batches per step.
     pub(crate) accumulate: usize,
     pub(crate) criterion: &'a CrossEntropy,
-    /// Whether the gradient of a large weight may stay an outer product, which saves memory. Only the
-    /// optimiser can use it then: nothing may clip, add or read the gradients.
+    /// Whether the gradient of a large weight may stay an outer product, which saves memory. Only
+    /// the optimiser can use it then: nothing may clip, add or read the gradients.
     pub(crate) outer: bool,
     /// The segments that run twice to save memory.
     pub(crate) segments: Segments,
     pub(crate) draws: Draws,
 }
 
-/// Runs the next batches forward and backward, as many as a step has; `None` if there are none left.
+/// Runs the next batches forward and backward, as many as a step has; `None` if there are none
+/// left.
 ///
 /// Several batches give the gradients of one batch that holds all their images, except for the
 /// statistics of `BatchNorm`.

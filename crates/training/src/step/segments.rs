@@ -1,10 +1,10 @@
 //! Gradient checkpointing: forward and backward pass in segments.
 //!
-//! Chen et al. 2016, "Training deep nets with sublinear memory cost" (arXiv:1604.06174). The forward
-//! pass stores only the tensors between segments of the network. The backward pass goes through the
-//! segments from the last to the first and computes the activations inside each one again. A segment
-//! is a block of the network, as in timm and in Hugging Face's Trainer. The operations and their order
-//! are those of an ordinary pass, and so are the gradients.
+//! Chen et al. 2016, "Training deep nets with sublinear memory cost" (arXiv:1604.06174). The
+//! forward pass stores only the tensors between segments of the network. The backward pass goes
+//! through the segments from the last to the first and computes the activations inside each one
+//! again. A segment is a block of the network, as in timm and in Hugging Face's Trainer. The
+//! operations and their order are those of an ordinary pass, and so are the gradients.
 
 use std::ops::Range;
 
@@ -38,8 +38,8 @@ impl Segments {
         }
     }
 
-    /// One segment per block, from the lowest block that has a trained parameter. The head and stages
-    /// without parameters belong to the block before them.
+    /// One segment per block, from the lowest block that has a trained parameter. The head and
+    /// stages without parameters belong to the block before them.
     pub(crate) fn of<M: Classifier>(model: &M) -> Self {
         let Some(network) = model.staged() else {
             return Self::none();
@@ -80,8 +80,8 @@ pub(crate) struct Rest {
     top: Features,
 }
 
-/// Runs a model: its logits `[batch, classes]`, and what remains to be done for the gradients of the
-/// segments that run twice.
+/// Runs a model: its logits `[batch, classes]`, and what remains to be done for the gradients of
+/// the segments that run twice.
 pub(crate) fn forward<M: Classifier>(
     model: &M,
     start: Start,

@@ -5,7 +5,8 @@ use finetune_methods::parameters;
 
 use super::levels::Levels;
 
-/// The parameters that are frozen for the first epochs (Howard and Ruder 2018, ULMFiT, section 3.3).
+/// The parameters that are frozen for the first epochs (Howard and Ruder 2018, ULMFiT, section
+/// 3.3).
 ///
 /// As in fastai, running statistics are updated from the first epoch on. Between epochs, all
 /// parameters are marked as trained, so that checkpoints do not depend on thawing.
