@@ -1,44 +1,47 @@
-//! What can go wrong while training.
+//! The errors of training.
 
-/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+/// An error of this crate. Each message names what is wrong and, if there is one, a way out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
-    /// A number of the recipe is out of its range.
+    /// A setting of the recipe is out of range.
     #[error("{name} is {value}, but must be {wanted}")]
     Setting {
-        /// The setting's name.
+        /// The setting, in words.
         name: &'static str,
-        /// The value as given.
+        /// The value that was given.
         value: String,
-        /// The range that is accepted.
+        /// The accepted range.
         wanted: &'static str,
     },
-    /// An image could not be read.
+    /// An image or a cache file cannot be read or written.
     #[error(transparent)]
     Data(#[from] finetune_data::DataError),
-    /// Features that are to be kept as f16 have no room.
+    /// There is too little room to cache features as f16.
     #[error(
-        "the features of frozen layers have no room, {bytes} bytes as f16; make some in memory or on the disk of the cache \
-         folder, or keep them as f32, which is computed anew where there is none"
+        "there is no room to cache the features of the frozen layers, which take {bytes} bytes as f16; free memory or \
+         disk space in the cache folder, or use f32, which needs no cache"
     )]
     NoRoom {
-        /// What they take.
+        /// The size of the features.
         bytes: u64,
     },
-    /// A feature that is too large for f16.
-    #[error("a feature of the frozen layers is {0}, beyond the 65504 of f16; keep features as f32")]
+    /// A feature is too large for f16.
+    #[error(
+        "a feature of the frozen layers is {0}, but f16 ends at 65504; cache the features as f32"
+    )]
     TooLarge(f32),
-    /// Something is to be chosen by validation images, and there are none.
-    #[error("there are no validation images to choose the best epoch by")]
+    /// The recipe selects an epoch or stops by validation accuracy, and there are no validation
+    /// images.
+    #[error("selecting the best epoch needs validation images, and there are none")]
     NoValidation,
-    /// A range test whose loss never fell.
-    #[error("no learning rate makes the training loss fall; choose one")]
+    /// The loss did not fall at any learning rate of a range test.
+    #[error("the training loss falls at no learning rate; set one yourself")]
     NoRate,
     /// There is nothing to train on.
     #[error("there are no training images")]
     NoImages,
-    /// The loss is not a number any more.
+    /// The loss is NaN or infinite.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}; try a smaller learning rate than {learning_rate}, warm-up, or \
          gradients clipped to a norm of 1"
@@ -53,10 +56,10 @@ pub enum TrainingError {
         /// The recipe's learning rate.
         learning_rate: f64,
     },
-    /// A checkpoint that is not this run's.
+    /// A checkpoint is damaged or belongs to another run.
     #[error("the checkpoint cannot be used: {0}")]
     Checkpoint(String),
-    /// A checkpoint could not be kept.
+    /// The observer could not write a checkpoint.
     #[error("the checkpoint cannot be written: {0}")]
-    Keep(String),
+    WriteCheckpoint(String),
 }

@@ -1,59 +1,46 @@
-//! One training loop for every method and model.
+//! Fine-tuning of image classifiers: one loop for every model and every method.
+//!
+//! [`train`] trains a [`Classifier`] on [`TrainingData`] by a [`Recipe`] and reports to an
+//! [`Observer`]. The loop knows no method: `finetune_methods` decides which parameters train, and a
+//! method that changes during training takes part in each step through its dynamics.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use finetune_data::{Normalization, Preprocess, embedded_signs};
 //! use finetune_methods::Attached;
 //! use finetune_model::Architecture;
-//! use finetune_training::{Optimizer, Recipe, Schedule, TrainingData, train};
+//! use finetune_training::{Optimizer, Recipe, TrainingData, train};
 //!
+//! // Ten photographs of five classes, as 16 × 16 pixels.
 //! let images = embedded_signs().train.take_per_class(2, 0).decode(&Preprocess::square(16))?;
 //! let device = Device::flex().autodiff();
 //! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
 //! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
-//! let recipe = Recipe { epochs: 1, schedule: Schedule::Cosine, ..Recipe::new(Optimizer::Adam, 0.001) };
+//! let recipe = Recipe { epochs: 1, batch_size: 4, ..Recipe::new(Optimizer::Adam, 0.001) };
 //! let trained = train(Attached::from(model), &data, &recipe, &device, &mut ())?;
+//! assert_eq!(trained.step_seconds.len(), 3);
 //! assert!(trained.epochs[0].train_loss.is_finite());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod best;
-mod checkpoint;
 mod classifier;
-mod dashboard;
-mod dtype;
-mod ema;
+mod data;
 mod error;
-mod exact;
 mod features;
-mod gradients;
-mod groups;
-mod importance;
-mod kept;
-mod levels;
-mod loss;
-mod observer;
-mod optimizer;
-mod range_test;
+mod parts;
 mod recipe;
 mod run;
-mod schedule;
-mod segments;
-mod sums;
-mod thaw;
-mod train;
+mod step;
 
-pub use checkpoint::Checkpoint;
-pub use classifier::{Classifier, Predictions, evaluate};
-pub use dashboard::Dashboard;
-pub use dtype::FeatureDtype;
+pub use classifier::Classifier;
+pub use data::TrainingData;
 pub use error::TrainingError;
-pub use features::KeptFeatures;
-pub use importance::importance;
-pub use observer::{Epoch, Observer, Step};
-pub use range_test::{RangeTest, range_test};
-pub use recipe::{ClassWeights, FeatureCache, Keep, Optimizer, Recipe};
-pub use schedule::Schedule;
-pub use train::{Trained, TrainingData, resume, train};
+pub use features::CachedFeatures;
+pub use recipe::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Recipe, Schedule, Select};
+pub use run::{
+    Checkpoint, Dashboard, Epoch, Observer, Predictions, RangeTest, Step, Trained, evaluate,
+    range_test, resume, train,
+};
+pub use step::importance;

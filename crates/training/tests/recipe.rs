@@ -1,4 +1,4 @@
-//! The recipe's parts at work in the training loop, on a network of two layers.
+//! Settings of the recipe in the training loop, on a network of two layers.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -12,8 +12,8 @@ use burn::tensor::{Device, TensorData};
 use finetune_data::{Images, Normalization, Preprocess, embedded_signs};
 use finetune_methods::Attached;
 use finetune_training::{
-    Checkpoint, ClassWeights, Classifier, Epoch, Keep, Observer, Optimizer, Recipe, Schedule, Step,
-    Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
+    Checkpoint, ClassWeights, Classifier, Epoch, Observer, Optimizer, Recipe, Schedule, Select,
+    Step, Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
 };
 
 #[derive(Module, Debug)]
@@ -35,7 +35,7 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// Weights by a formula.
+/// A network whose weights follow a formula.
 fn net() -> Net {
     let device = device();
     #[allow(clippy::cast_precision_loss)]
@@ -104,8 +104,8 @@ fn recipe() -> Recipe {
 }
 
 #[test]
-fn accumulated_batches_are_one_large_batch() {
-    // 25 images: with batches of 4 by three the last step of an epoch has one image.
+fn accumulated_batches_equal_one_large_batch() {
+    // With 25 images, three batches of 4 per step leave one image for the last step of an epoch.
     let images = images(5, 0);
     for (class_weights, label_smoothing) in
         [(ClassWeights::None, 0.0), (ClassWeights::Balanced, 0.1)]
@@ -140,12 +140,12 @@ fn accumulated_batches_are_one_large_batch() {
     }
 }
 
-/// Keeps every checkpoint, as bytes.
+/// Stores every checkpoint as the bytes of its file.
 #[derive(Default)]
-struct Keeping(Vec<Vec<u8>>);
+struct Stored(Vec<Vec<u8>>);
 
-impl Observer for Keeping {
-    fn keeps_checkpoints(&self) -> bool {
+impl Observer for Stored {
+    fn wants_checkpoint(&self) -> bool {
         true
     }
 
@@ -167,7 +167,7 @@ fn without_times(epochs: &[Epoch]) -> Vec<Epoch> {
 }
 
 #[test]
-fn everything_comes_back_from_a_checkpoint_to_the_bit() {
+fn a_resumed_run_gives_the_same_result_to_the_bit() {
     let (images, valid) = (images(5, 0), images(2, 7));
     let data = data(&images, Some(&valid));
     let recipe = Recipe {
@@ -184,13 +184,13 @@ fn everything_comes_back_from_a_checkpoint_to_the_bit() {
         class_weights: ClassWeights::Balanced,
         ema: Some(0.9),
         unfreeze_epochs: 2,
-        keep: Keep::Best,
+        select: Select::Best,
         ..recipe()
     };
-    let mut keeping = Keeping::default();
-    let whole = train(attached(net()), &data, &recipe, &device(), &mut keeping).unwrap();
-    assert_eq!(keeping.0.len(), 5);
-    for (index, bytes) in keeping.0.iter().enumerate() {
+    let mut stored = Stored::default();
+    let whole = train(attached(net()), &data, &recipe, &device(), &mut stored).unwrap();
+    assert_eq!(stored.0.len(), 5);
+    for (index, bytes) in stored.0.iter().enumerate() {
         let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
         assert_eq!(checkpoint.epochs(), index + 1);
         let rest = resume(
@@ -208,24 +208,24 @@ fn everything_comes_back_from_a_checkpoint_to_the_bit() {
     }
 }
 
-/// Notes that a run ended early.
-struct Told(Option<usize>);
+/// Records the best epoch when a run ends early.
+struct EndedEarly(Option<usize>);
 
-impl Observer for Told {
+impl Observer for EndedEarly {
     fn on_patience(&mut self, best: usize) {
         self.0 = Some(best);
     }
 }
 
 #[test]
-fn the_best_epoch_is_kept_and_patience_ends_a_run() {
+fn the_best_epoch_is_selected_and_patience_ends_a_run() {
     let (images, valid) = (images(8, 0), images(4, 7));
     let data = data(&images, Some(&valid));
-    // Too large a rate: the validation accuracy goes up and down.
+    // The learning rate is too large, so that the validation accuracy goes up and down.
     let recipe = Recipe {
         epochs: 12,
         learning_rate: 0.2,
-        keep: Keep::Best,
+        select: Select::Best,
         ..recipe()
     };
     let best_of = |epochs: &[Epoch]| {
@@ -235,16 +235,16 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
             .reduce(|a, b| if key(b) > key(a) { b } else { a });
         best.unwrap().clone()
     };
-    let kept = run(&recipe, &data);
-    assert_eq!(kept.epochs.len(), 12);
-    let best = best_of(&kept.epochs);
+    let selected = run(&recipe, &data);
+    assert_eq!(selected.epochs.len(), 12);
+    let best = best_of(&selected.epochs);
     assert!(
         best.epoch < 12,
-        "the last epoch is the best: this shows nothing"
+        "the last epoch is the best, so that nothing was selected"
     );
-    assert_eq!(kept.best, Some(best.epoch));
+    assert_eq!(selected.best, Some(best.epoch));
     let again = evaluate(
-        &kept.model.valid(),
+        &selected.model.valid(),
         &valid,
         data.normalization,
         4,
@@ -255,7 +255,7 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
         Some(again.accuracy().to_bits()),
         best.valid_accuracy.map(f64::to_bits)
     );
-    // What it kept is what a run to that epoch gives.
+    // The weights are those of a run that ends with that epoch.
     let shorter = run(
         &Recipe {
             epochs: best.epoch,
@@ -263,23 +263,30 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
         },
         &data,
     );
-    assert_eq!(weights(&shorter.model), weights(&kept.model));
+    assert_eq!(weights(&shorter.model), weights(&selected.model));
 
     let impatient = Recipe {
         patience: Some(1),
         ..recipe.clone()
     };
-    let mut told = Told(None);
-    let ended = train(attached(net()), &data, &impatient, &device(), &mut told).unwrap();
+    let mut ended_early = EndedEarly(None);
+    let ended = train(
+        attached(net()),
+        &data,
+        &impatient,
+        &device(),
+        &mut ended_early,
+    )
+    .unwrap();
     let count = ended.epochs.len();
     assert!(count < 12);
     assert_eq!(ended.best, Some(count - 1));
-    assert_eq!(told.0, ended.best);
+    assert_eq!(ended_early.0, ended.best);
     assert!(!ended.stopped);
     assert_eq!(best_of(&ended.epochs).epoch, count - 1);
     assert_eq!(
         without_times(&ended.epochs),
-        without_times(&kept.epochs)[..count]
+        without_times(&selected.epochs)[..count]
     );
 
     let blind = TrainingData {
@@ -291,45 +298,45 @@ fn the_best_epoch_is_kept_and_patience_ends_a_run() {
 }
 
 #[test]
-fn averages_are_what_is_tested_and_kept() {
+fn averaged_weights_are_validated_and_returned() {
     let images = images(5, 0);
     let data = data(&images, None);
     let with = |ema| run(&Recipe { ema, ..recipe() }, &data);
     let (raw, slow) = (with(None), with(Some(0.99)));
     assert_ne!(weights(&raw.model), weights(&slow.model));
-    // They do not change what is learnt, only what is kept.
+    // Averaging does not change the training, only its result.
     assert_eq!(without_times(&raw.epochs), without_times(&slow.epochs));
-    // The best epoch's averages are kept, too, and can go on training.
+    // The averages of the best epoch are selected, too, and can go on training.
     let valid = self::images(4, 7);
     let watched = TrainingData {
         valid: Some(&valid),
         ..data
     };
-    // A rate so large that some epoch before the last one is the best.
+    // With a large learning rate, an epoch before the last one is the best.
     let found = [0.1, 0.2, 0.3, 0.5, 1.0]
         .into_iter()
         .find_map(|learning_rate| {
             let recipe = Recipe {
                 ema: Some(0.5),
-                keep: Keep::Best,
+                select: Select::Best,
                 learning_rate,
                 epochs: 10,
                 ..recipe()
             };
-            let kept = run(&recipe, &watched);
-            Some((recipe, kept.best?, kept))
+            let selected = run(&recipe, &watched);
+            Some((recipe, selected.best?, selected))
         });
-    let (best, epoch, kept) = found.unwrap();
-    assert!(kept.model.head.weight.is_require_grad());
+    let (best, epoch, selected) = found.unwrap();
+    assert!(selected.model.head.weight.is_require_grad());
     let shorter = Recipe {
         epochs: epoch,
         ..best
     };
     assert_eq!(
         weights(&run(&shorter, &watched).model),
-        weights(&kept.model)
+        weights(&selected.model)
     );
-    // One step: the average is the weights themselves.
+    // After one step, the average equals the weights.
     let one = |ema| {
         let recipe = Recipe {
             epochs: 1,
@@ -342,7 +349,7 @@ fn averages_are_what_is_tested_and_kept() {
     assert_eq!(one(None), one(Some(0.99)));
 }
 
-/// Notes the head's and the body's weights after each epoch.
+/// Ends a run after this step (from 1).
 struct Stop(usize);
 
 impl Observer for Stop {
@@ -356,7 +363,7 @@ impl Observer for Stop {
 }
 
 #[test]
-fn the_head_learns_first_where_the_network_thaws() {
+fn only_the_head_trains_before_the_network_thaws() {
     let images = images(4, 0);
     let data = data(&images, None);
     let recipe = Recipe {
@@ -377,7 +384,7 @@ fn the_head_learns_first_where_the_network_thaws() {
         stopped: false,
         features: None,
     });
-    // 20 images by 4: five steps an epoch.
+    // 20 images in batches of 4: five steps per epoch.
     let after = |steps| {
         let mut stop = Stop(steps);
         parts(&train(attached(net()), &data, &recipe, &device(), &mut stop).unwrap())
@@ -390,7 +397,7 @@ fn the_head_learns_first_where_the_network_thaws() {
 }
 
 #[test]
-fn a_range_test_suggests_a_rate_between_nothing_and_too_much() {
+fn a_range_test_suggests_a_learning_rate_that_trains() {
     let images = images(20, 0);
     let data = data(&images, None);
     let test = range_test(attached(net()), &data, &recipe(), &device(), &|| false).unwrap();
@@ -402,7 +409,6 @@ fn a_range_test_suggests_a_rate_between_nothing_and_too_much() {
         "{}",
         test.suggestion
     );
-    // What it suggests trains.
     let recipe = Recipe {
         learning_rate: test.suggestion,
         epochs: 5,
@@ -415,7 +421,7 @@ fn a_range_test_suggests_a_rate_between_nothing_and_too_much() {
 }
 
 #[test]
-fn a_loss_that_breaks_ends_a_run_and_broken_weights_are_not_kept() {
+fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_holds_such_weights() {
     let images = images(4, 0);
     let data = data(&images, None);
     let recipe = Recipe {
@@ -423,15 +429,15 @@ fn a_loss_that_breaks_ends_a_run_and_broken_weights_are_not_kept() {
         optimizer: Optimizer::Sgd,
         ..recipe()
     };
-    let mut keeping = Keeping::default();
-    let error = train(attached(net()), &data, &recipe, &device(), &mut keeping).unwrap_err();
+    let mut stored = Stored::default();
+    let error = train(attached(net()), &data, &recipe, &device(), &mut stored).unwrap_err();
     let text = error.to_string();
     assert!(
         matches!(error, TrainingError::NonFiniteLoss { .. }),
         "{text}"
     );
     assert!(text.contains("try a smaller learning rate than"), "{text}");
-    for bytes in keeping.0 {
+    for bytes in stored.0 {
         let tensors = finetune_methods::from_safetensors(&bytes).unwrap();
         for tensor in tensors {
             if let finetune_methods::Values::Floats(values) = tensor.values {

@@ -9,7 +9,7 @@ use finetune::data::{Images, Preprocess, Sampling, embedded_signs};
 use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, trained};
 use finetune::model::Architecture;
 use finetune::training::{
-    Checkpoint, Epoch, KeptFeatures, Observer, Optimizer, Recipe, Schedule, TrainingData, resume,
+    CachedFeatures, Checkpoint, Epoch, Observer, Optimizer, Recipe, Schedule, TrainingData, resume,
 };
 
 /// The outcome of a run: its weights, and its epochs without times.
@@ -74,7 +74,7 @@ impl Case<'_> {
         Self { recipe, ..self }
     }
 
-    pub fn run(&self) -> (Outcome, Option<KeptFeatures>) {
+    pub fn run(&self) -> (Outcome, Option<CachedFeatures>) {
         self.run_from(None, &mut ())
     }
 
@@ -82,7 +82,7 @@ impl Case<'_> {
         &self,
         from: Option<&Checkpoint>,
         observer: &mut impl Observer,
-    ) -> (Outcome, Option<KeptFeatures>) {
+    ) -> (Outcome, Option<CachedFeatures>) {
         // Dropout draws from a generator that the whole process shares.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
@@ -137,7 +137,7 @@ pub fn lora(dropout: f64) -> Method {
 pub struct First(pub Option<Checkpoint>);
 
 impl Observer for First {
-    fn keeps_checkpoints(&self) -> bool {
+    fn wants_checkpoint(&self) -> bool {
         self.0.is_none()
     }
 

@@ -1,9 +1,11 @@
 //! How a model is trained.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use finetune_training::{ClassWeights, FeatureCache, FeatureDtype, Keep, Optimizer, Schedule};
+use finetune_training::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Schedule, Select};
 
 use super::arg_enum;
 use super::augment::AugmentArgs;
@@ -36,9 +38,8 @@ pub struct RecipeArgs {
     /// How the learning rate changes
     #[arg(long, value_enum)]
     pub schedule: Option<ScheduleArg>,
-    /// Share of the steps over which the learning rate rises at first [default: cosine 0.05,
-    /// one-cycle 0.3, others 0]
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the steps over which the learning rate rises at first
+    #[arg(long, value_name = "SHARE", help = warmup_help())]
     pub warmup: Option<f64>,
     /// The head's learning rate, as a multiple of the rest's
     #[arg(long, value_name = "RATIO")]
@@ -112,17 +113,46 @@ arg_enum!(
     /// How features of frozen layers are kept.
     FeatureDtypeArg => FeatureDtype { F32, F16 }
 );
-arg_enum!(
-    /// A schedule.
-    ScheduleArg => Schedule { Constant, Cosine, OneCycle, Step }
-);
+/// A schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScheduleArg(Schedule);
+
+impl ValueEnum for ScheduleArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        static ALL: LazyLock<Vec<ScheduleArg>> =
+            LazyLock::new(|| Schedule::ALL.map(ScheduleArg).to_vec());
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+impl From<ScheduleArg> for Schedule {
+    fn from(arg: ScheduleArg) -> Self {
+        arg.0
+    }
+}
+
+/// The help of `--warmup`, with the schedules' own values.
+fn warmup_help() -> String {
+    let own = Schedule::ALL.map(|schedule| (schedule.name(), schedule.default_warmup()));
+    let own = own.into_iter().filter(|(_, share)| *share > 0.0);
+    let own: Vec<String> = own.map(|(name, share)| format!("{name} {share}")).collect();
+    format!(
+        "Share of the steps over which the learning rate rises at first [default: {}, others 0]",
+        own.join(", ")
+    )
+}
+
 arg_enum!(
     /// How much each class counts.
     ClassWeightsArg => ClassWeights { None, Balanced }
 );
 arg_enum!(
     /// Whose weights are kept.
-    KeepArg => Keep { Last, Best }
+    KeepArg => Select { Last, Best }
 );
 
 /// A recipe to begin with.

@@ -10,7 +10,7 @@ use finetune::machine::device;
 use finetune::weights::{Metadata, locate};
 use finetune_methods::{LoraConfig, Method, PeftConfig};
 use finetune_model::{Architecture, WeightsFile};
-use finetune_training::{Keep, Recipe};
+use finetune_training::{Recipe, Select};
 
 use super::{
     AdapterArgs, Common, LrArg, Preset, RecipeArg, RecipeArgs, StatisticsArg, Switch, settings,
@@ -141,9 +141,9 @@ impl RecipeArgs {
         set(&mut recipe.unfreeze_epochs, self.unfreeze_epochs);
         set(&mut recipe.patience, self.patience.map(Some));
         if self.patience.is_some() {
-            recipe.keep = Keep::Best;
+            recipe.select = Select::Best;
         }
-        set(&mut recipe.keep, self.keep.map(Into::into));
+        set(&mut recipe.select, self.keep.map(Into::into));
         recipe.gradient_checkpointing |= self.gradient_checkpointing;
         self.augment.apply(&mut recipe.augment);
         let dtype = self.feature_dtype.map(Into::into);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use finetune_training::{ClassWeights, FeatureDtype, Keep, KeptFeatures, Recipe, Trained};
+use finetune_training::{CachedFeatures, ClassWeights, FeatureDtype, Recipe, Select, Trained};
 use serde_json::Value;
 
 use crate::config::RunConfig;
@@ -72,7 +72,7 @@ pub(super) fn settings<M>(
         ("patience", recipe.patience.map(|epochs| epochs.to_string())),
         (
             "kept",
-            (recipe.keep == Keep::Best).then(|| "best epoch".to_owned()),
+            (recipe.select == Select::Best).then(|| "best epoch".to_owned()),
         ),
         (
             "augmentation views",
@@ -131,8 +131,8 @@ fn happened<M>(recipe: &Recipe, trained: &Trained<M>) -> Vec<(&'static str, Stri
 }
 
 /// What was computed once, its size and where it is cached.
-fn cached(features: &KeptFeatures) -> String {
-    let KeptFeatures {
+fn cached(features: &CachedFeatures) -> String {
+    let CachedFeatures {
         below,
         bytes,
         file_bytes,

@@ -1,24 +1,24 @@
-//! Numbers in JSON that come back to the last bit, which plain JSON numbers need not.
+//! JSON form of numbers that must be read back to the last bit, NaN and infinities included.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    // The shortest text that is read back as the same number.
+pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    // `Debug` writes the shortest text that is read back as the same number.
     serializer.serialize_str(&format!("{value:?}"))
 }
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     match Written::deserialize(deserializer)? {
         Written::Number(value) => Ok(value),
         Written::Text(text) => text
             .parse()
-            .map_err(|_| D::Error::custom(format!("`{text}` is no number"))),
+            .map_err(|_| D::Error::custom(format!("`{text}` is not a number"))),
     }
 }
 
-/// Plain numbers are what older files have.
+/// Older files have plain numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Written {
@@ -26,22 +26,22 @@ enum Written {
     Text(String),
 }
 
-/// The same for what may be missing.
-pub(crate) mod option {
+/// The same for numbers that may be missing.
+pub(super) mod option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
     struct Exact(#[serde(with = "super")] f64);
 
     #[allow(clippy::ref_option)] // as serde calls it
-    pub(crate) fn serialize<S: Serializer>(
+    pub(in super::super) fn serialize<S: Serializer>(
         value: &Option<f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         value.map(Exact).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<f64>, D::Error> {
         Ok(Option::<Exact>::deserialize(deserializer)?.map(|exact| exact.0))
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_come_back_to_the_bit() {
+    fn numbers_are_read_back_to_the_bit() {
         let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
         for _ in 0..1000 {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -1,34 +1,45 @@
-//! Forward and backward pass of a batch, whole or in segments (gradient checkpointing).
+//! Gradient checkpointing: forward and backward pass in segments.
 //!
-//! Chen et al. 2016, "Training deep nets with sublinear memory cost" (arXiv:1604.06174): of all that
-//! the layers compute, only what flows between segments of the network is kept; the rest is computed
-//! again, a segment at a time, from the last to the first, when its gradients are due. A segment is a
-//! block of the network, as in timm and Hugging Face's Trainer. The operations and their order are
-//! the same as in one pass, and so are the gradients.
+//! Chen et al. 2016, "Training deep nets with sublinear memory cost" (arXiv:1604.06174). The
+//! forward pass stores only the tensors between segments of the network. The backward pass goes
+//! through the segments from the last to the first and computes the activations inside each one
+//! again. A segment is a block of the network, as in timm and in Hugging Face's Trainer. The
+//! operations and their order are those of an ordinary pass, and so are the gradients.
 
 use std::ops::Range;
 
 use burn::Tensor;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Gradients};
+use burn::tensor::Gradients;
 use finetune_methods::parameters;
 use finetune_model::{Feature, Features, Stage, Staged};
 
+use super::draws::Draws;
 use crate::classifier::Classifier;
-use crate::features::Given;
+use crate::features::Start;
+use crate::recipe::Recipe;
 
-/// The segments that are run again: where each begins, and at last where what is run once begins.
+/// The first stage of each segment. All segments except the last run twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segments(Vec<usize>);
 
 impl Segments {
-    /// One pass, in which everything is kept.
+    /// No segments: an ordinary pass, which stores all activations.
     pub(crate) fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// One for each block from the lowest in which something trains; the head and what has no
-    /// parameters go with the block before them.
+    /// The segments of a model as a recipe trains it now.
+    pub(crate) fn for_recipe<M: Classifier>(recipe: &Recipe, model: &M) -> Self {
+        if recipe.gradient_checkpointing {
+            Self::of(model)
+        } else {
+            Self::none()
+        }
+    }
+
+    /// One segment per block, from the lowest block that has a trained parameter. The head and
+    /// stages without parameters belong to the block before them.
     pub(crate) fn of<M: Classifier>(model: &M) -> Self {
         let Some(network) = model.staged() else {
             return Self::none();
@@ -38,7 +49,7 @@ impl Segments {
             .into_iter()
             .filter(|param| param.trainable);
         let lowest = trained.map(|param| {
-            // What no stage holds may be in any.
+            // A parameter that no stage declares may be used by any of them.
             let holder = stages.iter().position(|stage| stage.holds(&param.path));
             holder.unwrap_or(0)
         });
@@ -51,7 +62,7 @@ impl Segments {
         Self((lowest..stages.len()).filter(begins).collect())
     }
 
-    /// The segments that are run again, and where the last one begins; `None` where there are none.
+    /// The segments that run twice, and the first stage of the last one; `None` if no segment does.
     fn split(&self) -> Option<(impl Iterator<Item = Range<usize>>, usize)> {
         let (last, _) = self.0.split_last().filter(|(_, again)| !again.is_empty())?;
         let segments = self.0.windows(2).map(|ends| ends[0]..ends[1]);
@@ -59,79 +70,42 @@ impl Segments {
     }
 }
 
-/// Seeds of what layers draw themselves (dropout): a stage draws the same for a batch whenever it is
-/// run, and whatever was run before.
-#[derive(Debug, Clone)]
-pub(crate) struct Draws {
-    device: Device,
-    seed: u64,
-}
-
-impl Draws {
-    /// Of a run on a device.
-    pub(crate) fn new(device: &Device, seed: u64) -> Self {
-        Self {
-            device: device.clone().inner(),
-            seed,
-        }
-    }
-
-    /// Of one of its batches.
-    pub(crate) fn of_batch(&self, step: usize, batch: usize) -> Self {
-        Self {
-            seed: mixed(mixed(self.seed, step), batch),
-            ..self.clone()
-        }
-    }
-
-    fn start(&self, stage: usize) {
-        self.device.seed(mixed(self.seed, stage));
-    }
-}
-
-/// One step of SplitMix64 (Steele et al. 2014), `number` steps on.
-fn mixed(seed: u64, number: usize) -> u64 {
-    let mut z = seed.wrapping_add((number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// What is left to do of a forward pass in segments when its loss is known.
+/// What the backward pass needs for the segments below the last one.
 #[derive(Debug)]
 pub(crate) struct Rest {
     draws: Draws,
-    /// The segments and what went into each.
+    /// The segments and their inputs.
     inputs: Vec<(Range<usize>, Features)>,
-    /// What went into the last one, whose gradient the loss gives.
+    /// The input of the last segment, whose gradient comes from the loss.
     top: Features,
 }
 
-/// Logits `[batch, classes]`, and what is left to do for the gradients below the last segment.
+/// Runs a model: its logits `[batch, classes]`, and what remains to be done for the gradients of
+/// the segments that run twice.
 pub(crate) fn forward<M: Classifier>(
     model: &M,
-    given: Given,
+    start: Start,
     segments: &Segments,
     draws: Draws,
 ) -> (Tensor<2>, Option<Rest>) {
     let Some(network) = model.staged() else {
         draws.start(0);
-        return (given.logits(model), None);
+        return (start.logits(model), None);
     };
     let stages = network.stages();
-    let (done, mut x) = given.start();
+    let (done, mut x) = start.into_parts();
     let Some((segments, last)) = segments.split() else {
         let logits = run(&stages, done..stages.len(), x, &draws);
         return (Tensor::of(logits), None);
     };
-    // A copy that records nothing for a backward pass. Its running statistics are its own, so that
-    // those of the model move once.
+    // This copy records nothing for a backward pass. It has running statistics of its own, so that
+    // those of the model are updated only once.
     let quiet = model.valid().train().no_grad();
     let quiet = quiet.staged().map_or_else(Vec::new, Staged::stages);
     let mut inputs: Vec<(Range<usize>, Features)> = Vec::new();
     for segment in segments {
         if inputs.is_empty() {
-            // Nothing below has a gradient.
+            // No parameter below has a gradient.
             x = run(&stages, done..segment.start, x, &draws);
         }
         inputs.push((segment.clone(), x.clone()));
@@ -144,8 +118,8 @@ pub(crate) fn forward<M: Classifier>(
 }
 
 impl Rest {
-    /// Runs the segments again, from the last to the first, and hands the gradients of each one's
-    /// parameters to `add`. `gradients` are those of the loss.
+    /// Runs the segments again, from the last to the first, and passes the gradients of each one's
+    /// parameters to `add`. `gradients` are the gradients of the loss.
     pub(crate) fn backward<M: Classifier>(
         mut self,
         model: &M,
@@ -164,7 +138,7 @@ impl Rest {
             let is_lowest = self.inputs.is_empty();
             let input = if is_lowest { input } else { leaf(input) };
             let again = run(&stages, segment, input.clone(), &self.draws);
-            // Its gradient is that of the output.
+            // The gradient of `Σ output · gradient` with respect to the output is `gradient`.
             let Some(product) = product(again, gradient).filter(Tensor::is_tracked) else {
                 return;
             };
@@ -182,7 +156,7 @@ fn run(stages: &[Stage<'_>], range: Range<usize>, input: Features, draws: &Draws
     })
 }
 
-/// The same numbers as the beginning of a computation, with a gradient.
+/// The same values as a new leaf of the autodiff graph that receives a gradient.
 fn leaf(features: Features) -> Features {
     match features {
         Features::Vectors(x) => x.detach().require_grad().into(),
@@ -199,7 +173,7 @@ fn gradient(of: &Features, gradients: &mut Gradients) -> Option<Features> {
     })
 }
 
-/// `Σ y·g`; `None` where the two are of different kinds.
+/// `Σ y·g`; `None` if the two are of different kinds.
 fn product(y: Features, g: Features) -> Option<Tensor<1>> {
     match (y, g) {
         (Features::Vectors(y), Features::Vectors(g)) => Some((y * g).sum()),
@@ -215,19 +189,20 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use burn::module::{Module, ModuleVisitor, Param, ParamId};
-    use burn::tensor::{Int, TensorData};
+    use burn::tensor::{Device, Int, TensorData};
     use finetune_methods::{
-        AdaloraConfig, Attached, Dynamics, LoraConfig, Method, PeftConfig, Scope, Targets,
-        TrainedTensor, Values, load, trained,
+        AdaloraConfig, Dynamics, LoraConfig, Method, PeftConfig, Scope, Targets, TrainedTensor,
+        Values, load, trained,
     };
     use finetune_model::{Architecture, Network};
 
     use super::*;
     use crate::features::Input;
-    use crate::gradients::{Passes, pass};
-    use crate::loss::CrossEntropy;
+    use crate::parts::Parts;
+    use crate::step::loss::CrossEntropy;
+    use crate::step::pass::{Passes, pass};
 
-    /// Dropout draws from one generator of the process.
+    /// Dropout draws from a generator that the whole process shares.
     static ALONE: Mutex<()> = Mutex::new(());
 
     struct Case {
@@ -247,8 +222,8 @@ mod tests {
             }
         }
 
-        /// The model with its method, after something was learnt: nothing of it is 0.
-        fn attached(&self, device: &Device) -> Attached<Network> {
+        /// The model with its method, all of whose tensors differ from 0, as after training.
+        fn attached(&self, device: &Device) -> Parts<Network> {
             let architecture = Architecture::find(self.model).unwrap().at(32).unwrap();
             let targets = Targets::parse(self.targets).unwrap();
             let scope = Scope {
@@ -256,7 +231,7 @@ mod tests {
                 ..Scope::new(architecture.head, &targets, 1)
             };
             let network = architecture.build(5, 3, device);
-            let mut attached = self.method.attach(network, &scope).unwrap();
+            let mut attached = Parts::of(self.method.attach(network, &scope).unwrap());
             let mut learnt = trained(&attached.model);
             for tensor in &mut learnt {
                 if let Values::Floats(values) = &mut tensor.values {
@@ -268,18 +243,19 @@ mod tests {
             if let Some(dynamics) = &mut attached.dynamics {
                 dynamics.start(10);
                 if let Dynamics::Sparse(sparse) = dynamics {
-                    // Shared tensors were loaded one by one.
+                    // Loading separated the tensors that adapters share; this ties them again.
                     attached.model = sparse.after_step(10, attached.model).0;
                 }
             }
             attached
         }
 
-        /// Gradients by path of two batches as one step, and what the step moved.
+        /// The gradients of a step of two batches, by path, and the trained tensors and statistics
+        /// after its forward pass.
         fn step(&self, again: bool) -> (BTreeMap<String, Vec<f32>>, Vec<TrainedTensor>) {
             let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
             let device = Device::flex().autodiff();
-            let Attached {
+            let Parts {
                 model, dynamics, ..
             } = self.attached(&device);
             let criterion = CrossEntropy::plain();
@@ -324,9 +300,9 @@ mod tests {
         let images = TensorData::new(values, [3, 3, 32, 32]);
         let labels = TensorData::new(vec![4_i64, 0, 2], [3]);
         Input {
-            given: Given::Images(Tensor::from_data(images, device)),
+            start: Start::Images(Tensor::from_data(images, device)),
             labels: Tensor::<1, Int>::from_data(labels, device),
-            soft: None,
+            shares: None,
         }
     }
 
@@ -352,7 +328,7 @@ mod tests {
         })
     }
 
-    /// How much of the larger numbers two lists differ by.
+    /// The largest difference between two lists, divided by the largest value.
     fn difference(a: &[f32], b: &[f32]) -> f32 {
         assert_eq!(a.len(), b.len());
         let most = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
@@ -362,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_cut_where_its_blocks_begin() {
+    fn a_segment_begins_at_each_block() {
         let device = Device::flex().autodiff();
         let of = |case: Case| Segments::of(&case.attached(&device).model).0;
         // Stem, eight blocks, mean, head.
@@ -379,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_and_statistics_are_the_same_to_the_bit() {
+    fn gradients_and_statistics_are_the_same_with_and_without_segments() {
         let vit = "vit_tiny_patch16_224";
         let cases = [
             Case::new("resnet8", Method::Sft, "all"),
@@ -414,16 +390,16 @@ mod tests {
     }
 
     #[test]
-    fn gradients_from_several_segments_are_summed() {
+    fn gradients_of_a_tensor_in_several_segments_are_summed() {
         let shared = PeftConfig {
             train_shared: true,
             density: 1.0,
             ..PeftConfig::default()
         };
         let cases = [
-            // One projection in all layers.
+            // All layers share one projection.
             Case::new("resnet8", Method::Peft(shared), "all"),
-            // A penalty on all factors, which comes with the loss.
+            // The loss includes a penalty on the factors of all layers.
             Case::new(
                 "vit_tiny_patch16_224",
                 Method::Adalora(AdaloraConfig::default()),

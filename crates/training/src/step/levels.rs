@@ -1,11 +1,16 @@
-//! How deep in its network a parameter is: what layer-wise learning rates and thawing go by.
+//! How deep in its network a parameter is, for layer-wise learning rates and thawing.
 
 use std::collections::HashMap;
 
 use burn::module::ParamId;
 use finetune_methods::ParamInfo;
 
-/// The level of each parameter, from 0 below the first block up to the head's.
+/// The name of the list of blocks in a numbered stage.
+const BLOCKS: &str = "blocks";
+/// Separates the path of a weight from those of its adapter's tensors.
+const ADAPTER: &str = ".adapter.";
+
+/// The level of each parameter, from 0 before the first block up to that of the head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Levels {
     of: HashMap<ParamId, usize>,
@@ -13,11 +18,11 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// As `BEiT` counts them: what stands before the blocks is level 0, block `i` is `i + 1`, what
-    /// follows the blocks is the top with the head. A network without numbered blocks has a level
-    /// a layer.
+    /// Counts levels as `BEiT` does: layers before the blocks have level 0, block `i` (from 0) has
+    /// level `i + 1`, and layers after the blocks share the top level with the head. In a network
+    /// without numbered blocks, each layer has a level of its own.
     ///
-    /// `parameters` are in the order of the module's fields, which is the order of computation.
+    /// `parameters` must be in the order of the module's fields, which is the order of computation.
     pub(crate) fn of(parameters: &[ParamInfo]) -> Self {
         let mut names: Vec<String> = Vec::new();
         let blocks = parameters.iter().filter_map(|param| block(&param.path));
@@ -54,33 +59,33 @@ impl Levels {
         Self { of, top }
     }
 
-    /// A parameter's level; the top for one that was not there.
+    /// The level of a parameter; the top level if the parameter is unknown.
     pub(crate) fn get(&self, id: ParamId) -> usize {
         self.of.get(&id).copied().unwrap_or(self.top)
     }
 
-    /// The head's level.
+    /// The level of the head.
     pub(crate) fn top(&self) -> usize {
         self.top
     }
 }
 
-/// The block that a path leads into: up to its first number, or its second one where that numbers
-/// the blocks of a stage.
+/// The part of a path that names its block. It ends at the first number, as in `layer1.0`, or at
+/// the second one if that numbers the blocks of a stage, as in `stages.0.blocks.1`.
 fn block(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('.').collect();
     let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let first = parts.iter().position(is_number)?;
     let end = match parts.get(first + 1..first + 3) {
-        Some(["blocks", number]) if is_number(number) => first + 2,
+        Some([BLOCKS, number]) if is_number(number) => first + 2,
         _ => first,
     };
     Some(parts[..=end].join("."))
 }
 
-/// The layer that a parameter or its adapter belongs to.
+/// The path of the layer that a parameter or its adapter belongs to.
 fn layer(path: &str) -> &str {
-    let path = path.split(".adapter.").next().unwrap_or(path);
+    let path = path.split(ADAPTER).next().unwrap_or(path);
     path.rsplit_once('.').map_or(path, |(layer, _)| layer)
 }
 
@@ -107,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_beits() {
-        // Two blocks: get_num_layer_for_vit gives 0 before them, 1 and 2 in them, 3 behind.
+    fn levels_agree_with_beit() {
+        // Two blocks: get_num_layer_for_vit gives 0 before them, 1 and 2 in them, 3 after them.
         let vit = [
             "patch_embed.weight",
             "cls_token",
@@ -123,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_stages_count_one_by_one() {
+    fn blocks_of_all_stages_are_counted_together() {
         let resnet = [
             "conv1.weight",
             "layer1.0.conv1.weight",
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_without_blocks_have_a_level_a_layer() {
+    fn networks_without_blocks_have_one_level_per_layer() {
         let chapter = [
             "conv.weight",
             "conv.bias",

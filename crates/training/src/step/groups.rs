@@ -1,22 +1,25 @@
-//! Groups of parameters, each with a learning rate and a weight decay of its own.
+//! The learning rate and the weight decay of each parameter.
 
 use std::collections::HashMap;
 
 use burn::module::ParamId;
 use finetune_methods::{Faster, ParamInfo};
 
-use crate::levels::Levels;
-use crate::optimizer::Rates;
+use super::levels::Levels;
+use super::optimizer::Rates;
 use crate::recipe::Recipe;
 
-/// How each parameter is treated.
+/// Names of the embeddings of a transformer, to which weight decay does not apply.
+const NO_DECAY: [&str; 2] = ["cls_token", "pos_embed"];
+
+/// Learning rates and weight decays by parameter.
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     weight_decay: f64,
     of: HashMap<ParamId, Group>,
 }
 
-/// A parameter's learning rate as a multiple of the recipe's, and whether it decays.
+/// A parameter's learning rate as a multiple of the step's, and whether weight decay applies to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Group {
     factor: f64,
@@ -24,8 +27,8 @@ struct Group {
 }
 
 impl Groups {
-    /// `head` is the path of the head, if it is known; `faster` are a method's own parameters with
-    /// another rate. A shared parameter goes by its first path.
+    /// `head` is the path of the head, empty if it is unknown; `faster` lists parameters to which
+    /// the method gives another learning rate. A shared parameter is treated by its first path.
     pub(crate) fn new(
         recipe: &Recipe,
         parameters: &[ParamInfo],
@@ -51,7 +54,7 @@ impl Groups {
         }
     }
 
-    /// A parameter's rates in a step whose learning rate is `rate`.
+    /// The rates of a parameter in a step with learning rate `rate`.
     pub(crate) fn rates(&self, id: ParamId, rate: f64) -> Rates {
         let group = self.of.get(&id);
         Rates {
@@ -76,10 +79,11 @@ fn in_head(path: &str, head: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Matrices and kernels decay; biases, normalisations, scales and what is added to a transformer's
-/// tokens do not (as timm's `param_groups_weight_decay` and `no_weight_decay`).
+/// Whether weight decay applies to a parameter by default: to matrices and kernels, but not to
+/// biases, normalisations, scales and the embeddings of a transformer (as in timm's
+/// `param_groups_weight_decay` and `no_weight_decay`).
 fn decays(param: &ParamInfo) -> bool {
-    param.shape.len() > 1 && !matches!(param.name(), "cls_token" | "pos_embed")
+    param.shape.len() > 1 && !NO_DECAY.contains(&param.name())
 }
 
 #[cfg(test)]
@@ -91,9 +95,8 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::optimizer::ModelOptimizer;
-    use crate::recipe::Optimizer;
-    use crate::schedule::Schedule;
+    use crate::recipe::{Optimizer, Schedule};
+    use crate::step::optimizer::ModelOptimizer;
 
     #[derive(Module, Debug)]
     struct Layer {
@@ -139,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn optimisers_are_pytorchs_and_biases_do_not_decay() {
+    fn optimisers_agree_with_pytorch_and_biases_do_not_decay() {
         let device = Device::flex().autodiff();
         let fixture: Fixture =
-            serde_json::from_str(include_str!("../tests/fixtures/recipe.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
         assert_eq!(fixture.optimizers.len(), 6);
         for wanted in fixture.optimizers {
             let recipe = Recipe {
@@ -173,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_fall_with_depth_and_the_head_has_its_own() {
+    fn rates_fall_from_block_to_block_and_the_head_has_its_own() {
         let device = Device::flex().autodiff();
         let net = Net {
             blocks: vec![layer(&device), layer(&device)],

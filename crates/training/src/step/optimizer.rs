@@ -1,7 +1,7 @@
-//! The optimiser of a run: one pass over memory a parameter, and a state that others can read.
+//! The optimiser, which makes one pass over memory per parameter and has a readable state.
 //!
-//! Burn's optimisers make a pass and a buffer for each operation of a formula, and keep their state
-//! out of reach; a checkpoint and a moving mask need it.
+//! Burn's optimisers need a pass and a buffer for each operation of the formula, and hide the state
+//! that checkpoints and methods with a moving mask need.
 
 use std::collections::HashMap;
 
@@ -15,19 +15,19 @@ use finetune_methods::Moved;
 
 use crate::recipe::Optimizer;
 
-/// How one parameter steps.
+/// The learning rate and the weight decay of one parameter in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) learning_rate: f64,
     pub(crate) weight_decay: f64,
 }
 
-/// What an optimiser remembers of one parameter.
+/// The state of an optimiser for one parameter.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
-    /// How often it has stepped.
+    /// The number of steps so far.
     pub(crate) steps: u64,
-    /// Of Adam the two moments, else the velocity; entries in row order.
+    /// Adam's two moments, or the velocity of SGD, as flat tensors in row order.
     pub(crate) moments: Vec<Tensor<1>>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct ModelOptimizer {
 }
 
 impl ModelOptimizer {
-    /// One that has not stepped yet.
+    /// An optimiser before its first step.
     pub(crate) fn new(kind: Optimizer) -> Self {
         Self {
             kind,
@@ -47,9 +47,9 @@ impl ModelOptimizer {
         }
     }
 
-    /// Steps every parameter that has a gradient; each gradient is freed as soon as it is used.
+    /// Updates every parameter that has a gradient, and frees each gradient once it is used.
     ///
-    /// Of a parameter that occurs several times the first occurrence steps.
+    /// If a parameter occurs several times in the model, only its first occurrence is updated.
     pub(crate) fn step<M: Module>(
         &mut self,
         model: M,
@@ -63,7 +63,7 @@ impl ModelOptimizer {
         })
     }
 
-    /// Sets the moments to 0 wherever a mask has moved.
+    /// Sets the moments to 0 where a mask that has moved does not keep them.
     pub(crate) fn forget(&mut self, moved: &[Moved]) {
         for moved in moved {
             let Some(memory) = self.memory.get_mut(&moved.id) else {
@@ -78,13 +78,13 @@ impl ModelOptimizer {
         }
     }
 
-    /// The state of a parameter.
+    /// The state of a parameter; `None` before its first step.
     pub(crate) fn memory(&self, id: ParamId) -> Option<&Memory> {
         self.memory.get(&id)
     }
 
-    /// Puts the state of a parameter back: its moments by [`names`](Self::names).
-    pub(crate) fn remember(
+    /// Restores the state of a parameter; `moments` are in the order of [`names`](Self::names).
+    pub(crate) fn restore(
         &mut self,
         id: ParamId,
         steps: u64,
@@ -99,7 +99,7 @@ impl ModelOptimizer {
         self.memory.insert(id, Memory { steps, moments });
     }
 
-    /// What the moments are called in a file.
+    /// The names of the moments in a checkpoint.
     pub(crate) fn names(&self) -> &'static [&'static str] {
         match self.kind {
             Optimizer::Adam | Optimizer::AdamW => &["moment_1", "moment_2"],
@@ -164,7 +164,8 @@ impl ModelOptimizer {
     }
 }
 
-/// Moments before the first step. Not `Tensor::zeros`: on flex that makes and copies a second buffer.
+/// The moments before the first step. `Tensor::zeros` would allocate and copy a second buffer on
+/// flex.
 fn zeros(size: usize, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), device)
 }
@@ -173,7 +174,7 @@ fn zeros(size: usize, device: &Device) -> Tensor<1> {
 #[derive(Default)]
 pub(crate) struct StepGradients {
     pub(crate) whole: GradientsParams,
-    /// Those of large weights that stay products.
+    /// Gradients of large weights that are stored as outer products.
     pub(crate) outer: OuterProducts,
 }
 
@@ -187,7 +188,7 @@ impl From<GradientsParams> for StepGradients {
 }
 
 impl StepGradients {
-    /// Takes a parameter's, flat.
+    /// Takes the gradient of a parameter, flattened.
     fn remove<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Gradient<1>> {
         let size = param.lazy_shape().num_elements();
         let whole = self.whole.remove::<D>(param.id);
@@ -195,7 +196,7 @@ impl StepGradients {
         match (whole, self.outer.remove(&param.base())) {
             (None, outer) => outer.map(Gradient::Outer),
             (Some(whole), None) => Some(Gradient::Whole(whole)),
-            // The weight is used elsewhere as well.
+            // The weight is also used where its gradient is whole.
             (Some(whole), Some(outer)) => Some((whole + outer.product().reshape([size])).into()),
         }
     }
@@ -212,7 +213,7 @@ impl<R: Fn(ParamId) -> Rates> ModuleMapper for Stepper<'_, R> {
         let Some(gradient) = self.gradients.remove(&param) else {
             return param;
         };
-        // Consumed, the parameter is alone with its buffer and can be changed in it.
+        // After `consume`, nothing else refers to the buffer, and it can be changed in place.
         let (id, tensor, mapper) = param.consume();
         let trains = tensor.is_require_grad();
         let checkpointing = tensor.gradient_checkpointing_strategy();
@@ -248,7 +249,7 @@ mod tests {
             }
         }
 
-        /// A step with a gradient of 1 everywhere, or of 0.
+        /// A step with the same gradient everywhere.
         fn step(self, optimizer: &mut ModelOptimizer, gradient: f32) -> Self {
             let loss = (self.a.val() + self.b.val() + self.frozen.val()).sum() * gradient;
             let gradients = GradientsParams::from_grads(loss.backward(), &self);
@@ -266,16 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_moved_forgets() {
+    fn moments_are_cleared_only_where_the_mask_moved() {
         let mut optimizer = ModelOptimizer::new(Optimizer::Adam);
         let net = Weights::new().step(&mut optimizer, 1.0);
-        // Adam's first step is the learning rate whatever the gradient's size.
+        // Adam's first step has the size of the learning rate, whatever the gradient.
         assert_values(&net.a, [-0.1; 3]);
         optimizer.forget(&[Moved {
             id: net.a.id,
             keep: vec![true, false, true],
         }]);
-        // No gradient: only what is remembered moves, by m̂/√v̂ = (0.09/0.19) / √(0.000999/0.001999).
+        // With a gradient of 0, the moments alone move a weight, by m̂/√v̂ = (0.09/0.19) /
+        // √(0.000999/0.001999).
         let net = net.step(&mut optimizer, 0.0);
         let remembered = -0.1 - 0.1 * (0.09 / 0.19) / (0.000_999_f32 / 0.001_999).sqrt();
         assert_values(&net.a, [remembered, -0.1, remembered]);
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn each_parameter_has_its_rates_and_steps_in_its_own_buffer() {
+    fn parameters_have_their_own_rates_and_are_updated_in_place() {
         let mut optimizer = ModelOptimizer::new(Optimizer::Sgd);
         let net = Weights::new();
         let loss = (net.a.val() + net.b.val()).sum();

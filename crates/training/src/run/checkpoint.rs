@@ -1,4 +1,4 @@
-//! A run between two epochs: all that it takes to go on as if nothing had happened.
+//! The state of a run between two epochs, as a file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -9,48 +9,61 @@ use finetune_methods::{
     Attached, Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters,
     trained, write_safetensors,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::best::Best;
-use crate::ema::Ema;
+use super::best::{Best, best};
+use super::progress::Progress;
+use super::state::RunState;
 use crate::error::TrainingError;
-use crate::observer::Epoch;
-use crate::optimizer::ModelOptimizer;
+use crate::parts::Parts;
 use crate::recipe::Recipe;
-use crate::run::Run;
+use crate::step::{Ema, ModelOptimizer};
 
-/// A run after some of its epochs.
+/// The state of a run between two epochs, from which [`resume`](crate::resume) goes on.
 ///
-/// It holds what the method trained, the optimiser's state of it, and what the method itself
-/// remembers; the rest of the model comes back from the base weights, the order of the images and
-/// their augmentation from the seed.
+/// It holds the trained tensors, their average, those of the best epoch, and the state of the
+/// optimiser and of the method. The rest of the model comes from the base weights; the order and
+/// the augmentation of the images come from the seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    pub(crate) progress: Progress,
-    /// Under `model.`, `optimizer.`, `method.`, `average.` and `best.`.
+    progress: Progress,
+    /// Each path begins with the name of a [`Part`].
     tensors: Vec<TrainedTensor>,
 }
 
-/// How far a run is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Progress {
-    pub(crate) epochs: Vec<Epoch>,
-    pub(crate) step_seconds: Vec<f64>,
-    pub(crate) seconds: f64,
-    /// Updates of the weights' average.
-    #[serde(default)]
-    pub(crate) ema_updates: usize,
-    /// The best epoch.
-    #[serde(default)]
-    pub(crate) best: Option<usize>,
-    /// How often the optimiser has stepped each parameter, by path.
-    pub(crate) steps: BTreeMap<String, u64>,
+/// What a tensor of a checkpoint belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The tensors that the method trains.
+    Model,
+    /// The moments of the optimiser.
+    Optimizer,
+    /// The state of the method.
+    Method,
+    /// The average of the weights.
+    Average,
+    /// The trained tensors of the best epoch.
+    Best,
 }
 
+impl Part {
+    /// The first component of a tensor's path in the file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Optimizer => "optimizer",
+            Self::Method => "method",
+            Self::Average => "average",
+            Self::Best => "best",
+        }
+    }
+}
+
+/// The key of [`Progress`] in the metadata of the file.
 const METADATA: &str = "finetune-checkpoint";
 
 impl Checkpoint {
-    pub(crate) fn of<M: Module>(run: &Run<M>) -> Self {
+    /// The state of a run.
+    pub(super) fn of<M: Module>(run: &RunState<M>) -> Self {
         let mut checkpoint = Self {
             progress: Progress {
                 ema_updates: run.ema.as_ref().map_or(0, Ema::updates),
@@ -59,65 +72,59 @@ impl Checkpoint {
             },
             tensors: Vec::new(),
         };
-        checkpoint.add("model", trained(&run.model));
+        checkpoint.add(Part::Model, trained(&run.model));
         if let Some(dynamics) = &run.dynamics {
-            checkpoint.add("method", dynamics.state(&run.model));
+            checkpoint.add(Part::Method, dynamics.state(&run.model));
         }
         if let Some(ema) = &run.ema {
-            checkpoint.add("average", ema.tensors());
+            checkpoint.add(Part::Average, ema.tensors());
         }
         if let Some(best) = &run.best {
-            checkpoint.add("best", best.tensors.clone());
+            checkpoint.add(Part::Best, best.tensors.clone());
         }
         checkpoint.add_optimizer(&run.model, &run.optimizer);
         checkpoint
     }
 
-    /// Whether every number of it is one.
-    pub(crate) fn is_finite(&self) -> bool {
+    /// Whether no value is NaN or infinite.
+    pub(super) fn is_finite(&self) -> bool {
         self.tensors.iter().all(|tensor| match &tensor.values {
             Values::Floats(values) => values.iter().all(|value| value.is_finite()),
             Values::Indices(_) => true,
         })
     }
 
-    /// How many epochs are done.
+    /// The number of finished epochs.
     #[must_use]
     pub fn epochs(&self) -> usize {
         self.progress.epochs.len()
     }
 
-    /// How many steps are done.
+    /// The number of finished steps.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.progress.step_seconds.len()
     }
 
-    /// The epoch so far that the validation images like best; `None` without such images.
+    /// The epoch (from 1) with the best validation accuracy so far; `None` without validation
+    /// images.
     #[must_use]
     pub fn best_epoch(&self) -> Option<usize> {
-        let epochs = &self.progress.epochs;
-        let best = epochs.iter().fold(None, |best: Option<&Epoch>, new| {
-            if Best::is_better(best, new) {
-                Some(new)
-            } else {
-                best
-            }
-        });
-        best.map(|best| best.epoch)
+        best(&self.progress.epochs)
     }
 
-    fn add(&mut self, part: &str, tensors: Vec<TrainedTensor>) {
+    fn add(&mut self, part: Part, tensors: Vec<TrainedTensor>) {
         self.tensors
             .extend(tensors.into_iter().map(|tensor| TrainedTensor {
-                path: format!("{part}.{}", tensor.path),
+                path: format!("{}.{}", part.name(), tensor.path),
                 ..tensor
             }));
     }
 
-    fn part(&self, part: &str) -> Vec<TrainedTensor> {
+    /// The tensors of a part, under their paths in that part.
+    fn part(&self, part: Part) -> Vec<TrainedTensor> {
         let tensors = self.tensors.iter().filter_map(|tensor| {
-            let path = tensor.path.strip_prefix(part)?.strip_prefix('.')?;
+            let path = tensor.path.strip_prefix(part.name())?.strip_prefix('.')?;
             Some(TrainedTensor {
                 path: path.to_owned(),
                 ..tensor.clone()
@@ -126,7 +133,8 @@ impl Checkpoint {
         tensors.collect()
     }
 
-    /// The state goes by path: another process has other identities.
+    /// Adds the state of the optimiser by path, because the identities of parameters change from
+    /// process to process.
     fn add_optimizer<M: Module>(&mut self, model: &M, optimizer: &ModelOptimizer) {
         let mut found = Vec::new();
         for param in first_occurrences(model) {
@@ -142,44 +150,51 @@ impl Checkpoint {
                 });
             }
         }
-        self.add("optimizer", found);
+        self.add(Part::Optimizer, found);
     }
 
-    /// Puts a run back to where it was.
-    pub(crate) fn restore<M: Module>(&self, mut run: Run<M>) -> Result<Run<M>, TrainingError> {
-        run.model = load(run.model, self.part("model")).map_err(other_run)?;
+    /// Puts a run that has not begun into the state of the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Checkpoint`] if it belongs to another run.
+    pub(super) fn restore<M: Module>(
+        &self,
+        mut run: RunState<M>,
+    ) -> Result<RunState<M>, TrainingError> {
+        run.model = load(run.model, self.part(Part::Model)).map_err(other_run)?;
         if let Some(dynamics) = &mut run.dynamics {
             dynamics
-                .restore(&run.model, self.part("method"))
+                .restore(&run.model, self.part(Part::Method))
                 .map_err(other_run)?;
         }
         let device = run.model.devices().into_iter().next().unwrap_or_default();
         let device = device.inner();
         if let Some(ema) = &mut run.ema {
-            ema.restore(self.progress.ema_updates, self.part("average"), &device)?;
+            ema.restore(self.progress.ema_updates, self.part(Part::Average), &device)?;
         }
         run.best = self.progress.best.map(|epoch| Best {
             epoch,
-            tensors: self.part("best"),
+            tensors: self.part(Part::Best),
         });
         self.restore_optimizer(&run.model, &mut run.optimizer, &device)?;
         run.progress = self.progress.clone();
         Ok(run)
     }
 
-    /// The model as it was after the checkpoint's last epoch, the one that was validated then: with
-    /// the averages in the place of the weights where the recipe keeps them. `attached` is the run's
-    /// method on the run's base.
+    /// The model that was validated after the checkpoint's last epoch: with averaged weights if the
+    /// recipe averages them. `attached` is the run's method, attached to the run's base model.
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Checkpoint`] where it is another run's.
+    /// [`TrainingError::Checkpoint`] if the checkpoint belongs to another run.
     pub fn model<M: Module>(
         &self,
         attached: Attached<M>,
         recipe: &Recipe,
     ) -> Result<M, TrainingError> {
-        let model = load(attached.model, self.part("model")).map_err(other_run)?;
+        let Parts { model, .. } = Parts::of(attached);
+        let model = load(model, self.part(Part::Model)).map_err(other_run)?;
         let Some(decay) = recipe.ema else {
             return Ok(model);
         };
@@ -187,7 +202,7 @@ impl Checkpoint {
         let mut ema = Ema::new(decay, &model);
         ema.restore(
             self.progress.ema_updates,
-            self.part("average"),
+            self.part(Part::Average),
             &device.inner(),
         )?;
         Ok(ema.on(model))
@@ -200,9 +215,12 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<(), TrainingError> {
         let mut moments: HashMap<String, Vec<f32>> = HashMap::new();
-        for tensor in self.part("optimizer") {
+        for tensor in self.part(Part::Optimizer) {
             let Values::Floats(values) = tensor.values else {
-                return Err(other_run(format!("`{}` is not of numbers", tensor.path)));
+                return Err(other_run(format!(
+                    "`{}` does not hold numbers",
+                    tensor.path
+                )));
             };
             moments.insert(tensor.path, values.into_vec());
         }
@@ -216,23 +234,25 @@ impl Checkpoint {
                 let size = param.shape.iter().product::<usize>();
                 (moments.remove(&path))
                     .filter(|values| values.len() == size)
-                    .ok_or_else(|| other_run(format!("it has no `{path}` of {size} values")))
+                    .ok_or_else(|| other_run(format!("`{path}` of {size} values is missing")))
             });
             let found = found.collect::<Result<_, _>>()?;
-            optimizer.remember(param.id, *steps, found, device);
+            optimizer.restore(param.id, *steps, found, device);
             left -= 1;
         }
         if left > 0 {
-            return Err(other_run("it steps parameters that the model has not"));
+            return Err(other_run(
+                "it has the optimiser state of parameters that the model lacks",
+            ));
         }
         Ok(())
     }
 
-    /// Writes it to a safetensors file, without holding that in memory.
+    /// Writes the checkpoint to a safetensors file, without a copy of the tensors in memory.
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Checkpoint`] where two tensors have one name or the file cannot be written.
+    /// [`TrainingError::Checkpoint`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrainingError> {
         write_safetensors(&self.tensors, &self.metadata()?, path).map_err(other_run)
     }
@@ -242,16 +262,16 @@ impl Checkpoint {
         Ok([(METADATA.to_owned(), progress)].into())
     }
 
-    /// Reads the bytes of such a file.
+    /// Reads a checkpoint from the bytes of a file that [`write`](Self::write) wrote.
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Checkpoint`] where they are not a run's.
+    /// [`TrainingError::Checkpoint`] if they are no checkpoint.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
         let tensors = from_safetensors(bytes).map_err(other_run)?;
         let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(other_run)?;
         let progress = header.metadata().as_ref().and_then(|map| map.get(METADATA));
-        let progress = progress.ok_or_else(|| other_run("it says nothing of a run"))?;
+        let progress = progress.ok_or_else(|| other_run("the file holds no training state"))?;
         Ok(Self {
             progress: serde_json::from_str(progress).map_err(other_run)?,
             tensors,
@@ -259,7 +279,7 @@ impl Checkpoint {
     }
 }
 
-/// Every parameter once, under the first of its paths.
+/// Every parameter once, with the first of its paths.
 fn first_occurrences<M: Module>(model: &M) -> Vec<ParamInfo> {
     let mut seen = std::collections::HashSet::new();
     let mut found = parameters(model);

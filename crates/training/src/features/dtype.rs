@@ -1,25 +1,14 @@
-//! How the numbers of features are kept.
+//! Cached features as bytes.
 
 use std::borrow::Cow;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use serde::{Deserialize, Serialize};
 
-/// How the numbers of features are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FeatureDtype {
-    /// As they are: results are the same.
-    #[default]
-    F32,
-    /// In half the room, rounded to 11 significant bits: another run, but the same each time. It is
-    /// an error where the features of all frozen layers have no room, or one is beyond 65504.
-    F16,
-}
+use crate::recipe::FeatureDtype;
 
 impl FeatureDtype {
-    /// Bytes of a number.
+    /// The size of one value in bytes.
     pub(crate) fn size(self) -> usize {
         match self {
             Self::F32 => size_of::<f32>(),
@@ -27,11 +16,11 @@ impl FeatureDtype {
         }
     }
 
-    /// Values as bytes.
+    /// Converts values to bytes, in native byte order.
     ///
     /// # Errors
     ///
-    /// The first one that is too large.
+    /// The first finite value that is too large for the type.
     pub(crate) fn encode(self, values: &[f32]) -> Result<Cow<'_, [u8]>, f32> {
         if self == Self::F32 {
             return Ok(Cow::Borrowed(bytemuck::cast_slice(values)));
@@ -48,7 +37,7 @@ impl FeatureDtype {
         Ok(Cow::Owned(bytemuck::cast_slice(bits).to_vec()))
     }
 
-    /// Adds the values of bytes to others.
+    /// Appends the values that bytes encode to `values`.
     pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F32 => {
@@ -70,7 +59,7 @@ impl FeatureDtype {
 mod tests {
     use super::*;
 
-    fn there_and_back(dtype: FeatureDtype, values: &[f32]) -> Result<Vec<u32>, f32> {
+    fn round_trip(dtype: FeatureDtype, values: &[f32]) -> Result<Vec<u32>, f32> {
         let bytes = dtype.encode(values)?;
         assert_eq!(bytes.len(), values.len() * dtype.size());
         let mut back = Vec::new();
@@ -79,16 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn f32_comes_back_to_the_bit_and_f16_rounded_to_eleven_bits() {
+    fn f32_is_exact_and_f16_is_rounded_to_11_bits() {
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         let values = [0.1, -1.0e30, f32::MIN_POSITIVE / 8.0, -0.0, f32::INFINITY];
-        assert_eq!(
-            there_and_back(FeatureDtype::F32, &values),
-            Ok(bits(&values))
-        );
+        assert_eq!(round_trip(FeatureDtype::F32, &values), Ok(bits(&values)));
         let unit = 2.0_f32.powi(-10);
         let smallest = 2.0_f32.powi(-24);
-        // Ties go to even numbers of units; below 2^-14 units are as small as they get.
+        // Ties go to the even multiple of a unit; below 2^-14 the unit stays 2^-24.
         let cases = [
             (1.0, 1.0),
             (1.0 + 0.5 * unit, 1.0),
@@ -101,15 +87,12 @@ mod tests {
             (f32::INFINITY, f32::INFINITY),
         ];
         let (values, wanted): (Vec<f32>, Vec<f32>) = cases.into_iter().unzip();
-        assert_eq!(
-            there_and_back(FeatureDtype::F16, &values),
-            Ok(bits(&wanted))
-        );
+        assert_eq!(round_trip(FeatureDtype::F16, &values), Ok(bits(&wanted)));
     }
 
     #[test]
-    fn what_is_too_large_for_f16_is_named() {
-        let outcome = there_and_back(FeatureDtype::F16, &[1.0, -65520.0, 1e9]);
+    fn the_first_value_too_large_for_f16_is_returned() {
+        let outcome = round_trip(FeatureDtype::F16, &[1.0, -65520.0, 1e9]);
         assert_eq!(outcome, Err(-65520.0));
     }
 }

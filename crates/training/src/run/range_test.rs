@@ -5,38 +5,43 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use finetune_methods::Attached;
 
+use super::observer::Observer;
+use super::record::Step;
+use super::train::train;
 use crate::classifier::Classifier;
+use crate::data::TrainingData;
 use crate::error::TrainingError;
-use crate::observer::{Observer, Step};
-use crate::recipe::{Keep, Recipe};
-use crate::schedule::Schedule;
-use crate::train::{TrainingData, train};
+use crate::recipe::{Recipe, Schedule, Select};
 
-/// Steps of a test, and the rate of its first one; the last one's is 10.
+/// The number of steps in a test.
 const STEPS: usize = 100;
+/// Learning rate of the first step; that of the last one is almost 10.
 const FIRST_RATE: f64 = 1e-7;
-/// Weight of the losses before in the smoothed one.
+/// Weight of the earlier losses in the smoothed loss.
 const SMOOTHING: f64 = 0.98;
 
-/// What a range test saw.
+/// The outcome of a range test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RangeTest {
     /// Learning rate of each step.
     pub rates: Vec<f64>,
-    /// Training loss of each step, smoothed.
+    /// Smoothed training loss of each step.
     pub losses: Vec<f64>,
-    /// The rate to train with: half-way down the longest fall of the loss (fastai's `valley`).
+    /// The suggested learning rate: about half-way down the longest fall of the loss (fastai's
+    /// `valley`).
     pub suggestion: f64,
 }
 
-/// Trains for up to 100 steps while the learning rate rises from 10⁻⁷ to 10, until the smoothed loss
-/// is four times its lowest; sees the training images only.
+/// Trains for up to 100 steps while the learning rate rises from 10⁻⁷ to 10, and ends early when
+/// the smoothed loss exceeds four times its minimum. It uses the training images only.
 ///
-/// What is trained is thrown away: attach a model for it alone. `stop` ends the test early.
+/// The trained model is dropped, so attach a model for the test alone. The test ends early if
+/// `stop`, which is called after each step, returns `true`.
 ///
 /// # Errors
 ///
-/// As [`train`], and [`TrainingError::NoRate`] where the loss never falls.
+/// As [`train`], except that a loss that is NaN or infinite ends the test;
+/// [`TrainingError::NoRate`] if the loss never falls.
 pub fn range_test<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
@@ -54,7 +59,7 @@ pub fn range_test<M: Classifier>(
         ema: None,
         unfreeze_epochs: 0,
         patience: None,
-        keep: Keep::Last,
+        select: Select::Last,
         ..recipe.clone()
     };
     let data = TrainingData {
@@ -69,12 +74,12 @@ pub fn range_test<M: Classifier>(
         losses: Vec::new(),
     };
     match train(attached, &data, &recipe, device, &mut watch) {
-        // A loss that breaks is what ends many a test.
+        // Many tests end so, at a learning rate that is too large.
         Ok(_) | Err(TrainingError::NonFiniteLoss { .. }) => {}
         Err(error) => return Err(error),
     }
     let Watch { rates, losses, .. } = watch;
-    // As fastai: without the first tenth of the steps and the last five.
+    // As in fastai, the first tenth of the steps and the last five do not count.
     let (from, to) = (STEPS / 10, losses.len().saturating_sub(5));
     let index = losses.get(from..to).and_then(valley);
     let index = index.ok_or(TrainingError::NoRate)?;
@@ -85,8 +90,10 @@ pub fn range_test<M: Classifier>(
     })
 }
 
+/// Records rates and losses.
 struct Watch<'a> {
     stop: &'a dyn Fn() -> bool,
+    /// Exponential moving average of the loss that starts from 0.
     average: f64,
     lowest: f64,
     rates: Vec<f64>,
@@ -109,8 +116,8 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Index of the rate that fastai's `valley` suggests: from the longest falling subsequence of the
-/// losses, half of its second third in. `None` where nothing falls.
+/// The index of the loss that fastai's `valley` chooses: the middle of the second third of the
+/// longest falling subsequence. `None` if no loss falls.
 fn valley(losses: &[f64]) -> Option<usize> {
     let mut lengths = vec![1_usize; losses.len()];
     let mut end = 0;
@@ -130,7 +137,7 @@ fn valley(losses: &[f64]) -> Option<usize> {
     }
     let start = end.saturating_sub(length);
     let third = (end - start) / 3;
-    // As fastai, which halves the third before it cuts it off.
+    // Half a third as fastai computes it, halved before rounding down.
     Some(start + third + (end - start) / 6)
 }
 
@@ -139,9 +146,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_valley_is_fastais() {
-        // Flat to index 9, falling to index 39, then rising: `lds` ends at 39 with length 31 (one
-        // of the flat ones and 30 that fall), so it starts at 8; 31/3 = 10.33, 8 + 10 + 5.
+    fn the_valley_agrees_with_fastai() {
+        // Flat up to index 9, falling up to index 39, then rising. The longest falling subsequence
+        // ends at 39 and has length 31 (one flat loss and 30 that fall), so fastai lets it start at
+        // 8; 31/3 = 10.33 and 8 + 10 + 5 = 23.
         let mut losses = vec![2.0; 10];
         losses.extend((1..=30).map(|i| 2.0 - f64::from(i) * 0.05));
         losses.extend((1..=20).map(|i| 0.5 + f64::from(i)));

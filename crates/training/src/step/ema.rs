@@ -1,4 +1,4 @@
-//! A moving average of the weights, tested and kept instead of them.
+//! A moving average of the weights, which is validated and saved in their place.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,24 +9,23 @@ use finetune_methods::{Floats, TrainedTensor, Values, parameters};
 
 use crate::error::TrainingError;
 
-/// An exponential moving average of what trains (Polyak and Juditsky 1992), with timm's warm-up
-/// (`ModelEmaV3`, `use_warmup`): its decay is `min(decay, 1 - n^(-2/3))` at update `n`, so that
-/// the first weights do not linger.
+/// An exponential moving average of the trained parameters (Polyak and Juditsky 1992) with timm's
+/// warm-up (`ModelEmaV3`, `use_warmup`): the decay of update `n` is `min(decay, 1 - n^(-2/3))`, so
+/// that the average soon forgets the first weights.
 ///
-/// Running statistics are not averaged but taken over as they are (as in PyTorch's
-/// `AveragedModel`).
+/// Running statistics are not averaged but copied (as in PyTorch's `AveragedModel`).
 #[derive(Debug, Clone)]
 pub(crate) struct Ema {
     decay: f64,
     updates: usize,
-    /// What is averaged, and its path.
+    /// The parameters that are averaged, and their paths.
     trains: HashMap<ParamId, String>,
-    /// Each tensor flattened.
+    /// Each average as a flat tensor; empty before the first update.
     averages: HashMap<ParamId, Tensor<1>>,
 }
 
 impl Ema {
-    /// Of everything that trains.
+    /// An average of all parameters that train, before its first update.
     pub(crate) fn new<M: Module>(decay: f64, model: &M) -> Self {
         let mut trains = HashMap::new();
         for param in parameters(model) {
@@ -53,16 +52,17 @@ impl Ema {
         model.visit(&mut add);
     }
 
-    /// A model that is being trained, with the averages in the place of its weights.
+    /// The model with the averages in place of its weights; it can go on training.
     pub(crate) fn on<M: Module>(&self, model: M) -> M {
         model.map(&mut Replace(&self.averages))
     }
 
+    /// The number of updates so far.
     pub(crate) fn updates(&self) -> usize {
         self.updates
     }
 
-    /// The averages, in the order of their paths.
+    /// The averages, sorted by path.
     pub(crate) fn tensors(&self) -> Vec<TrainedTensor> {
         let mut tensors: Vec<TrainedTensor> = self
             .averages
@@ -80,7 +80,11 @@ impl Ema {
         tensors
     }
 
-    /// Puts averages back.
+    /// Restores averages from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Checkpoint`] if one is missing.
     pub(crate) fn restore(
         &mut self,
         updates: usize,
@@ -97,7 +101,7 @@ impl Ema {
         }
         for (id, path) in &self.trains {
             let Some(Values::Floats(values)) = given.remove(path) else {
-                let reason = format!("it lacks the average of `{path}`");
+                let reason = format!("the average of `{path}` is missing");
                 return Err(TrainingError::Checkpoint(reason));
             };
             let count = values.len();
@@ -108,6 +112,7 @@ impl Ema {
     }
 }
 
+/// The decay of update `update` (from 1).
 #[allow(clippy::cast_precision_loss)]
 fn decay(most: f64, update: usize) -> f64 {
     most.min(1.0 - (update as f64).powf(-2.0 / 3.0))
@@ -115,7 +120,7 @@ fn decay(most: f64, update: usize) -> f64 {
 
 struct Add<'a> {
     share: f64,
-    /// A shared tensor is met several times.
+    /// A shared tensor is visited several times.
     seen: HashSet<ParamId>,
     ema: &'a mut Ema,
 }
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_warm_up_as_timms() {
+    fn the_decay_warms_up_as_in_timm() {
         // ModelEmaV3(use_warmup=True).get_decay(n), n = 1, 2, 9, with decay 0.9999 and 0.7.
         for (update, wanted) in [(1, 0.0), (2, 0.370_039_475), (9, 0.768_879_575)] {
             assert!((decay(0.9999, update) - wanted).abs() < 1e-8, "{update}");
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_trains_is_averaged_and_comes_back() {
+    fn trained_parameters_are_averaged_and_averages_can_be_restored() {
         let device = Device::flex().autodiff();
         let mut model = net(1.0, &device);
         let mut ema = Ema::new(0.5, &model);

@@ -4,15 +4,18 @@ use burn::Tensor;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, TensorData};
 
+use crate::data::TrainingData;
+use crate::recipe::{ClassWeights, Recipe};
+
 /// Cross-entropy with label smoothing (Szegedy et al. 2016) and class weights.
 #[derive(Debug, Clone)]
 pub(crate) struct CrossEntropy {
     smoothing: f64,
-    /// Of each class, `[1, classes]`.
+    /// The weight of each class, as values and as a tensor `[1, classes]`.
     weights: Option<(Vec<f32>, Tensor<2>)>,
 }
 
-/// What a batch's images show.
+/// The true classes of a batch.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
     /// The index of each image's class, `[batch]`.
@@ -22,14 +25,14 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// The shares where there are some, else the labels.
+    /// The shares if there are any, otherwise the labels.
     pub(crate) fn of(labels: Tensor<1, Int>, shares: Option<Tensor<2>>) -> Self {
         shares.map_or(Self::Labels(labels), Self::Shares)
     }
 }
 
 impl CrossEntropy {
-    /// With nothing smoothed and all classes alike.
+    /// Without smoothing and class weights.
     pub(crate) fn plain() -> Self {
         Self {
             smoothing: 0.0,
@@ -37,7 +40,16 @@ impl CrossEntropy {
         }
     }
 
-    pub(crate) fn new(smoothing: f64, weights: Option<Vec<f32>>, device: &Device) -> Self {
+    /// The loss of a recipe; balanced class weights come from the training images.
+    pub(crate) fn of(recipe: &Recipe, data: &TrainingData<'_>, device: &Device) -> Self {
+        let weights = match recipe.class_weights {
+            ClassWeights::None => None,
+            ClassWeights::Balanced => Some(balanced(&data.train.labels, data.train.classes.len())),
+        };
+        Self::new(recipe.label_smoothing, weights, device)
+    }
+
+    fn new(smoothing: f64, weights: Option<Vec<f32>>, device: &Device) -> Self {
         let weights = weights.map(|weights| {
             let data = TensorData::new(weights.clone(), [1, weights.len()]);
             (weights, Tensor::from_data(data, device))
@@ -45,10 +57,11 @@ impl CrossEntropy {
         Self { smoothing, weights }
     }
 
-    /// The mean over a batch, from logits `[batch, classes]`.
+    /// The mean loss of a batch with logits `[batch, classes]`.
     ///
-    /// With `ℓ` the negative log-probabilities, `w` the weights, `y` the labels and `ε` the
-    /// smoothing: `((1 - ε) Σᵢ w(yᵢ) ℓᵢ(yᵢ) + ε/C Σᵢ Σ_c w(c) ℓᵢ(c)) / Σᵢ w(yᵢ)`. Of shares `q`:
+    /// Let `ℓᵢ(c)` be the negative log-probability of class `c` of `C` in image `i`, `w` the class
+    /// weights and `ε` the smoothing. With labels `y`, the mean is
+    /// `((1 - ε) Σᵢ w(yᵢ) ℓᵢ(yᵢ) + ε/C Σᵢ Σ_c w(c) ℓᵢ(c)) / Σᵢ w(yᵢ)`; with shares `q`, it is
     /// `Σᵢ Σ_c w(c) ((1 - ε) qᵢ(c) + ε/C) ℓᵢ(c) / batch`.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn mean(&self, logits: Tensor<2>, target: &Target) -> Tensor<1> {
@@ -95,7 +108,7 @@ impl CrossEntropy {
         }
     }
 
-    /// What the mean was divided by: how much the batch counts beside others.
+    /// The number that [`mean`](Self::mean) divides by: the weight of the batch among others.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn count(&self, target: &Target) -> f64 {
         match (target, &self.weights) {
@@ -110,7 +123,7 @@ impl CrossEntropy {
     }
 }
 
-/// `images / (classes · images of the class)` of each class, 0 of one without images.
+/// The weight `images / (classes · images of the class)` of each class; 0 for one without images.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 pub(crate) fn balanced(labels: &[usize], classes: usize) -> Vec<f32> {
     let mut counts = vec![0_usize; classes];
@@ -147,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn losses_and_gradients_are_pytorchs() {
+    fn losses_and_gradients_agree_with_pytorch() {
         let device = Device::flex().autodiff();
         let fixture: Fixture =
-            serde_json::from_str(include_str!("../tests/fixtures/recipe.json")).unwrap();
+            serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
         assert_eq!(fixture.losses.len(), 8);
         for case in fixture.losses {
             let matrix = |values: &Vec<f32>| {
@@ -189,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn balanced_classes_weigh_the_same() {
+    fn balanced_weights_give_every_class_the_same_sum() {
         // Six images, three classes: 6/(3·1), 6/(3·2), 6/(3·3).
         let weights = balanced(&[0, 1, 1, 2, 2, 2], 3);
         assert_eq!(weights, [2.0, 1.0, 6.0 / 9.0]);

@@ -1,20 +1,21 @@
-//! Gradual unfreezing: the head first, then block after block from the top.
+//! Gradual unfreezing: the head trains first, then block after block joins, from the head down.
 
 use burn::module::{Module, ParamGroup, ParamId};
 use finetune_methods::parameters;
 
-use crate::levels::Levels;
+use super::levels::Levels;
 
-/// Which parameters rest in which epoch (Howard and Ruder 2018, ULMFiT, section 3.3).
+/// The parameters that are frozen for the first epochs (Howard and Ruder 2018, ULMFiT, section
+/// 3.3).
 ///
-/// As in fastai, running statistics go on moving. Between epochs everything counts as trained, so
-/// that checkpoints do not depend on it.
+/// As in fastai, running statistics are updated from the first epoch on. Between epochs, all
+/// parameters are marked as trained, so that checkpoints do not depend on thawing.
 #[derive(Debug, Clone)]
 pub(crate) struct Thaw {
-    /// Epochs until everything trains.
+    /// The number of epochs until everything trains.
     epochs: usize,
     top: usize,
-    /// What trains at last, and its level.
+    /// The parameters that train in the end, and their levels.
     trains: Vec<(ParamId, usize)>,
 }
 
@@ -32,24 +33,24 @@ impl Thaw {
         }
     }
 
-    /// Lets what rests in an epoch (1 is the first) rest.
+    /// Freezes the parameters that do not train yet in an epoch (from 1).
     pub(crate) fn before<M: Module>(&self, epoch: usize, model: M) -> M {
         self.set(epoch, model, false)
     }
 
-    /// Wakes it again after that epoch.
+    /// Marks these parameters as trained again after the epoch.
     pub(crate) fn after<M: Module>(&self, epoch: usize, model: M) -> M {
         self.set(epoch, model, true)
     }
 
     fn set<M: Module>(&self, epoch: usize, model: M, trains: bool) -> M {
         let lowest = self.lowest(epoch);
-        let resting = self.trains.iter().filter(|(_, level)| *level < lowest);
-        let resting: Vec<ParamId> = resting.map(|(id, _)| *id).collect();
-        if resting.is_empty() {
+        let frozen = self.trains.iter().filter(|(_, level)| *level < lowest);
+        let frozen: Vec<ParamId> = frozen.map(|(id, _)| *id).collect();
+        if frozen.is_empty() {
             return model;
         }
-        model.set_require_grad_group(ParamGroup::from_ids(resting), trains)
+        model.set_require_grad_group(ParamGroup::from_ids(frozen), trains)
     }
 
     /// The lowest level that trains in an epoch.
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_thaws_from_the_top() {
+    fn the_network_thaws_from_the_head_down() {
         let device = Device::flex().autodiff();
         let layer = || {
             let param = || Param::from_tensor(Tensor::zeros([1], &device));

@@ -1,62 +1,36 @@
-//! The training loop. It is read once, from top to bottom; there is no other one.
+//! The training loop: the whole story of a run on one page. There is no other loop.
 
 use std::time::Instant;
 
 use burn::tensor::Device;
-use finetune_data::{Images, Loader, Normalization, Order};
 use finetune_methods::Attached;
 
-use crate::checkpoint::Checkpoint;
-use crate::classifier::{Classifier, Predictions, in_order, predict};
+use super::checkpoint::Checkpoint;
+use super::evaluate::{Predictions, predict};
+use super::observer::Observer;
+use super::record::{Epoch, Step};
+use super::state::RunState;
+use super::sums::{Sums, ratio};
+use super::trained::Trained;
+use crate::classifier::Classifier;
+use crate::data::{TrainingData, in_order};
 use crate::error::TrainingError;
-use crate::features::{Frozen, Input, KeptFeatures};
-use crate::gradients::{Passes, clipped, pass};
-use crate::loss::{CrossEntropy, balanced};
-use crate::observer::{Epoch, Observer, Step};
-use crate::recipe::{ClassWeights, Recipe};
-use crate::run::Run;
-use crate::segments::Draws;
-use crate::sums::{Sums, ratio};
-use crate::thaw::Thaw;
-
-/// The images of a run.
-#[derive(Debug, Clone, Copy)]
-pub struct TrainingData<'a> {
-    /// To learn from.
-    pub train: &'a Images,
-    /// To watch the run with and to choose by, if any; never the test set.
-    pub valid: Option<&'a Images>,
-    /// How values are normalised.
-    pub normalization: Normalization,
-}
-
-/// A trained model and how it came about.
-#[derive(Debug)]
-pub struct Trained<M> {
-    /// The model, still with its adapters and ready to go on training.
-    pub model: M,
-    /// Its epochs.
-    pub epochs: Vec<Epoch>,
-    /// The epoch whose weights the model has, where that is not the last one's.
-    pub best: Option<usize>,
-    /// Duration of each step in seconds: batch, forward, backward, update.
-    pub step_seconds: Vec<f64>,
-    /// Duration of the run in seconds.
-    pub seconds: f64,
-    /// Whether the observer stopped it before its last step.
-    pub stopped: bool,
-    /// What was computed once instead of at every step, if anything; its time is in `seconds`.
-    pub features: Option<KeptFeatures>,
-}
+use crate::features::{FrozenFeatures, batches};
+use crate::recipe::Recipe;
+use crate::step::{CrossEntropy, Draws, Passes, Segments, Thaw, clipped, pass};
 
 /// Trains a model by a recipe.
 ///
-/// The same model, images, recipe, device and thread count give the same result to the bit.
+/// The same model, images, recipe, device and number of threads give the same result to the bit.
 ///
 /// # Errors
 ///
-/// A recipe out of range, no images, one that cannot be read, or a loss that is no number any
-/// more.
+/// [`TrainingError::Setting`], [`NoImages`](TrainingError::NoImages) and
+/// [`NoValidation`](TrainingError::NoValidation) before anything is computed;
+/// [`Data`](TrainingError::Data), [`NoRoom`](TrainingError::NoRoom) and
+/// [`TooLarge`](TrainingError::TooLarge) from reading images and caching features;
+/// [`NonFiniteLoss`](TrainingError::NonFiniteLoss) and
+/// [`WriteCheckpoint`](TrainingError::WriteCheckpoint) from the loop.
 pub fn train<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
@@ -67,13 +41,14 @@ pub fn train<M: Classifier>(
     resume(attached, data, recipe, device, observer, None)
 }
 
-/// The same, going on from a checkpoint of the same run: what comes out is to the bit what a run
-/// that was never broken off would have given.
+/// Trains a model by a recipe, going on from a checkpoint of the same run if there is one.
+///
+/// The result is the same to the bit as that of a run that was never interrupted.
 ///
 /// # Errors
 ///
-/// As [`train`], and [`TrainingError::Checkpoint`] where it is another run's.
-#[allow(clippy::too_many_lines)] // The whole story on one page.
+/// As [`train`], and [`TrainingError::Checkpoint`] if the checkpoint belongs to another run.
+#[allow(clippy::too_many_lines)] // the whole story on one page
 pub fn resume<M: Classifier>(
     attached: Attached<M>,
     data: &TrainingData<'_>,
@@ -85,15 +60,17 @@ pub fn resume<M: Classifier>(
     recipe.check()?;
     data.check(recipe)?;
     let steps = recipe.epochs * recipe.steps_per_epoch(data.train.len());
-    let criterion = data.criterion(recipe, device);
-    let thaw = Thaw::new(recipe.unfreeze_epochs, &attached.model);
-    let mut run = Run::new(attached, recipe, steps);
+    let criterion = CrossEntropy::of(recipe, data, device);
+    let mut run = RunState::new(attached, recipe, steps);
+    let thaw = Thaw::new(recipe.unfreeze_epochs, &run.model);
     if let Some(from) = from {
         run = from.restore(run)?;
     }
 
     let (before, start) = (run.progress.seconds, Instant::now());
-    let frozen = Frozen::compute(&run.model, data, recipe, device, observer)?;
+    let frozen = FrozenFeatures::compute(&run.model, data, recipe, device, |done, images| {
+        observer.on_features(done, images)
+    })?;
     observer.on_start();
     let mut stopped = false;
     for epoch in run.progress.epochs.len() + 1..=recipe.epochs {
@@ -109,16 +86,16 @@ pub fn resume<M: Classifier>(
             accumulate: recipe.accumulate,
             criterion: &criterion,
             outer: recipe.clip_norm.is_none() && recipe.accumulate == 1 && run.dynamics.is_none(),
-            segments: recipe.segments(&run.model),
+            segments: Segments::for_recipe(recipe, &run.model),
             draws: Draws::new(device, recipe.seed),
         };
-        let loader = data.batches(recipe, epoch, device);
-        let features = frozen.as_ref().map(|frozen| frozen.train(recipe, epoch));
-        let mut batches = Input::all(features, loader, recipe.batch_size, device);
+        let loader = data.epoch(recipe, epoch, device);
+        let cached = frozen.as_ref().map(|frozen| frozen.train(recipe, epoch));
+        let mut inputs = batches(cached, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
         while let Some(pass) = pass(
             &run.model,
-            &mut batches,
+            &mut inputs,
             run.step(),
             &passes,
             run.dynamics.as_ref(),
@@ -151,21 +128,21 @@ pub fn resume<M: Classifier>(
             if let Some(ema) = &mut run.ema {
                 ema.update(&run.model);
             }
-            sums.add(pass.loss, pass.right, pass.images);
+            sums.add(pass.loss, pass.correct, pass.images);
             let seconds = step_start.elapsed().as_secs_f64();
             run.progress.step_seconds.push(seconds);
             step_start = Instant::now();
-            let seen = Step {
+            let record = Step {
                 step,
                 steps,
                 epoch,
                 loss: pass.loss,
-                accuracy: ratio(pass.right, pass.images),
+                accuracy: ratio(pass.correct, pass.images),
                 learning_rate: rate,
                 images: pass.images,
                 seconds,
             };
-            if observer.on_step(&seen).is_break() {
+            if observer.on_step(&record).is_break() {
                 stopped = step < steps;
                 break;
             }
@@ -176,9 +153,9 @@ pub fn resume<M: Classifier>(
             Some(images) if !stopped => {
                 let loader = in_order(images, data.normalization, recipe.batch_size, device);
                 let device = device.clone().inner();
-                let features = frozen.as_ref().and_then(Frozen::valid);
-                let batches = Input::all(features, loader, recipe.batch_size, &device);
-                Some(predict(&run.shown().valid(), batches, &images.labels)?)
+                let cached = frozen.as_ref().and_then(FrozenFeatures::valid);
+                let inputs = batches(cached, loader, recipe.batch_size, &device);
+                Some(predict(&run.output().valid(), inputs, &images.labels)?)
             }
             _ => None,
         };
@@ -198,53 +175,17 @@ pub fn resume<M: Classifier>(
         if stopped {
             break;
         }
-        if epoch < recipe.epochs && observer.keeps_checkpoints() {
+        if epoch < recipe.epochs && observer.wants_checkpoint() {
             run.progress.seconds = before + start.elapsed().as_secs_f64();
             let checkpoint = Checkpoint::of(&run);
-            // Weights that broke in the epoch's last step must not replace sound ones.
+            // If the epoch's last step made weights NaN or infinite, the previous checkpoint stays.
             if checkpoint.is_finite() {
                 observer
                     .on_checkpoint(&checkpoint)
-                    .map_err(TrainingError::Keep)?;
+                    .map_err(TrainingError::WriteCheckpoint)?;
             }
         }
     }
     run.progress.seconds = before + start.elapsed().as_secs_f64();
-    run.finish(recipe, stopped, frozen.map(Frozen::summary))
-}
-
-impl<'a> TrainingData<'a> {
-    fn check(&self, recipe: &Recipe) -> Result<(), TrainingError> {
-        if self.train.is_empty() {
-            return Err(TrainingError::NoImages);
-        }
-        if recipe.needs_validation() && self.valid.is_none_or(Images::is_empty) {
-            return Err(TrainingError::NoValidation);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn criterion(&self, recipe: &Recipe, device: &Device) -> CrossEntropy {
-        let weights = match recipe.class_weights {
-            ClassWeights::None => None,
-            ClassWeights::Balanced => Some(balanced(&self.train.labels, self.train.classes.len())),
-        };
-        CrossEntropy::new(recipe.label_smoothing, weights, device)
-    }
-
-    /// The training images of an epoch.
-    fn batches(&self, recipe: &Recipe, epoch: usize, device: &Device) -> Loader<'a> {
-        let order = Order::Shuffled {
-            seed: recipe.seed,
-            epoch,
-        };
-        let loader = Loader::new(self.train, recipe.batch_size, order)
-            .normalization(self.normalization)
-            .augment(recipe.augment.clone())
-            .device(device);
-        match recipe.view(epoch) {
-            Some(view) => loader.view(recipe.seed, view),
-            None => loader,
-        }
-    }
+    run.finish(recipe, stopped, frozen.map(FrozenFeatures::summary))
 }

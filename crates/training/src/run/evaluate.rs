@@ -1,0 +1,83 @@
+//! The predictions of a model for a set of images.
+
+use burn::tensor::Device;
+use finetune_data::{DataError, Images, Normalization};
+
+use super::sums::{Sums, ratio};
+use crate::classifier::Classifier;
+use crate::data::in_order;
+use crate::error::TrainingError;
+use crate::features::{Input, image_batches};
+use crate::step::{CrossEntropy, Target, classes, scalar};
+
+/// The predictions of a model for a sequence of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// The true class of each image.
+    pub truth: Vec<usize>,
+    /// The predicted class of each image: the one with the largest logit, the first among equals.
+    pub predicted: Vec<usize>,
+    /// Mean cross-entropy.
+    pub loss: f64,
+}
+
+impl Predictions {
+    /// Share of the images that are classified correctly, 0 to 1.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let correct = self
+            .truth
+            .iter()
+            .zip(&self.predicted)
+            .filter(|(a, b)| a == b)
+            .count();
+        ratio(correct, self.truth.len())
+    }
+}
+
+/// Runs a model over images in their order.
+///
+/// `model` must be a validation snapshot ([`Module::valid`](burn::module::Module::valid)); `device`
+/// may have autodiff.
+///
+/// # Errors
+///
+/// [`TrainingError::Data`] if an image cannot be read.
+pub fn evaluate<M: Classifier>(
+    model: &M,
+    images: &Images,
+    normalization: Normalization,
+    batch_size: usize,
+    device: &Device,
+) -> Result<Predictions, TrainingError> {
+    let loader = in_order(images, normalization, batch_size, device);
+    predict(model, image_batches(loader), &images.labels)
+}
+
+/// Runs a model over batches of images whose true classes are `truth`.
+///
+/// # Errors
+///
+/// [`TrainingError::Data`] if an image cannot be read.
+pub(super) fn predict<M: Classifier>(
+    model: &M,
+    batches: impl Iterator<Item = Result<Input, DataError>>,
+    truth: &[usize],
+) -> Result<Predictions, TrainingError> {
+    let criterion = CrossEntropy::plain();
+    let mut sums = Sums::default();
+    let mut predicted = Vec::with_capacity(truth.len());
+    for batch in batches {
+        let Input { start, labels, .. } = batch?;
+        let logits = start.logits(model);
+        let classes = classes(&logits);
+        let loss = criterion.mean(logits, &Target::Labels(labels));
+        sums.add(scalar(&loss), 0, classes.len());
+        predicted.extend(classes);
+    }
+    Ok(Predictions {
+        truth: truth.to_vec(),
+        predicted,
+        loss: sums.loss(),
+    })
+}

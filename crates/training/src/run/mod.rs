@@ -1,0 +1,24 @@
+//! One training run: the loop, its state and checkpoints, and what observes it.
+
+mod best;
+mod checkpoint;
+mod dashboard;
+mod evaluate;
+mod exact;
+mod observer;
+mod progress;
+mod range_test;
+mod record;
+mod state;
+mod sums;
+mod train;
+mod trained;
+
+pub use checkpoint::Checkpoint;
+pub use dashboard::Dashboard;
+pub use evaluate::{Predictions, evaluate};
+pub use observer::Observer;
+pub use range_test::{RangeTest, range_test};
+pub use record::{Epoch, Step};
+pub use train::{resume, train};
+pub use trained::Trained;

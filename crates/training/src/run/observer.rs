@@ -1,0 +1,53 @@
+//! The interface through which a run is watched and stopped.
+
+use std::ops::ControlFlow;
+
+use super::checkpoint::Checkpoint;
+use super::record::{Epoch, Step};
+
+/// Watches a run and may stop it. All methods do nothing by default; `()` is such an observer.
+pub trait Observer {
+    /// Called while features of frozen layers are computed for the cache, before the first step:
+    /// `done` of `images` images are done. After `Break`, the run goes on without cached features,
+    /// even if they were to be f16.
+    fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Called right before the first step.
+    fn on_start(&mut self) {}
+
+    /// Called after each step; `Break` ends the run.
+    fn on_step(&mut self, _step: &Step) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Called after each epoch, including one that [`on_step`](Self::on_step) ended.
+    fn on_epoch(&mut self, _epoch: &Epoch) {}
+
+    /// Called if the run ends early because no epoch after `best` (from 1) was better.
+    fn on_patience(&mut self, _best: usize) {}
+
+    /// The memory of the process in bytes, for the record of an epoch.
+    fn memory_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether to call [`on_checkpoint`](Self::on_checkpoint) after this epoch.
+    fn wants_checkpoint(&self) -> bool {
+        false
+    }
+
+    /// Called with the state of the run after an epoch, other than the last one.
+    ///
+    /// # Errors
+    ///
+    /// An error message, with which the run ends as [`TrainingError::WriteCheckpoint`].
+    ///
+    /// [`TrainingError::WriteCheckpoint`]: crate::TrainingError::WriteCheckpoint
+    fn on_checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Observer for () {}
