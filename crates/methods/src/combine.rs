@@ -8,15 +8,16 @@ use nalgebra::DMatrix;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Adapter, Geometry, LowRank};
-use crate::config::{Bias, LoraConfig, LoraInit, Ready, start};
+use crate::adapters::start;
+use crate::adapters::{Adapter, Geometry, LowRank};
+use crate::attach::{Method, Ready, attach_adapters};
+use crate::catalogue::{Bias, LoraConfig, LoraInit};
 use crate::error::MethodError;
-use crate::layers::{Layer, layers, parameters};
-use crate::matrix::Matrix;
-use crate::method::{Method, attach_adapters};
+use crate::inspect::{Layer, layers, parameters};
 use crate::random::rng;
+use crate::state::Matrix;
+use crate::state::Tensors;
 use crate::state::{TrainedTensor, Values, put, settle};
-use crate::tensors::Tensors;
 
 /// How the changes `ΔWᵢ = sᵢ·BᵢAᵢ` of several adapters become one, with weights `wᵢ`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -31,52 +31,39 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod adapter;
-mod bytes;
+mod adapters;
+mod attach;
+mod catalogue;
 mod combine;
-mod config;
-mod dynamics;
 mod error;
-mod forward;
-mod importance;
-mod layers;
-mod matrix;
+mod hf_peft;
+mod inspect;
 mod merge;
-mod method;
 mod named;
-mod peft_format;
-mod quantize;
 mod random;
 mod state;
-mod statistics;
-mod targets;
-mod tensors;
 
-pub use adapter::{
-    Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Scale, Sparse,
-    WeightShape,
+pub use adapters::{
+    Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Quantize, Scale, Sparse,
+    WeightShape, conv2d, linear, parallel, prompted,
 };
-pub use bytes::{from_safetensors, to_safetensors, write_safetensors};
+pub use attach::{Attached, Faster, Method, Scope};
+pub use catalogue::{
+    AdaloraConfig, AdaptformerConfig, Bias, Budget, Dynamics, GpsConfig, Ia3Config, LohaConfig,
+    LokrConfig, LoraConfig, LoraInit, Moved, PeftConfig, RankBudget, Regrow, ShiraConfig,
+    SparseDynamics, SsfConfig, VeraConfig, VptConfig,
+};
 pub use combine::Combination;
-pub use config::{
-    AdaloraConfig, AdaptformerConfig, Bias, Budget, GpsConfig, Ia3Config, LohaConfig, LokrConfig,
-    LoraConfig, LoraInit, PeftConfig, Regrow, ShiraConfig, SsfConfig, VeraConfig, VptConfig,
-};
-pub use dynamics::{Dynamics, Moved, RankBudget, SparseDynamics};
 pub use error::MethodError;
 pub use finetune_kernels::Floats;
-pub use forward::{conv2d, linear, parallel, prompted};
-pub use importance::Importance;
-pub use layers::{
-    Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, counts, layers, parameters,
-    parameters_lazily,
+pub use hf_peft::{Names, PeftAdapter};
+pub use inspect::{
+    Importance, Layer, LayerKind, ParamInfo, ParameterCount, Targets, count_parameters, counts,
+    freeze_statistics, layers, parameters, parameters_lazily,
 };
 pub use merge::merge;
-pub use method::{Attached, Faster, Method, Scope};
 pub use named::Adapters;
-pub use peft_format::{Names, PeftAdapter};
-pub use quantize::Quantize;
 pub use random::{normals, uniforms};
-pub use state::{TrainedTensor, Values, load, trained};
-pub use statistics::freeze_statistics;
-pub use targets::Targets;
+pub use state::{
+    TrainedTensor, Values, from_safetensors, load, to_safetensors, trained, write_safetensors,
+};

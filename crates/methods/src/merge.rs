@@ -6,7 +6,7 @@ use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 
 use crate::error::MethodError;
-use crate::layers::{ADAPTER, PathStack, follow_paths};
+use crate::inspect::{ADAPTER, PathStack, follow_paths};
 
 /// A model of plain layers that computes what `model` with its adapters does.
 ///

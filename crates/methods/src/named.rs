@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleDisplay};
 
+use crate::attach::{Attached, Method, Scope};
 use crate::combine::{Combination, combine};
 use crate::error::MethodError;
-use crate::method::{Attached, Method, Scope};
 
 /// A base model and the adapters that were trained on it, each under a name; one of them, or none,
 /// is active.
