@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use finetune_data::Images;
 use finetune_evaluation::Confusion;
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
 use finetune_training::{Checkpoint as TrainingCheckpoint, Keep};
 
@@ -102,7 +102,7 @@ impl Finished<'_> {
         if let Some(epoch) = self.epoch {
             return self.of_epoch(epoch, classes).map(Some);
         }
-        let model = self.attached(classes)?.model;
+        let model = self.attached(classes)?.into_parts().model;
         Ok(Some(load_adapter(model, &self.folder.join(file))?))
     }
 
@@ -118,7 +118,7 @@ impl Finished<'_> {
     }
 
     /// The run's method on its base, before training.
-    fn attached(&self, classes: usize) -> Result<Attached<Network>> {
+    fn attached(&self, classes: usize) -> Result<Adapted<Network>> {
         let device = device(&self.config.device)?.autodiff();
         Ok(prepare(self.config, classes, &device)?.attached)
     }

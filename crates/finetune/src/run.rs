@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_data::{Images, Normalization};
 use finetune_evaluation::{Confusion, Epoch, Run, median};
-use finetune_methods::{Attached, Importance, Scope, count_parameters};
+use finetune_methods::{Adapted, Importance, Scope, count_parameters};
 use finetune_model::{Head, Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
     Checkpoint as TrainingCheckpoint, Observer, RangeTest, TrainingData, TrainingError, evaluate,
@@ -60,7 +60,7 @@ pub fn stem(config: &RunConfig, with_seed: bool) -> String {
 #[derive(Debug)]
 pub struct Prepared {
     /// The network and its method.
-    pub attached: Attached<Network>,
+    pub attached: Adapted<Network>,
     /// What a person should know of the weights, a sentence each.
     pub notes: Vec<String>,
 }
@@ -100,7 +100,7 @@ pub fn attach(
     config: &RunConfig,
     network: Network,
     importance: &Importance,
-) -> Result<Attached<Network>> {
+) -> Result<Adapted<Network>> {
     let architecture = config.architecture()?;
     let targets = config.targets()?;
     let scope = Scope {
@@ -145,7 +145,7 @@ pub fn run(
         recipe.learning_rate = test.suggestion;
     }
     let attached = fresh(config, &training, &device)?;
-    let count = count_parameters(&attached.model);
+    let count = count_parameters(attached.model());
     let keeping = Keeping::of(config, out, with_seed);
     let path = &keeping.path;
     let checkpoint = match std::fs::read(path) {
@@ -242,7 +242,7 @@ fn fresh(
     config: &RunConfig,
     training: &TrainingData<'_>,
     device: &Device,
-) -> Result<Attached<Network>> {
+) -> Result<Adapted<Network>> {
     let (network, _) = base(config, training.train.classes.len(), device)?;
     let importance = if config.method.needs_gradients() {
         importance(&network, training, &config.recipe, device)?

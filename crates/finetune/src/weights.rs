@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use finetune_data::{Images, Preprocess, embedded_signs_pretrain};
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_model::{Architecture, Checkpoint, save_network};
 use finetune_training::{Observer, Recipe, Schedule, TrainingData, train};
 
@@ -150,7 +150,7 @@ impl Pretraining {
         let normalization = architecture.normalization;
         crate::device::check_fits(&self.device, &architecture, images.classes.len())?;
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
-        let attached = Attached::from(model);
+        let attached = Adapted::from(model);
         let data = TrainingData {
             train: &images,
             valid: None,

@@ -12,10 +12,15 @@ use burn::module::Module;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{DType, Device};
 use common::{Net, Shape, attach, plain, relative, shapes, stir, values};
+use finetune_methods::adapters::{Adapter, LoraInit, Quantize};
+use finetune_methods::catalogue::{
+    AdaloraConfig, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig, ShiraConfig, SsfConfig,
+    VeraConfig,
+};
+use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
-    AdaloraConfig, Adapter, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig, LoraConfig,
-    LoraInit, Method, MethodError, PeftConfig, Quantize, ShiraConfig, SsfConfig, VeraConfig,
-    count_parameters, from_safetensors, load, merge, parameters, to_safetensors, trained,
+    LoraConfig, Method, MethodError, SparseSharedConfig, count_parameters, load, merge, parameters,
+    trained,
 };
 use proptest::prelude::*;
 
@@ -84,11 +89,11 @@ fn mergeable() -> Vec<(&'static str, Method)> {
         ("trained biases", lora(|config| config.bias = Bias::All)),
         (
             "peft",
-            Method::Peft(PeftConfig {
+            Method::SparseShared(SparseSharedConfig {
                 rank: 5,
                 alpha: 3.0,
                 density: 0.4,
-                ..PeftConfig::default()
+                ..SparseSharedConfig::default()
             }),
         ),
         (

@@ -14,11 +14,17 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Int, TensorData};
+use finetune_methods::adapters::LoraInit;
+use finetune_methods::attach::Parts;
+use finetune_methods::catalogue::{
+    AdaloraConfig, Bias, Ia3Config, LohaConfig, LokrConfig, ShiraConfig, VeraConfig,
+};
+use finetune_methods::combine::Combination;
+use finetune_methods::hf_peft::{HfPeftAdapter, Names};
+use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
-    AdaloraConfig, Adapters, Attached, Bias, Combination, Dynamics, Floats, Ia3Config, LohaConfig,
-    LokrConfig, LoraConfig, LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope,
-    ShiraConfig, Targets, TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear,
-    parameters, to_safetensors,
+    Adapters, Floats, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets,
+    TrainedTensor, Values, conv2d, linear, parameters, trained,
 };
 
 #[derive(Module, Debug)]
@@ -117,14 +123,15 @@ fn labels(device: &Device) -> Tensor<1, Int> {
     tensor::<1>("labels", &fixtures().join("base.safetensors"), device).int()
 }
 
-fn open(folder: &Path) -> PeftAdapter {
+fn open(folder: &Path) -> HfPeftAdapter {
     let config = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
     let tensors = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
-    PeftAdapter::parse(&config, &tensors).unwrap()
+    HfPeftAdapter::parse(&config, &tensors).unwrap()
 }
 
-fn attach(adapter: PeftAdapter, device: &Device) -> Result<(Attached<Net>, Method), MethodError> {
-    adapter.attach(base(device), Names::same("head"))
+fn attach(adapter: HfPeftAdapter, device: &Device) -> Result<(Parts<Net>, Method), MethodError> {
+    let (found, method) = adapter.attach(base(device), Names::same("head"))?;
+    Ok((found.into_parts(), method))
 }
 
 /// Largest difference as a share of the largest value.
@@ -173,8 +180,8 @@ fn logits_and_an_optimiser_step_are_pefts() {
         let mut loss = CrossEntropyLossConfig::new()
             .init(&device)
             .forward(logits, labels(&device));
-        if let Some(Dynamics::Ranks(ranks)) = attached.dynamics {
-            loss = loss + ranks.penalty(&attached.model).unwrap();
+        if let Some(dynamics) = attached.dynamics {
+            loss = loss + dynamics.penalty(&attached.model).unwrap();
         }
         let found = apart(loss.clone(), tensor("loss", &results, &device));
         assert!(found <= 1e-5, "{case}: loss {found:e} apart");
@@ -207,7 +214,7 @@ fn adaloras_budget_falls_as_in_peft() {
         model = optimizer.step(0.25, model, gradients);
         model = dynamics.after_step(step, model).0;
         let lambda = |path: &str| {
-            let tensors = finetune_methods::trained(&model);
+            let tensors = trained(&model);
             let found = tensors
                 .into_iter()
                 .find(|tensor| tensor.path == path)
@@ -244,7 +251,7 @@ fn what_was_read_is_written_as_it_was() {
     for case in CASES {
         let folder = fixtures().join(case);
         let (attached, method) = attach(open(&folder), &device).unwrap();
-        let written = PeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
+        let written = HfPeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
         let bytes = to_safetensors(&written.tensors, &BTreeMap::new()).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
@@ -265,7 +272,7 @@ fn what_was_read_is_written_as_it_was() {
             assert_eq!(&wanted[name].1, values, "{case} {name}");
         }
         let again =
-            PeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
+            HfPeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
         let (again, _) = attach(again.unwrap(), &device).unwrap();
         let x = input(&device);
         let found = apart(again.model.forward(x.clone()), attached.model.forward(x));
@@ -287,7 +294,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
         let (attached, method) = open(&folder.join(name))
             .attach(adapters.base().clone(), Names::same("head"))
             .unwrap();
-        adapters.put(name, attached.model, method);
+        adapters.put(name, attached.into_model().unwrap(), method);
     }
     let parts = [("a", 0.7), ("b", -0.4)];
     let ways = [
@@ -339,7 +346,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
 
     // A combination is an adapter like any other.
     let (model, method) = adapters.get("cat").unwrap();
-    let written = PeftAdapter::of(model, method, Names::same("head")).unwrap();
+    let written = HfPeftAdapter::of(model, method, Names::same("head")).unwrap();
     let (back, _) = attach(written, &device).unwrap();
     assert!(apart(back.model.forward(x.clone()), model.forward(x.clone())) <= 1e-6);
 
@@ -363,13 +370,9 @@ fn named_adapters_switch_and_combine_as_in_peft() {
         "`a` and `cat` cannot be combined: their ranks on `conv` are 3 and 6; use cat or svd"
     );
     let targets = Targets::all();
-    adapters
-        .add(
-            "ia3",
-            &Method::Ia3(Ia3Config::default()),
-            &Scope::new("head", &targets, 0),
-        )
-        .unwrap();
+    let scope = Scope::new("head", &targets, 0);
+    let ia3 = Method::Ia3(Ia3Config::default());
+    drop(adapters.add("ia3", &ia3, &scope).unwrap());
     let error = adapters.combine("c", &[("a", 1.0), ("ia3", 1.0)], Combination::Cat);
     assert_eq!(
         error.unwrap_err().to_string(),
@@ -385,7 +388,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
     );
 }
 
-fn changed(case: &str, change: impl FnOnce(&mut PeftAdapter)) -> String {
+fn changed(case: &str, change: impl FnOnce(&mut HfPeftAdapter)) -> String {
     let mut adapter = open(&fixtures().join(case));
     change(&mut adapter);
     let device = Device::flex().autodiff();
@@ -420,7 +423,7 @@ fn what_cannot_be_read_is_named() {
     adapter.config.insert("a_new_idea".to_owned(), 7.into());
     assert!(attach(adapter, &Device::flex().autodiff()).is_ok());
 
-    let first = |adapter: &mut PeftAdapter, end: &str| -> usize {
+    let first = |adapter: &mut HfPeftAdapter, end: &str| -> usize {
         let mut paths = adapter.tensors.iter();
         paths.position(|tensor| tensor.path.ends_with(end)).unwrap()
     };
@@ -455,7 +458,7 @@ fn what_cannot_be_read_is_named() {
     });
     assert!(
         error.contains(
-            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], where the model's layer wants 6 × 3"
+            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], but the model's layer needs 6 × 3"
         ),
         "{error}"
     );
@@ -480,7 +483,7 @@ fn what_cannot_be_read_is_named() {
         }
     });
     assert!(
-        error.contains("its rank 3 on `grouped` is no multiple of the layer's 2 groups"),
+        error.contains("its rank 3 on `grouped` is not a multiple of the layer's 2 groups"),
         "{error}"
     );
     let error = changed("shira", |adapter| {
@@ -514,7 +517,8 @@ fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
         adapt_statistics: true,
         ..Scope::new("head", &targets, 1)
     };
-    let net = method.attach(base(device), &scope).unwrap().model;
+    let net = method.attach(base(device), &scope).unwrap();
+    let net = net.into_parts().model;
     let listed = parameters(&net);
     let net = net.map(&mut Stir(
         listed.iter().map(|param| param.trainable).collect(),
@@ -559,10 +563,10 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
         ),
         (
             "peft",
-            Method::Peft(PeftConfig {
+            Method::SparseShared(SparseSharedConfig {
                 rank: 5,
                 density: 0.5,
-                ..PeftConfig::default()
+                ..SparseSharedConfig::default()
             }),
             "all",
         ),
@@ -625,7 +629,7 @@ fn every_method_survives_peft_format() {
     let device = Device::flex().autodiff();
     for (name, method, targets) in exported() {
         let net = stirred(&method, targets, &device);
-        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
         let (back, _) = attach(written, &device).unwrap();
         let x = input(&Device::flex());
         let found = apart(
@@ -641,8 +645,8 @@ fn what_peft_has_no_form_for_is_refused() {
     let device = Device::flex().autodiff();
     let refused = |method: &Method, targets: &str| {
         let net = stirred(method, targets, &device);
-        let error = PeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
-        assert!(matches!(error, MethodError::NotInPeft { .. }), "{error}");
+        let error = HfPeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
+        assert!(matches!(error, MethodError::NotInHfPeft { .. }), "{error}");
         error.to_string()
     };
     let dora = Method::Lora(LoraConfig {
@@ -650,10 +654,10 @@ fn what_peft_has_no_form_for_is_refused() {
         dora: true,
         ..LoraConfig::default()
     });
-    assert!(refused(&dora, "all").contains("`grouped`: PEFT's DoRA knows no groups"));
+    assert!(refused(&dora, "all").contains("`grouped`: HF PEFT's DoRA does not support groups"));
     let shira = Method::Shira(ShiraConfig { rank: 1 });
-    assert!(refused(&shira, "all").contains("`conv`: PEFT's SHiRA knows Linear layers only"));
-    assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in PEFT"));
+    assert!(refused(&shira, "all").contains("`conv`: HF PEFT's SHiRA supports Linear layers only"));
+    assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));
 }
 
 /// Set `FINETUNE_PYTHON` to a Python with torch, peft and safetensors of the versions that
@@ -674,7 +678,7 @@ fn peft_computes_what_we_exported() {
     .unwrap();
     for (name, method, targets) in exported() {
         let net = stirred(&method, targets, &device);
-        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
         let path = folder.path().join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("adapter_config.json"), written.config_text()).unwrap();

@@ -3,6 +3,7 @@
 use burn::tensor::Device;
 use finetune_data::{Filter, Normalization, Preprocess};
 use finetune_methods::Method;
+use finetune_methods::catalogue::Place;
 
 use crate::error::ModelError;
 use crate::init::{Init, initialize};
@@ -425,10 +426,10 @@ impl Architecture {
                 method: method.name(),
             })
         };
-        match method {
-            Method::Adaptformer(_) => Ok(blocks()?.feed_forward),
-            Method::VptDeep(_) => Ok(blocks()?.attention),
-            _ => Ok(self.targets),
+        match method.place() {
+            Place::FeedForward => Ok(blocks()?.feed_forward),
+            Place::Attention => Ok(blocks()?.attention),
+            Place::AnyLayer | Place::Nowhere => Ok(self.targets),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use finetune_methods::state::{from_safetensors, write_safetensors};
 use finetune_methods::{
-    Attached, Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters,
-    trained, write_safetensors,
+    Adapted, Floats, ParamInfo, TrainedTensor, Values, load, parameters, trained,
 };
 use serde::{Deserialize, Serialize};
 
@@ -176,10 +176,10 @@ impl Checkpoint {
     /// [`TrainingError::Checkpoint`] where it is another run's.
     pub fn model<M: Module>(
         &self,
-        attached: Attached<M>,
+        attached: Adapted<M>,
         recipe: &Recipe,
     ) -> Result<M, TrainingError> {
-        let model = load(attached.model, self.part("model")).map_err(other_run)?;
+        let model = load(attached.into_parts().model, self.part("model")).map_err(other_run)?;
         let Some(decay) = recipe.ema else {
             return Ok(model);
         };

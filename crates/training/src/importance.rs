@@ -3,7 +3,8 @@
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
 use finetune_data::{Loader, Order};
-use finetune_methods::{Importance, freeze_statistics};
+use finetune_methods::Importance;
+use finetune_methods::inspect::freeze_statistics;
 
 use crate::classifier::Classifier;
 use crate::error::TrainingError;

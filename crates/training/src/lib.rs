@@ -3,7 +3,7 @@
 //! ```
 //! use burn::tensor::Device;
 //! use finetune_data::{Normalization, Preprocess, embedded_signs};
-//! use finetune_methods::Attached;
+//! use finetune_methods::Adapted;
 //! use finetune_model::Architecture;
 //! use finetune_training::{Optimizer, Recipe, Schedule, TrainingData, train};
 //!
@@ -12,7 +12,7 @@
 //! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
 //! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
 //! let recipe = Recipe { epochs: 1, schedule: Schedule::Cosine, ..Recipe::new(Optimizer::Adam, 0.001) };
-//! let trained = train(Attached::from(model), &data, &recipe, &device, &mut ())?;
+//! let trained = train(Adapted::from(model), &data, &recipe, &device, &mut ())?;
 //! assert!(trained.epochs[0].train_loss.is_finite());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

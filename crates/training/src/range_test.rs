@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
@@ -38,7 +38,7 @@ pub struct RangeTest {
 ///
 /// As [`train`], and [`TrainingError::NoRate`] where the loss never falls.
 pub fn range_test<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,

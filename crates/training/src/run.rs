@@ -1,6 +1,7 @@
 //! All that changes while a model trains.
 
-use finetune_methods::{Attached, Dynamics, load, parameters, trained};
+use finetune_methods::attach::Parts;
+use finetune_methods::{Adapted, Dynamics, load, parameters, trained};
 
 use crate::best::Best;
 use crate::checkpoint::Progress;
@@ -27,13 +28,13 @@ pub(crate) struct Run<M> {
 
 impl<M: Classifier> Run<M> {
     /// Before the first of `steps` steps.
-    pub(crate) fn new(attached: Attached<M>, recipe: &Recipe, steps: usize) -> Self {
-        let Attached {
+    pub(crate) fn new(attached: Adapted<M>, recipe: &Recipe, steps: usize) -> Self {
+        let Parts {
             model,
             mut dynamics,
             faster,
             head,
-        } = attached;
+        } = attached.into_parts();
         if let Some(dynamics) = &mut dynamics {
             dynamics.start(steps);
         }

@@ -216,9 +216,11 @@ mod tests {
 
     use burn::module::{Module, ModuleVisitor, Param, ParamId};
     use burn::tensor::{Int, TensorData};
+    use finetune_methods::attach::Parts;
+    use finetune_methods::catalogue::AdaloraConfig;
     use finetune_methods::{
-        AdaloraConfig, Attached, Dynamics, LoraConfig, Method, PeftConfig, Scope, Targets,
-        TrainedTensor, Values, load, trained,
+        Dynamics, LoraConfig, Method, Scope, SparseSharedConfig, Targets, TrainedTensor, Values,
+        load, trained,
     };
     use finetune_model::{Architecture, Network};
 
@@ -248,7 +250,7 @@ mod tests {
         }
 
         /// The model with its method, after something was learnt: nothing of it is 0.
-        fn attached(&self, device: &Device) -> Attached<Network> {
+        fn attached(&self, device: &Device) -> Parts<Network> {
             let architecture = Architecture::find(self.model).unwrap().at(32).unwrap();
             let targets = Targets::parse(self.targets).unwrap();
             let scope = Scope {
@@ -256,7 +258,7 @@ mod tests {
                 ..Scope::new(architecture.head, &targets, 1)
             };
             let network = architecture.build(5, 3, device);
-            let mut attached = self.method.attach(network, &scope).unwrap();
+            let mut attached = self.method.attach(network, &scope).unwrap().into_parts();
             let mut learnt = trained(&attached.model);
             for tensor in &mut learnt {
                 if let Values::Floats(values) = &mut tensor.values {
@@ -267,9 +269,9 @@ mod tests {
             attached.model = load(attached.model, learnt).unwrap();
             if let Some(dynamics) = &mut attached.dynamics {
                 dynamics.start(10);
-                if let Dynamics::Sparse(sparse) = dynamics {
+                if let Dynamics::MovingMask(_) = dynamics {
                     // Shared tensors were loaded one by one.
-                    attached.model = sparse.after_step(10, attached.model).0;
+                    attached.model = dynamics.after_step(10, attached.model).0;
                 }
             }
             attached
@@ -279,7 +281,7 @@ mod tests {
         fn step(&self, again: bool) -> (BTreeMap<String, Vec<f32>>, Vec<TrainedTensor>) {
             let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
             let device = Device::flex().autodiff();
-            let Attached {
+            let Parts {
                 model, dynamics, ..
             } = self.attached(&device);
             let criterion = CrossEntropy::plain();
@@ -415,14 +417,14 @@ mod tests {
 
     #[test]
     fn gradients_from_several_segments_are_summed() {
-        let shared = PeftConfig {
+        let shared = SparseSharedConfig {
             train_shared: true,
             density: 1.0,
-            ..PeftConfig::default()
+            ..SparseSharedConfig::default()
         };
         let cases = [
             // One projection in all layers.
-            Case::new("resnet8", Method::Peft(shared), "all"),
+            Case::new("resnet8", Method::SparseShared(shared), "all"),
             // A penalty on all factors, which comes with the loss.
             Case::new(
                 "vit_tiny_patch16_224",

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use finetune_data::{Images, Loader, Normalization, Order};
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 
 use crate::checkpoint::Checkpoint;
 use crate::classifier::{Classifier, Predictions, in_order, predict};
@@ -58,7 +58,7 @@ pub struct Trained<M> {
 /// A recipe out of range, no images, one that cannot be read, or a loss that is no number any
 /// more.
 pub fn train<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,
@@ -75,7 +75,7 @@ pub fn train<M: Classifier>(
 /// As [`train`], and [`TrainingError::Checkpoint`] where it is another run's.
 #[allow(clippy::too_many_lines)] // The whole story on one page.
 pub fn resume<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,
@@ -86,7 +86,7 @@ pub fn resume<M: Classifier>(
     data.check(recipe)?;
     let steps = recipe.epochs * recipe.steps_per_epoch(data.train.len());
     let criterion = data.criterion(recipe, device);
-    let thaw = Thaw::new(recipe.unfreeze_epochs, &attached.model);
+    let thaw = Thaw::new(recipe.unfreeze_epochs, attached.model());
     let mut run = Run::new(attached, recipe, steps);
     if let Some(from) = from {
         run = from.restore(run)?;

@@ -10,7 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, TensorData};
 use finetune_data::{Images, Normalization, Preprocess, embedded_signs};
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_training::{
     Checkpoint, ClassWeights, Classifier, Epoch, Keep, Observer, Optimizer, Recipe, Schedule, Step,
     Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
@@ -59,11 +59,8 @@ fn net() -> Net {
     }
 }
 
-fn attached(net: Net) -> Attached<Net> {
-    Attached {
-        head: "head".to_owned(),
-        ..Attached::from(net)
-    }
+fn attached(net: Net) -> Adapted<Net> {
+    Adapted::from(net).with_head("head")
 }
 
 fn images(per_class: usize, seed: u64) -> Images {
@@ -432,7 +429,7 @@ fn a_loss_that_breaks_ends_a_run_and_broken_weights_are_not_kept() {
     );
     assert!(text.contains("try a smaller learning rate than"), "{text}");
     for bytes in keeping.0 {
-        let tensors = finetune_methods::from_safetensors(&bytes).unwrap();
+        let tensors = finetune_methods::state::from_safetensors(&bytes).unwrap();
         for tensor in tensors {
             if let finetune_methods::Values::Floats(values) = tensor.values {
                 assert!(values.iter().all(|value| value.is_finite()));

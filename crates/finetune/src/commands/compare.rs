@@ -266,7 +266,7 @@ fn check(plan: &Plan) -> Result<Decoded> {
                 loaded.insert(network).clone()
             }
         };
-        run::attach(config, network, &Importance::default())?;
+        drop(run::attach(config, network, &Importance::default())?);
     }
     Ok(data)
 }

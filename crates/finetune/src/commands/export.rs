@@ -60,9 +60,9 @@ fn merge_peft(args: &MergeArgs, folder: &Path) -> Result<()> {
     };
     let device = Device::flex().autodiff();
     let (attached, method) = load_peft(&mut checkpoint, architecture, folder, &device)?;
-    let tensors = state_dict(&attached.model, architecture)?;
+    let tensors = state_dict(attached.model(), architecture)?;
     let head = format!("{}.bias", architecture.head);
-    let count = parameters(&attached.model)
+    let count = parameters(attached.model())
         .into_iter()
         .find(|param| param.path == head)
         .map_or(0, |param| param.shape[0]);

@@ -1,23 +1,23 @@
-//! What stands beside a layer rather than in its weight: `AdaptFormer`'s bottleneck and `VPT`'s
-//! prompts. The model says where they act, with [`parallel`](crate::parallel) and
-//! [`prompted`](crate::prompted); they cannot be merged.
+//! A bottleneck beside a block: `AdaptFormer` (Chen et al. 2022, arXiv:2205.13535).
 
 use burn::Tensor;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{Dropout, Linear};
 use burn::tensor::activation::relu;
 
-/// `s·up(relu(down(x)))` beside a feed-forward block (Chen et al. 2022, "`AdaptFormer`",
-/// arXiv:2205.13535, equation 3).
+use super::change::Change;
+use super::site::Site;
+
+/// `s·up(relu(down(x)))`, added to the output of a transformer's feed-forward block (equation 3).
 ///
-/// Parameters: `2·width·bottleneck + width + bottleneck` a block.
+/// The model adds it by calling [`parallel`](crate::parallel). It cannot be merged.
 #[derive(Module, Debug)]
 pub struct Bottleneck {
     /// `[width] → [bottleneck]`.
     pub down: Linear,
     /// `[bottleneck] → [width]`, 0 at the start.
     pub up: Linear,
-    /// Dropout between them; off unless training.
+    /// Dropout between them, in training only.
     pub dropout: Dropout,
     /// Factor `s`.
     #[module(skip)]
@@ -25,7 +25,7 @@ pub struct Bottleneck {
 }
 
 impl Bottleneck {
-    /// What is added to the block's output, of the shape of `x` `[.., width]`.
+    /// What is added to the block's output, of the shape `[.., width]` of `x`.
     #[must_use]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let down = self.dropout.forward(relu(self.down.forward(x)));
@@ -33,12 +33,14 @@ impl Bottleneck {
     }
 }
 
-/// Trained tokens before a block's own (Jia et al. 2022, "Visual Prompt Tuning", arXiv:2203.12119,
-/// equation 6, VPT-deep): they replace those of the block before.
-///
-/// Parameters: `count·width` a block.
-#[derive(Module, Debug)]
-pub struct Prompts {
-    /// `[count, width]`.
-    pub prompts: Param<Tensor<2>>,
+impl Change for Bottleneck {
+    const MERGES: bool = false;
+
+    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+        base
+    }
+
+    fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
+        site.changed(x)
+    }
 }

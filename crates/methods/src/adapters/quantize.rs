@@ -5,11 +5,11 @@ use burn::tensor::DType;
 use burn::tensor::quantization::{QuantScheme, QuantValue, ScaleDtype};
 use serde::{Deserialize, Serialize};
 
-/// How a frozen base weight is kept: whole numbers, symmetric about 0, with a scale for each 32 of
-/// them where they divide the last axis, and one for all otherwise.
+/// How a frozen base weight is stored: as integers, symmetric about 0, with one scale per 32 of them
+/// if 32 divides the last axis, and with one scale for the whole weight otherwise.
 ///
-/// It is widened to floating point each time it is used. Burn's CPU backend keeps 4-bit numbers in a
-/// byte each, so that they take no less memory there than 8-bit ones.
+/// The weight is converted to floating point whenever it is used. Burn's CPU backend stores a 4-bit
+/// integer in a byte, so that it takes as much memory there as an 8-bit one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantize {
@@ -19,7 +19,7 @@ pub enum Quantize {
     Int4,
 }
 
-/// Numbers that share a scale.
+/// How many numbers share a scale.
 const BLOCK: u8 = 32;
 
 impl Quantize {

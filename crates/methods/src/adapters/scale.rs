@@ -4,17 +4,19 @@
 use burn::Tensor;
 use burn::module::{Module, Param};
 
-use super::WeightShape;
-use crate::adapters::Site;
+use super::change::Change;
+use super::shape::WeightShape;
+use super::site::Site;
+use crate::inspect::paths::Field;
 
-/// A factor for each input or output of a layer, and for outputs a shift.
+/// A factor per input or per output of a layer, and a shift per output.
 #[derive(Module, Debug)]
 pub struct Scale {
     /// Factors of the inputs, `[in]`: (IA)³ in feed-forward layers.
     pub on_inputs: Option<Param<Tensor<1>>>,
-    /// Factors of the outputs, the bias included, `[outputs]`.
+    /// Factors of the outputs including the bias, `[outputs]`.
     pub on_outputs: Option<Param<Tensor<1>>>,
-    /// What is added to each output, `[outputs]`.
+    /// Shifts of the outputs, `[outputs]`.
     pub shift: Option<Param<Tensor<1>>>,
     /// The weight.
     #[module(skip)]
@@ -22,8 +24,33 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scaled weight; [`merge`](crate::merge) takes care of the bias.
-    pub(super) fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
+    pub(crate) const ON_INPUTS: Field<'static> = Field::new("Scale", "on_inputs");
+    pub(crate) const ON_OUTPUTS: Field<'static> = Field::new("Scale", "on_outputs");
+    pub(crate) const SHIFT: Field<'static> = Field::new("Scale", "shift");
+
+    /// The factor of each entry of the weight's matrix if inputs are scaled.
+    fn columns(&self, factor: Tensor<1>) -> Tensor<2> {
+        let WeightShape {
+            outputs,
+            inputs,
+            groups,
+            ..
+        } = self.shape;
+        let area = self.shape.area();
+        // `[groups, in / groups]`, repeated over each channel's kernel and each group's outputs.
+        factor
+            .reshape([groups, 1, inputs / area, 1])
+            .repeat_dim(3, area)
+            .repeat_dim(1, outputs / groups)
+            .reshape([outputs, inputs])
+    }
+}
+
+impl Change for Scale {
+    const MERGES: bool = true;
+
+    /// The scaled weight; [`merge`](crate::merge) also scales and shifts the bias.
+    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
         let shape = base.dims();
         let mut matrix = self.shape.matrix(base);
         if let Some(factor) = &self.on_inputs {
@@ -35,25 +62,7 @@ impl Scale {
         self.shape.weight(matrix, shape)
     }
 
-    /// The factor of each entry of the weight's matrix where inputs are scaled.
-    fn columns(&self, factor: Tensor<1>) -> Tensor<2> {
-        let WeightShape {
-            outputs,
-            inputs,
-            groups,
-            kernel,
-        } = self.shape;
-        let area = kernel.map_or(1, |[height, width]| height * width);
-        // [groups, in / groups] → each channel for its whole kernel, each group for its outputs.
-        factor
-            .reshape([groups, 1, inputs / area, 1])
-            .repeat_dim(3, area)
-            .repeat_dim(1, outputs / groups)
-            .reshape([outputs, inputs])
-    }
-
-    /// The layer with this adapter on `x`.
-    pub(crate) fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
+    fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
         let x = match &self.on_inputs {
             Some(factor) => x * site.channels(factor.val()),
             None => x,
@@ -66,5 +75,32 @@ impl Scale {
             y = y + site.channels(shift.val());
         }
         y
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::Scale;
+    use crate::adapters::{WeightShape, start};
+    use crate::inspect::paths::assert_fields;
+
+    #[test]
+    fn the_constants_name_the_fields() {
+        let ones = || Some(start::full(1.0, [1], &Device::flex()));
+        let adapter = Scale {
+            on_inputs: ones(),
+            on_outputs: ones(),
+            shift: ones(),
+            shape: WeightShape {
+                outputs: 1,
+                inputs: 1,
+                groups: 1,
+                kernel: None,
+            },
+        };
+        let fields = [Scale::ON_INPUTS, Scale::ON_OUTPUTS, Scale::SHIFT];
+        assert_fields(&adapter, &fields);
     }
 }

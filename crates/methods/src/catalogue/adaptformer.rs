@@ -1,27 +1,34 @@
-//! Methods that stand beside a transformer's blocks.
+//! `AdaptFormer` (Chen et al. 2022, arXiv:2205.13535): bottlenecks beside the feed-forward blocks of a
+//! transformer.
 
 use burn::Tensor;
 use burn::nn::{DropoutConfig, LinearConfig};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Made, Maker, check, start};
-use crate::adapters::{Adapter, Bottleneck, Prompts};
+use super::check;
+use super::during_training::NoDynamics;
+use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use crate::adapters::{Bottleneck, start};
+use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::inspect::Layer;
+use crate::hf_peft::HfPeft;
+use crate::inspect::paths::Field;
+use crate::inspect::{Layer, ParamInfo};
 use crate::random::rng;
 
-/// Settings of `AdaptFormer` (Chen et al. 2022, arXiv:2205.13535).
+/// Settings of `AdaptFormer`.
 ///
-/// Its targets are the layers that the model hands to [`parallel`](crate::parallel).
+/// It takes effect on the layers that the model passes to [`parallel`](crate::parallel). Parameters per
+/// layer with `in` inputs: `2·in·width + in + width`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdaptformerConfig {
     /// Width of the bottleneck.
     pub width: usize,
-    /// Factor `s` of what it adds.
+    /// Factor `s` of the bottleneck's output.
     pub scale: f64,
-    /// Dropout inside it while training, in `[0, 1)`.
+    /// Dropout inside the bottleneck while training, in `[0, 1)`.
     pub dropout: f64,
 }
 
@@ -35,18 +42,48 @@ impl Default for AdaptformerConfig {
     }
 }
 
-impl AdaptformerConfig {
-    pub(crate) fn check(&self) -> Result<(), MethodError> {
+impl Spec for AdaptformerConfig {
+    type Adapter = Bottleneck;
+    type Dynamics = NoDynamics;
+
+    const PLACE: Place = Place::FeedForward;
+    const FREEZES_BASE: bool = true;
+    const MERGES: bool = false;
+    const NEEDS_GRADIENTS: bool = false;
+    const LEARNING_RATES: LearningRates = LearningRates {
+        small: 0.001,
+        large: 0.001,
+    };
+    const HF_PEFT: HfPeft<Self, Bottleneck> = HfPeft::Nothing;
+
+    fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
         check::at_least_one("width of the bottleneck", self.width)?;
         check::finite("scale", self.scale)?;
         check::dropout(self.dropout)
     }
 
-    pub(crate) fn maker(&self, seed: u64) -> impl Maker + use<> {
-        AdaptformerMaker {
+    fn maker<'a>(&self, context: &Context<'a>) -> Result<AdapterMaker<'a, Self>, MethodError> {
+        Ok(Some(Box::new(AdaptformerMaker {
             config: self.clone(),
-            rng: rng(seed, 8),
-        }
+            rng: rng(context.seed, 8),
+        })))
+    }
+
+    fn dynamics(&self, _seed: u64) -> Option<NoDynamics> {
+        None
+    }
+
+    fn trained_beside(&self, _parameter: &ParamInfo, _adapted: &[&Layer]) -> bool {
+        false
+    }
+
+    fn faster(&self) -> Option<(f64, Field<'static>)> {
+        None
+    }
+
+    fn parameters_of(&self, layer: &Layer) -> usize {
+        let inputs = layer.shape.inputs;
+        2 * inputs * self.width + inputs + self.width
     }
 }
 
@@ -55,8 +92,8 @@ struct AdaptformerMaker {
     rng: ChaCha8Rng,
 }
 
-impl Maker for AdaptformerMaker {
-    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
+impl Maker<Bottleneck> for AdaptformerMaker {
+    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made<Bottleneck> {
         let (device, width) = (base.device(), layer.shape.inputs);
         let mut down = LinearConfig::new(width, self.config.width).init(&device);
         let mut up = LinearConfig::new(self.config.width, width).init(&device);
@@ -66,57 +103,11 @@ impl Maker for AdaptformerMaker {
         down.bias = Some(start::full(0.0, [self.config.width], &device));
         up.weight = start::full(0.0, [self.config.width, width], &device);
         up.bias = Some(start::full(0.0, [width], &device));
-        Made::from(Adapter::Bottleneck(Bottleneck {
+        Made::from(Bottleneck {
             down,
             up,
             dropout: DropoutConfig::new(self.config.dropout).init(),
             scale: self.config.scale,
-        }))
-    }
-}
-
-/// Settings of `VPT`-deep (Jia et al. 2022, arXiv:2203.12119).
-///
-/// Its targets are the layers that the model hands to [`prompted`](crate::prompted).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct VptConfig {
-    /// Prompts of each block.
-    pub count: usize,
-}
-
-impl Default for VptConfig {
-    fn default() -> Self {
-        Self { count: 10 }
-    }
-}
-
-impl VptConfig {
-    pub(crate) fn check(&self) -> Result<(), MethodError> {
-        check::at_least_one("number of prompts", self.count)
-    }
-
-    pub(crate) fn maker(&self, seed: u64) -> impl Maker + use<> {
-        VptMaker {
-            count: self.count,
-            rng: rng(seed, 9),
-        }
-    }
-}
-
-struct VptMaker {
-    count: usize,
-    rng: ChaCha8Rng,
-}
-
-impl Maker for VptMaker {
-    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
-        let width = layer.shape.inputs;
-        // The authors' code: Xavier uniform of a patch of 3·16·16 values and the width.
-        let bound = 6.0_f32.sqrt() / start::root(3 * 16 * 16 + width);
-        let shape = [self.count, width];
-        Made::from(Adapter::Prompts(Prompts {
-            prompts: start::uniform(bound, shape, &base.device(), &mut self.rng),
-        }))
+        })
     }
 }

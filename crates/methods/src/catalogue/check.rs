@@ -1,4 +1,4 @@
-//! Ranges of settings.
+//! Checks that several methods make of their settings.
 
 use crate::error::MethodError;
 use crate::inspect::Layer;
@@ -7,7 +7,7 @@ pub(crate) fn rank(rank: usize) -> Result<(), MethodError> {
     at_least_one("rank", rank)
 }
 
-/// Refuses a rank that no layer has room for; a layer that has less is given what it has.
+/// Rejects a rank that no layer has room for. A layer with less room gets a lower rank.
 pub(crate) fn rank_fits(rank: usize, layers: &[&Layer]) -> Result<(), MethodError> {
     let largest = |layer: &&&Layer| layer.shape.inputs.min(layer.shape.outputs);
     match layers.iter().max_by_key(largest) {

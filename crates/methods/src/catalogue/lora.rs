@@ -4,33 +4,28 @@
 use std::collections::BTreeMap;
 
 use burn::Tensor;
+use burn::module::Param;
 use burn::nn::DropoutConfig;
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Made, Maker, check, start};
-use crate::adapters::Quantize;
-use crate::adapters::{Adapter, Geometry, LowRank, WeightShape};
+use super::check;
+use super::during_training::NoDynamics;
+use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use crate::adapters::split::split;
+use crate::adapters::{Geometry, LoraInit, LowRank, Quantize, WeightShape, start};
+use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::inspect::Layer;
-use crate::inspect::regex;
+use crate::hf_peft::{
+    File, Form, HfPeft, LayerTensors, ReadAdapters, Settings, Writer, count_of, not_in_hf_peft,
+    number_of, param, reject_dilation, rejected,
+};
+use crate::inspect::paths::Field;
+use crate::inspect::{Layer, LayerKind, ParamInfo, nearest, regex};
 use crate::random::rng;
-
-/// What the factors start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LoraInit {
-    /// `A ~ U(-1/√inputs, 1/√inputs)` (`PyTorch`'s Kaiming uniform with `a = √5`, as PEFT), `B = 0`.
-    #[default]
-    Kaiming,
-    /// The weight's largest singular values and vectors, which the base then lacks (Meng et al.
-    /// 2024, "`PiSSA`", arXiv:2404.02948, equations 2–4).
-    Pissa,
-    /// The first columns and rows of the weight's QR factors, which the base then lacks (Büyükakyüz
-    /// 2024, "`OLoRA`", arXiv:2406.01775, algorithm 1).
-    Olora,
-}
 
 /// Which biases train beside the factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,40 +36,42 @@ pub enum Bias {
     None,
     /// Those of the adapted layers.
     LoraOnly,
-    /// All of the model's.
+    /// All biases of the model, and the shifts of its normalisations.
     All,
 }
 
 /// Settings of `LoRA`.
 ///
-/// Parameters of a layer: `rank·(groups·inputs + outputs)`, and `outputs` for `DoRA`.
+/// Parameters per layer: `rank·(groups·inputs + outputs)`, `outputs` more for `DoRA`, and the bias if
+/// it trains. If no rank has room in a layer (see [`rank_of`](Self::rank_of)), `outputs·inputs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoraConfig {
-    /// Rank `r` of the change; less where a layer has less room, see [`LoraConfig::rank_of`].
+    /// Rank `r` of the change; a layer with less room gets a lower rank, see
+    /// [`rank_of`](Self::rank_of).
     pub rank: usize,
     /// The change is scaled by `alpha / rank` (section 4.1 of the paper).
     pub alpha: f64,
     /// Dropout on the adapter's input while training, in `[0, 1)`.
     pub dropout: f64,
-    /// Ranks of some layers: a regular expression for the end of a layer's path, and its rank.
+    /// Ranks of single layers, by regular expressions for the ends of their paths.
     pub rank_pattern: BTreeMap<String, usize>,
-    /// Alphas of some layers.
+    /// Alphas of single layers, by regular expressions for the ends of their paths.
     pub alpha_pattern: BTreeMap<String, f64>,
-    /// Scales by `alpha / √rank` instead (Kalajdzievski 2023, "rsLoRA", arXiv:2312.03732).
+    /// Scale by `alpha / √rank` instead (Kalajdzievski 2023, "rsLoRA", arXiv:2312.03732).
     pub rslora: bool,
-    /// Trains each output's length apart from its direction (Liu et al. 2024, "`DoRA`",
+    /// Train the length of each output's weights apart from their direction (Liu et al. 2024, "`DoRA`",
     /// arXiv:2402.09353, equation 5).
     pub dora: bool,
     /// What the factors start from.
     pub init: LoraInit,
-    /// Keeps `A` as it started (Zhang et al. 2023, "LoRA-FA", arXiv:2308.03303).
+    /// Freeze `A` as it started (Zhang et al. 2023, "LoRA-FA", arXiv:2308.03303).
     pub freeze_a: bool,
-    /// Biases that train as well.
+    /// Which biases train as well.
     pub bias: Bias,
-    /// Keeps the adapted layers' weights in 8 or 4 bit ("QLoRA"); see [`Quantize`].
+    /// Store the adapted layers' weights in 8 or 4 bit ("QLoRA"); see [`Quantize`].
     pub quantize: Option<Quantize>,
-    /// Learning rate of `B` over that of the rest (Hayou et al. 2024, "LoRA+", arXiv:2402.12354).
+    /// Learning rate of `B` divided by that of the rest (Hayou et al. 2024, "LoRA+", arXiv:2402.12354).
     pub b_lr_ratio: f64,
 }
 
@@ -98,38 +95,10 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
-    pub(crate) fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
-        check::rank(self.rank)?;
-        check::finite("alpha", self.alpha)?;
-        check::dropout(self.dropout)?;
-        if !(self.b_lr_ratio.is_finite() && self.b_lr_ratio > 0.0) {
-            let wanted = "above 0";
-            return Err(check::setting("LoRA+'s ratio", self.b_lr_ratio, wanted));
-        }
-        for rank in self.rank_pattern.values() {
-            check::rank(*rank)?;
-        }
-        for alpha in self.alpha_pattern.values() {
-            check::finite("alpha", *alpha)?;
-        }
-        for pattern in self.rank_pattern.keys().chain(self.alpha_pattern.keys()) {
-            let regex = suffix(pattern)?;
-            if !layers.iter().any(|layer| regex.is_match(&layer.path)) {
-                let paths = layers.iter().map(|layer| layer.path.as_str());
-                return Err(MethodError::NothingMatched {
-                    pattern: pattern.clone(),
-                    nearest: crate::inspect::nearest(pattern, paths, 3),
-                });
-            }
-        }
-        if self.rank_pattern.is_empty() {
-            check::rank_fits(self.rank, layers)?;
-        }
-        Ok(())
-    }
-
-    /// The rank asked for and the one given to a layer, of whose weight `rank·(groups·inputs +
-    /// outputs)` must be less; `None` where no rank is, and the change itself trains.
+    /// The rank that the settings give a layer, and the rank that it gets.
+    ///
+    /// The factors of the latter have fewer entries than the weight: `rank·(groups·inputs + outputs)`
+    /// is less than its size. `None` if no rank is that low; the change itself then trains.
     #[must_use]
     pub fn rank_of(&self, layer: &Layer) -> (usize, Option<usize>) {
         let asked = matching(&self.rank_pattern, &layer.path).unwrap_or(self.rank);
@@ -175,16 +144,106 @@ impl LoraConfig {
             ..self
         }
     }
+}
 
-    pub(crate) fn maker(&self, seed: u64) -> impl Maker + use<> {
-        LoraMaker {
-            config: self.clone(),
-            rng: rng(seed, 1),
+impl Spec for LoraConfig {
+    type Adapter = LowRank;
+    type Dynamics = NoDynamics;
+
+    const PLACE: Place = Place::AnyLayer;
+    const FREEZES_BASE: bool = true;
+    const MERGES: bool = true;
+    const NEEDS_GRADIENTS: bool = false;
+    const LEARNING_RATES: LearningRates = LearningRates {
+        small: 0.01,
+        large: 0.001,
+    };
+    const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
+        peft_type: "LORA",
+        supports: &[],
+        write,
+        read,
+    });
+
+    fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
+        check::rank(self.rank)?;
+        check::finite("alpha", self.alpha)?;
+        check::dropout(self.dropout)?;
+        if !(self.b_lr_ratio.is_finite() && self.b_lr_ratio > 0.0) {
+            let wanted = "above 0";
+            return Err(check::setting("LoRA+'s ratio", self.b_lr_ratio, wanted));
         }
+        for rank in self.rank_pattern.values() {
+            check::rank(*rank)?;
+        }
+        for alpha in self.alpha_pattern.values() {
+            check::finite("alpha", *alpha)?;
+        }
+        for pattern in self.rank_pattern.keys().chain(self.alpha_pattern.keys()) {
+            let regex = suffix(pattern)?;
+            if !layers.iter().any(|layer| regex.is_match(&layer.path)) {
+                let paths = layers.iter().map(|layer| layer.path.as_str());
+                return Err(MethodError::NothingMatched {
+                    pattern: pattern.clone(),
+                    nearest: nearest(pattern, paths, 3),
+                });
+            }
+        }
+        if self.rank_pattern.is_empty() {
+            check::rank_fits(self.rank, layers)?;
+        }
+        Ok(())
+    }
+
+    fn maker<'a>(&self, context: &Context<'a>) -> Result<AdapterMaker<'a, Self>, MethodError> {
+        Ok(Some(Box::new(LoraMaker {
+            config: self.clone(),
+            rng: rng(context.seed, 1),
+        })))
+    }
+
+    fn dynamics(&self, _seed: u64) -> Option<NoDynamics> {
+        None
+    }
+
+    fn trained_beside(&self, parameter: &ParamInfo, adapted: &[&Layer]) -> bool {
+        match self.bias {
+            Bias::None => false,
+            Bias::All => parameter.is_bias(),
+            Bias::LoraOnly => parameter
+                .path
+                .strip_suffix(".bias")
+                .is_some_and(|path| adapted.iter().any(|layer| layer.path == path)),
+        }
+    }
+
+    fn faster(&self) -> Option<(f64, Field<'static>)> {
+        let faster = (self.b_lr_ratio - 1.0).abs() > f64::EPSILON;
+        faster.then_some((self.b_lr_ratio, LowRank::B))
+    }
+
+    fn parameters_of(&self, layer: &Layer) -> usize {
+        let WeightShape {
+            outputs,
+            inputs,
+            groups,
+            ..
+        } = layer.shape;
+        let factors = match self.rank_of(layer).1 {
+            Some(rank) if self.freeze_a => rank * outputs,
+            Some(rank) => rank * (groups * inputs + outputs),
+            None => outputs * inputs,
+        };
+        let magnitude = if self.dora { outputs } else { 0 };
+        let bias = match self.bias {
+            Bias::None => 0,
+            Bias::All | Bias::LoraOnly => layer.bias_size(),
+        };
+        factors + magnitude + bias
     }
 }
 
-/// The value of the first pattern that a layer's path ends with.
+/// The value of the first pattern that matches the end of a layer's path.
 fn matching<T: Copy>(patterns: &BTreeMap<String, T>, path: &str) -> Option<T> {
     patterns
         .iter()
@@ -192,7 +251,7 @@ fn matching<T: Copy>(patterns: &BTreeMap<String, T>, path: &str) -> Option<T> {
         .map(|(_, value)| *value)
 }
 
-/// PEFT's reading of a pattern: the end of a path, from a dot on.
+/// A pattern as HF PEFT reads it: it must match the path or its end after a dot.
 fn suffix(pattern: &str) -> Result<Regex, MethodError> {
     regex(&format!(r"^(.*\.)?({pattern})$"))
 }
@@ -202,8 +261,8 @@ struct LoraMaker {
     rng: ChaCha8Rng,
 }
 
-impl Maker for LoraMaker {
-    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
+impl Maker<LowRank> for LoraMaker {
+    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made<LowRank> {
         let config = &self.config;
         let shape = layer.shape;
         let device = base.device();
@@ -218,7 +277,7 @@ impl Maker for LoraMaker {
             dense_gradient: false,
         };
         let rows = geometry.groups_rank();
-        let split = rank.and_then(|rank| start::split(&base, shape, config.init, rank, scale));
+        let split = rank.and_then(|rank| split(&base, shape, config.init, rank, scale));
         let (lora_a, lora_b, new_base) = match (rank, split) {
             (_, Some(split)) => (split.a, Some(split.b), Some(split.base)),
             (None, None) => (start::full(0.0, [rows, shape.inputs], &device), None, None),
@@ -228,21 +287,18 @@ impl Maker for LoraMaker {
                 None,
             ),
         };
-        let square = |base: Tensor<2>| base.square().sum_dim(1).squeeze_dim::<1>(1).detach();
-        let frozen = |tensor| burn::module::Param::from_tensor(tensor).set_require_grad(false);
         let (magnitude, base_square) = if config.dora {
-            let length = square(base.clone()).sqrt();
-            let square = square(new_base.clone().unwrap_or(base));
-            let magnitude = burn::module::Param::from_tensor(length).set_require_grad(true);
-            // Of a quantised weight only the one that is left counts.
-            let square = config.quantize.is_none().then(|| frozen(square));
-            (Some(magnitude), square)
+            let length = LowRank::square_lengths(base.clone()).val().sqrt();
+            let magnitude = Param::from_tensor(length).set_require_grad(true);
+            let square = LowRank::square_lengths(new_base.clone().unwrap_or(base));
+            // The lengths of a quantised weight differ, so they are computed from it when needed.
+            (Some(magnitude), config.quantize.is_none().then_some(square))
         } else {
             (None, None)
         };
-        // Where B is the identity, A is all there is.
+        // If `B` is the identity, `A` is the whole change.
         let train_a = !config.freeze_a || lora_b.is_none();
-        let adapter = Adapter::LowRank(LowRank {
+        let adapter = LowRank {
             lora_a: lora_a.set_require_grad(train_a),
             lora_b,
             lora_b_mask: None,
@@ -252,11 +308,186 @@ impl Maker for LoraMaker {
             base_square,
             dropout: DropoutConfig::new(config.dropout).init(),
             geometry,
-        });
+        };
         Made {
             adapter,
             base: new_base,
             quantize: config.quantize,
         }
+    }
+}
+
+fn write(config: &LoraConfig, to: &mut Writer<'_>) -> Result<(), MethodError> {
+    for (_, layer) in &to.layers {
+        let LayerKind::Conv2d { groups, .. } = layer.kind else {
+            continue;
+        };
+        if config.dora && groups > 1 {
+            return Err(not_in_hf_peft(
+                layer,
+                "HF PEFT's DoRA does not support groups",
+            ));
+        }
+        if config.init != LoraInit::Kaiming {
+            return Err(not_in_hf_peft(
+                layer,
+                "HF PEFT starts every convolution from its default, so the base would differ",
+            ));
+        }
+    }
+    to.as_lora(config.rank, config.rslora, |layer, _| {
+        config.scale(layer, config.rank_of(layer).0)
+    })?;
+    let initial = match config.init {
+        LoraInit::Kaiming => json!(true),
+        LoraInit::Pissa => json!("pissa"),
+        LoraInit::Olora => json!("olora"),
+    };
+    let bias = match config.bias {
+        Bias::None => "none",
+        Bias::All => "all",
+        Bias::LoraOnly => "lora_only",
+    };
+    to.insert(json!({
+        "lora_dropout": config.dropout,
+        "use_dora": config.dora,
+        "init_lora_weights": initial,
+        "bias": bias,
+    }));
+    to.copy_as(LowRank::MAGNITUDE, "lora_magnitude_vector", |layer| {
+        let outputs = layer.shape.outputs;
+        match layer.kind {
+            LayerKind::Linear => vec![outputs],
+            LayerKind::Conv2d { .. } => vec![1, outputs, 1, 1],
+        }
+    });
+    Ok(())
+}
+
+fn read(
+    settings: &Settings<'_>,
+    _file: &mut File,
+    _device: &Device,
+) -> Result<Box<dyn ReadAdapters<LoraConfig, LowRank>>, MethodError> {
+    let init = match settings.get("init_lora_weights") {
+        None | Some(Value::Null | Value::Bool(_)) => LoraInit::Kaiming,
+        Some(Value::String(name)) => match name.to_lowercase().as_str() {
+            "gaussian" | "orthogonal" | "eva" => LoraInit::Kaiming,
+            "pissa" => LoraInit::Pissa,
+            "olora" => LoraInit::Olora,
+            other => {
+                return Err(rejected(format!(
+                    "`init_lora_weights` is {other}, whose changed base cannot be computed again"
+                )));
+            }
+        },
+        Some(other) => return Err(rejected(format!("`init_lora_weights` is {other}"))),
+    };
+    let bias = match settings.or("bias", Settings::text)?.as_deref() {
+        None | Some("none") => Bias::None,
+        Some("all") => Bias::All,
+        Some("lora_only") => Bias::LoraOnly,
+        Some(other) => return Err(rejected(format!("`bias` is {other}"))),
+    };
+    let number = |name, default| Ok(settings.or(name, Settings::number)?.unwrap_or(default));
+    let config = LoraConfig {
+        rank: settings.or("r", Settings::count)?.unwrap_or(8),
+        alpha: number("lora_alpha", 8.0)?,
+        dropout: number("lora_dropout", 0.0)?,
+        rank_pattern: settings.patterns("rank_pattern", count_of)?,
+        alpha_pattern: settings.patterns("alpha_pattern", number_of)?,
+        rslora: settings.flag("use_rslora")?,
+        dora: settings.flag("use_dora")?,
+        init,
+        bias,
+        ..LoraConfig::default()
+    };
+    Ok(Box::new(ReadLora {
+        config,
+        found: Vec::new(),
+    }))
+}
+
+struct ReadLora {
+    config: LoraConfig,
+    /// The geometries of the adapters that were read, by the paths of their layers.
+    found: Vec<(String, Geometry)>,
+}
+
+impl ReadAdapters<LoraConfig, LowRank> for ReadLora {
+    fn read(&mut self, from: &mut LayerTensors<'_>) -> Result<Option<LowRank>, MethodError> {
+        let (layer, device) = (from.layer, from.device);
+        let shape = layer.shape;
+        let groups = shape.groups;
+        let Some(a) = from.matrix("lora_A.weight", None, Some(groups * shape.inputs))? else {
+            return Ok(None);
+        };
+        reject_dilation(layer)?;
+        let rows = a.rows;
+        if !rows.is_multiple_of(groups) {
+            return Err(MethodError::OtherBase {
+                difference: format!(
+                    "its rank {rows} on `{}` is not a multiple of the layer's {groups} groups",
+                    from.name
+                ),
+            });
+        }
+        let b = from.second("lora_B.weight", Some(shape.outputs), Some(rows / groups))?;
+        let a = if groups == 1 {
+            a
+        } else {
+            a.blocks(groups).ok_or_else(|| {
+                rejected(format!(
+                    "`{}`: HF PEFT's LoRA of this grouped convolution mixes its groups, which no \
+                     change of its weight can do",
+                    from.name
+                ))
+            })?
+        };
+        let mut magnitude = None;
+        if self.config.dora {
+            for name in ["lora_magnitude_vector", "lora_magnitude_vector.weight"] {
+                magnitude = magnitude.or(from.numbers(name, shape.outputs)?);
+            }
+        }
+        // HF PEFT's patterns are of its own names.
+        let named = Layer {
+            path: from.name.to_owned(),
+            ..layer.clone()
+        };
+        let geometry = Geometry {
+            weight: shape,
+            rank: rows / groups,
+            scale: self.config.scale(&named, rows),
+            shared: false,
+            divisor: 1.0,
+            dense_gradient: false,
+        };
+        self.found.push((layer.path.clone(), geometry));
+        Ok(Some(LowRank {
+            magnitude,
+            dropout: DropoutConfig::new(self.config.dropout).init(),
+            ..LowRank::plain(param(a, device), param(b, device), geometry)
+        }))
+    }
+
+    /// Subtracts from the base what `PiSSA` and `OLoRA` start from, and adds `DoRA`'s lengths.
+    fn fit(&self, mut adapter: LowRank, layer: &Layer, base: Tensor<2>) -> Made<LowRank> {
+        let Geometry { rank, scale, .. } = adapter.geometry;
+        let split = split(&base, layer.shape, self.config.init, rank, scale);
+        let new_base = split.map(|split| split.base);
+        if adapter.magnitude.is_some() {
+            let base = new_base.clone().unwrap_or(base);
+            adapter.base_square = Some(LowRank::square_lengths(base));
+        }
+        Made {
+            adapter,
+            base: new_base,
+            quantize: None,
+        }
+    }
+
+    fn method(&self) -> LoraConfig {
+        self.config.clone().with_ranks(&self.found)
     }
 }

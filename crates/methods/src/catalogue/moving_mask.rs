@@ -1,9 +1,9 @@
-//! The moving mask of the sparse shared method.
+//! Masks that move while a method trains.
 //!
-//! Every `ΔT` steps, until the share `end` of the run, the share
-//! `ρ_t = ρ/2 · (1 + cos(π t / T_end))` of the active entries with the smallest `|B|` is dropped
-//! and as many inactive ones become active, at 0 and with cleared optimiser state (SET, Mocanu et
-//! al. 2018; the cosine is `RigL`'s, Evci et al. 2020, equation 1).
+//! Every `ΔT` steps until `T_end`, the share `ρ_t = ρ/2 · (1 + cos(π t / T_end))` of the active
+//! entries, those with the smallest `|B|`, becomes inactive, and as many inactive entries become
+//! active. They start at 0 and with cleared optimiser state (SET, Mocanu et al. 2018; the cosine is
+//! `RigL`'s, Evci et al. 2020, equation 1).
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -14,119 +14,102 @@ use burn::optim::GradientsParams;
 use burn::tensor::TensorData;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use super::Moved;
-use crate::catalogue::{Budget, PeftConfig, Regrow};
-use crate::inspect::{PathStack, follow_paths};
+use super::during_training::{DuringTraining, Moved};
+use crate::adapters::LowRank;
+use crate::error::MethodError;
+use crate::inspect::paths::{PathStack, follow_paths};
 use crate::random::rng;
+use crate::state::TrainedTensor;
+
+/// Which inactive entries become active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Regrow {
+    /// Random ones (SET).
+    #[default]
+    Random,
+    /// Those with the largest gradients (`RigL`, Evci et al. 2020, arXiv:1911.11134).
+    Gradient,
+}
+
+/// What stays constant while the mask moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Budget {
+    /// The number of active entries of each layer.
+    #[default]
+    Layer,
+    /// The number of active entries of all layers together.
+    Global,
+}
+
+/// When and how masks move.
+#[derive(Debug, Clone)]
+pub(super) struct Moves {
+    /// Whether they move at all.
+    pub(super) dynamic: bool,
+    /// Share `ρ` of the active entries that the first move replaces.
+    pub(super) drop_fraction: f64,
+    /// Steps between moves, `ΔT`.
+    pub(super) interval: usize,
+    /// Share of the run after which the masks stay, `T_end`.
+    pub(super) end: f64,
+    pub(super) regrow: Regrow,
+    pub(super) budget: Budget,
+    /// Whether all layers train one shared projection.
+    pub(super) tie: bool,
+}
 
 /// Moves the masks of a model's sparse adapters while it trains.
-///
-/// A training loop calls [`after_backward`](Self::after_backward) on the gradients of each step,
-/// then its optimiser, then [`after_step`](Self::after_step).
 #[derive(Debug, Clone)]
-pub struct SparseDynamics {
-    config: PeftConfig,
+pub struct MovingMask {
+    moves: Moves,
     seed: u64,
     total_steps: usize,
-    /// Size of the gradient of each `B`, where entries grow back by gradient.
+    /// Absolute gradients of each `B`, if entries regrow by gradient.
     gradients: HashMap<ParamId, Vec<f32>>,
 }
 
-/// One sparse `B`, read from the model.
+/// A masked `B`, read from the model.
 #[derive(Debug, Clone, PartialEq)]
-struct Sparse {
+struct Masked {
     id: ParamId,
     values: Vec<f32>,
     active: Vec<bool>,
 }
 
-impl SparseDynamics {
-    pub(crate) fn new(config: PeftConfig, seed: u64) -> Self {
+impl MovingMask {
+    pub(super) fn new(moves: Moves, seed: u64) -> Self {
         Self {
-            config,
+            moves,
             seed,
             total_steps: 0,
             gradients: HashMap::new(),
         }
     }
 
-    /// Tells how many optimiser steps the run takes; the schedule of the moves depends on it.
-    pub fn start(&mut self, total_steps: usize) {
-        self.total_steps = total_steps;
-    }
-
-    /// Share of the active entries that a move at `step` (1 is the first) replaces; 0 where none
-    /// is due.
+    /// Share of the active entries that a move after step `step` (1 is the first) replaces; 0 if no
+    /// move is due.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn drop_share(&self, step: usize) -> f64 {
-        let end = self.config.end * self.total_steps as f64;
+        let end = self.moves.end * self.total_steps as f64;
         let step_f = step as f64;
-        if !self.config.moves() || !step.is_multiple_of(self.config.interval) || step_f >= end {
+        if !self.moves.dynamic || !step.is_multiple_of(self.moves.interval) || step_f >= end {
             return 0.0;
         }
-        self.config.drop_fraction / 2.0 * (1.0 + (std::f64::consts::PI * step_f / end).cos())
+        self.moves.drop_fraction / 2.0 * (1.0 + (std::f64::consts::PI * step_f / end).cos())
     }
 
-    /// Where entries grow back by gradient: remembers the gradients of all of `B`, and lets only
-    /// those under the mask through to the optimiser. Elsewhere it changes nothing.
-    #[must_use]
-    pub fn after_backward<M: Module>(
-        &mut self,
-        model: &M,
-        mut gradients: GradientsParams,
-    ) -> GradientsParams {
-        if self.config.regrow == Regrow::Gradient && self.config.moves() {
-            let mut visitor = MaskGradients {
-                stack: PathStack::default(),
-                last: None,
-                gradients: &mut gradients,
-                sizes: &mut self.gradients,
-            };
-            model.visit(&mut visitor);
-        }
-        gradients
-    }
-
-    /// Moves the masks where a move is due, and keeps a trained projection shared.
-    ///
-    /// Returns the model and what moved; the caller clears the optimiser's state there.
-    #[must_use]
-    pub fn after_step<M: Module>(&mut self, step: usize, model: M) -> (M, Vec<Moved>) {
-        let share = self.drop_share(step);
-        let mut replace = Replace {
-            stack: PathStack::default(),
-            new: HashMap::new(),
-            mask: None,
-            tie: self.config.share && self.config.train_shared,
-            projection: None,
-        };
-        let mut moved = Vec::new();
-        if share > 0.0 {
-            let mut reader = Reader::default();
-            model.visit(&mut reader);
-            for (before, after) in self.plan(step, share, reader.found) {
-                let keep = (0..before.active.len())
-                    .map(|i| before.active[i] && after.active[i])
-                    .collect();
-                moved.push(Moved { id: after.id, keep });
-                replace.new.insert(after.id, after);
-            }
-        }
-        if replace.new.is_empty() && !replace.tie {
-            return (model, moved);
-        }
-        (model.map(&mut replace), moved)
-    }
-
-    fn plan(&self, step: usize, share: f64, layers: Vec<Sparse>) -> Vec<(Sparse, Sparse)> {
+    fn plan(&self, step: usize, share: f64, layers: Vec<Masked>) -> Vec<(Masked, Masked)> {
         let mut rng = rng(self.seed, 1_000_000 + step as u64);
-        let counts: Vec<usize> = match self.config.budget {
+        let counts: Vec<usize> = match self.moves.budget {
             Budget::Layer => layers.iter().map(|layer| portion(share, layer)).collect(),
             Budget::Global => vec![layers.iter().map(|layer| portion(share, layer)).sum()],
         };
-        match self.config.budget {
+        match self.moves.budget {
             Budget::Layer => layers
                 .into_iter()
                 .zip(counts)
@@ -146,7 +129,7 @@ impl SparseDynamics {
     }
 
     /// Drops the `count` smallest active entries of `layers` and grows as many elsewhere.
-    fn relocate(&self, layers: &mut [Sparse], count: usize, rng: &mut ChaCha8Rng) {
+    fn relocate(&self, layers: &mut [Masked], count: usize, rng: &mut ChaCha8Rng) {
         let mut active = Vec::new();
         let mut inactive = Vec::new();
         for (l, layer) in layers.iter().enumerate() {
@@ -169,7 +152,7 @@ impl SparseDynamics {
             layers[l].active[i] = false;
             layers[l].values[i] = 0.0;
         }
-        match self.config.regrow {
+        match self.moves.regrow {
             Regrow::Random => {
                 for k in 0..count {
                     let pick = rng.random_range(k..inactive.len());
@@ -192,13 +175,84 @@ impl SparseDynamics {
     }
 }
 
-/// How many active entries the share `share` of a layer is.
+impl DuringTraining for MovingMask {
+    fn start(&mut self, total_steps: usize) {
+        self.total_steps = total_steps;
+    }
+
+    /// Nothing: the moves depend on the seed, the step and the model alone.
+    fn state<M: Module>(&self, _model: &M) -> Vec<TrainedTensor> {
+        Vec::new()
+    }
+
+    fn restore<M: Module>(
+        &mut self,
+        _model: &M,
+        _state: Vec<TrainedTensor>,
+    ) -> Result<(), MethodError> {
+        Ok(())
+    }
+
+    fn penalty<M: Module>(&self, _model: &M) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// If entries regrow by gradient: remembers the gradients of all of `B` and passes only those
+    /// under the mask to the optimiser.
+    fn after_backward<M: Module>(
+        &mut self,
+        model: &M,
+        mut gradients: GradientsParams,
+    ) -> GradientsParams {
+        if self.moves.regrow == Regrow::Gradient && self.moves.dynamic {
+            let mut visitor = MaskGradients {
+                stack: PathStack::default(),
+                last: None,
+                gradients: &mut gradients,
+                sizes: &mut self.gradients,
+            };
+            model.visit(&mut visitor);
+        }
+        gradients
+    }
+
+    /// Moves the masks if a move is due, and makes all layers share the first one's projection if it
+    /// trains.
+    fn after_step<M: Module>(&mut self, step: usize, model: M) -> (M, Vec<Moved>) {
+        let share = self.drop_share(step);
+        let mut replace = Replace {
+            stack: PathStack::default(),
+            new: HashMap::new(),
+            mask: None,
+            tie: self.moves.tie,
+            projection: None,
+        };
+        let mut moved = Vec::new();
+        if share > 0.0 {
+            let mut reader = Reader::default();
+            model.visit(&mut reader);
+            for (before, after) in self.plan(step, share, reader.found) {
+                let keep = (0..before.active.len())
+                    .map(|i| before.active[i] && after.active[i])
+                    .collect();
+                moved.push(Moved { id: after.id, keep });
+                replace.new.insert(after.id, after);
+            }
+        }
+        if replace.new.is_empty() && !replace.tie {
+            return (model, moved);
+        }
+        (model.map(&mut replace), moved)
+    }
+}
+
+/// The number of entries that the share `share` of a layer's active entries is.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss
 )]
-fn portion(share: f64, layer: &Sparse) -> usize {
+fn portion(share: f64, layer: &Masked) -> usize {
     let active = layer.active.iter().filter(|on| **on).count();
     (share * active as f64).round() as usize
 }
@@ -207,12 +261,12 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// Reads every `B` that has a mask, in the order of the model's fields.
+/// Reads every masked `B`, in the order of the model's fields.
 #[derive(Default)]
 struct Reader {
     stack: PathStack,
     last: Option<(ParamId, Vec<f32>)>,
-    found: Vec<Sparse>,
+    found: Vec<Masked>,
 }
 
 impl ModuleVisitor for Reader {
@@ -220,11 +274,11 @@ impl ModuleVisitor for Reader {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
-            ("lora_b", "LowRank") => self.last = Some((param.id, values(param.base()))),
-            ("lora_b_mask", "LowRank") => {
+            LowRank::B => self.last = Some((param.id, values(param.base()))),
+            LowRank::B_MASK => {
                 if let Some((id, numbers)) = self.last.take() {
                     let active = values(param.base()).iter().map(|on| *on != 0.0).collect();
-                    self.found.push(Sparse {
+                    self.found.push(Masked {
                         id,
                         values: numbers,
                         active,
@@ -236,7 +290,7 @@ impl ModuleVisitor for Reader {
     }
 }
 
-/// Masks the gradients of every `B` and keeps their sizes.
+/// Masks the gradients of every `B`, and stores their absolute values before that.
 struct MaskGradients<'a> {
     stack: PathStack,
     last: Option<ParamId>,
@@ -249,8 +303,8 @@ impl ModuleVisitor for MaskGradients<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match self.stack.field() {
-            ("lora_b", "LowRank") => self.last = Some(param.id),
-            ("lora_b_mask", "LowRank") => {
+            LowRank::B => self.last = Some(param.id),
+            LowRank::B_MASK => {
                 let Some(id) = self.last.take() else { return };
                 let Some(gradient) = self.gradients.remove::<D>(id) else {
                     return;
@@ -265,15 +319,15 @@ impl ModuleVisitor for MaskGradients<'_> {
     }
 }
 
-/// Writes new values and masks; ties all projections to the first.
+/// Writes new values and masks, and replaces all projections by the first.
 struct Replace {
     stack: PathStack,
-    new: HashMap<ParamId, Sparse>,
+    new: HashMap<ParamId, Masked>,
     /// The new mask of the `B` that was visited last.
     mask: Option<Vec<f32>>,
-    /// Whether projections are tied.
+    /// Whether projections are replaced by the first.
     tie: bool,
-    /// The first projection, once it was seen.
+    /// The first projection, once it was visited.
     projection: Option<Param<Tensor<2>>>,
 }
 
@@ -292,8 +346,8 @@ impl ModuleMapper for Replace {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         match self.stack.field() {
-            ("lora_a", "LowRank") if self.tie => {
-                // All projections are matrices; Burn's mapper only knows their rank as `D`.
+            LowRank::A if self.tie => {
+                // A projection is a matrix, but `D` is generic.
                 let param: Box<dyn Any> = Box::new(param);
                 let tied = match param.downcast::<Param<Tensor<2>>>() {
                     Ok(param) => self.projection.get_or_insert(*param).clone(),
@@ -302,18 +356,18 @@ impl ModuleMapper for Replace {
                 let tied: Box<dyn Any> = Box::new(tied);
                 match tied.downcast::<Param<Tensor<D>>>() {
                     Ok(tied) => *tied,
-                    Err(_) => unreachable!("it had this type before"),
+                    Err(_) => unreachable!("`D` is 2 here"),
                 }
             }
-            ("lora_b", "LowRank") => match self.new.remove(&param.id) {
+            LowRank::B => match self.new.remove(&param.id) {
                 Some(sparse) => {
-                    // The mask follows its B in the order of fields.
+                    // The mask is the field after `B`.
                     self.mask = Some(sparse.active.iter().map(|on| f32::from(*on)).collect());
                     Self::leaf(param, sparse.values)
                 }
                 None => param,
             },
-            ("lora_b_mask", "LowRank") => match self.mask.take() {
+            LowRank::B_MASK => match self.mask.take() {
                 Some(mask) => Self::leaf(param, mask),
                 None => param,
             },

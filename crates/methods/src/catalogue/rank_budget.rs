@@ -1,10 +1,10 @@
 //! `AdaLoRA`'s rank budget (Zhang et al. 2023, arXiv:2303.10512, sections 3.1–3.3).
 //!
-//! Each triplet of a row of `Q`, an entry of `Λ` and a column of `P` has an importance: that of its
-//! entry of `Λ` plus the means over the two vectors, each entry's the product of its smoothed
-//! sensitivity `|w·∂L/∂w|` and that sensitivity's smoothed uncertainty (equations 7–11). The
-//! `Λ` of all but the budget's most important triplets are set to 0; the budget falls along a cubic
-//! (equation 12).
+//! A triplet is a row of `Q`, an entry of `Λ` and a column of `P`. The importance of an entry is the
+//! product of its smoothed sensitivity `|w·∂L/∂w|` and the smoothed uncertainty of that sensitivity;
+//! a triplet's importance is that of its entry of `Λ` plus the means over its two vectors (equations
+//! 7–11). All but the most important triplets have their entry of `Λ` set to 0. The number that is
+//! left, the budget, falls along a cubic (equation 12).
 
 use std::collections::HashMap;
 
@@ -13,24 +13,46 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::TensorData;
 
-use crate::catalogue::AdaloraConfig;
+use super::during_training::{DuringTraining, Moved};
+use crate::adapters::LowRank;
 use crate::error::MethodError;
-use crate::inspect::{PathStack, follow_paths};
+use crate::inspect::paths::{PathStack, follow_paths};
 use crate::state::{TrainedTensor, Values};
+
+/// How the budget falls and how importance is measured.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    /// Rank of each layer at the start.
+    pub(super) rank: usize,
+    /// Mean rank at the end.
+    pub(super) target_rank: usize,
+    /// Share of the run before the budget falls.
+    pub(super) warmup: f64,
+    /// Share of the run after which the budget has fallen.
+    pub(super) settle: f64,
+    /// Steps between prunings.
+    pub(super) interval: usize,
+    /// Smoothing of the sensitivity.
+    pub(super) beta1: f64,
+    /// Smoothing of its uncertainty.
+    pub(super) beta2: f64,
+    /// Weight `γ` of the orthogonality term.
+    pub(super) orthogonality: f64,
+}
 
 /// Prunes the ranks of a model's `AdaLoRA` adapters while it trains.
 #[derive(Debug, Clone)]
 pub struct RankBudget {
-    config: AdaloraConfig,
+    schedule: Schedule,
     total_steps: usize,
     gradients: HashMap<ParamId, Vec<f32>>,
-    /// Which entries of each `Λ` the whole of the budget's fall has left.
+    /// Which entries of each `Λ` stay, once the budget has fallen.
     left: Option<HashMap<ParamId, Vec<bool>>>,
     /// Smoothed sensitivity and uncertainty of each entry.
     smoothed: HashMap<ParamId, (Vec<f32>, Vec<f32>)>,
 }
 
-/// The factors of one adapter as they are now.
+/// The current factors of an adapter.
 struct Triplets {
     q: Factor,
     p: Factor,
@@ -51,9 +73,9 @@ struct Factor {
 }
 
 impl RankBudget {
-    pub(crate) fn new(config: AdaloraConfig) -> Self {
+    pub(super) fn new(schedule: Schedule) -> Self {
         Self {
-            config,
+            schedule,
             total_steps: 0,
             gradients: HashMap::new(),
             left: None,
@@ -61,16 +83,11 @@ impl RankBudget {
         }
     }
 
-    /// Tells how many optimiser steps the run takes.
-    pub fn start(&mut self, total_steps: usize) {
-        self.total_steps = total_steps;
-    }
-
     /// The steps at which the budget begins to fall and has fallen.
     #[allow(clippy::cast_precision_loss)]
     fn fall(&self) -> (f64, f64) {
         let at = |share: f64| (share * self.total_steps as f64).floor();
-        (at(self.config.warmup), at(self.config.settle))
+        (at(self.schedule.warmup), at(self.schedule.settle))
     }
 
     #[allow(clippy::cast_precision_loss)]
@@ -78,8 +95,8 @@ impl RankBudget {
         step as f64 >= self.fall().1
     }
 
-    /// How many of `all` triplets stay at `step`, towards `target`; `None` where nothing is pruned
-    /// then.
+    /// How many of `all` triplets stay after step `step`, on the way to `target`; `None` if nothing is
+    /// pruned at this step.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
@@ -95,40 +112,15 @@ impl RankBudget {
         if now >= end {
             return Some(target);
         }
-        if !step.is_multiple_of(self.config.interval) {
+        if !step.is_multiple_of(self.schedule.interval) {
             return None;
         }
         let left = 1.0 - (now - start) / (end - start);
         Some(((all - target) as f64 * left.powi(3) + target as f64) as usize)
     }
 
-    /// `γ` times the mean of `‖P·Pᵀ - I‖` over all factors (equation 4, as PEFT averages it).
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn penalty<M: Module>(&self, model: &M) -> Option<Tensor<1>> {
-        if self.config.orthogonality == 0.0 {
-            return None;
-        }
-        let mut visitor = Orthogonality::default();
-        model.visit(&mut visitor);
-        let count = visitor.count as f64;
-        Some(visitor.sum? * (self.config.orthogonality / count))
-    }
-
-    /// Remembers the adapters' gradients.
-    pub fn after_backward<M: Module>(&mut self, model: &M, gradients: &GradientsParams) {
-        let mut visitor = Collected {
-            stack: PathStack::default(),
-            gradients,
-            by_id: &mut self.gradients,
-        };
-        model.visit(&mut visitor);
-    }
-
-    /// Updates the importance and prunes where that is due; once the budget has fallen, what it left
-    /// stays the same.
-    #[must_use]
-    pub fn after_step<M: Module>(&mut self, step: usize, model: M) -> M {
+    /// The model after the pruning of a step.
+    fn pruned<M: Module>(&mut self, step: usize, model: M) -> M {
         let mut reader = Reader::default();
         model.visit(&mut reader);
         let adapters = reader.found;
@@ -144,7 +136,7 @@ impl RankBudget {
             .iter()
             .map(|adapter| adapter.lambda.values.len())
             .sum();
-        let target = self.config.target_rank * all / self.config.rank;
+        let target = self.schedule.target_rank * all / self.schedule.rank;
         let Some(budget) = self.budget(step, all, target) else {
             return model;
         };
@@ -156,8 +148,77 @@ impl RankBudget {
         model
     }
 
-    /// The smoothed numbers and what is left, adapter by adapter in the order of the model's fields.
-    pub(crate) fn state<M: Module>(&self, model: &M) -> Vec<TrainedTensor> {
+    /// Which entries of each `Λ` are among the `budget` most important ones.
+    fn most_important(&self, adapters: &[Triplets], budget: usize) -> HashMap<ParamId, Vec<bool>> {
+        let scores: Vec<Vec<f32>> = adapters
+            .iter()
+            .map(|adapter| self.importance(adapter))
+            .collect();
+        let mut sorted: Vec<f32> = scores.concat();
+        sorted.sort_by(f32::total_cmp);
+        let last = (sorted.len() - budget).checked_sub(1);
+        let threshold = last.map_or(f32::NEG_INFINITY, |last| sorted[last]);
+        adapters
+            .iter()
+            .zip(scores)
+            .map(|(adapter, scores)| {
+                let stays = scores.into_iter().map(|score| score > threshold);
+                (adapter.lambda.id, stays.collect())
+            })
+            .collect()
+    }
+
+    #[allow(clippy::cast_possible_truncation)]
+    fn smooth(&mut self, factor: &Factor) {
+        let Some(gradient) = self.gradients.get(&factor.id) else {
+            return;
+        };
+        let (beta1, beta2) = (self.schedule.beta1 as f32, self.schedule.beta2 as f32);
+        let count = factor.values.len();
+        let (mean, uncertainty) = self
+            .smoothed
+            .entry(factor.id)
+            .or_insert_with(|| (vec![0.0; count], vec![0.0; count]));
+        for i in 0..count {
+            let sensitivity = (factor.values[i] * gradient[i]).abs();
+            mean[i] = beta1 * mean[i] + (1.0 - beta1) * sensitivity;
+            uncertainty[i] = beta2 * uncertainty[i] + (1.0 - beta2) * (sensitivity - mean[i]).abs();
+        }
+    }
+
+    /// The importance of each triplet of an adapter, `[groups · rank]`.
+    #[allow(clippy::cast_precision_loss)]
+    fn importance(&self, adapter: &Triplets) -> Vec<f32> {
+        let element = |factor: &Factor, index: usize| {
+            self.smoothed
+                .get(&factor.id)
+                .map_or(0.0, |(mean, uncertainty)| mean[index] * uncertainty[index])
+        };
+        let Triplets { q, p, lambda } = adapter;
+        let (inputs, outputs, rank) = (q.shape[1], p.shape[0], p.shape[1]);
+        let groups = lambda.values.len() / rank;
+        let rows = outputs / groups;
+        (0..lambda.values.len())
+            .map(|triplet| {
+                let (group, column) = (triplet / rank, triplet % rank);
+                let of_q: f32 = (0..inputs).map(|i| element(q, triplet * inputs + i)).sum();
+                let of_p: f32 = (group * rows..(group + 1) * rows)
+                    .map(|row| element(p, row * rank + column))
+                    .sum();
+                element(lambda, triplet) + of_q / inputs as f32 + of_p / rows as f32
+            })
+            .collect()
+    }
+}
+
+impl DuringTraining for RankBudget {
+    fn start(&mut self, total_steps: usize) {
+        self.total_steps = total_steps;
+    }
+
+    /// The smoothed sensitivities, and which entries of `Λ` are left: by the adapters' numbers, in the
+    /// order of the model's fields.
+    fn state<M: Module>(&self, model: &M) -> Vec<TrainedTensor> {
         let mut reader = Reader::default();
         model.visit(&mut reader);
         let mut found = Vec::new();
@@ -187,7 +248,7 @@ impl RankBudget {
         found
     }
 
-    pub(crate) fn restore<M: Module>(
+    fn restore<M: Module>(
         &mut self,
         model: &M,
         state: Vec<TrainedTensor>,
@@ -228,66 +289,37 @@ impl RankBudget {
         Ok(())
     }
 
-    /// The entries of `Λ` that stay where `budget` of them may.
-    fn most_important(&self, adapters: &[Triplets], budget: usize) -> HashMap<ParamId, Vec<bool>> {
-        let scores: Vec<Vec<f32>> = adapters
-            .iter()
-            .map(|adapter| self.importance(adapter))
-            .collect();
-        let mut sorted: Vec<f32> = scores.concat();
-        sorted.sort_by(f32::total_cmp);
-        let last = (sorted.len() - budget).checked_sub(1);
-        let threshold = last.map_or(f32::NEG_INFINITY, |last| sorted[last]);
-        adapters
-            .iter()
-            .zip(scores)
-            .map(|(adapter, scores)| {
-                let stays = scores.into_iter().map(|score| score > threshold);
-                (adapter.lambda.id, stays.collect())
-            })
-            .collect()
-    }
-
-    #[allow(clippy::cast_possible_truncation)]
-    fn smooth(&mut self, factor: &Factor) {
-        let Some(gradient) = self.gradients.get(&factor.id) else {
-            return;
-        };
-        let (beta1, beta2) = (self.config.beta1 as f32, self.config.beta2 as f32);
-        let count = factor.values.len();
-        let (mean, uncertainty) = self
-            .smoothed
-            .entry(factor.id)
-            .or_insert_with(|| (vec![0.0; count], vec![0.0; count]));
-        for i in 0..count {
-            let sensitivity = (factor.values[i] * gradient[i]).abs();
-            mean[i] = beta1 * mean[i] + (1.0 - beta1) * sensitivity;
-            uncertainty[i] = beta2 * uncertainty[i] + (1.0 - beta2) * (sensitivity - mean[i]).abs();
-        }
-    }
-
-    /// The importance of each triplet of an adapter, `[groups · rank]`.
+    /// `γ` times the mean of `‖P·Pᵀ - I‖` over all factors (equation 4, as PEFT averages it).
     #[allow(clippy::cast_precision_loss)]
-    fn importance(&self, adapter: &Triplets) -> Vec<f32> {
-        let element = |factor: &Factor, index: usize| {
-            self.smoothed
-                .get(&factor.id)
-                .map_or(0.0, |(mean, uncertainty)| mean[index] * uncertainty[index])
+    fn penalty<M: Module>(&self, model: &M) -> Option<Tensor<1>> {
+        if self.schedule.orthogonality == 0.0 {
+            return None;
+        }
+        let mut visitor = Orthogonality::default();
+        model.visit(&mut visitor);
+        let count = visitor.count as f64;
+        Some(visitor.sum? * (self.schedule.orthogonality / count))
+    }
+
+    /// Stores the adapters' gradients; does not change them.
+    fn after_backward<M: Module>(
+        &mut self,
+        model: &M,
+        gradients: GradientsParams,
+    ) -> GradientsParams {
+        let mut visitor = Collected {
+            stack: PathStack::default(),
+            gradients: &gradients,
+            by_id: &mut self.gradients,
         };
-        let Triplets { q, p, lambda } = adapter;
-        let (inputs, outputs, rank) = (q.shape[1], p.shape[0], p.shape[1]);
-        let groups = lambda.values.len() / rank;
-        let rows = outputs / groups;
-        (0..lambda.values.len())
-            .map(|triplet| {
-                let (group, column) = (triplet / rank, triplet % rank);
-                let of_q: f32 = (0..inputs).map(|i| element(q, triplet * inputs + i)).sum();
-                let of_p: f32 = (group * rows..(group + 1) * rows)
-                    .map(|row| element(p, row * rank + column))
-                    .sum();
-                element(lambda, triplet) + of_q / inputs as f32 + of_p / rows as f32
-            })
-            .collect()
+        model.visit(&mut visitor);
+        gradients
+    }
+
+    /// Updates the importance and prunes if that is due. Once the budget has fallen, the same entries
+    /// stay.
+    fn after_step<M: Module>(&mut self, step: usize, model: M) -> (M, Vec<Moved>) {
+        (self.pruned(step, model), Vec::new())
     }
 }
 
@@ -305,14 +337,6 @@ fn prune<M: Module>(model: M, adapters: Vec<Triplets>, left: &HashMap<ParamId, V
     model.map(&mut Write { values })
 }
 
-/// The name of a tensor of a low-rank adapter.
-fn name(stack: &PathStack) -> Option<&str> {
-    match stack.field() {
-        (name, "LowRank") => Some(name),
-        _ => None,
-    }
-}
-
 #[derive(Default)]
 struct Orthogonality {
     stack: PathStack,
@@ -324,9 +348,9 @@ impl ModuleVisitor for Orthogonality {
     follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let rows_are_vectors = match name(&self.stack) {
-            Some("lora_a") => true,
-            Some("lora_b") => false,
+        let rows_are_vectors = match self.stack.field() {
+            LowRank::A => true,
+            LowRank::B => false,
             _ => return,
         };
         let values = param.val();
@@ -357,7 +381,8 @@ impl ModuleVisitor for Collected<'_> {
     follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if !matches!(name(&self.stack), Some("lora_a" | "lora_b" | "inner")) {
+        let wanted = [LowRank::A, LowRank::B, LowRank::INNER];
+        if !wanted.contains(&self.stack.field()) {
             return;
         }
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
@@ -380,18 +405,15 @@ impl ModuleVisitor for Reader {
     follow_paths!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(name) = name(&self.stack) else {
-            return;
-        };
         let read = || Factor {
             id: param.id,
             shape: param.lazy_shape().to_vec(),
             values: param.base().into_data().iter::<f32>().collect(),
         };
-        match name {
-            "lora_a" => self.q = Some(read()),
-            "lora_b" => self.p = Some(read()),
-            "inner" => {
+        match self.stack.field() {
+            LowRank::A => self.q = Some(read()),
+            LowRank::B => self.p = Some(read()),
+            LowRank::INNER => {
                 if let (Some(q), Some(p)) = (self.q.take(), self.p.take()) {
                     let lambda = read();
                     self.found.push(Triplets { q, p, lambda });

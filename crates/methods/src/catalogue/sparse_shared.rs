@@ -4,63 +4,49 @@
 //!
 //! - **sharing**: `A_l = A[:, :n_l] / √n_l` is a slice of one frozen random projection
 //!   `A ∈ R^{r × n_max}` that all layers share (VeRA, Kopiczko et al. 2024, arXiv:2310.11454,
-//!   section 3.1; `n_l` is the number of inputs one output of the layer sees);
+//!   section 3.1; `n_l` is the number of inputs that one output of the layer sees);
 //! - **sparse**: `B_l`, 0 at the start, trains only where the mask `M_l` of fixed density is 1
 //!   (LoRI, Zhang et al. 2025, arXiv:2504.07448);
 //! - **dynamic**: the mask moves while training (SET, Mocanu et al. 2018, Nature Communications 9;
-//!   see [`SparseDynamics`](crate::SparseDynamics)).
+//!   see [`MovingMask`]).
 //!
-//! The parts are published, their combination is this project's. Each can be switched off.
+//! The parts are published; their combination is this project's. Each can be switched off.
 
 use burn::Tensor;
 use burn::module::Param;
 use burn::nn::DropoutConfig;
-use burn::tensor::Device;
 use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Made, Maker, check, start};
-use crate::adapters::{Adapter, Geometry, LowRank};
+use super::check;
+use super::moving_mask::{Budget, Moves, MovingMask, Regrow};
+use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use crate::adapters::{Geometry, LowRank, start};
+use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::inspect::Layer;
+use crate::hf_peft::{HfPeft, Writer};
+use crate::inspect::paths::Field;
+use crate::inspect::{Layer, ParamInfo};
 use crate::random::{normal, rng};
 
-/// Where dropped entries grow back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Regrow {
-    /// At random among the inactive entries (SET).
-    #[default]
-    Random,
-    /// Where the gradient is largest (`RigL`, Evci et al. 2020, arXiv:1911.11134).
-    Gradient,
-}
-
-/// What stays constant while the mask moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Budget {
-    /// The number of active entries of each layer.
-    #[default]
-    Layer,
-    /// The number of active entries of all layers together.
-    Global,
-}
-
 /// Settings of the sparse shared method.
+///
+/// Parameters per layer: `density·rank·outputs`. If the projection trains, `rank` times the most inputs
+/// of a layer for all layers together, or `rank·groups·inputs` per layer without sharing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PeftConfig {
+pub struct SparseSharedConfig {
     /// Rank `r` of the projection.
     pub rank: usize,
     /// The change is scaled by `alpha / rank`.
     pub alpha: f64,
     /// Dropout on the adapter's input while training, in `[0, 1)`.
     pub dropout: f64,
-    /// Share of `B`'s entries that train, in `(0, 1]`; 1 trains all.
+    /// Share of `B`'s entries that train, in `(0, 1]`.
     pub density: f64,
-    /// One projection for all layers, or one for each.
+    /// Whether all layers share one projection instead of having one each.
     pub share: bool,
     /// Whether the projection trains as well.
     pub train_shared: bool,
@@ -70,15 +56,15 @@ pub struct PeftConfig {
     pub drop_fraction: f64,
     /// Steps between moves of the mask, `ΔT`.
     pub interval: usize,
-    /// Share of the run after which the mask rests.
+    /// Share of the run after which the mask stays, in `[0, 1]`.
     pub end: f64,
-    /// Where entries grow back.
+    /// Which inactive entries become active.
     pub regrow: Regrow,
-    /// What stays constant.
+    /// What stays constant while the mask moves.
     pub budget: Budget,
 }
 
-impl Default for PeftConfig {
+impl Default for SparseSharedConfig {
     fn default() -> Self {
         Self {
             rank: 32,
@@ -97,8 +83,56 @@ impl Default for PeftConfig {
     }
 }
 
-impl PeftConfig {
-    pub(crate) fn check(&self) -> Result<(), MethodError> {
+impl SparseSharedConfig {
+    /// Whether there is a mask and it moves.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        self.dynamic && self.density < 1.0
+    }
+
+    /// Number of active entries of a layer whose `B` has `size` entries: at least one.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
+    pub fn active(&self, size: usize) -> usize {
+        ((self.density * size as f64).round() as usize).clamp(1, size)
+    }
+
+    /// Factor `s` of `s·B·A`.
+    #[allow(clippy::cast_precision_loss)]
+    fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    /// What a layer divides `A` by: `√inputs` if `A` is shared, so that the variance of `A·x` is that of
+    /// `x` for `A ~ N(0, 1)`. A layer's own `A` is drawn with that variance instead.
+    fn divisor(&self, layer: &Layer) -> f32 {
+        if self.share {
+            start::root(layer.shape.inputs)
+        } else {
+            1.0
+        }
+    }
+}
+
+impl Spec for SparseSharedConfig {
+    type Adapter = LowRank;
+    type Dynamics = MovingMask;
+
+    const PLACE: Place = Place::AnyLayer;
+    const FREEZES_BASE: bool = true;
+    const MERGES: bool = true;
+    const NEEDS_GRADIENTS: bool = false;
+    const LEARNING_RATES: LearningRates = LearningRates {
+        small: 0.1,
+        large: 0.01,
+    };
+    const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::AsAnother(write);
+
+    fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
         check::rank(self.rank)?;
         check::finite("alpha", self.alpha)?;
         check::dropout(self.dropout)?;
@@ -114,68 +148,76 @@ impl PeftConfig {
         check::at_least_one("interval", self.interval)
     }
 
-    /// Whether a moving mask exists at all.
-    #[must_use]
-    pub fn moves(&self) -> bool {
-        self.dynamic && self.density < 1.0
-    }
-
-    /// Active entries of a layer whose `B` has `size` entries: at least one.
-    #[must_use]
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss
-    )]
-    pub fn active(&self, size: usize) -> usize {
-        ((self.density * size as f64).round() as usize).clamp(1, size)
-    }
-
-    /// Factor `s` of `s·B·A`.
-    #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
-    }
-
-    /// What a layer divides `A` by: `√inputs` where it is shared, which keeps the variance of `A·x`
-    /// at that of `x` for `A ~ N(0, 1)`; a layer's own is made so.
-    pub(crate) fn divisor(&self, layer: &Layer) -> f32 {
-        if self.share {
-            start::root(layer.shape.inputs)
-        } else {
-            1.0
-        }
-    }
-
-    pub(crate) fn maker(
-        &self,
-        layers: &[&Layer],
-        device: &Device,
-        seed: u64,
-    ) -> impl Maker + use<> {
-        let mut rng = rng(seed, 2);
-        let widest = layers.iter().map(|layer| layer.shape.inputs).max();
+    fn maker<'a>(&self, context: &Context<'a>) -> Result<AdapterMaker<'a, Self>, MethodError> {
+        let mut rng = rng(context.seed, 2);
+        let widest = context.layers.iter().map(|layer| layer.shape.inputs).max();
         let shared = self.share.then(|| {
             // A ~ N(0, 1), [rank, widest].
             let shape = [self.rank, widest.unwrap_or(1)];
-            start::gaussian(1.0, shape, device, &mut rng).set_require_grad(self.train_shared)
+            start::gaussian(1.0, shape, context.device, &mut rng)
+                .set_require_grad(self.train_shared)
         });
-        PeftMaker {
+        Ok(Some(Box::new(SparseSharedMaker {
             config: self.clone(),
             shared,
             rng,
-        }
+        })))
+    }
+
+    fn dynamics(&self, seed: u64) -> Option<MovingMask> {
+        let moves = Moves {
+            dynamic: self.moves(),
+            drop_fraction: self.drop_fraction,
+            interval: self.interval,
+            end: self.end,
+            regrow: self.regrow,
+            budget: self.budget,
+            tie: self.share && self.train_shared,
+        };
+        (self.moves() || self.train_shared).then(|| MovingMask::new(moves, seed))
+    }
+
+    fn trained_beside(&self, _parameter: &ParamInfo, _adapted: &[&Layer]) -> bool {
+        false
+    }
+
+    fn faster(&self) -> Option<(f64, Field<'static>)> {
+        None
+    }
+
+    /// The entries of a shared projection that trains are not counted: they belong to no layer.
+    fn parameters_of(&self, layer: &Layer) -> usize {
+        let size = layer.shape.outputs * self.rank;
+        let b = if self.density < 1.0 {
+            self.active(size)
+        } else {
+            size
+        };
+        let own = self.train_shared && !self.share;
+        let a = self.rank * layer.shape.groups * layer.shape.inputs;
+        if own { b + a } else { b }
     }
 }
 
-struct PeftMaker {
-    config: PeftConfig,
+/// Writes it as the `LoRA` that it equals.
+fn write(config: &SparseSharedConfig, to: &mut Writer<'_>) -> Result<(), MethodError> {
+    to.as_lora(config.rank, false, |layer, factors| {
+        let divisor = config.divisor(layer);
+        factors.a = factors.a.clone().map(|_, _, value| value / divisor);
+        config.scale()
+    })?;
+    to.insert(json!({ "lora_dropout": config.dropout }));
+    Ok(())
+}
+
+struct SparseSharedMaker {
+    config: SparseSharedConfig,
     shared: Option<Param<Tensor<2>>>,
     rng: ChaCha8Rng,
 }
 
-impl Maker for PeftMaker {
-    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made {
+impl Maker<LowRank> for SparseSharedMaker {
+    fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made<LowRank> {
         let (config, device, shape) = (&self.config, base.device(), layer.shape);
         let geometry = Geometry {
             weight: shape,
@@ -203,7 +245,7 @@ impl Maker for PeftMaker {
             }
             start::param(mask, shape, &device).set_require_grad(false)
         });
-        Made::from(Adapter::LowRank(LowRank {
+        Made::from(LowRank {
             lora_a,
             lora_b: Some(start::full(0.0, shape, &device)),
             lora_b_mask,
@@ -213,6 +255,6 @@ impl Maker for PeftMaker {
             base_square: None,
             dropout: DropoutConfig::new(config.dropout).init(),
             geometry,
-        }))
+        })
     }
 }

@@ -1,187 +1,123 @@
-//! From a model to PEFT's files.
+//! Writing HF PEFT's files: what all methods have in common.
 
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleDisplay};
 use serde_json::{Map, Value, json};
 
-use super::{Names, PREFIX, PeftAdapter};
-use crate::attach::Method;
-use crate::catalogue::{Bias, LoraConfig, LoraInit};
+use super::names::{Names, PREFIX};
 use crate::error::MethodError;
-use crate::inspect::is_under;
-use crate::inspect::{Layer, LayerKind, ParamInfo, layers, parameters};
-use crate::state::Matrix;
-use crate::state::{Factors, Tensors};
-use crate::state::{TrainedTensor, Values, settle};
+use crate::inspect::paths::Field;
+use crate::inspect::paths::burn_names::LINEAR;
+use crate::inspect::{Layer, LayerKind, ParamInfo, is_under, layers};
+use crate::state::{Factors, Matrix, Tensors, TrainedTensor, Values};
 
-pub(super) fn export<M: Module + ModuleDisplay>(
-    model: &M,
-    method: &Method,
-    names: Names<'_>,
-) -> Result<PeftAdapter, MethodError> {
-    settle(model);
-    let parameters = parameters(model);
-    let tensors = Tensors::read(model, &parameters);
-    let mut adapted = layers(model);
-    adapted.retain(|layer| tensors.has_adapter(layer));
-    let mut export = Export {
-        names,
-        tensors,
-        layers: Vec::new(),
-        config: Map::new(),
-        found: Vec::new(),
-    };
-    for layer in adapted {
-        let name = names.layer(&layer.path)?;
-        export.layers.push((name, layer));
-    }
-    match method {
-        Method::Lora(config) => export.lora(config)?,
-        Method::Peft(config) => {
-            export.as_lora(config.rank, false, |layer, factors| {
-                let divisor = config.divisor(layer);
-                factors.a = factors.a.clone().map(|_, _, value| value / divisor);
-                config.scale()
-            })?;
-            export.insert(json!({ "lora_dropout": config.dropout }));
-        }
-        Method::Vera(config) => export.vera(config)?,
-        Method::Adalora(config) => export.adalora(config)?,
-        Method::Shira(config) => export.shira(config.rank)?,
-        Method::Ia3(_) => export.ia3(),
-        Method::Loha(config) => {
-            export.insert(json!({ "peft_type": "LOHA", "r": config.rank, "alpha": config.alpha }));
-            export.copy(&["hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b"]);
-        }
-        Method::Lokr(config) => {
-            let factor = config
-                .decompose_factor
-                .map_or(-1, |factor| i64::try_from(factor).unwrap_or(i64::MAX));
-            export.insert(json!({
-                "peft_type": "LOKR",
-                "r": config.rank,
-                "alpha": config.alpha,
-                "decompose_both": config.decompose_both,
-                "decompose_factor": factor,
-            }));
-            export.copy(&[
-                "lokr_w1",
-                "lokr_w1_a",
-                "lokr_w1_b",
-                "lokr_w2",
-                "lokr_w2_a",
-                "lokr_w2_b",
-            ]);
-        }
-        other => {
-            return Err(MethodError::NotInPeft {
-                reason: format!("{} has no type in PEFT", other.name()),
-            });
-        }
-    }
-    export.targets(model);
-    export.rest(&parameters);
-    export.found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(PeftAdapter {
-        config: export.config,
-        tensors: export.found,
-    })
-}
-
-struct Export<'a> {
+/// The two files of an adapter while they are written.
+pub(crate) struct Writer<'a> {
     names: Names<'a>,
-    tensors: Tensors,
-    /// The adapted layers and their names in PyTorch.
-    layers: Vec<(String, Layer)>,
-    config: Map<String, Value>,
-    found: Vec<TrainedTensor>,
+    /// The model's tensors.
+    pub(crate) tensors: Tensors,
+    /// The adapted layers and their names in `PyTorch`.
+    pub(crate) layers: Vec<(String, Layer)>,
+    pub(super) config: Map<String, Value>,
+    pub(super) found: Vec<TrainedTensor>,
 }
 
-impl Export<'_> {
-    fn insert(&mut self, settings: Value) {
+impl<'a> Writer<'a> {
+    /// A writer for a model with the given parameters.
+    pub(super) fn new<M: Module + ModuleDisplay>(
+        model: &M,
+        parameters: &[ParamInfo],
+        names: Names<'a>,
+    ) -> Result<Self, MethodError> {
+        let tensors = Tensors::read(model, parameters);
+        let mut adapted = layers(model);
+        adapted.retain(|layer| tensors.has_adapter(layer));
+        let mut writer = Self {
+            names,
+            tensors,
+            layers: Vec::new(),
+            config: Map::new(),
+            found: Vec::new(),
+        };
+        for layer in adapted {
+            let name = names.layer(&layer.path)?;
+            writer.layers.push((name, layer));
+        }
+        Ok(writer)
+    }
+
+    /// Adds settings to `adapter_config.json`.
+    pub(crate) fn insert(&mut self, settings: Value) {
         if let Value::Object(settings) = settings {
             self.config.extend(settings);
         }
     }
 
-    fn put(&mut self, layer: &str, name: &str, matrix: Matrix, shape: Vec<usize>) {
+    /// Adds a layer's tensor.
+    pub(crate) fn put(&mut self, layer: &str, name: &str, matrix: Matrix, shape: Vec<usize>) {
         let path = format!("{PREFIX}{layer}.{name}");
         self.found.push(matrix.into_tensor(path, shape));
     }
 
-    /// Tensors that PEFT calls and shapes as here, but for a convolution's whole `LoKr` factor.
-    fn copy(&mut self, tensors: &[&str]) {
+    /// Adds a layer's integer tensor.
+    pub(crate) fn put_indices(
+        &mut self,
+        layer: &str,
+        name: &str,
+        values: Vec<u32>,
+        shape: Vec<usize>,
+    ) {
+        self.found.push(TrainedTensor {
+            path: format!("{PREFIX}{layer}.{name}"),
+            shape,
+            values: Values::Indices(values),
+        });
+    }
+
+    /// Adds a tensor that all layers share.
+    pub(crate) fn put_shared(&mut self, name: &str, matrix: Matrix) {
+        let shape = vec![matrix.rows, matrix.columns];
+        self.found.push(matrix.into_tensor(name.to_owned(), shape));
+    }
+
+    /// Adds every layer's tensor of a field under another name; `shape` is from a layer to the tensor's
+    /// shape in HF PEFT.
+    pub(crate) fn copy_as(
+        &mut self,
+        field: Field<'_>,
+        name: &str,
+        shape: impl Fn(&Layer) -> Vec<usize>,
+    ) {
+        for (layer_name, layer) in self.layers.clone() {
+            if let Some(matrix) = self.tensors.matrix(&layer, field) {
+                self.put(&layer_name, name, matrix, shape(&layer));
+            }
+        }
+    }
+
+    /// Adds tensors that HF PEFT calls the same; `shape` is from a tensor's matrix to its shape in
+    /// HF PEFT.
+    pub(crate) fn copy(
+        &mut self,
+        fields: &[Field<'_>],
+        shape: impl Fn(&Layer, Field<'_>, &Matrix) -> Vec<usize>,
+    ) {
         for (name, layer) in self.layers.clone() {
-            for tensor in tensors {
-                let Some(matrix) = self.tensors.matrix(&layer, tensor) else {
+            for field in fields {
+                let Some(matrix) = self.tensors.matrix(&layer, *field) else {
                     continue;
                 };
-                let mut shape = vec![matrix.rows, matrix.columns];
-                if let (&"lokr_w2", Some([height, width])) = (tensor, layer.shape.kernel) {
-                    shape = vec![
-                        matrix.rows,
-                        matrix.columns / (height * width),
-                        height,
-                        width,
-                    ];
-                }
-                self.put(&name, tensor, matrix, shape);
+                let shape = shape(&layer, *field, &matrix);
+                self.put(&name, field.name, matrix, shape);
             }
         }
     }
 
-    fn lora(&mut self, config: &LoraConfig) -> Result<(), MethodError> {
-        for (_, layer) in &self.layers {
-            let LayerKind::Conv2d { groups, .. } = layer.kind else {
-                continue;
-            };
-            if config.dora && groups > 1 {
-                return Err(not_in_peft(layer, "PEFT's DoRA knows no groups"));
-            }
-            if config.init != LoraInit::Kaiming {
-                return Err(not_in_peft(
-                    layer,
-                    "PEFT starts convolutions in its ordinary way only, so the base would differ",
-                ));
-            }
-        }
-        self.as_lora(config.rank, config.rslora, |layer, _| {
-            config.scale(layer, config.rank_of(layer).0)
-        })?;
-        let initial = match config.init {
-            LoraInit::Kaiming => json!(true),
-            LoraInit::Pissa => json!("pissa"),
-            LoraInit::Olora => json!("olora"),
-        };
-        let bias = match config.bias {
-            Bias::None => "none",
-            Bias::All => "all",
-            Bias::LoraOnly => "lora_only",
-        };
-        self.insert(json!({
-            "lora_dropout": config.dropout,
-            "use_dora": config.dora,
-            "init_lora_weights": initial,
-            "bias": bias,
-        }));
-        for (name, layer) in self.layers.clone() {
-            let Some(magnitude) = self.tensors.matrix(&layer, "magnitude") else {
-                continue;
-            };
-            let outputs = layer.shape.outputs;
-            let shape = match layer.kind {
-                LayerKind::Linear => vec![outputs],
-                LayerKind::Conv2d { .. } => vec![1, outputs, 1, 1],
-            };
-            self.put(&name, "lora_magnitude_vector", magnitude, shape);
-        }
-        Ok(())
-    }
-
-    /// Every layer's factors as PEFT's `LoRA`; `scale` may change them, and gives the factor `s`.
+    /// Writes every layer's factors as HF PEFT's `LoRA`. `scale` may change a layer's factors and returns
+    /// its factor `s`; `usual` is the rank that most layers have.
     #[allow(clippy::cast_precision_loss)]
-    fn as_lora(
+    pub(crate) fn as_lora(
         &mut self,
         usual: usize,
         rslora: bool,
@@ -197,7 +133,7 @@ impl Export<'_> {
         let (mut ranks, mut alphas) = (Map::new(), Map::new());
         let mut usual_alpha = None;
         for (name, layer) in self.layers.clone() {
-            refuse_dilation(&layer)?;
+            reject_dilation(&layer)?;
             let groups = layer.shape.groups;
             let Some(mut factors) = self.tensors.low_rank(&layer) else {
                 continue;
@@ -208,7 +144,7 @@ impl Export<'_> {
             let b = b.unwrap_or_else(|| Matrix::identity(layer.shape.outputs, rank / groups));
             let a = a.block_diagonal_of(&layer);
             let alpha = scale * divisor(rank);
-            // A rank and alpha of its own where it is not the usual.
+            // A layer whose rank or alpha is not the usual one has a pattern.
             let pattern = format!("^{}", regex::escape(&name));
             if rank != usual {
                 ranks.insert(pattern.clone(), json!(rank));
@@ -243,182 +179,9 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn vera(&mut self, config: &crate::catalogue::VeraConfig) -> Result<(), MethodError> {
-        let tensors = self.tensors.clone();
-        let vectors = |layer: &Layer| {
-            let of = |name| tensors.matrix(layer, name).map(|vector| vector.values);
-            (
-                of("inner").unwrap_or_default(),
-                of("outer").unwrap_or_default(),
-            )
-        };
-        if self
-            .layers
-            .iter()
-            .any(|(_, layer)| layer.kind != LayerKind::Linear)
-        {
-            self.as_lora(config.rank, false, |layer, factors| {
-                let (d, b) = vectors(layer);
-                factors.a = factors.a.clone().scale_rows(&d);
-                factors.b = factors.b.take().map(|matrix| matrix.scale_rows(&b));
-                1.0
-            })?;
-            self.insert(json!({ "lora_dropout": config.dropout }));
-            return Ok(());
-        }
-        for (name, layer) in self.layers.clone() {
-            let (d, b) = vectors(&layer);
-            let (ranks, outputs) = (d.len(), b.len());
-            self.put(&name, "vera_lambda_d", Matrix::of(&[ranks], d), vec![ranks]);
-            self.put(
-                &name,
-                "vera_lambda_b",
-                Matrix::of(&[outputs], b),
-                vec![outputs],
-            );
-        }
-        if let Some((_, layer)) = self.layers.first().cloned() {
-            for (tensor, name) in [("lora_a", "vera_A"), ("lora_b", "vera_B")] {
-                if let Some(matrix) = self.tensors.matrix(&layer, tensor) {
-                    let shape = vec![matrix.rows, matrix.columns];
-                    self.found
-                        .push(matrix.into_tensor(format!("base_model.{name}"), shape));
-                }
-            }
-        }
-        self.insert(json!({
-            "peft_type": "VERA",
-            "r": config.rank,
-            "d_initial": config.d_initial,
-            "vera_dropout": config.dropout,
-            "save_projection": true,
-            "bias": "none",
-            "fan_in_fan_out": false,
-        }));
-        Ok(())
-    }
-
-    fn adalora(&mut self, config: &crate::catalogue::AdaloraConfig) -> Result<(), MethodError> {
-        for (name, layer) in self.layers.clone() {
-            if layer.shape.groups > 1 {
-                return Err(not_in_peft(&layer, "PEFT's AdaLoRA knows no groups"));
-            }
-            let tensor = |name| self.tensors.matrix(&layer, name);
-            let (Some(q), Some(p), Some(lambda)) =
-                (tensor("lora_a"), tensor("lora_b"), tensor("inner"))
-            else {
-                continue;
-            };
-            // PEFT gives every layer the same rank: what a small one lacks is 0.
-            let rank = config.rank;
-            let padded = |matrix: &Matrix| {
-                let mut matrix = matrix.clone();
-                matrix.values.resize(rank * matrix.columns, 0.0);
-                Matrix {
-                    rows: rank,
-                    ..matrix
-                }
-            };
-            let q = padded(&q);
-            let p = padded(&p.transposed()).transposed();
-            let lambda = padded(&Matrix::of(&[lambda.values.len(), 1], lambda.values));
-            let (inputs, outputs) = (q.columns, p.rows);
-            self.put(&name, "lora_A", q, vec![rank, inputs]);
-            self.put(&name, "lora_B", p, vec![outputs, rank]);
-            self.put(&name, "lora_E", lambda, vec![rank, 1]);
-        }
-        self.insert(json!({
-            "peft_type": "ADALORA",
-            "init_r": config.rank,
-            "target_r": config.target_rank,
-            "lora_alpha": config.alpha,
-            "lora_dropout": config.dropout,
-            "beta1": config.beta1,
-            "beta2": config.beta2,
-            "deltaT": config.interval,
-            "orth_reg_weight": config.orthogonality,
-            // PEFT asks for a schedule even where none is left to run.
-            "total_step": 1,
-            "tinit": 0,
-            "tfinal": 0,
-            "bias": "none",
-            "fan_in_fan_out": false,
-        }));
-        Ok(())
-    }
-
-    fn shira(&mut self, rank: usize) -> Result<(), MethodError> {
-        for (name, layer) in self.layers.clone() {
-            if layer.kind != LayerKind::Linear {
-                return Err(not_in_peft(&layer, "PEFT's SHiRA knows Linear layers only"));
-            }
-            let (inputs, outputs) = (layer.shape.inputs, layer.shape.outputs);
-            if rank * (inputs + outputs) > inputs * outputs {
-                return Err(not_in_peft(
-                    &layer,
-                    "PEFT's SHiRA wants more entries of it than it has; lower the rank",
-                ));
-            }
-            let (Some(values), Some(places)) = (
-                self.tensors.matrix(&layer, "shira_weight"),
-                self.tensors.indices(&layer, "shira_indices"),
-            ) else {
-                continue;
-            };
-            let count = places.len();
-            self.put(&name, "shira_weight", values, vec![count]);
-            let width = u32::try_from(inputs).unwrap_or(u32::MAX);
-            let rows = places.iter().map(|place| place / width);
-            let columns = places.iter().map(|place| place % width);
-            self.found.push(TrainedTensor {
-                path: format!("{PREFIX}{name}.shira_indices"),
-                shape: vec![2, count],
-                values: Values::Indices(rows.chain(columns).collect()),
-            });
-        }
-        self.insert(json!({
-            "peft_type": "SHIRA",
-            "r": rank,
-            "mask_type": "random",
-            "fan_in_fan_out": false,
-        }));
-        Ok(())
-    }
-
-    fn ia3(&mut self) {
-        let mut on_inputs = Vec::new();
-        for (name, layer) in self.layers.clone() {
-            let inputs = self.tensors.matrix(&layer, "on_inputs");
-            let is_input = inputs.is_some();
-            let Some(factors) = inputs.or_else(|| self.tensors.matrix(&layer, "on_outputs")) else {
-                continue;
-            };
-            let count = factors.values.len();
-            let shape = match layer.kind {
-                LayerKind::Conv2d { .. } => vec![1, count, 1, 1],
-                LayerKind::Linear if is_input => vec![1, count],
-                LayerKind::Linear => vec![count, 1],
-            };
-            self.put(&name, "ia3_l", factors, shape);
-            if is_input {
-                on_inputs.push(name);
-            }
-        }
-        let feedforward = if on_inputs.is_empty() {
-            json!([])
-        } else {
-            json!(any_of(&on_inputs))
-        };
-        self.insert(json!({
-            "peft_type": "IA3",
-            "feedforward_modules": feedforward,
-            "fan_in_fan_out": false,
-        }));
-    }
-
-    /// What PEFT is to put the adapters on: names where they mean these layers only, a regular
+    /// Writes which layers get adapters: their names if these select no other layer, a regular
     /// expression otherwise.
-    fn targets<M: Module + ModuleDisplay>(&mut self, model: &M) {
+    pub(super) fn targets<M: Module + ModuleDisplay>(&mut self, model: &M) {
         let all: Vec<String> = layers(model)
             .iter()
             .filter_map(|layer| self.names.layer(&layer.path).ok())
@@ -429,7 +192,7 @@ impl Export<'_> {
             all.iter()
                 .any(|name| name.ends_with(&suffix) && !targets.contains(name))
         };
-        // (IA)³'s feed-forward layers are an expression, and PEFT wants both of one kind.
+        // If (IA)³'s feed-forward layers are an expression, HF PEFT requires one here as well.
         let expression = self
             .config
             .get("feedforward_modules")
@@ -447,9 +210,9 @@ impl Export<'_> {
         }));
     }
 
-    /// The head, trained biases, and layers that train whole or whose statistics moved.
-    fn rest(&mut self, parameters: &[ParamInfo]) {
-        // More than a bias: the whole layer goes.
+    /// Writes the head, trained biases, and layers that train whole or whose statistics changed.
+    pub(super) fn rest(&mut self, parameters: &[ParamInfo]) {
+        // A layer of which more than the bias changed is saved whole.
         let whole: Vec<&str> = parameters
             .iter()
             .filter(|param| param.changes && !param.is_bias() && !param.in_adapter())
@@ -469,12 +232,12 @@ impl Export<'_> {
                 continue;
             };
             let (mut shape, mut values) = (param.shape.clone(), values.into_vec());
-            if param.owner == "Linear" && shape.len() == 2 {
+            if param.owner == LINEAR && shape.len() == 2 {
                 values = Matrix::of(&shape, values).transposed().values;
                 shape.reverse();
             }
             let mut name = self.names.of(&param.path);
-            // Torch counts a normalisation's batches, and PEFT asks for the count.
+            // PyTorch counts a normalisation's batches, and HF PEFT requires the count.
             if let Some(layer) = name.strip_suffix("running_var").filter(|_| param.buffer) {
                 self.found.push(TrainedTensor {
                     path: format!("{PREFIX}{layer}num_batches_tracked"),
@@ -501,7 +264,7 @@ impl Export<'_> {
 }
 
 impl Matrix {
-    /// `A` as PEFT keeps it: over all channels of a convolution, whatever its groups.
+    /// `A` as HF PEFT stores it: over all channels of a convolution, whatever its groups.
     fn block_diagonal_of(&self, layer: &Layer) -> Self {
         match layer.shape.groups {
             1 => self.clone(),
@@ -510,25 +273,27 @@ impl Matrix {
     }
 }
 
-fn any_of(names: &[String]) -> String {
+/// A regular expression that matches exactly the given names.
+pub(crate) fn any_of(names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|name| regex::escape(name)).collect();
     format!("^({})$", names.join("|"))
 }
 
-fn not_in_peft(layer: &Layer, reason: &str) -> MethodError {
-    MethodError::NotInPeft {
+/// The error of a layer whose adapter HF PEFT cannot represent.
+pub(crate) fn not_in_hf_peft(layer: &Layer, reason: &str) -> MethodError {
+    MethodError::NotInHfPeft {
         reason: format!("`{}`: {reason}", layer.path),
     }
 }
 
-/// PEFT's `LoRA` convolves without the layer's dilation.
-pub(super) fn refuse_dilation(layer: &Layer) -> Result<(), MethodError> {
+/// Rejects a dilated convolution: HF PEFT's `LoRA` ignores the layer's dilation.
+pub(crate) fn reject_dilation(layer: &Layer) -> Result<(), MethodError> {
     match layer.kind {
         LayerKind::Conv2d {
             kernel, dilation, ..
-        } if dilation != [1, 1] && kernel != [1, 1] => Err(not_in_peft(
+        } if dilation != [1, 1] && kernel != [1, 1] => Err(not_in_hf_peft(
             layer,
-            "PEFT's LoRA drops a convolution's dilation",
+            "HF PEFT's LoRA ignores a convolution's dilation",
         )),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! How much each weight matters to the loss before training.
+//! How much each weight matters to the loss before training, measured by its gradients.
 
 use std::collections::HashMap;
 
@@ -6,15 +6,16 @@ use burn::Tensor;
 use burn::module::{Module, ModuleDisplay, ParamId};
 use burn::optim::GradientsParams;
 
-use crate::inspect::{Layer, LayerKind, layers};
+use super::layers::{Layer, LayerKind, layers};
 
-/// Sums of the gradients' sizes, `|∂L/∂W|`, of every Linear and Conv2d weight.
+/// Sums of the absolute gradients `|∂L/∂W|` of every Linear and Conv2d weight.
 ///
-/// Made from some batches of a model whose weights all require gradients, and handed to
-/// [`Scope`](crate::Scope) for the methods that choose by it.
+/// Add the gradients of a few batches of a model whose weights all require gradients, and pass the
+/// result in a [`Scope`](crate::Scope) to a method that
+/// [needs gradients](crate::Method::needs_gradients).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Importance {
-    /// Row by row of `[outputs, inputs]`.
+    /// By the weights' identities: the entries of `[outputs, inputs]`, row by row.
     scores: HashMap<ParamId, Vec<f32>>,
 }
 
@@ -41,7 +42,7 @@ impl Importance {
         }
     }
 
-    /// A layer's scores, 0 where it had no gradient.
+    /// A layer's sums, row by row of `[outputs, inputs]`; 0 if it had no gradient.
     pub(crate) fn of(&self, layer: &Layer) -> Vec<f32> {
         self.scores
             .get(&layer.weight)

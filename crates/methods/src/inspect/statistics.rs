@@ -1,15 +1,16 @@
-//! `BatchNorm` statistics of a frozen base.
+//! Whether the `BatchNorm`s of a model update their running statistics.
 
 use burn::module::{Flag, Module, ModuleMapper, Param};
 
-use crate::inspect::{PathStack, follow_paths};
+use super::paths::burn_names::BATCH_NORM_TRAINING;
+use super::paths::{PathStack, follow_paths};
 
-/// Lets the running means and variances of every `BatchNorm` move again.
+/// Lets every `BatchNorm` update its running mean and variance again.
 pub(crate) fn adapt<M: Module>(model: M) -> M {
     switch(model, true)
 }
 
-/// Keeps the running means and variances of every `BatchNorm` as they are.
+/// Keeps the running mean and variance of every `BatchNorm` as they are, in training as well.
 #[must_use]
 pub fn freeze_statistics<M: Module>(model: M) -> M {
     switch(model, false)
@@ -31,9 +32,10 @@ impl ModuleMapper for Switch {
     follow_paths!();
 
     fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
-        match self.stack.field() {
-            ("training", "BatchNorm") => flag.with_value(self.on),
-            _ => flag,
+        if self.stack.field() == BATCH_NORM_TRAINING {
+            flag.with_value(self.on)
+        } else {
+            flag
         }
     }
 }

@@ -1,16 +1,19 @@
-//! Which layers get an adapter.
+//! Selecting layers by name.
 
 use regex::Regex;
 
+use super::layers::{Layer, LayerKind, nearest};
 use crate::error::MethodError;
-use crate::inspect::{Layer, LayerKind, nearest};
 
 /// A selection of layers by name.
 ///
-/// A pattern is a regular expression searched for in the path of each layer's weight, e.g.
-/// `layer1.0.conv1.weight`; anchor it with `^` and `$` where that matters. Names with commas between
-/// them, `qkv,mlp.fc1`, are the ends of layers' paths, as in PEFT's `target_modules`. Three words
-/// stand for themselves: `all`, `all-linear` and `all-conv`.
+/// A pattern is one of:
+///
+/// - `all`, `all-linear` or `all-conv`;
+/// - names separated by commas, e.g. `qkv,mlp.fc1`: a layer is selected if its path ends with one of
+///   them, as in HF PEFT's `target_modules`;
+/// - a regular expression that is searched for in the path of each layer's weight, e.g.
+///   `layer1.0.conv1.weight`; anchor it with `^` and `$` if it must match the whole path.
 #[derive(Debug, Clone)]
 pub struct Targets {
     pattern: String,
@@ -19,7 +22,7 @@ pub struct Targets {
     blocks: Option<Blocks>,
 }
 
-/// PEFT's `layers_to_transform` and `layers_pattern`.
+/// HF PEFT's `layers_to_transform` and `layers_pattern`.
 #[derive(Debug, Clone)]
 struct Blocks {
     indices: Vec<usize>,
@@ -36,7 +39,7 @@ enum Selector {
 }
 
 impl Targets {
-    /// Every Linear and Conv2d layer.
+    /// Selects every Linear and Conv2d layer.
     #[must_use]
     pub fn all() -> Self {
         Self {
@@ -51,7 +54,7 @@ impl Targets {
     ///
     /// # Errors
     ///
-    /// [`MethodError::Pattern`] where it is not a valid regular expression.
+    /// [`MethodError::Pattern`] if it is not a valid regular expression.
     pub fn parse(pattern: &str) -> Result<Self, MethodError> {
         let include = match pattern {
             "all" => Selector::All,
@@ -72,22 +75,24 @@ impl Targets {
         })
     }
 
-    /// Leaves out layers whose weight's path matches `pattern`.
+    /// Excludes layers whose weight's path matches `pattern`.
     ///
     /// # Errors
     ///
-    /// [`MethodError::Pattern`] where it is not a valid regular expression.
+    /// [`MethodError::Pattern`] if it is not a valid regular expression.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, MethodError> {
         self.exclude = Some(regex(pattern)?);
         Ok(self)
     }
 
-    /// Only layers in blocks of those numbers, e.g. the 3 of `blocks.3.mlp.fc1`: the first number in a
-    /// layer's path, or the one behind `name` where one is given.
+    /// Restricts the selection to blocks with the given numbers.
+    ///
+    /// A block's number is the first number in a layer's path, e.g. the 3 of `blocks.3.mlp.fc1`, or
+    /// the one after `name` if a name is given.
     ///
     /// # Errors
     ///
-    /// [`MethodError::Pattern`] where `name` is not a valid regular expression.
+    /// [`MethodError::Pattern`] if `name` is not a valid regular expression.
     pub fn in_blocks(mut self, indices: &[usize], name: Option<&str>) -> Result<Self, MethodError> {
         let index = match name {
             Some(name) => regex(&format!(r"(?:^|\.)(?:{name})\.([0-9]+)(?:\.|$)"))?,
@@ -100,11 +105,11 @@ impl Targets {
         Ok(self)
     }
 
-    /// The selected layers among `layers`, without those of the head.
+    /// The selected layers among `layers`. Layers of the head are never selected.
     ///
     /// # Errors
     ///
-    /// [`MethodError::NothingMatched`], with the nearest names, where none is left.
+    /// [`MethodError::NothingMatched`], with the nearest names, if no layer is selected.
     pub fn select<'a>(
         &self,
         layers: &'a [Layer],
@@ -148,23 +153,24 @@ impl Targets {
     }
 }
 
-/// Whether a pattern is names with commas between them.
+/// Whether a pattern is a list of names separated by commas.
 fn is_list(pattern: &str) -> bool {
     pattern.contains(',') && !pattern.contains(['^', '$', '*', '+', '?', '(', '[', '{', '|', '\\'])
 }
 
-/// Whether a path is `name`, or ends with it from a dot on.
+/// Whether a path is `name` or ends with `.name`.
 pub(crate) fn ends_with(path: &str, name: &str) -> bool {
     path.strip_suffix(name)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether `path` is `parent` or lies below it.
+/// Whether `path` is `parent` or begins with `parent.`.
 pub(crate) fn is_under(path: &str, parent: &str) -> bool {
     path.strip_prefix(parent)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Compiles a regular expression.
 pub(crate) fn regex(pattern: &str) -> Result<Regex, MethodError> {
     Regex::new(pattern).map_err(|error| MethodError::Pattern {
         pattern: pattern.to_owned(),

@@ -1,4 +1,4 @@
-//! Trained tensors as the bytes of a safetensors file.
+//! Trained tensors as safetensors files.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -8,14 +8,14 @@ use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
 
+use super::trained::{TrainedTensor, Values};
 use crate::error::MethodError;
-use crate::state::{TrainedTensor, Values};
 
-/// The bytes of a safetensors file with those tensors and key–value pairs.
+/// Returns the bytes of a safetensors file with the given tensors and metadata.
 ///
 /// # Errors
 ///
-/// [`MethodError::Bytes`] where two tensors have one name.
+/// [`MethodError::Bytes`] if two tensors have the same name.
 pub fn to_safetensors(
     tensors: &[TrainedTensor],
     metadata: &BTreeMap<String, String>,
@@ -23,11 +23,11 @@ pub fn to_safetensors(
     safetensors::serialize(views(tensors), header(metadata)).map_err(|error| failed(&error))
 }
 
-/// Writes such a file tensor by tensor, without holding it in memory.
+/// Writes the same file tensor by tensor, without holding it in memory.
 ///
 /// # Errors
 ///
-/// [`MethodError::Bytes`] where two tensors have one name or the file cannot be written.
+/// [`MethodError::Bytes`] if two tensors have the same name or the file cannot be written.
 pub fn write_safetensors(
     tensors: &[TrainedTensor],
     metadata: &BTreeMap<String, String>,
@@ -47,11 +47,13 @@ fn header(metadata: &BTreeMap<String, String>) -> Option<HashMap<String, String>
     (!metadata.is_empty()).then(|| metadata.clone().into_iter().collect())
 }
 
-/// The tensors of a safetensors file, numbers widened to `f32`.
+/// Returns the tensors of a safetensors file in the order of their names, floating-point numbers as
+/// `f32`.
 ///
 /// # Errors
 ///
-/// [`MethodError::Bytes`] where it is none, or has tensors of another kind than numbers and places.
+/// [`MethodError::Bytes`] if it is not a safetensors file, or has tensors of another type than
+/// floating-point numbers and positions.
 pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<TrainedTensor>, MethodError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| failed(&error))?;
     let mut tensors: Vec<_> = file
@@ -118,7 +120,7 @@ impl View for Stored<'_> {
     fn dtype(&self) -> Dtype {
         match self.0.values {
             Values::Floats(_) => Dtype::F32,
-            // PyTorch has little use for unsigned ones.
+            // PyTorch supports few operations on unsigned integers.
             Values::Indices(_) => Dtype::I32,
         }
     }

@@ -1,8 +1,9 @@
-//! Matrices as they stand in files: row by row.
+//! Matrices of plain numbers, as files store them.
 
+use super::trained::{TrainedTensor, Values};
 use crate::error::MethodError;
-use crate::state::{TrainedTensor, Values};
 
+/// A matrix whose values are stored row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Matrix {
     pub(crate) rows: usize,
@@ -11,7 +12,7 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
-    /// The first axis of a tensor as rows, the rest flattened.
+    /// A tensor with its first axis as rows and the other axes flattened into columns.
     pub(crate) fn of(shape: &[usize], values: Vec<f32>) -> Self {
         let rows = shape.first().copied().unwrap_or(1);
         Self {
@@ -21,7 +22,7 @@ impl Matrix {
         }
     }
 
-    /// 1 in row `i` at column `i mod columns`: the identity, repeated downwards.
+    /// 1 in row `i` at column `i mod columns`: the identity, repeated vertically.
     pub(crate) fn identity(rows: usize, columns: usize) -> Self {
         let mut values = vec![0.0; rows * columns];
         for row in 0..rows {
@@ -50,7 +51,7 @@ impl Matrix {
         self.map(|row, _, value| value * factors[row])
     }
 
-    /// The first `rows` and `columns`.
+    /// The first `rows` rows and `columns` columns.
     pub(crate) fn corner(&self, rows: usize, columns: usize) -> Self {
         let values = (0..rows).flat_map(|row| &self.row(row)[..columns]);
         Self {
@@ -60,7 +61,7 @@ impl Matrix {
         }
     }
 
-    /// Itself below itself.
+    /// The matrix `times` times, one below the other.
     pub(crate) fn repeated(&self, times: usize) -> Self {
         Self {
             rows: self.rows * times,
@@ -80,7 +81,8 @@ impl Matrix {
         }
     }
 
-    /// `groups` blocks of rows, each with its own columns, 0 elsewhere: `[rows, groups · columns]`.
+    /// `[rows, groups · columns]` with each of the `groups` blocks of rows in columns of its own, and
+    /// 0 elsewhere.
     pub(crate) fn block_diagonal(&self, groups: usize) -> Self {
         let (height, columns) = (self.rows / groups, self.columns * groups);
         let mut values = vec![0.0; self.rows * columns];
@@ -95,7 +97,8 @@ impl Matrix {
         }
     }
 
-    /// The way back; `None` where something stands outside the blocks.
+    /// The inverse of [`block_diagonal`](Self::block_diagonal); `None` if an entry outside the blocks
+    /// is not 0.
     pub(crate) fn blocks(&self, groups: usize) -> Option<Self> {
         let (height, columns) = (self.rows / groups, self.columns / groups);
         let values = (0..self.rows).flat_map(|row| {
@@ -119,12 +122,12 @@ impl Matrix {
     }
 }
 
-/// The numbers of a tensor.
+/// The shape and numbers of a tensor.
 pub(crate) fn floats(tensor: TrainedTensor) -> Result<(Vec<usize>, Vec<f32>), MethodError> {
     match tensor.values {
         Values::Floats(values) => Ok((tensor.shape, values.into_vec())),
         Values::Indices(_) => Err(MethodError::OtherBase {
-            difference: format!("`{}` has whole numbers", tensor.path),
+            difference: format!("`{}` has integers", tensor.path),
         }),
     }
 }
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_stand_on_the_diagonal_and_come_back() {
+    fn blocks_are_put_on_the_diagonal_and_taken_from_it() {
         let matrix = Matrix::of(&[4, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
         let blocks = matrix.block_diagonal(2);
         assert_eq!(blocks.row(1), [3.0, 4.0, 0.0, 0.0]);
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_columns_and_transpose() {
+    fn transposing_cropping_and_repeating() {
         let matrix = Matrix::of(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(matrix.transposed().values, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(matrix.corner(1, 2).values, [1.0, 2.0]);

@@ -1,4 +1,4 @@
-//! The tensors of a model's adapters, layer by layer.
+//! The tensors of a model's adapters, by layer and field.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,25 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Int;
 use finetune_kernels::Floats;
 
-use crate::inspect::{ADAPTER, Layer, ParamInfo, PathStack, follow_paths};
-use crate::state::Matrix;
-use crate::state::{TrainedTensor, Values};
+use super::matrix::Matrix;
+use super::trained::{TrainedTensor, Values};
+use crate::adapters::LowRank;
+use crate::inspect::paths::burn_names::BATCH_NORM;
+use crate::inspect::paths::{ADAPTER, Field, PathStack, follow_paths};
+use crate::inspect::{Layer, ParamInfo};
 
-/// `A` `[groups · rank, inputs]` and `B` `[outputs, rank]` of a layer; no `B` is the identity.
+/// `A` `[groups · rank, inputs]` and `B` `[outputs, rank]` of a layer; `None` is the identity.
 pub(crate) struct Factors {
     pub(crate) a: Matrix,
     pub(crate) b: Option<Matrix>,
 }
 
-/// Tensors of adapters, and those of the model that training changes, by path.
+/// The tensors of adapters, those of the model that training changes, and all of its `BatchNorm`s.
 #[derive(Clone)]
 pub(crate) struct Tensors(HashMap<String, TrainedTensor>);
 
 impl Tensors {
+    /// Reads them from a model with the given parameters.
     pub(crate) fn read<M: Module>(model: &M, parameters: &[ParamInfo]) -> Self {
         let mut read = Read {
             plan: parameters.iter(),
@@ -32,6 +36,7 @@ impl Tensors {
         Self(read.found)
     }
 
+    /// Whether a layer carries an adapter.
     pub(crate) fn has_adapter(&self, layer: &Layer) -> bool {
         let prefix = format!("{}.weight{ADAPTER}", layer.path);
         self.0.keys().any(|path| path.starts_with(&prefix))
@@ -42,37 +47,40 @@ impl Tensors {
         self.0.get(path)
     }
 
-    fn tensor(&self, layer: &Layer, name: &str) -> Option<&TrainedTensor> {
+    fn tensor(&self, layer: &Layer, field: Field<'_>) -> Option<&TrainedTensor> {
+        let name = field.name;
         self.0.get(&format!("{}.weight{ADAPTER}{name}", layer.path))
     }
 
-    pub(crate) fn matrix(&self, layer: &Layer, name: &str) -> Option<Matrix> {
-        let tensor = self.tensor(layer, name)?;
+    /// A floating-point tensor of a layer's adapter.
+    pub(crate) fn matrix(&self, layer: &Layer, field: Field<'_>) -> Option<Matrix> {
+        let tensor = self.tensor(layer, field)?;
         match &tensor.values {
             Values::Floats(values) => Some(Matrix::of(&tensor.shape, values.to_vec())),
             Values::Indices(_) => None,
         }
     }
 
-    pub(crate) fn indices(&self, layer: &Layer, name: &str) -> Option<Vec<u32>> {
-        match &self.tensor(layer, name)?.values {
+    /// An integer tensor of a layer's adapter.
+    pub(crate) fn indices(&self, layer: &Layer, field: Field<'_>) -> Option<Vec<u32>> {
+        match &self.tensor(layer, field)?.values {
             Values::Indices(places) => Some(places.clone()),
             Values::Floats(_) => None,
         }
     }
 
-    /// A layer's own part of its factors, masked.
+    /// The part of the factors that the layer uses, with the mask applied.
     pub(crate) fn low_rank(&self, layer: &Layer) -> Option<Factors> {
         let shape = layer.shape;
-        let a = self.matrix(layer, "lora_a")?;
-        let b = self.matrix(layer, "lora_b").map(|b| {
-            let b = match self.matrix(layer, "lora_b_mask") {
+        let a = self.matrix(layer, LowRank::A)?;
+        let b = self.matrix(layer, LowRank::B).map(|b| {
+            let b = match self.matrix(layer, LowRank::B_MASK) {
                 Some(mask) => b.map(|row, column, value| value * mask.row(row)[column]),
                 None => b,
             };
             b.corner(shape.outputs, b.columns)
         });
-        // Shared factors are as wide as the widest layer, and have the rows of one group.
+        // A shared `A` is as wide as the widest layer and has the rows of one group.
         let a = a.corner(a.rows, shape.inputs);
         let rank = b
             .as_ref()
@@ -97,8 +105,8 @@ impl ModuleVisitor for Read<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(info) = self.plan.next() else { return };
-        // A normalisation goes whole where its statistics moved.
-        if !(info.in_adapter() || info.changes || info.owner == "BatchNorm") {
+        // HF PEFT stores a normalisation whole if its statistics changed.
+        if !(info.in_adapter() || info.changes || info.owner == BATCH_NORM) {
             return;
         }
         let tensor = TrainedTensor {
