@@ -11,7 +11,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
 use finetune_methods::adapters::LowRank;
-use finetune_methods::catalogue::{Budget, GpsConfig, Regrow};
+use finetune_methods::catalogue::{AdaloraConfig, Budget, GpsConfig, Regrow};
 use finetune_methods::inspect::LayerKind;
 use finetune_methods::{
     Dynamics, Importance, Layer, LoraConfig, Method, MethodError, Scope, SparseSharedConfig,
@@ -267,6 +267,38 @@ fn the_mask_moves_and_nothing_outside_it_is_trained() {
             }
         }
     }
+}
+
+#[test]
+fn a_method_that_changes_while_training_does_not_give_its_model_alone() {
+    let device = Device::flex().autodiff();
+    let targets = Targets::all();
+    let scope = Scope::new("head", &targets, 0);
+    let adalora = AdaloraConfig {
+        rank: 4,
+        target_rank: 2,
+        ..AdaloraConfig::default()
+    };
+    for (method, name) in [
+        (Method::SparseShared(SparseSharedConfig::default()), "peft"),
+        (Method::Adalora(adalora), "adalora"),
+    ] {
+        let adapted = method.attach(plain().net(&device), &scope).unwrap();
+        let error = adapted.into_model().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{name} changes the model while it trains, so the model alone would train only \
+                 half of it; call `into_parts` and apply the dynamics at every step"
+            )
+        );
+    }
+    let still = Method::SparseShared(SparseSharedConfig {
+        dynamic: false,
+        ..SparseSharedConfig::default()
+    });
+    let adapted = still.attach(plain().net(&device), &scope).unwrap();
+    assert!(adapted.into_model().is_ok());
 }
 
 #[test]

@@ -17,10 +17,11 @@ use finetune_methods::catalogue::{
     AdaloraConfig, Bias, GpsConfig, Ia3Config, LohaConfig, LokrConfig, ShiraConfig, SsfConfig,
     VeraConfig,
 };
+use finetune_methods::inspect::counts;
 use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
-    LoraConfig, Method, MethodError, SparseSharedConfig, count_parameters, load, merge, parameters,
-    trained,
+    Layer, LoraConfig, Method, MethodError, SparseSharedConfig, count_parameters, layers, load,
+    merge, parameters, trained,
 };
 use proptest::prelude::*;
 
@@ -241,6 +242,46 @@ fn a_broken_adapter_is_not_merged() {
             path: "conv.weight".to_owned()
         }
     );
+}
+
+/// Number of parameters that train under the path of a layer.
+fn trained_in(net: &Net, layer: &Layer) -> usize {
+    let prefix = format!("{}.", layer.path);
+    let of_layer = counts(net)
+        .into_iter()
+        .filter(|(param, _)| param.path.starts_with(&prefix));
+    of_layer.map(|(_, trainable)| trainable).sum()
+}
+
+#[test]
+fn parameters_of_a_layer_are_what_trains_of_it() {
+    let device = Device::flex().autodiff();
+    let shapes = [
+        plain(),
+        Shape {
+            groups: 3,
+            kernel: [2, 1],
+            ..plain()
+        },
+    ];
+    let defaults = Method::all()
+        .into_iter()
+        .filter(|method| !matches!(method, Method::Lora(_) | Method::Adalora(_)))
+        .map(|method| (method.name(), method));
+    for (name, method) in mergeable().into_iter().chain(defaults) {
+        for shape in &shapes {
+            let net = shape.net(&device);
+            let layers = layers(&net);
+            let adapted = attach(&method, net);
+            for layer in layers.iter().filter(|layer| layer.path != "head") {
+                assert_eq!(
+                    trained_in(&adapted, layer),
+                    method.parameters_of(layer),
+                    "{name} on {layer:?}"
+                );
+            }
+        }
+    }
 }
 
 /// The formulas of each configuration's documentation, on a convolution of 4·3·3 → 6 and a Linear of
