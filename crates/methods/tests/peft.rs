@@ -17,14 +17,14 @@ use burn::tensor::{Device, Distribution, Int, TensorData};
 use finetune_methods::adapters::LoraInit;
 use finetune_methods::attach::Parts;
 use finetune_methods::catalogue::{
-    AdaloraConfig, Bias, Ia3Config, LohaConfig, LokrConfig, ShiraConfig, VeraConfig,
+    AdaloraConfig, Bias, Ia3Config, LohaConfig, LokrConfig, OftConfig, ShiraConfig, VeraConfig,
 };
 use finetune_methods::combine::Combination;
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
     Adapters, Floats, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets,
-    TrainedTensor, Values, conv2d, linear, parameters, trained,
+    TrainedTensor, Values, conv2d, linear, load, parameters, trained,
 };
 
 #[derive(Module, Debug)]
@@ -129,8 +129,32 @@ fn open(folder: &Path) -> HfPeftAdapter {
     HfPeftAdapter::parse(&config, &tensors).unwrap()
 }
 
+/// The network of a case: the first convolution may be 1×1, of the centres of the kernels.
+fn base_of(case: &str, device: &Device) -> Net {
+    let net = base(device);
+    if !case.ends_with("pointwise") {
+        return net;
+    }
+    let centres = net.conv.weight.val().narrow(2, 1, 1).narrow(3, 1, 1);
+    let conv = Conv2dConfig::new([4, 6], [1, 1])
+        .with_stride([2, 2])
+        .init(device);
+    Net {
+        conv: Conv2d {
+            weight: Param::from_tensor(centres.detach()).set_require_grad(true),
+            bias: net.conv.bias.clone(),
+            ..conv
+        },
+        ..net
+    }
+}
+
 fn attach(adapter: HfPeftAdapter, device: &Device) -> Result<(Parts<Net>, Method), MethodError> {
-    let (found, method) = adapter.attach(base(device), Names::same("head"))?;
+    attach_to(base(device), adapter)
+}
+
+fn attach_to(net: Net, adapter: HfPeftAdapter) -> Result<(Parts<Net>, Method), MethodError> {
+    let (found, method) = adapter.attach(net, Names::same("head"))?;
     Ok((found.into_parts(), method))
 }
 
@@ -144,7 +168,7 @@ fn apart<const D: usize>(found: Tensor<D>, wanted: Tensor<D>) -> f32 {
         .fold(0.0_f32, |most, value| most.max(value.abs()))
 }
 
-const CASES: [&str; 15] = [
+const CASES: [&str; 20] = [
     "lora",
     "lora_patterns",
     "lora_bias",
@@ -160,6 +184,11 @@ const CASES: [&str; 15] = [
     "lokr",
     "lokr_whole",
     "shira",
+    "oft",
+    "oft_exact",
+    "oft_shared",
+    "oft_coft",
+    "oft_pointwise",
 ];
 
 #[test]
@@ -168,7 +197,7 @@ fn logits_and_an_optimiser_step_are_pefts() {
     for case in CASES {
         let folder = fixtures().join(case);
         let results = folder.join("results.safetensors");
-        let (attached, _) = attach(open(&folder), &device).unwrap();
+        let (attached, _) = attach_to(base_of(case, &device), open(&folder)).unwrap();
         let x = input(&device);
         let logits = attached.model.forward(x.clone());
         let found = apart(logits.clone(), tensor("logits", &results, &device));
@@ -180,8 +209,11 @@ fn logits_and_an_optimiser_step_are_pefts() {
         let mut loss = CrossEntropyLossConfig::new()
             .init(&device)
             .forward(logits, labels(&device));
-        if let Some(dynamics) = attached.dynamics {
-            loss = loss + dynamics.penalty(&attached.model).unwrap();
+        if let Some(penalty) = attached
+            .dynamics
+            .and_then(|dynamics| dynamics.penalty(&attached.model))
+        {
+            loss = loss + penalty;
         }
         let found = apart(loss.clone(), tensor("loss", &results, &device));
         assert!(found <= 1e-5, "{case}: loss {found:e} apart");
@@ -191,6 +223,85 @@ fn logits_and_an_optimiser_step_are_pefts() {
             .step(0.25, attached.model, gradients);
         let found = apart(model.forward(x), tensor("logits_after", &results, &device));
         assert!(found <= 1e-4, "{case}: after a step {found:e} apart");
+    }
+}
+
+/// HF PEFT's unmerged `OFT` of a 3×3 convolution adds up overlapping patches, so it is compared with
+/// what HF PEFT merges.
+#[test]
+fn a_convolutions_rotation_is_what_peft_merges() {
+    let device = Device::flex().autodiff();
+    let folder = fixtures().join("oft_kernels");
+    let stored = read(&folder.join("adapter_model.safetensors"));
+    let results = folder.join("results.safetensors");
+    let method = Method::Oft(OftConfig {
+        block_size: 4,
+        ..OftConfig::default()
+    });
+    let targets = Targets::parse("conv|hidden").unwrap();
+    let net = method
+        .attach(base(&device), &Scope::new("head", &targets, 0))
+        .unwrap()
+        .into_model()
+        .unwrap();
+    let mut tensors = trained(&net);
+    for tensor in &mut tensors {
+        let name = tensor.path.replace("weight.adapter.oft_r", "oft_R.weight");
+        let (mut shape, mut values) = stored[&format!("base_model.model.{name}")].clone();
+        if tensor.path == "head.weight" {
+            let (rows, columns) = (shape[0], shape[1]);
+            let transposed = (0..rows * columns).map(|i| values[i % rows * columns + i / rows]);
+            (shape, values) = (vec![columns, rows], transposed.collect());
+        }
+        assert_eq!(tensor.shape, shape, "{}", tensor.path);
+        tensor.values = Values::Floats(values.into());
+    }
+    let net = load(net, tensors).unwrap();
+    let x = input(&device);
+    let logits = net.forward(x.clone());
+    let found = apart(logits.clone(), tensor("logits", &results, &device));
+    assert!(found <= 1e-5, "logits {found:e} apart");
+    let loss = CrossEntropyLossConfig::new()
+        .init(&device)
+        .forward(logits, labels(&device));
+    let gradients = GradientsParams::from_grads(loss.backward(), &net);
+    let net = SgdConfig::new().init().step(0.25, net, gradients);
+    let found = apart(net.forward(x), tensor("logits_after", &results, &device));
+    assert!(found <= 1e-4, "after a step {found:e} apart");
+
+    let error = attach(open(&folder), &device).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "adapter_config.json: `conv`: HF PEFT's OFT of a kernel larger than 1×1 adds up overlapping \
+         patches, which no change of its weight can do"
+    );
+}
+
+#[test]
+fn cofts_rotations_stay_within_their_limit_while_training() {
+    let device = Device::flex().autodiff();
+    let (parts, method) = attach(open(&fixtures().join("oft_coft")), &device).unwrap();
+    assert!(matches!(&method, Method::Oft(config) if config.coft));
+    let (mut model, mut dynamics) = (parts.model, parts.dynamics.unwrap());
+    dynamics.start(3);
+    let mut optimizer = SgdConfig::new().init();
+    for step in 1..=3 {
+        let loss = model.forward(input(&device)).powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(1.0, model, gradients);
+        let before = model.forward(input(&device));
+        model = dynamics.after_step(step, model).0;
+        // The forward pass limited them already.
+        assert!(apart(model.forward(input(&device)), before) <= 1e-6);
+        let tensors = trained(&model);
+        let entries = tensors.iter().find(|tensor| tensor.path.ends_with("oft_r"));
+        let Values::Floats(entries) = &entries.unwrap().values else {
+            unreachable!("entries are numbers")
+        };
+        for block in entries.chunks(6) {
+            let length = (2.0 * block.iter().map(|entry| entry * entry).sum::<f32>()).sqrt();
+            assert!(length <= 0.5 / 2.0_f32.sqrt() * 1.00001, "{length}");
+        }
     }
 }
 
@@ -250,7 +361,8 @@ fn what_was_read_is_written_as_it_was() {
     let device = Device::flex().autodiff();
     for case in CASES {
         let folder = fixtures().join(case);
-        let (attached, method) = attach(open(&folder), &device).unwrap();
+        let net = base_of(case, &device);
+        let (attached, method) = attach_to(net, open(&folder)).unwrap();
         let written = HfPeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
         let bytes = to_safetensors(&written.tensors, &BTreeMap::new()).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -273,7 +385,7 @@ fn what_was_read_is_written_as_it_was() {
         }
         let again =
             HfPeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
-        let (again, _) = attach(again.unwrap(), &device).unwrap();
+        let (again, _) = attach_to(base_of(case, &device), again.unwrap()).unwrap();
         let x = input(&device);
         let found = apart(again.model.forward(x.clone()), attached.model.forward(x));
         assert!(
@@ -499,7 +611,7 @@ fn what_cannot_be_read_is_named() {
 }
 
 /// A method on the network, its adapters away from where they started.
-fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
+fn stirred(method: &Method, targets: &str, net: Net) -> Net {
     struct Stir(Vec<bool>);
     impl ModuleMapper for Stir {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -517,18 +629,20 @@ fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
         adapt_statistics: true,
         ..Scope::new("head", &targets, 1)
     };
-    let net = method.attach(base(device), &scope).unwrap();
+    let net = method.attach(net, &scope).unwrap();
     let net = net.into_parts().model;
     let listed = parameters(&net);
     let net = net.map(&mut Stir(
         listed.iter().map(|param| param.trainable).collect(),
     ));
     // Statistics that moved are saved with the adapter.
-    let _ = net.forward(input(device) * 2.0 + 1.0);
+    let device = net.devices().remove(0);
+    let _ = net.forward(input(&device) * 2.0 + 1.0);
     net
 }
 
-/// Every method that PEFT has a form for, and where.
+/// Every method that HF PEFT can represent, and the layers that it is attached to.
+#[allow(clippy::too_many_lines)] // a list
 fn exported() -> Vec<(&'static str, Method, &'static str)> {
     let lora = |change: fn(&mut LoraConfig)| {
         let mut config = LoraConfig {
@@ -621,6 +735,35 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
             }),
             "all",
         ),
+        (
+            "oft_pointwise",
+            Method::Oft(OftConfig {
+                block_size: 4,
+                module_dropout: 0.3,
+                ..OftConfig::default()
+            }),
+            ungrouped,
+        ),
+        (
+            "oft_exact",
+            Method::Oft(OftConfig {
+                blocks: Some(4),
+                cayley_neumann: false,
+                ..OftConfig::default()
+            }),
+            "hidden",
+        ),
+        (
+            "oft_coft",
+            Method::Oft(OftConfig {
+                block_size: 4,
+                block_share: true,
+                coft: true,
+                eps: 0.7,
+                ..OftConfig::default()
+            }),
+            "hidden",
+        ),
     ]
 }
 
@@ -628,9 +771,12 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
 fn every_method_survives_peft_format() {
     let device = Device::flex().autodiff();
     for (name, method, targets) in exported() {
-        let net = stirred(&method, targets, &device);
+        let net = stirred(&method, targets, base_of(name, &device));
         let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
-        let (back, _) = attach(written, &device).unwrap();
+        let (back, again) = attach_to(base_of(name, &device), written).unwrap();
+        if matches!(method, Method::Oft(_)) {
+            assert_eq!(again, method);
+        }
         let x = input(&Device::flex());
         let found = apart(
             back.model.valid().forward(x.clone()),
@@ -644,7 +790,7 @@ fn every_method_survives_peft_format() {
 fn what_peft_has_no_form_for_is_refused() {
     let device = Device::flex().autodiff();
     let refused = |method: &Method, targets: &str| {
-        let net = stirred(method, targets, &device);
+        let net = stirred(method, targets, base(&device));
         let error = HfPeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
         assert!(matches!(error, MethodError::NotInHfPeft { .. }), "{error}");
         error.to_string()
@@ -657,6 +803,8 @@ fn what_peft_has_no_form_for_is_refused() {
     assert!(refused(&dora, "all").contains("`grouped`: HF PEFT's DoRA does not support groups"));
     let shira = Method::Shira(ShiraConfig { rank: 1 });
     assert!(refused(&shira, "all").contains("`conv`: HF PEFT's SHiRA supports Linear layers only"));
+    let oft = Method::Oft(OftConfig::default());
+    assert!(refused(&oft, "grouped").contains("HF PEFT's OFT of a kernel larger than 1×1"));
     assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));
 }
 
@@ -677,7 +825,7 @@ fn peft_computes_what_we_exported() {
     )
     .unwrap();
     for (name, method, targets) in exported() {
-        let net = stirred(&method, targets, &device);
+        let net = stirred(&method, targets, base_of(name, &device));
         let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
         let path = folder.path().join(name);
         std::fs::create_dir(&path).unwrap();

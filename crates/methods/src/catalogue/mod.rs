@@ -15,7 +15,9 @@ mod lokr;
 mod lora;
 mod moving_mask;
 mod norm;
+mod oft;
 mod rank_budget;
+mod rotation;
 mod sft;
 mod shira;
 mod sparse_shared;
@@ -47,7 +49,9 @@ pub use lokr::LokrConfig;
 pub use lora::{Bias, LoraConfig};
 pub use moving_mask::{Budget, MovingMask, Regrow};
 use norm::Norm;
+pub use oft::{OftConfig, RotationLimit};
 pub use rank_budget::RankBudget;
+pub use rotation::Rotation;
 use sft::Sft;
 pub use shira::ShiraConfig;
 pub use sparse_shared::SparseSharedConfig;
@@ -84,12 +88,16 @@ table::table! {
         Bottleneck,
         /// Tokens inserted before a block's: VPT.
         Prompts,
+        /// The layer's inputs rotated: OFT.
+        Rotation,
     }
     dynamics {
         /// The moving mask of the sparse shared method.
         MovingMask,
         /// `AdaLoRA`'s falling rank budget.
         RankBudget,
+        /// `COFT`'s limit on rotations.
+        RotationLimit,
     }
     without_settings {
         /// Full fine-tuning: everything trains, and `BatchNorm` statistics are updated.
@@ -124,6 +132,8 @@ table::table! {
         "loha" => Loha(LohaConfig),
         /// Kronecker products, and the head.
         "lokr" => Lokr(LokrConfig),
+        /// Rotated inputs, and the head.
+        "oft" => Oft(OftConfig),
         /// Bottlenecks beside a transformer's feed-forward blocks, and the head.
         "adaptformer" => Adaptformer(AdaptformerConfig),
         /// Prompts before each block of a transformer, and the head.
