@@ -12,7 +12,7 @@ use finetune::config::defaults;
 use finetune::data::embedded_signs;
 use finetune::evaluation::Report;
 use finetune::machine::memory;
-use finetune::methods::{Attached, Method, Scope, Targets, count_parameters, layers, parameters};
+use finetune::methods::{Adapted, Method, Scope, Targets, count_parameters, layers, parameters};
 use finetune::model::{Architecture, Head, Network, WeightsFile};
 use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, TrainingData, train};
 
@@ -32,7 +32,7 @@ pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     let mut file = WeightsFile::open(&job.weights)?;
     let network = file.load(&architecture, job.classes, Head::Stored, &device)?;
     let attached = attach(job, side, &architecture, network.network)?;
-    let count = count_parameters(&attached.model);
+    let count = count_parameters(attached.model());
     let data = TrainingData {
         train: &images,
         valid: None,
@@ -86,7 +86,7 @@ fn attach(
     side: Side,
     architecture: &Architecture,
     network: Network,
-) -> Result<Attached<Network>> {
+) -> Result<Adapted<Network>> {
     let Some((mut method, _)) = defaults::method(&job.method) else {
         bail!("there is no method `{}`", job.method);
     };
@@ -111,7 +111,7 @@ fn attach(
             .map(|param| param.id);
         let head = ParamGroup::from_ids(head.collect::<Vec<_>>());
         let lora = Lora::new(job.rank, job.alpha).set_param_group(adapted);
-        return Ok(Attached::from(
+        return Ok(Adapted::from(
             network.freeze().apply_lora(lora).unfreeze_group(head),
         ));
     }

@@ -19,7 +19,8 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::quantization::{Calibration, QuantScheme, QuantValue};
 use burn::tensor::{Device, Distribution};
 use finetune::evaluation::median;
-use finetune::methods::{LoraConfig, Method, Quantize, Scope, Targets, linear};
+use finetune::methods::adapters::Quantize;
+use finetune::methods::{LoraConfig, Method, Scope, Targets, linear};
 use finetune::model::Architecture;
 
 const RANK: usize = 8;
@@ -123,7 +124,13 @@ fn attach<M: Module + ModuleDisplay>(net: M, way: &str, head: &str, targets: &st
     };
     let targets = Targets::parse(targets).unwrap();
     let scope = Scope::new(head, &targets, 0);
-    let attach = |config, net| Method::Lora(config).attach(net, &scope).unwrap().model;
+    let attach = |config, net| {
+        Method::Lora(config)
+            .attach(net, &scope)
+            .unwrap()
+            .into_parts()
+            .model
+    };
     let adapted = match way {
         "ours" => return attach(ours(None), net),
         "ours-int8" => return attach(ours(Some(Quantize::Int8)), net),

@@ -89,7 +89,7 @@ fn all_methods_run_and_reload_exactly() {
 #[test]
 fn every_other_method_runs_and_reloads() {
     let folder = Folder::colors();
-    let methods = "bitfit,norm,vera,adalora,shira,gps,ia3,ssf,loha,lokr";
+    let methods = "bitfit,norm,vera,adalora,shira,gps,ia3,ssf,loha,lokr,oft";
     folder
         .run(&format!(
             "compare --methods {methods} --data data --epochs 1 --image-size 32 --ui none --out out"

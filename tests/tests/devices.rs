@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune::config::defaults::For;
 use finetune::data::{Images, Loader, Normalization, Order, Preprocess, embedded_signs};
-use finetune::methods::{LoraConfig, Method, PeftConfig, Scope, Targets};
+use finetune::methods::{LoraConfig, Method, Scope, SparseSharedConfig, Targets};
 use finetune::model::Architecture;
 use finetune::training::{Recipe, TrainingData, train};
 
@@ -57,9 +57,9 @@ fn agree(other: &Device) {
     for method in [
         Method::Sft,
         Method::Lora(LoraConfig::default()),
-        Method::Peft(PeftConfig {
+        Method::SparseShared(SparseSharedConfig {
             interval: 1,
-            ..PeftConfig::default()
+            ..SparseSharedConfig::default()
         }),
     ] {
         let (flex, other) = (logits(&method, &Device::flex()), logits(&method, other));

@@ -7,7 +7,8 @@ mod case;
 
 use case::{Case, First, lora};
 use finetune::data::{Augment, Sampling};
-use finetune::methods::{Method, PeftConfig, VptConfig};
+use finetune::methods::catalogue::VptConfig;
+use finetune::methods::{Method, SparseSharedConfig};
 use finetune::training::{FeatureCache, FeatureDtype, Observer};
 
 fn without_cache(case: Case<'_>) -> Case<'_> {
@@ -20,9 +21,9 @@ fn in_file(case: Case<'_>) -> Case<'_> {
 
 #[test]
 fn runs_with_kept_features_are_the_same_to_the_bit() {
-    let peft = Method::Peft(PeftConfig {
+    let peft = Method::SparseShared(SparseSharedConfig {
         interval: 2,
-        ..PeftConfig::default()
+        ..SparseSharedConfig::default()
     });
     let cases = [
         ("linear", Case::new("resnet8-64", 32, Method::Linear, "all")),

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use finetune::methods::from_safetensors;
+use finetune::methods::state::from_safetensors;
 use util::{Folder, names};
 
 const TRAIN: &str = "--train-per-class 12 --image-size 32 --epochs 8 --batch-size 16 --threads 2 --ui none --checkpoint-seconds 0";

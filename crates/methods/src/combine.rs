@@ -1,48 +1,49 @@
-//! One adapter from several, as PEFT's `add_weighted_adapter` makes it.
+//! Combining several adapters into one, as HF PEFT's `add_weighted_adapter` does.
 
 use std::collections::{BTreeSet, HashMap};
 
-use burn::module::{Module, ModuleDisplay, ParamGroup};
+use burn::Tensor;
+use burn::module::{Module, ModuleDisplay, ParamGroup, ParamId};
 use burn::nn::DropoutConfig;
 use nalgebra::DMatrix;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{Adapter, Geometry, LowRank};
-use crate::config::{Bias, LoraConfig, LoraInit, Ready, start};
+use crate::adapters::split::{factors, principal};
+use crate::adapters::{Geometry, LoraInit, LowRank, start};
+use crate::attach::{Made, Maker, attach_adapters};
+use crate::catalogue::{Adapter, Bias, LoraConfig, Method};
 use crate::error::MethodError;
-use crate::layers::{Layer, layers, parameters};
-use crate::matrix::Matrix;
-use crate::method::{Method, attach_adapters};
+use crate::inspect::{Layer, layers, parameters};
 use crate::random::rng;
-use crate::state::{TrainedTensor, Values, put, settle};
-use crate::tensors::Tensors;
+use crate::state::{Matrix, Tensors, TrainedTensor, Values, put, settle};
 
 /// How the changes `ΔWᵢ = sᵢ·BᵢAᵢ` of several adapters become one, with weights `wᵢ`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Combination {
-    /// `A = Σ ±√|wᵢsᵢ|·Aᵢ` and `B = Σ √|wᵢsᵢ|·Bᵢ`: of the same rank, and not the sum of the changes.
+    /// `A = Σ ±√|wᵢsᵢ|·Aᵢ` and `B = Σ √|wᵢsᵢ|·Bᵢ` for adapters of the same rank. This is not the sum of
+    /// the changes.
     Linear,
-    /// The factors one behind the other: exactly `Σ wᵢ·ΔWᵢ`, of the sum of the ranks.
+    /// The factors concatenated: exactly `Σ wᵢ·ΔWᵢ`, with the sum of the ranks.
     Cat,
-    /// The best change of a rank for `Σ wᵢ·ΔWᵢ`, by its singular values.
+    /// The best approximation of `Σ wᵢ·ΔWᵢ` by a change of lower rank, from its singular values.
     Svd {
-        /// That rank; the largest of the adapters' without.
+        /// The rank; if `None`, the largest rank of the adapters.
         rank: Option<usize>,
     },
-    /// As [`Linear`](Self::Linear), of each factor's largest entries where their signs agree (Yadav
-    /// et al. 2023, "TIES-Merging", arXiv:2306.01708, algorithm 1).
+    /// Like [`Linear`](Self::Linear), but of each factor only the largest entries whose signs agree
+    /// (Yadav et al. 2023, "TIES-Merging", arXiv:2306.01708, algorithm 1).
     Ties {
-        /// Share of entries that are kept, in `(0, 1]`.
+        /// Share of the entries that are used, in `(0, 1]`.
         density: f64,
     },
-    /// As [`Linear`](Self::Linear), of randomly kept and rescaled entries (Yu et al. 2024, "`DARE`",
-    /// arXiv:2311.03099, equation 3).
+    /// Like [`Linear`](Self::Linear), but of each factor only random entries, rescaled (Yu et al. 2024,
+    /// "`DARE`", arXiv:2311.03099, equation 3).
     Dare {
-        /// Share of entries that are kept, in `(0, 1]`.
+        /// Share of the entries that are used, in `(0, 1]`.
         density: f64,
-        /// Seed of which.
+        /// Seed of the choice.
         seed: u64,
     },
 }
@@ -50,6 +51,7 @@ pub enum Combination {
 /// An adapter on its base: its name, model, method and weight.
 type Part<'a, M> = (&'a str, &'a M, &'a Method, f64);
 
+/// The base with the combined adapter, and the method that can go on training it.
 pub(crate) fn combine<M: Module + ModuleDisplay>(
     base: &M,
     parts: &[Part<'_, M>],
@@ -57,16 +59,16 @@ pub(crate) fn combine<M: Module + ModuleDisplay>(
 ) -> Result<(M, Method), MethodError> {
     let first = parts
         .first()
-        .ok_or_else(|| refused("", "", "there is none"))?;
+        .ok_or_else(|| cannot("", "", "there is none"))?;
     check(first.0, parts, how)?;
     let mut sources = Vec::new();
     for (name, model, method, weight) in parts {
         let Method::Lora(config) = method else {
-            return Err(refused(first.0, name, "only LoRA adapters can be"));
+            return Err(cannot(first.0, name, "only LoRA adapters can be"));
         };
         if config.dora || config.init != LoraInit::Kaiming {
             let reason = "DoRA's lengths and the bases of PiSSA and OLoRA do not add up";
-            return Err(refused(first.0, name, reason));
+            return Err(cannot(first.0, name, reason));
         }
         settle(*model);
         let listed = parameters(*model);
@@ -107,28 +109,19 @@ pub(crate) fn combine<M: Module + ModuleDisplay>(
             dense_gradient: false,
         };
         geometries.push((layer.path.clone(), geometry));
-        let adapter = Adapter::LowRank(LowRank {
-            lora_a: start::param(a.values, [a.rows, a.columns], &device),
-            lora_b: Some(start::param(b.values, [b.rows, b.columns], &device)),
-            lora_b_mask: None,
-            inner: None,
-            outer: None,
-            magnitude: None,
-            base_square: None,
+        let a = start::param(a.values, [a.rows, a.columns], &device);
+        let b = start::param(b.values, [b.rows, b.columns], &device);
+        let adapter = LowRank {
             dropout: DropoutConfig::new(sources[0].config.dropout).init(),
-            geometry,
-        });
+            ..LowRank::plain(a, b, geometry)
+        };
         made.insert(layer.weight, adapter);
     }
     let selected: Vec<&Layer> = all
         .iter()
         .filter(|layer| made.contains_key(&layer.weight))
         .collect();
-    let mut ready = Ready {
-        made,
-        init: LoraInit::Kaiming,
-    };
-    let model = attach_adapters(base.clone().freeze(), &selected, &mut ready);
+    let model = attach_adapters(base.clone().freeze(), &selected, &mut Combined(made));
     let changes: BTreeSet<&String> = sources.iter().flat_map(|source| &source.changes).collect();
     let trained = parameters(base)
         .into_iter()
@@ -148,7 +141,19 @@ pub(crate) fn combine<M: Module + ModuleDisplay>(
     Ok((model, Method::Lora(config.with_ranks(&geometries))))
 }
 
-fn refused(first: &str, second: &str, reason: &str) -> MethodError {
+/// Hands out the combined adapters, by the identities of their layers' weights.
+struct Combined(HashMap<ParamId, LowRank>);
+
+impl Maker<Adapter> for Combined {
+    fn make(&mut self, layer: &Layer, _base: Tensor<2>) -> Made<Adapter> {
+        let Some(adapter) = self.0.remove(&layer.weight) else {
+            unreachable!("only layers that have a combined adapter are selected");
+        };
+        Made::from(Adapter::LowRank(adapter))
+    }
+}
+
+fn cannot(first: &str, second: &str, reason: &str) -> MethodError {
     MethodError::Combine {
         first: first.to_owned(),
         second: second.to_owned(),
@@ -159,21 +164,21 @@ fn refused(first: &str, second: &str, reason: &str) -> MethodError {
 fn check<M>(first: &str, parts: &[Part<'_, M>], how: Combination) -> Result<(), MethodError> {
     for (name, _, _, weight) in parts {
         if !weight.is_finite() {
-            return Err(refused(first, name, "its weight is no finite number"));
+            return Err(cannot(first, name, "its weight is not a finite number"));
         }
     }
     match how {
         Combination::Ties { density } | Combination::Dare { density, .. }
             if !(density > 0.0 && density <= 1.0) =>
         {
-            Err(refused(
+            Err(cannot(
                 first,
                 first,
                 "the density must be above 0 and at most 1",
             ))
         }
         Combination::Svd { rank: Some(0) } => {
-            Err(refused(first, first, "the rank must be at least 1"))
+            Err(cannot(first, first, "the rank must be at least 1"))
         }
         _ => Ok(()),
     }
@@ -184,12 +189,12 @@ struct Source<'a> {
     config: &'a LoraConfig,
     weight: f64,
     tensors: Tensors,
-    /// What of the model itself it changed.
+    /// Paths of the model's own parameters that it changed.
     changes: Vec<String>,
 }
 
 impl Source<'_> {
-    /// Its factors of a layer.
+    /// Its factors for a layer.
     fn own(&self, layer: &Layer) -> Option<Own<'_>> {
         let factors = self.tensors.low_rank(layer)?;
         let rank = factors.a.rows / layer.shape.groups;
@@ -212,7 +217,7 @@ struct Pair {
     b: Matrix,
 }
 
-/// One adapter's factors of a layer; its weight with its scale.
+/// One adapter's factors of a layer, and its weight times its scale.
 struct Own<'a> {
     name: &'a str,
     weight: f32,
@@ -237,9 +242,9 @@ fn join(
             "their ranks on `{}` are {rank} and {}; use cat or svd",
             layer.path, other.pair.b.columns
         );
-        return Err(refused(own[0].name, other.name, &reason));
+        return Err(cannot(own[0].name, other.name, &reason));
     }
-    // The sign goes to one side only, or two of them would cancel.
+    // Only one side gets the sign, since two signs would cancel.
     let of_a: Vec<f32> = own
         .iter()
         .map(|own| own.weight.abs().sqrt() * own.weight.signum())
@@ -283,8 +288,8 @@ fn sum(lists: &[Vec<f32>], weights: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Trims each list to its largest entries, elects a sign for each place, and takes the mean of those
-/// that have it.
+/// Sets all but the largest entries of each list to 0, elects a sign per position, and takes the mean
+/// of the entries that have it.
 fn ties(lists: &[Vec<f32>], weights: &[f32], density: f64) -> Vec<f32> {
     let lists: Vec<Vec<f32>> = lists.iter().map(|list| trimmed(list, density)).collect();
     (0..lists[0].len())
@@ -333,7 +338,7 @@ fn dropped(list: Vec<f32>, density: f64, random: &mut impl RngExt) -> Vec<f32> {
         .collect()
 }
 
-/// Factors one behind the other, group by group.
+/// The factors concatenated, group by group.
 fn cat(groups: usize, own: &[Own<'_>]) -> Pair {
     let columns = own[0].pair.a.columns;
     let mut a = Vec::new();
@@ -371,14 +376,14 @@ fn svd(layer: &Layer, own: &[Own<'_>], rank: Option<usize>) -> Pair {
             delta.push(products.sum());
         }
     }
-    let found = start::factors(&delta, shape, |w: DMatrix<f64>| start::principal(w, rank));
+    let found = factors(&delta, shape, |w: DMatrix<f64>| principal(w, rank));
     Pair {
         a: Matrix::of(&[shape.groups * rank], found.a),
         b: Matrix::of(&[shape.outputs], found.b),
     }
 }
 
-/// The mean of what the models changed beside the factors, by the shares of the weights' sizes.
+/// The mean of what the models changed besides the factors, weighted by the absolute weights.
 fn average(sources: &[Source<'_>], changes: &BTreeSet<&String>) -> HashMap<String, Values> {
     let numbers = |tensor: &TrainedTensor| match &tensor.values {
         Values::Floats(values) => Some(values.to_vec()),

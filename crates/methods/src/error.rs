@@ -1,6 +1,6 @@
-//! What can go wrong when a method is attached to a model.
+//! Errors.
 
-/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+/// An error of this crate. Each message names what is wrong and what to do about it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MethodError {
@@ -17,7 +17,7 @@ pub enum MethodError {
     NothingMatched {
         /// The pattern as given.
         pattern: String,
-        /// The layers whose names come nearest, best first.
+        /// The layers whose names are most similar, best first.
         nearest: Vec<String>,
     },
     /// The head's path names no parameter of the model.
@@ -25,7 +25,7 @@ pub enum MethodError {
     HeadNotFound {
         /// The path as given.
         head: String,
-        /// The layers whose names come nearest, best first.
+        /// The layers whose names are most similar, best first.
         nearest: Vec<String>,
     },
     /// A number in a method's configuration is out of its range.
@@ -44,7 +44,7 @@ pub enum MethodError {
         /// The parameter's path.
         path: String,
     },
-    /// A rank that no layer has room for.
+    /// A rank is above what any target layer has room for.
     #[error(
         "rank {rank} is above the dimensions of every target layer; `{path}` has room for {limit}"
     )]
@@ -56,13 +56,22 @@ pub enum MethodError {
         /// That target.
         path: String,
     },
-    /// A method chooses by gradients and was given none.
+    /// A method that chooses by gradients has none.
     #[error("{method} chooses by the gradients before training; give them in the scope")]
     NeedsGradients {
         /// The method's name.
         method: &'static str,
     },
-    /// An adapter that no weight can take up.
+    /// The model alone was asked for, but its method changes it while it trains.
+    #[error(
+        "{method} changes the model while it trains, so the model alone would train only half of it; \
+         call `into_parts` and apply the dynamics at every step"
+    )]
+    ChangesWhileTraining {
+        /// The method's name.
+        method: &'static str,
+    },
+    /// An adapter cannot be merged into a weight.
     #[error(
         "`{path}` carries an adapter that cannot be merged into a weight; keep the adapter beside the model"
     )]
@@ -70,13 +79,13 @@ pub enum MethodError {
         /// The layer.
         path: String,
     },
-    /// Merging would make a weight that is no number.
-    #[error("merging `{path}` gives values that are no finite numbers; the adapter is broken")]
+    /// Merging would produce a weight that is not finite.
+    #[error("merging `{path}` gives values that are not finite; the adapter is broken")]
     NotFinite {
         /// The weight.
         path: String,
     },
-    /// Names of adapters that do not exist, or exist already.
+    /// An adapter's name does not exist, or exists already.
     #[error("there is {found} adapter `{name}`; there are: {}", names.join(", "))]
     AdapterName {
         /// `no` or `already an`.
@@ -86,37 +95,37 @@ pub enum MethodError {
         /// The names that exist.
         names: Vec<String>,
     },
-    /// Adapters that cannot be combined in the way asked for.
+    /// Adapters cannot be combined in this way.
     #[error("`{first}` and `{second}` cannot be combined: {reason}")]
     Combine {
         /// The first adapter.
         first: String,
-        /// The one that does not go with it.
+        /// The adapter that cannot be combined with it.
         second: String,
         /// Why.
         reason: String,
     },
-    /// An adapter that was made for another model.
+    /// An adapter was made for another model.
     #[error("the adapter was made for another model: {difference}")]
     OtherBase {
         /// The first difference.
         difference: String,
     },
-    /// Bytes that are no file of trained tensors.
-    #[error("it is no safetensors file of trained tensors: {reason}")]
+    /// Bytes are not a file of trained tensors, or one cannot be written.
+    #[error("it is not a safetensors file of trained tensors: {reason}")]
     Bytes {
         /// What is wrong.
         reason: String,
     },
-    /// What PEFT's files have no form for.
-    #[error("PEFT has no form for this: {reason}; export the merged model instead")]
-    NotInPeft {
-        /// The first thing that has none.
+    /// HF PEFT cannot represent an adapter.
+    #[error("HF PEFT cannot represent this: {reason}; export the merged model instead")]
+    NotInHfPeft {
+        /// The first thing that it cannot represent.
         reason: String,
     },
-    /// A PEFT configuration that asks for what is not supported.
+    /// A configuration of HF PEFT asks for something that is not supported.
     #[error("adapter_config.json: {reason}")]
-    PeftConfig {
+    HfPeftConfig {
         /// What is wrong, and what is supported.
         reason: String,
     },

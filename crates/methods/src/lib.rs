@@ -1,9 +1,8 @@
-//! What of a model trains, and how: full fine-tuning, LoRA and sparse shared PEFT, for any
-//! [Burn](https://burn.dev) module.
+//! Fine-tuning methods for any [Burn](https://burn.dev) module: what of a model trains, and how.
 //!
 //! A model holds plain Burn layers and knows no method. It applies them through [`linear`] and
-//! [`conv2d`], which take the factored path where an adapter is attached; a [`Method`] attaches
-//! to the layers that [`Targets`] name.
+//! [`conv2d`], which take the adapter on a layer's weight into account. A [`Method`] of the
+//! [catalogue] freezes the model, and attaches adapters to the layers that [`Targets`] select.
 //!
 //! ```
 //! use burn::{Tensor, module::Module, nn::{Linear, LinearConfig}, tensor::Device};
@@ -18,8 +17,9 @@
 //!     head: LinearConfig::new(32, 5).init(&device),
 //! };
 //! let targets = Targets::all();
-//! let scope = Scope::new("head", &targets, 0);
-//! let net = Method::Lora(LoraConfig::default()).attach(net, &scope)?.model;
+//! let net = Method::Lora(LoraConfig::default())
+//!     .attach(net, &Scope::new("head", &targets, 0))?
+//!     .into_model()?;
 //! let logits = linear(&net.head, linear(&net.body, Tensor::<2>::ones([1, 64], &device)));
 //! assert_eq!(logits.dims(), [1, 5]);
 //! // 8 · (64 + 32) for the adapter, 32 · 5 + 5 for the head.
@@ -28,55 +28,32 @@
 //! # let _ = merged;
 //! # Ok::<(), finetune_methods::MethodError>(())
 //! ```
+//!
+//! Some methods change the model while it trains. [`Adapted::into_parts`] gives a training loop the
+//! [`Dynamics`] that it must apply; [`Adapted::into_model`] fails for such a method.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod adapter;
-mod bytes;
-mod combine;
-mod config;
-mod dynamics;
+pub mod adapters;
+pub mod attach;
+pub mod catalogue;
+pub mod combine;
 mod error;
-mod forward;
-mod importance;
-mod layers;
-mod matrix;
+pub mod hf_peft;
+pub mod inspect;
 mod merge;
-mod method;
 mod named;
-mod peft_format;
-mod quantize;
-mod random;
-mod state;
-mod statistics;
-mod targets;
-mod tensors;
+pub mod random;
+pub mod state;
 
-pub use adapter::{
-    Adapter, Bottleneck, Geometry, Hadamard, Kronecker, LowRank, Prompts, Scale, Sparse,
-    WeightShape,
-};
-pub use bytes::{from_safetensors, to_safetensors, write_safetensors};
-pub use combine::Combination;
-pub use config::{
-    AdaloraConfig, AdaptformerConfig, Bias, Budget, GpsConfig, Ia3Config, LohaConfig, LokrConfig,
-    LoraConfig, LoraInit, PeftConfig, Regrow, ShiraConfig, SsfConfig, VeraConfig, VptConfig,
-};
-pub use dynamics::{Dynamics, Moved, RankBudget, SparseDynamics};
+pub use adapters::{conv2d, linear, parallel, prompted};
+pub use attach::{Adapted, Scope};
+pub use catalogue::{Dynamics, LoraConfig, Method, SparseSharedConfig};
 pub use error::MethodError;
 pub use finetune_kernels::Floats;
-pub use forward::{conv2d, linear, parallel, prompted};
-pub use importance::Importance;
-pub use layers::{
-    Layer, LayerKind, ParamInfo, ParameterCount, count_parameters, counts, layers, parameters,
-    parameters_lazily,
+pub use inspect::{
+    Importance, Layer, ParamInfo, Targets, count_parameters, layers, parameters, parameters_lazily,
 };
 pub use merge::merge;
-pub use method::{Attached, Faster, Method, Scope};
 pub use named::Adapters;
-pub use peft_format::{Names, PeftAdapter};
-pub use quantize::Quantize;
-pub use random::{normals, uniforms};
 pub use state::{TrainedTensor, Values, load, trained};
-pub use statistics::freeze_statistics;
-pub use targets::Targets;

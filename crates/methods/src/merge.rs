@@ -1,22 +1,24 @@
-//! Plain layers again.
+//! Merging adapters into plain layers.
 
 use std::collections::HashMap;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 
+use crate::adapters::Scale;
+use crate::catalogue::Adapter;
 use crate::error::MethodError;
-use crate::layers::{ADAPTER, PathStack, follow_paths};
+use crate::inspect::paths::{ADAPTER, PathStack, follow_paths};
 
-/// A model of plain layers that computes what `model` with its adapters does.
+/// Returns a model of plain layers that computes the same as `model` with its adapters.
 ///
-/// `model` itself stays as it is, and shares what no adapter changes: keeping it is the exact
-/// way back.
+/// `model` itself does not change and shares the tensors that no adapter changes. To undo the merge
+/// exactly, keep it.
 ///
 /// # Errors
 ///
-/// [`MethodError::Unmergeable`] where an adapter is not a change of weights and biases, and
-/// [`MethodError::NotFinite`] where a merged weight is no number.
+/// [`MethodError::Unmergeable`] if an adapter is not a change of weights and biases, and
+/// [`MethodError::NotFinite`] if a merged weight is not finite.
 pub fn merge<M: Module>(model: &M) -> Result<M, MethodError> {
     let mut reader = Reader::default();
     model.visit(&mut reader);
@@ -46,7 +48,7 @@ struct Bias {
     shift: Option<Tensor<1>>,
 }
 
-/// Finds what merging has to know, by layer.
+/// Collects what merging must know of the adapters.
 #[derive(Default)]
 struct Reader {
     stack: PathStack,
@@ -60,7 +62,7 @@ impl ModuleVisitor for Reader {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.stack.path();
-        let Some((weight, name)) = path.split_once(ADAPTER) else {
+        let Some((weight, _)) = path.split_once(ADAPTER) else {
             return;
         };
         if self.adapted.last().is_none_or(|last| last != weight) {
@@ -69,15 +71,18 @@ impl ModuleVisitor for Reader {
         let layer = weight.strip_suffix(".weight").unwrap_or(weight);
         let count = param.lazy_shape().num_elements();
         let values = || param.val().detach().reshape([count]);
-        match (self.stack.field().1, name) {
-            ("Scale", "on_outputs") => {
+        if let Some(variant) = self.stack.variant("Adapter")
+            && !Adapter::variant_merges(variant)
+        {
+            self.unmergeable = Some(layer.to_owned());
+        }
+        match self.stack.field() {
+            Scale::ON_OUTPUTS => {
                 self.scales.entry(layer.to_owned()).or_default().factor = Some(values());
             }
-            ("Scale", "shift") => {
+            Scale::SHIFT => {
                 self.scales.entry(layer.to_owned()).or_default().shift = Some(values());
             }
-            // A bottleneck is of Linear layers.
-            ("Prompts" | "Linear", _) => self.unmergeable = Some(layer.to_owned()),
             _ => {}
         }
     }
@@ -128,7 +133,7 @@ impl ModuleVisitor for Check {
         if self.broken.is_some() || !self.adapted.contains(&path) {
             return;
         }
-        // A value that is no number makes the sum none.
+        // A value that is not finite makes the sum not finite.
         let sum = param.base().abs().sum().into_data().iter::<f32>().next();
         if !sum.is_some_and(f32::is_finite) {
             self.broken = Some(path);

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleDisplay};
 
+use crate::attach::{Adapted, Scope};
+use crate::catalogue::Method;
 use crate::combine::{Combination, combine};
 use crate::error::MethodError;
-use crate::method::{Attached, Method, Scope};
 
-/// A base model and the adapters that were trained on it, each under a name; one of them, or none,
-/// is active.
+/// A base model and the adapters that were trained on it, each with a name. At most one of them is
+/// active.
 ///
-/// The base's tensors are held once: an adapter brings its own, its head and whatever else its method
-/// trains. Switching costs nothing.
+/// The base's tensors are in memory once: an adapter adds its own tensors, its head and whatever else
+/// its method trains. Switching copies nothing.
 ///
 /// ```
 /// use burn::{module::Module, nn::{Linear, LinearConfig}, tensor::Device};
-/// use finetune_methods::{Adapters, Combination, LoraConfig, Method, Scope, Targets};
+/// use finetune_methods::combine::Combination;
+/// use finetune_methods::{Adapters, LoraConfig, Method, Scope, Targets};
 ///
 /// #[derive(Module, Debug)]
 /// struct Net { body: Linear, head: Linear }
@@ -29,8 +31,12 @@ use crate::method::{Attached, Method, Scope};
 /// let targets = Targets::all();
 /// let lora = Method::Lora(LoraConfig::default());
 /// let mut adapters = Adapters::new(net);
-/// adapters.add("cats", &lora, &Scope::new("head", &targets, 0))?;
-/// adapters.add("dogs", &lora, &Scope::new("head", &targets, 1))?;
+/// for (seed, name) in ["cats", "dogs"].into_iter().enumerate() {
+///     let scope = Scope::new("head", &targets, seed as u64);
+///     let model = adapters.add(name, &lora, &scope)?.into_model()?;
+///     // Train the model here.
+///     adapters.put(name, model, lora.clone());
+/// }
 /// adapters.combine("both", &[("cats", 0.5), ("dogs", 0.5)], Combination::Cat)?;
 /// adapters.switch("both")?;
 /// let model = adapters.active(); // `adapters.disable()` brings the base back
@@ -46,7 +52,7 @@ pub struct Adapters<M> {
 }
 
 impl<M: Module + ModuleDisplay> Adapters<M> {
-    /// A base without adapters.
+    /// Starts with a base and no adapters.
     #[must_use]
     pub fn new(base: M) -> Self {
         Self {
@@ -63,31 +69,31 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
         &self.base
     }
 
-    /// The adapters' names, in the order of the alphabet.
+    /// The adapters' names in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)
     }
 
-    /// Attaches a method to the base under a new name, to be trained: [`put`](Self::put) brings the
-    /// trained model back.
+    /// Attaches a method to the base under a new name, for training; [`put`](Self::put) stores the
+    /// trained model.
     ///
     /// # Errors
     ///
-    /// [`MethodError::AdapterName`] where the name is taken, and those of [`Method::attach`].
+    /// [`MethodError::AdapterName`] if the name is taken, and the errors of [`Method::attach`].
     pub fn add(
         &mut self,
         name: &str,
         method: &Method,
         scope: &Scope<'_>,
-    ) -> Result<Attached<M>, MethodError> {
-        self.refuse_taken(name)?;
-        let attached = method.attach(self.base.clone(), scope)?;
-        let entry = (attached.model.clone(), method.clone());
+    ) -> Result<Adapted<M>, MethodError> {
+        self.reject_taken(name)?;
+        let adapted = method.attach(self.base.clone(), scope)?;
+        let entry = (adapted.model().clone(), method.clone());
         self.named.insert(name.to_owned(), entry);
-        Ok(attached)
+        Ok(adapted)
     }
 
-    /// Keeps a model that was made from this base under a name, in the place of one that has it.
+    /// Stores a model that was made from this base under a name, replacing the one with that name.
     pub fn put(&mut self, name: &str, model: M, method: Method) {
         if self.active.as_deref() == Some(name) {
             self.merged = None;
@@ -99,7 +105,7 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
     ///
     /// # Errors
     ///
-    /// [`MethodError::AdapterName`] where there is none of that name.
+    /// [`MethodError::AdapterName`] if there is no adapter with that name.
     pub fn get(&self, name: &str) -> Result<(&M, &Method), MethodError> {
         match self.named.get(name) {
             Some((model, method)) => Ok((model, method)),
@@ -107,11 +113,11 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
         }
     }
 
-    /// Takes an adapter away, and gives what it was on the base.
+    /// Removes an adapter and returns the base with that adapter.
     ///
     /// # Errors
     ///
-    /// [`MethodError::AdapterName`] where there is none of that name.
+    /// [`MethodError::AdapterName`] if there is no adapter with that name.
     pub fn remove(&mut self, name: &str) -> Result<M, MethodError> {
         let (model, _) = self
             .named
@@ -123,11 +129,11 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
         Ok(model)
     }
 
-    /// Makes an adapter the active one.
+    /// Makes the adapter with that name the active one.
     ///
     /// # Errors
     ///
-    /// [`MethodError::AdapterName`] where there is none of that name.
+    /// [`MethodError::AdapterName`] if there is no adapter with that name.
     pub fn switch(&mut self, name: &str) -> Result<(), MethodError> {
         self.get(name)?;
         self.active = Some(name.to_owned());
@@ -135,13 +141,13 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
         Ok(())
     }
 
-    /// Makes none active: the base as it is.
+    /// Deactivates the active adapter: the base as it is.
     pub fn disable(&mut self) {
         self.active = None;
         self.merged = None;
     }
 
-    /// The base with the active adapter, merged or beside it; or the base where none is.
+    /// The base with the active adapter, merged or not, or the plain base if no adapter is active.
     #[must_use]
     pub fn active(&self) -> &M {
         self.merged.as_ref().unwrap_or_else(|| self.beside())
@@ -154,41 +160,38 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
             .map_or(&self.base, |(model, _)| model)
     }
 
-    /// Merges the active adapter into its weights, so that [`active`](Self::active) is a model of
-    /// plain layers until [`unmerge`](Self::unmerge), [`switch`](Self::switch) or
-    /// [`disable`](Self::disable).
+    /// Merges the active adapter, so that [`active`](Self::active) is a model of plain layers until
+    /// [`unmerge`](Self::unmerge), [`switch`](Self::switch) or [`disable`](Self::disable) is called.
     ///
-    /// The adapter and the base stay as they are, at the cost of the merged weights' memory: what
-    /// comes back is the same to the bit, which subtracting a change again would not give.
+    /// The adapter and the base stay in memory beside the merged weights. Unmerging therefore restores
+    /// the same bits, which subtracting the change would not.
     ///
     /// # Errors
     ///
-    /// Those of [`merge`](crate::merge): no adapter that merges, or values that are not finite;
-    /// then nothing is changed.
+    /// The errors of [`merge`](crate::merge); nothing changes then.
     pub fn merge(&mut self) -> Result<(), MethodError> {
         self.merged = Some(crate::merge(self.beside())?);
         Ok(())
     }
 
-    /// Takes the active adapter out of the weights again.
+    /// Undoes [`merge`](Self::merge).
     pub fn unmerge(&mut self) {
         self.merged = None;
     }
 
-    /// Makes one `LoRA` adapter of several, under a new name. What of their models trained beside
-    /// the factors (the head) is averaged with the weights' shares.
+    /// Combines several `LoRA` adapters, each with a weight, into one under a new name. What their models
+    /// trained besides the factors, such as the head, is averaged with the absolute weights.
     ///
     /// # Errors
     ///
-    /// [`MethodError::AdapterName`], and [`MethodError::Combine`] where the adapters do not go
-    /// together.
+    /// [`MethodError::AdapterName`], and [`MethodError::Combine`] if the adapters cannot be combined.
     pub fn combine(
         &mut self,
         name: &str,
         parts: &[(&str, f64)],
         how: Combination,
     ) -> Result<(), MethodError> {
-        self.refuse_taken(name)?;
+        self.reject_taken(name)?;
         let mut models = Vec::new();
         for (part, weight) in parts {
             let (model, method) = self.get(part)?;
@@ -199,7 +202,7 @@ impl<M: Module + ModuleDisplay> Adapters<M> {
         Ok(())
     }
 
-    fn refuse_taken(&self, name: &str) -> Result<(), MethodError> {
+    fn reject_taken(&self, name: &str) -> Result<(), MethodError> {
         if self.named.contains_key(name) {
             return Err(self.wrong_name("already an", name));
         }

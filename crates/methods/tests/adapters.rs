@@ -10,10 +10,12 @@ use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
+use finetune_methods::adapters::LowRank;
+use finetune_methods::catalogue::{AdaloraConfig, Budget, GpsConfig, Regrow};
+use finetune_methods::inspect::LayerKind;
 use finetune_methods::{
-    Dynamics, GpsConfig, Importance, Layer, LayerKind, LoraConfig, LowRank, Method, MethodError,
-    PeftConfig, Regrow, Scope, Targets, Values, conv2d, count_parameters, layers, parameters,
-    trained,
+    Dynamics, Importance, Layer, LoraConfig, Method, MethodError, Scope, SparseSharedConfig,
+    Targets, Values, conv2d, count_parameters, layers, parameters, trained,
 };
 
 #[test]
@@ -133,13 +135,13 @@ fn counts_are_the_formulas() {
     assert_eq!(lora.trainable, head + 126 + 39);
     assert_eq!(lora.total, base + 126 + 39);
     // A tenth of 32 · 6 and of 32 · 7 entries, rounded; one projection of 32 × 36 for both.
-    let peft = count(&Method::Peft(PeftConfig::default()));
+    let peft = count(&Method::SparseShared(SparseSharedConfig::default()));
     assert_eq!(peft.trainable, head + 19 + 22);
     assert_eq!(peft.total, base + 32 * 36 + 32 * 6 + 32 * 7);
     // Without sharing each layer has its own.
-    let own = count(&Method::Peft(PeftConfig {
+    let own = count(&Method::SparseShared(SparseSharedConfig {
         share: false,
-        ..PeftConfig::default()
+        ..SparseSharedConfig::default()
     }));
     assert_eq!(own.total, base + 32 * 36 + 32 * 6 + 32 * 6 + 32 * 7);
 }
@@ -149,8 +151,9 @@ fn train(method: &Method, steps: usize) -> (Net, Vec<String>) {
     let device = Device::flex().autodiff();
     let targets = Targets::all();
     let scope = Scope::new("head", &targets, 5);
-    let attached = method.attach(plain().net(&device), &scope).unwrap();
-    let (mut net, mut dynamics) = (attached.model, attached.dynamics);
+    let adapted = method.attach(plain().net(&device), &scope).unwrap();
+    let parts = adapted.into_parts();
+    let (mut net, mut dynamics) = (parts.model, parts.dynamics);
     if let Some(dynamics) = &mut dynamics {
         dynamics.start(steps);
     }
@@ -229,24 +232,21 @@ fn sparse(net: &Net) -> [(Vec<f32>, Vec<f32>); 2] {
 #[test]
 fn the_mask_moves_and_nothing_outside_it_is_trained() {
     for regrow in [Regrow::Random, Regrow::Gradient] {
-        for budget in [
-            finetune_methods::Budget::Layer,
-            finetune_methods::Budget::Global,
-        ] {
-            let config = PeftConfig {
+        for budget in [Budget::Layer, Budget::Global] {
+            let config = SparseSharedConfig {
                 interval: 2,
                 drop_fraction: 0.5,
                 regrow,
                 budget,
-                ..PeftConfig::default()
+                ..SparseSharedConfig::default()
             };
-            let still = Method::Peft(PeftConfig {
+            let still = Method::SparseShared(SparseSharedConfig {
                 dynamic: false,
                 ..config.clone()
             });
             let (net, _) = train(&still, 8);
             let first = sparse(&net);
-            let (net, changed) = train(&Method::Peft(config), 8);
+            let (net, changed) = train(&Method::SparseShared(config), 8);
             let moved = sparse(&net);
             assert!(changed.iter().any(|path| path.ends_with("lora_b_mask")));
             assert!(!changed.iter().any(|path| path.ends_with("lora_a")));
@@ -270,12 +270,44 @@ fn the_mask_moves_and_nothing_outside_it_is_trained() {
 }
 
 #[test]
-fn a_trained_projection_stays_shared() {
-    let config = PeftConfig {
-        train_shared: true,
-        ..PeftConfig::default()
+fn a_method_that_changes_while_training_does_not_give_its_model_alone() {
+    let device = Device::flex().autodiff();
+    let targets = Targets::all();
+    let scope = Scope::new("head", &targets, 0);
+    let adalora = AdaloraConfig {
+        rank: 4,
+        target_rank: 2,
+        ..AdaloraConfig::default()
     };
-    let (net, changed) = train(&Method::Peft(config), 4);
+    for (method, name) in [
+        (Method::SparseShared(SparseSharedConfig::default()), "peft"),
+        (Method::Adalora(adalora), "adalora"),
+    ] {
+        let adapted = method.attach(plain().net(&device), &scope).unwrap();
+        let error = adapted.into_model().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "{name} changes the model while it trains, so the model alone would train only \
+                 half of it; call `into_parts` and apply the dynamics at every step"
+            )
+        );
+    }
+    let still = Method::SparseShared(SparseSharedConfig {
+        dynamic: false,
+        ..SparseSharedConfig::default()
+    });
+    let adapted = still.attach(plain().net(&device), &scope).unwrap();
+    assert!(adapted.into_model().is_ok());
+}
+
+#[test]
+fn a_trained_projection_stays_shared() {
+    let config = SparseSharedConfig {
+        train_shared: true,
+        ..SparseSharedConfig::default()
+    };
+    let (net, changed) = train(&Method::SparseShared(config), 4);
     assert!(changed.contains(&"conv.weight.adapter.lora_a".to_owned()));
     assert_eq!(
         values(low_rank(&net.conv.weight).lora_a.val()),
@@ -287,17 +319,18 @@ fn a_trained_projection_stays_shared() {
 fn the_share_of_moved_entries_falls_along_a_cosine() {
     let targets = Targets::all();
     let scope = Scope::new("head", &targets, 0);
-    let method = Method::Peft(PeftConfig {
+    let method = Method::SparseShared(SparseSharedConfig {
         interval: 25,
-        ..PeftConfig::default()
+        ..SparseSharedConfig::default()
     });
-    let attached = method
+    let adapted = method
         .attach(plain().net(&Device::flex().autodiff()), &scope)
         .unwrap();
-    let Some(Dynamics::Sparse(mut dynamics)) = attached.dynamics else {
+    let mut dynamics = adapted.into_parts().dynamics.unwrap();
+    dynamics.start(200); // the moves end before step 150
+    let Dynamics::MovingMask(mask) = dynamics else {
         panic!("the mask moves");
     };
-    dynamics.start(200); // the moves end before step 150
     // 0.1 · (1 + cos(π t / 150)) at t = 25, 75, 125; nothing between and at the end.
     for (step, wanted) in [
         (25, 0.186_602_5),
@@ -307,7 +340,7 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
         (150, 0.0),
         (175, 0.0),
     ] {
-        assert!((dynamics.drop_share(step) - wanted).abs() < 1e-6, "{step}");
+        assert!((mask.drop_share(step) - wanted).abs() < 1e-6, "{step}");
     }
 }
 
@@ -343,7 +376,7 @@ fn gps_takes_each_outputs_largest_gradients() {
         ..Scope::new("head", &targets, 0)
     };
     let method = Method::Gps(GpsConfig { per_output: 3 });
-    let net = method.attach(net, &scope).unwrap().model;
+    let net = method.attach(net, &scope).unwrap().into_model().unwrap();
     for (weight, sums, inputs) in [("conv", &sums[0], 36), ("hidden", &sums[1], 6)] {
         let path = format!("{weight}.weight.adapter.shira_indices");
         let found = trained(&net).into_iter().find(|tensor| tensor.path == path);
@@ -419,7 +452,7 @@ fn whole_layers_train_beside_the_head_and_are_never_adapted() {
         };
         lora().attach(plain().net(&device), &scope)
     };
-    let net = attach(&["norm", "hidden"]).unwrap().model;
+    let net = attach(&["norm", "hidden"]).unwrap().into_model().unwrap();
     let trained: Vec<_> = parameters(&net)
         .into_iter()
         .filter(|param| param.trainable)
@@ -508,9 +541,9 @@ fn settings_out_of_range_and_second_adapters_are_refused() {
         "alpha is NaN, but must be a finite number"
     );
     assert_eq!(
-        refused(Method::Peft(PeftConfig {
+        refused(Method::SparseShared(SparseSharedConfig {
             density: 0.0,
-            ..PeftConfig::default()
+            ..SparseSharedConfig::default()
         })),
         "density is 0, but must be above 0 and at most 1"
     );

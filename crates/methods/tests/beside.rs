@@ -7,9 +7,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, TensorData};
+use finetune_methods::catalogue::{AdaptformerConfig, SsfConfig, VptConfig};
 use finetune_methods::{
-    AdaptformerConfig, Method, Scope, SsfConfig, Targets, TrainedTensor, Values, VptConfig,
-    count_parameters, linear, parallel, parameters, prompted, trained,
+    Method, Scope, Targets, TrainedTensor, Values, count_parameters, linear, parallel, parameters,
+    prompted, trained,
 };
 
 const WIDTH: usize = 6;
@@ -64,7 +65,7 @@ fn adapted(method: &Method, layer: &str, net: Net) -> Net {
     }
     let targets = Targets::parse(layer).unwrap();
     let scope = Scope::new("head", &targets, 3);
-    let net = method.attach(net, &scope).unwrap().model;
+    let net = method.attach(net, &scope).unwrap().into_model().unwrap();
     let chosen = parameters(&net).into_iter().map(|param| param.trainable);
     let chosen = chosen.collect();
     net.map(&mut Stir(chosen))

@@ -14,11 +14,17 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Distribution, Int, TensorData};
+use finetune_methods::adapters::LoraInit;
+use finetune_methods::attach::Parts;
+use finetune_methods::catalogue::{
+    AdaloraConfig, Bias, Ia3Config, LohaConfig, LokrConfig, OftConfig, ShiraConfig, VeraConfig,
+};
+use finetune_methods::combine::Combination;
+use finetune_methods::hf_peft::{HfPeftAdapter, Names};
+use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
-    AdaloraConfig, Adapters, Attached, Bias, Combination, Dynamics, Floats, Ia3Config, LohaConfig,
-    LokrConfig, LoraConfig, LoraInit, Method, MethodError, Names, PeftAdapter, PeftConfig, Scope,
-    ShiraConfig, Targets, TrainedTensor, Values, VeraConfig, conv2d, from_safetensors, linear,
-    parameters, to_safetensors,
+    Adapters, Floats, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets,
+    TrainedTensor, Values, conv2d, linear, load, parameters, trained,
 };
 
 #[derive(Module, Debug)]
@@ -117,14 +123,39 @@ fn labels(device: &Device) -> Tensor<1, Int> {
     tensor::<1>("labels", &fixtures().join("base.safetensors"), device).int()
 }
 
-fn open(folder: &Path) -> PeftAdapter {
+fn open(folder: &Path) -> HfPeftAdapter {
     let config = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
     let tensors = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
-    PeftAdapter::parse(&config, &tensors).unwrap()
+    HfPeftAdapter::parse(&config, &tensors).unwrap()
 }
 
-fn attach(adapter: PeftAdapter, device: &Device) -> Result<(Attached<Net>, Method), MethodError> {
-    adapter.attach(base(device), Names::same("head"))
+/// The network of a case: the first convolution may be 1×1, of the centres of the kernels.
+fn base_of(case: &str, device: &Device) -> Net {
+    let net = base(device);
+    if !case.ends_with("pointwise") {
+        return net;
+    }
+    let centres = net.conv.weight.val().narrow(2, 1, 1).narrow(3, 1, 1);
+    let conv = Conv2dConfig::new([4, 6], [1, 1])
+        .with_stride([2, 2])
+        .init(device);
+    Net {
+        conv: Conv2d {
+            weight: Param::from_tensor(centres.detach()).set_require_grad(true),
+            bias: net.conv.bias.clone(),
+            ..conv
+        },
+        ..net
+    }
+}
+
+fn attach(adapter: HfPeftAdapter, device: &Device) -> Result<(Parts<Net>, Method), MethodError> {
+    attach_to(base(device), adapter)
+}
+
+fn attach_to(net: Net, adapter: HfPeftAdapter) -> Result<(Parts<Net>, Method), MethodError> {
+    let (found, method) = adapter.attach(net, Names::same("head"))?;
+    Ok((found.into_parts(), method))
 }
 
 /// Largest difference as a share of the largest value.
@@ -137,7 +168,7 @@ fn apart<const D: usize>(found: Tensor<D>, wanted: Tensor<D>) -> f32 {
         .fold(0.0_f32, |most, value| most.max(value.abs()))
 }
 
-const CASES: [&str; 15] = [
+const CASES: [&str; 20] = [
     "lora",
     "lora_patterns",
     "lora_bias",
@@ -153,6 +184,11 @@ const CASES: [&str; 15] = [
     "lokr",
     "lokr_whole",
     "shira",
+    "oft",
+    "oft_exact",
+    "oft_shared",
+    "oft_coft",
+    "oft_pointwise",
 ];
 
 #[test]
@@ -161,7 +197,7 @@ fn logits_and_an_optimiser_step_are_pefts() {
     for case in CASES {
         let folder = fixtures().join(case);
         let results = folder.join("results.safetensors");
-        let (attached, _) = attach(open(&folder), &device).unwrap();
+        let (attached, _) = attach_to(base_of(case, &device), open(&folder)).unwrap();
         let x = input(&device);
         let logits = attached.model.forward(x.clone());
         let found = apart(logits.clone(), tensor("logits", &results, &device));
@@ -173,8 +209,11 @@ fn logits_and_an_optimiser_step_are_pefts() {
         let mut loss = CrossEntropyLossConfig::new()
             .init(&device)
             .forward(logits, labels(&device));
-        if let Some(Dynamics::Ranks(ranks)) = attached.dynamics {
-            loss = loss + ranks.penalty(&attached.model).unwrap();
+        if let Some(penalty) = attached
+            .dynamics
+            .and_then(|dynamics| dynamics.penalty(&attached.model))
+        {
+            loss = loss + penalty;
         }
         let found = apart(loss.clone(), tensor("loss", &results, &device));
         assert!(found <= 1e-5, "{case}: loss {found:e} apart");
@@ -184,6 +223,85 @@ fn logits_and_an_optimiser_step_are_pefts() {
             .step(0.25, attached.model, gradients);
         let found = apart(model.forward(x), tensor("logits_after", &results, &device));
         assert!(found <= 1e-4, "{case}: after a step {found:e} apart");
+    }
+}
+
+/// HF PEFT's unmerged `OFT` of a 3×3 convolution adds up overlapping patches, so it is compared with
+/// what HF PEFT merges.
+#[test]
+fn a_convolutions_rotation_is_what_peft_merges() {
+    let device = Device::flex().autodiff();
+    let folder = fixtures().join("oft_kernels");
+    let stored = read(&folder.join("adapter_model.safetensors"));
+    let results = folder.join("results.safetensors");
+    let method = Method::Oft(OftConfig {
+        block_size: 4,
+        ..OftConfig::default()
+    });
+    let targets = Targets::parse("conv|hidden").unwrap();
+    let net = method
+        .attach(base(&device), &Scope::new("head", &targets, 0))
+        .unwrap()
+        .into_model()
+        .unwrap();
+    let mut tensors = trained(&net);
+    for tensor in &mut tensors {
+        let name = tensor.path.replace("weight.adapter.oft_r", "oft_R.weight");
+        let (mut shape, mut values) = stored[&format!("base_model.model.{name}")].clone();
+        if tensor.path == "head.weight" {
+            let (rows, columns) = (shape[0], shape[1]);
+            let transposed = (0..rows * columns).map(|i| values[i % rows * columns + i / rows]);
+            (shape, values) = (vec![columns, rows], transposed.collect());
+        }
+        assert_eq!(tensor.shape, shape, "{}", tensor.path);
+        tensor.values = Values::Floats(values.into());
+    }
+    let net = load(net, tensors).unwrap();
+    let x = input(&device);
+    let logits = net.forward(x.clone());
+    let found = apart(logits.clone(), tensor("logits", &results, &device));
+    assert!(found <= 1e-5, "logits {found:e} apart");
+    let loss = CrossEntropyLossConfig::new()
+        .init(&device)
+        .forward(logits, labels(&device));
+    let gradients = GradientsParams::from_grads(loss.backward(), &net);
+    let net = SgdConfig::new().init().step(0.25, net, gradients);
+    let found = apart(net.forward(x), tensor("logits_after", &results, &device));
+    assert!(found <= 1e-4, "after a step {found:e} apart");
+
+    let error = attach(open(&folder), &device).map(|_| ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "adapter_config.json: `conv`: HF PEFT's OFT of a kernel larger than 1×1 adds up overlapping \
+         patches, which no change of its weight can do"
+    );
+}
+
+#[test]
+fn cofts_rotations_stay_within_their_limit_while_training() {
+    let device = Device::flex().autodiff();
+    let (parts, method) = attach(open(&fixtures().join("oft_coft")), &device).unwrap();
+    assert!(matches!(&method, Method::Oft(config) if config.coft));
+    let (mut model, mut dynamics) = (parts.model, parts.dynamics.unwrap());
+    dynamics.start(3);
+    let mut optimizer = SgdConfig::new().init();
+    for step in 1..=3 {
+        let loss = model.forward(input(&device)).powi_scalar(2).sum();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(1.0, model, gradients);
+        let before = model.forward(input(&device));
+        model = dynamics.after_step(step, model).0;
+        // The forward pass limited them already.
+        assert!(apart(model.forward(input(&device)), before) <= 1e-6);
+        let tensors = trained(&model);
+        let entries = tensors.iter().find(|tensor| tensor.path.ends_with("oft_r"));
+        let Values::Floats(entries) = &entries.unwrap().values else {
+            unreachable!("entries are numbers")
+        };
+        for block in entries.chunks(6) {
+            let length = (2.0 * block.iter().map(|entry| entry * entry).sum::<f32>()).sqrt();
+            assert!(length <= 0.5 / 2.0_f32.sqrt() * 1.00001, "{length}");
+        }
     }
 }
 
@@ -207,7 +325,7 @@ fn adaloras_budget_falls_as_in_peft() {
         model = optimizer.step(0.25, model, gradients);
         model = dynamics.after_step(step, model).0;
         let lambda = |path: &str| {
-            let tensors = finetune_methods::trained(&model);
+            let tensors = trained(&model);
             let found = tensors
                 .into_iter()
                 .find(|tensor| tensor.path == path)
@@ -243,8 +361,9 @@ fn what_was_read_is_written_as_it_was() {
     let device = Device::flex().autodiff();
     for case in CASES {
         let folder = fixtures().join(case);
-        let (attached, method) = attach(open(&folder), &device).unwrap();
-        let written = PeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
+        let net = base_of(case, &device);
+        let (attached, method) = attach_to(net, open(&folder)).unwrap();
+        let written = HfPeftAdapter::of(&attached.model, &method, Names::same("head")).unwrap();
         let bytes = to_safetensors(&written.tensors, &BTreeMap::new()).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
@@ -265,8 +384,8 @@ fn what_was_read_is_written_as_it_was() {
             assert_eq!(&wanted[name].1, values, "{case} {name}");
         }
         let again =
-            PeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
-        let (again, _) = attach(again.unwrap(), &device).unwrap();
+            HfPeftAdapter::parse(&written.config_text(), &std::fs::read(file.path()).unwrap());
+        let (again, _) = attach_to(base_of(case, &device), again.unwrap()).unwrap();
         let x = input(&device);
         let found = apart(again.model.forward(x.clone()), attached.model.forward(x));
         assert!(
@@ -287,7 +406,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
         let (attached, method) = open(&folder.join(name))
             .attach(adapters.base().clone(), Names::same("head"))
             .unwrap();
-        adapters.put(name, attached.model, method);
+        adapters.put(name, attached.into_model().unwrap(), method);
     }
     let parts = [("a", 0.7), ("b", -0.4)];
     let ways = [
@@ -339,7 +458,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
 
     // A combination is an adapter like any other.
     let (model, method) = adapters.get("cat").unwrap();
-    let written = PeftAdapter::of(model, method, Names::same("head")).unwrap();
+    let written = HfPeftAdapter::of(model, method, Names::same("head")).unwrap();
     let (back, _) = attach(written, &device).unwrap();
     assert!(apart(back.model.forward(x.clone()), model.forward(x.clone())) <= 1e-6);
 
@@ -363,13 +482,9 @@ fn named_adapters_switch_and_combine_as_in_peft() {
         "`a` and `cat` cannot be combined: their ranks on `conv` are 3 and 6; use cat or svd"
     );
     let targets = Targets::all();
-    adapters
-        .add(
-            "ia3",
-            &Method::Ia3(Ia3Config::default()),
-            &Scope::new("head", &targets, 0),
-        )
-        .unwrap();
+    let scope = Scope::new("head", &targets, 0);
+    let ia3 = Method::Ia3(Ia3Config::default());
+    drop(adapters.add("ia3", &ia3, &scope).unwrap());
     let error = adapters.combine("c", &[("a", 1.0), ("ia3", 1.0)], Combination::Cat);
     assert_eq!(
         error.unwrap_err().to_string(),
@@ -385,7 +500,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
     );
 }
 
-fn changed(case: &str, change: impl FnOnce(&mut PeftAdapter)) -> String {
+fn changed(case: &str, change: impl FnOnce(&mut HfPeftAdapter)) -> String {
     let mut adapter = open(&fixtures().join(case));
     change(&mut adapter);
     let device = Device::flex().autodiff();
@@ -420,7 +535,7 @@ fn what_cannot_be_read_is_named() {
     adapter.config.insert("a_new_idea".to_owned(), 7.into());
     assert!(attach(adapter, &Device::flex().autodiff()).is_ok());
 
-    let first = |adapter: &mut PeftAdapter, end: &str| -> usize {
+    let first = |adapter: &mut HfPeftAdapter, end: &str| -> usize {
         let mut paths = adapter.tensors.iter();
         paths.position(|tensor| tensor.path.ends_with(end)).unwrap()
     };
@@ -455,7 +570,7 @@ fn what_cannot_be_read_is_named() {
     });
     assert!(
         error.contains(
-            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], where the model's layer wants 6 × 3"
+            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], but the model's layer needs 6 × 3"
         ),
         "{error}"
     );
@@ -480,7 +595,7 @@ fn what_cannot_be_read_is_named() {
         }
     });
     assert!(
-        error.contains("its rank 3 on `grouped` is no multiple of the layer's 2 groups"),
+        error.contains("its rank 3 on `grouped` is not a multiple of the layer's 2 groups"),
         "{error}"
     );
     let error = changed("shira", |adapter| {
@@ -496,7 +611,7 @@ fn what_cannot_be_read_is_named() {
 }
 
 /// A method on the network, its adapters away from where they started.
-fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
+fn stirred(method: &Method, targets: &str, net: Net) -> Net {
     struct Stir(Vec<bool>);
     impl ModuleMapper for Stir {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -514,17 +629,20 @@ fn stirred(method: &Method, targets: &str, device: &Device) -> Net {
         adapt_statistics: true,
         ..Scope::new("head", &targets, 1)
     };
-    let net = method.attach(base(device), &scope).unwrap().model;
+    let net = method.attach(net, &scope).unwrap();
+    let net = net.into_parts().model;
     let listed = parameters(&net);
     let net = net.map(&mut Stir(
         listed.iter().map(|param| param.trainable).collect(),
     ));
     // Statistics that moved are saved with the adapter.
-    let _ = net.forward(input(device) * 2.0 + 1.0);
+    let device = net.devices().remove(0);
+    let _ = net.forward(input(&device) * 2.0 + 1.0);
     net
 }
 
-/// Every method that PEFT has a form for, and where.
+/// Every method that HF PEFT can represent, and the layers that it is attached to.
+#[allow(clippy::too_many_lines)] // a list
 fn exported() -> Vec<(&'static str, Method, &'static str)> {
     let lora = |change: fn(&mut LoraConfig)| {
         let mut config = LoraConfig {
@@ -559,10 +677,10 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
         ),
         (
             "peft",
-            Method::Peft(PeftConfig {
+            Method::SparseShared(SparseSharedConfig {
                 rank: 5,
                 density: 0.5,
-                ..PeftConfig::default()
+                ..SparseSharedConfig::default()
             }),
             "all",
         ),
@@ -617,6 +735,35 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
             }),
             "all",
         ),
+        (
+            "oft_pointwise",
+            Method::Oft(OftConfig {
+                block_size: 4,
+                module_dropout: 0.3,
+                ..OftConfig::default()
+            }),
+            ungrouped,
+        ),
+        (
+            "oft_exact",
+            Method::Oft(OftConfig {
+                blocks: Some(4),
+                cayley_neumann: false,
+                ..OftConfig::default()
+            }),
+            "hidden",
+        ),
+        (
+            "oft_coft",
+            Method::Oft(OftConfig {
+                block_size: 4,
+                block_share: true,
+                coft: true,
+                eps: 0.7,
+                ..OftConfig::default()
+            }),
+            "hidden",
+        ),
     ]
 }
 
@@ -624,9 +771,12 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
 fn every_method_survives_peft_format() {
     let device = Device::flex().autodiff();
     for (name, method, targets) in exported() {
-        let net = stirred(&method, targets, &device);
-        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
-        let (back, _) = attach(written, &device).unwrap();
+        let net = stirred(&method, targets, base_of(name, &device));
+        let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let (back, again) = attach_to(base_of(name, &device), written).unwrap();
+        if matches!(method, Method::Oft(_)) {
+            assert_eq!(again, method);
+        }
         let x = input(&Device::flex());
         let found = apart(
             back.model.valid().forward(x.clone()),
@@ -640,9 +790,9 @@ fn every_method_survives_peft_format() {
 fn what_peft_has_no_form_for_is_refused() {
     let device = Device::flex().autodiff();
     let refused = |method: &Method, targets: &str| {
-        let net = stirred(method, targets, &device);
-        let error = PeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
-        assert!(matches!(error, MethodError::NotInPeft { .. }), "{error}");
+        let net = stirred(method, targets, base(&device));
+        let error = HfPeftAdapter::of(&net, method, Names::same("head")).unwrap_err();
+        assert!(matches!(error, MethodError::NotInHfPeft { .. }), "{error}");
         error.to_string()
     };
     let dora = Method::Lora(LoraConfig {
@@ -650,10 +800,12 @@ fn what_peft_has_no_form_for_is_refused() {
         dora: true,
         ..LoraConfig::default()
     });
-    assert!(refused(&dora, "all").contains("`grouped`: PEFT's DoRA knows no groups"));
+    assert!(refused(&dora, "all").contains("`grouped`: HF PEFT's DoRA does not support groups"));
     let shira = Method::Shira(ShiraConfig { rank: 1 });
-    assert!(refused(&shira, "all").contains("`conv`: PEFT's SHiRA knows Linear layers only"));
-    assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in PEFT"));
+    assert!(refused(&shira, "all").contains("`conv`: HF PEFT's SHiRA supports Linear layers only"));
+    let oft = Method::Oft(OftConfig::default());
+    assert!(refused(&oft, "grouped").contains("HF PEFT's OFT of a kernel larger than 1×1"));
+    assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));
 }
 
 /// Set `FINETUNE_PYTHON` to a Python with torch, peft and safetensors of the versions that
@@ -673,8 +825,8 @@ fn peft_computes_what_we_exported() {
     )
     .unwrap();
     for (name, method, targets) in exported() {
-        let net = stirred(&method, targets, &device);
-        let written = PeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let net = stirred(&method, targets, base_of(name, &device));
+        let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
         let path = folder.path().join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("adapter_config.json"), written.config_text()).unwrap();

@@ -7,7 +7,7 @@
 //! ```
 //! use burn::tensor::Device;
 //! use finetune_data::{Normalization, Preprocess, embedded_signs};
-//! use finetune_methods::Attached;
+//! use finetune_methods::Adapted;
 //! use finetune_model::Architecture;
 //! use finetune_training::{Optimizer, Recipe, TrainingData, train};
 //!
@@ -17,7 +17,7 @@
 //! let model = Architecture::find("resnet8-64")?.build(5, 0, &device);
 //! let data = TrainingData { train: &images, valid: None, normalization: Normalization::HALF };
 //! let recipe = Recipe { epochs: 1, batch_size: 4, ..Recipe::new(Optimizer::Adam, 0.001) };
-//! let trained = train(Attached::from(model), &data, &recipe, &device, &mut ())?;
+//! let trained = train(Adapted::from(model), &data, &recipe, &device, &mut ())?;
 //! assert_eq!(trained.step_seconds.len(), 3);
 //! assert!(trained.epochs[0].train_loss.is_finite());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -29,7 +29,6 @@ mod classifier;
 mod data;
 mod error;
 mod features;
-mod parts;
 mod recipe;
 mod run;
 mod step;

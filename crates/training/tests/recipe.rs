@@ -10,7 +10,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::tanh;
 use burn::tensor::{Device, TensorData};
 use finetune_data::{Images, Normalization, Preprocess, embedded_signs};
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_training::{
     Checkpoint, ClassWeights, Classifier, Epoch, Observer, Optimizer, Recipe, Schedule, Select,
     Step, Trained, TrainingData, TrainingError, evaluate, range_test, resume, train,
@@ -59,11 +59,8 @@ fn net() -> Net {
     }
 }
 
-fn attached(net: Net) -> Attached<Net> {
-    Attached {
-        head: "head".to_owned(),
-        ..Attached::from(net)
-    }
+fn attached(net: Net) -> Adapted<Net> {
+    Adapted::from(net).with_head("head")
 }
 
 fn images(per_class: usize, seed: u64) -> Images {

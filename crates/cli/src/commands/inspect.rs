@@ -6,7 +6,8 @@ use anyhow::Result;
 use finetune::config::settings;
 use finetune::machine::device::device;
 use finetune::run::prepare;
-use finetune_methods::{Method, ParamInfo, ParameterCount, count_parameters, counts};
+use finetune_methods::inspect::{ParameterCount, counts};
+use finetune_methods::{Method, ParamInfo, count_parameters};
 use finetune_model::ARCHITECTURES;
 use finetune_training::{Optimizer, Recipe};
 use serde_json::json;
@@ -26,8 +27,8 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
     let mut plan = config.clone();
     plan.from_scratch |= plan.weights.is_none();
     let attached = prepare(&plan, args.classes, &device)?.attached;
-    let count = count_parameters(&attached.model);
-    let mut trained = counts(&attached.model);
+    let count = count_parameters(attached.model());
+    let mut trained = counts(attached.model());
     trained.retain(|(_, trainable)| *trainable > 0);
     if args.common.json {
         let trained: Vec<_> = trained

@@ -1,7 +1,7 @@
 //! Settings of the methods that attach to layers.
 
 use clap::{Args, ValueEnum};
-use finetune_methods::{Budget, Regrow};
+use finetune_methods::catalogue::{Budget, Regrow};
 
 use super::arg_enum;
 

@@ -8,7 +8,7 @@ use finetune::config::RunConfig;
 use finetune::config::defaults::{self, For};
 use finetune::machine::device;
 use finetune::weights::{Metadata, locate};
-use finetune_methods::{LoraConfig, Method, PeftConfig};
+use finetune_methods::{LoraConfig, Method, SparseSharedConfig};
 use finetune_model::{Architecture, WeightsFile};
 use finetune_training::{Recipe, Select};
 
@@ -158,7 +158,7 @@ impl AdapterArgs {
     pub(crate) fn apply(&self, mut method: Method) -> Result<Method> {
         match &mut method {
             Method::Lora(lora) => self.apply_lora(lora),
-            Method::Peft(peft) => self.apply_peft(peft),
+            Method::SparseShared(peft) => self.apply_peft(peft),
             _ => {}
         }
         settings::apply(&method, &self.set)
@@ -170,7 +170,7 @@ impl AdapterArgs {
         set(&mut lora.dropout, self.lora_dropout);
     }
 
-    fn apply_peft(&self, peft: &mut PeftConfig) {
+    fn apply_peft(&self, peft: &mut SparseSharedConfig) {
         set(&mut peft.rank, self.peft_rank);
         set(&mut peft.alpha, self.peft_alpha);
         set(&mut peft.density, self.peft_density);

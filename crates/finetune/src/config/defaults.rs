@@ -4,6 +4,7 @@
 //! never on the test images; `docs/defaults.md` has the measurements.
 
 use finetune_methods::Method;
+use finetune_methods::catalogue::LearningRates;
 use finetune_model::Architecture;
 use finetune_training::{Optimizer, Recipe, Schedule};
 
@@ -44,6 +45,12 @@ pub fn all_methods() -> Vec<&'static str> {
 /// The methods that a comparison runs by default, in order.
 pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", SCRATCH];
 
+/// Learning rates from random weights.
+const FROM_SCRATCH: LearningRates = LearningRates {
+    small: 0.01,
+    large: 0.001,
+};
+
 /// The kind of network that a recipe is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum For {
@@ -75,18 +82,14 @@ pub fn recipe(method: &str, purpose: For) -> Recipe {
     if purpose == For::Chapter {
         return plain;
     }
-    let learning_rate = match method {
-        "peft" | "linear" | "bitfit" | "norm" | "ia3" | "vera" => 0.1,
-        "ssf" | "gps" | "lokr" | "adalora" => 0.03,
-        "scratch" | "lora" | "shira" | "loha" | "vpt-deep" => 0.01,
-        "adaptformer" => 0.001,
-        _ => 0.005,
+    let known = Method::all();
+    let rates = match known.iter().find(|known| known.name() == method) {
+        Some(method) => method.learning_rates(),
+        None => FROM_SCRATCH,
     };
-    let learning_rate = match (purpose, method) {
-        (For::Large, "adaptformer") => learning_rate,
-        (For::Large, "sft") => learning_rate / 5.0,
-        (For::Large, _) => learning_rate / 10.0,
-        _ => learning_rate,
+    let learning_rate = match purpose {
+        For::Large => rates.large,
+        For::Chapter | For::Small => rates.small,
     };
     Recipe {
         epochs: 12,

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::Module;
 use finetune_data::{Images, Keep, open_test};
 use finetune_evaluation::Confusion;
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_model::{Checkpoint, Head, Network, load_adapter};
 use finetune_training::{Checkpoint as TrainingCheckpoint, Keep as Select};
 
@@ -193,7 +193,7 @@ impl FinishedRun {
     }
 
     /// The run's method on its base, before training.
-    fn attached(&self, classes: usize) -> Result<Attached<Network>, Error> {
+    fn attached(&self, classes: usize) -> Result<Adapted<Network>, Error> {
         let device = device(&self.config.device)?.autodiff();
         Ok(prepare(&self.config, classes, &device)?.attached)
     }

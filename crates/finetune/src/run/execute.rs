@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use finetune_evaluation::{Epoch, Run, median};
-use finetune_methods::{Attached, Importance, count_parameters};
+use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
     Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
@@ -120,7 +120,7 @@ fn fresh(
     config: &RunConfig,
     training: &TrainingData<'_>,
     device: &Device,
-) -> Result<Attached<Network>, Error> {
+) -> Result<Adapted<Network>, Error> {
     let (network, _) = base(config, training.train.classes.len(), device)?;
     let importance = if config.method.needs_gradients() {
         importance(&network, training, &config.recipe, device)?

@@ -1,7 +1,7 @@
 //! From a run's configuration to a network that is ready for training.
 
 use burn::tensor::Device;
-use finetune_methods::{Attached, Importance, Scope};
+use finetune_methods::{Adapted, Importance, Scope};
 use finetune_model::{Head, Network};
 
 use crate::config::RunConfig;
@@ -12,7 +12,7 @@ use crate::weights;
 #[derive(Debug)]
 pub struct Prepared {
     /// The network with the method attached.
-    pub attached: Attached<Network>,
+    pub attached: Adapted<Network>,
     /// What a user should know about the weights, a sentence each.
     pub notes: Vec<String>,
 }
@@ -56,7 +56,7 @@ pub fn attach(
     config: &RunConfig,
     network: Network,
     importance: &Importance,
-) -> Result<Attached<Network>, Error> {
+) -> Result<Adapted<Network>, Error> {
     let architecture = config.architecture()?;
     let targets = config.targets()?;
     let scope = Scope {

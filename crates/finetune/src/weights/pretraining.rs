@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use finetune_data::{Images, Preprocess, SplitOptions, embedded_signs_pretrain, open};
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 use finetune_model::{Architecture, save_network};
 use finetune_training::{Recipe, Schedule, TrainingData, train};
 
@@ -83,7 +83,7 @@ impl Pretraining {
         let normalization = architecture.normalization;
         check_fits(&self.device, &architecture, images.classes.len())?;
         let model = architecture.build(images.classes.len(), self.recipe.seed, &device);
-        let attached = Attached::from(model);
+        let attached = Adapted::from(model);
         let data = TrainingData {
             train: &images,
             valid: None,

@@ -7,8 +7,9 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::{Device, Distribution};
+use finetune_methods::adapters::{Adapter, LowRank};
 use finetune_methods::{
-    Adapter, Importance, LoraConfig, LowRank, Method, Scope, Targets, conv2d, linear, parameters,
+    Importance, LoraConfig, Method, Scope, Targets, conv2d, linear, parameters,
 };
 use proptest::prelude::*;
 
@@ -98,7 +99,7 @@ pub fn attach(method: &Method, net: Net) -> Net {
         importance: Some(&importance),
         ..Scope::new("head", &targets, 5)
     };
-    method.attach(net, &scope).unwrap().model
+    method.attach(net, &scope).unwrap().into_parts().model
 }
 
 /// Adds random numbers to everything of the adapters that trains, as training would.

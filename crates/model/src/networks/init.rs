@@ -3,7 +3,8 @@
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::TensorData;
-use finetune_methods::{ParamInfo, normals, parameters_lazily, uniforms};
+use finetune_methods::random::{normals, uniforms};
+use finetune_methods::{ParamInfo, parameters_lazily};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

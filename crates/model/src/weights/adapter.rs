@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use finetune_methods::{MethodError, from_safetensors, load, to_safetensors, trained};
+use finetune_methods::state::{from_safetensors, to_safetensors};
+use finetune_methods::{MethodError, load, trained};
 
 use crate::error::ModelError;
 use crate::networks::Network;

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use finetune_methods::{Attached, Method, Names, PeftAdapter, to_safetensors};
+use finetune_methods::hf_peft::{HfPeftAdapter, Names};
+use finetune_methods::state::to_safetensors;
+use finetune_methods::{Adapted, Method};
 
 use crate::error::ModelError;
 use crate::networks::Architecture;
@@ -35,7 +37,7 @@ pub fn save_peft(
     folder: &Path,
 ) -> Result<u64, ModelError> {
     let name = architecture.names(library)?;
-    let adapter = PeftAdapter::of(network, method, names(architecture, &name))?;
+    let adapter = HfPeftAdapter::of(network, method, names(architecture, &name))?;
     let config = adapter.config_text();
     let bytes = to_safetensors(
         &adapter.tensors,
@@ -63,7 +65,7 @@ pub fn load_peft(
     architecture: &Architecture,
     folder: &Path,
     device: &Device,
-) -> Result<(Attached<Network>, Method), ModelError> {
+) -> Result<(Adapted<Network>, Method), ModelError> {
     let read = |name: &str| {
         let path = folder.join(name);
         std::fs::read(&path).map_err(|source| ModelError::Io {
@@ -77,7 +79,7 @@ pub fn load_peft(
         source,
     };
     let config = String::from_utf8_lossy(&read(CONFIG)?).into_owned();
-    let adapter = PeftAdapter::parse(&config, &read(TENSORS)?).map_err(rejected)?;
+    let adapter = HfPeftAdapter::parse(&config, &read(TENSORS)?).map_err(rejected)?;
     let stored = weights.shapes();
     let mut first_error = None;
     for name in architecture.all_names() {

@@ -5,16 +5,15 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use finetune_methods::state::{from_safetensors, write_safetensors};
 use finetune_methods::{
-    Attached, Floats, ParamInfo, TrainedTensor, Values, from_safetensors, load, parameters,
-    trained, write_safetensors,
+    Adapted, Floats, ParamInfo, TrainedTensor, Values, load, parameters, trained,
 };
 
 use super::best::{Best, best};
 use super::progress::Progress;
 use super::state::RunState;
 use crate::error::TrainingError;
-use crate::parts::Parts;
 use crate::recipe::Recipe;
 use crate::step::{Ema, ModelOptimizer};
 
@@ -190,11 +189,10 @@ impl Checkpoint {
     /// [`TrainingError::Checkpoint`] if the checkpoint belongs to another run.
     pub fn model<M: Module>(
         &self,
-        attached: Attached<M>,
+        attached: Adapted<M>,
         recipe: &Recipe,
     ) -> Result<M, TrainingError> {
-        let Parts { model, .. } = Parts::of(attached);
-        let model = load(model, self.part(Part::Model)).map_err(other_run)?;
+        let model = load(attached.into_parts().model, self.part(Part::Model)).map_err(other_run)?;
         let Some(decay) = recipe.ema else {
             return Ok(model);
         };

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Device;
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 
 use super::observer::Observer;
 use super::record::Step;
@@ -43,7 +43,7 @@ pub struct RangeTest {
 /// As [`train`], except that a loss that is NaN or infinite ends the test;
 /// [`TrainingError::NoRate`] if the loss never falls.
 pub fn range_test<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,

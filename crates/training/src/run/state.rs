@@ -1,6 +1,7 @@
 //! Everything that changes during a run.
 
-use finetune_methods::{Attached, Dynamics, load, parameters, trained};
+use finetune_methods::attach::Parts;
+use finetune_methods::{Adapted, Dynamics, load, parameters, trained};
 
 use super::best::Best;
 use super::progress::Progress;
@@ -9,7 +10,6 @@ use super::trained::Trained;
 use crate::classifier::Classifier;
 use crate::error::TrainingError;
 use crate::features::CachedFeatures;
-use crate::parts::Parts;
 use crate::recipe::{Recipe, Select};
 use crate::step::{Ema, Groups, ModelOptimizer};
 
@@ -26,13 +26,13 @@ pub(super) struct RunState<M> {
 
 impl<M: Classifier> RunState<M> {
     /// The state before the first of `steps` steps.
-    pub(super) fn new(attached: Attached<M>, recipe: &Recipe, steps: usize) -> Self {
+    pub(super) fn new(attached: Adapted<M>, recipe: &Recipe, steps: usize) -> Self {
         let Parts {
             model,
             mut dynamics,
             faster,
             head,
-        } = Parts::of(attached);
+        } = attached.into_parts();
         if let Some(dynamics) = &mut dynamics {
             dynamics.start(steps);
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
-use finetune_methods::Attached;
+use finetune_methods::Adapted;
 
 use super::checkpoint::Checkpoint;
 use super::evaluate::{Predictions, predict};
@@ -32,7 +32,7 @@ use crate::step::{CrossEntropy, Draws, Passes, Segments, Thaw, clipped, pass};
 /// [`NonFiniteLoss`](TrainingError::NonFiniteLoss) and
 /// [`WriteCheckpoint`](TrainingError::WriteCheckpoint) from the loop.
 pub fn train<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,
@@ -50,7 +50,7 @@ pub fn train<M: Classifier>(
 /// As [`train`], and [`TrainingError::Checkpoint`] if the checkpoint belongs to another run.
 #[allow(clippy::too_many_lines)] // the whole story on one page
 pub fn resume<M: Classifier>(
-    attached: Attached<M>,
+    attached: Adapted<M>,
     data: &TrainingData<'_>,
     recipe: &Recipe,
     device: &Device,

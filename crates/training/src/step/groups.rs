@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use burn::module::ParamId;
-use finetune_methods::{Faster, ParamInfo};
+use finetune_methods::ParamInfo;
+use finetune_methods::attach::Faster;
 
 use super::levels::Levels;
 use super::optimizer::Rates;

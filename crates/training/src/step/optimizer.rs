@@ -11,7 +11,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, TensorData};
 use finetune_kernels::linear::OuterProducts;
 use finetune_kernels::optim::{Adam, Gradient, Sgd, adam, sgd};
-use finetune_methods::Moved;
+use finetune_methods::catalogue::Moved;
 
 use crate::recipe::Optimizer;
 

@@ -190,15 +190,16 @@ mod tests {
 
     use burn::module::{Module, ModuleVisitor, Param, ParamId};
     use burn::tensor::{Device, Int, TensorData};
+    use finetune_methods::attach::Parts;
+    use finetune_methods::catalogue::AdaloraConfig;
     use finetune_methods::{
-        AdaloraConfig, Dynamics, LoraConfig, Method, PeftConfig, Scope, Targets, TrainedTensor,
-        Values, load, trained,
+        Dynamics, LoraConfig, Method, Scope, SparseSharedConfig, Targets, TrainedTensor, Values,
+        load, trained,
     };
     use finetune_model::{Architecture, Network};
 
     use super::*;
     use crate::features::Input;
-    use crate::parts::Parts;
     use crate::step::loss::CrossEntropy;
     use crate::step::pass::{Passes, pass};
 
@@ -231,7 +232,7 @@ mod tests {
                 ..Scope::new(architecture.head, &targets, 1)
             };
             let network = architecture.build(5, 3, device);
-            let mut attached = Parts::of(self.method.attach(network, &scope).unwrap());
+            let mut attached = self.method.attach(network, &scope).unwrap().into_parts();
             let mut learnt = trained(&attached.model);
             for tensor in &mut learnt {
                 if let Values::Floats(values) = &mut tensor.values {
@@ -242,9 +243,9 @@ mod tests {
             attached.model = load(attached.model, learnt).unwrap();
             if let Some(dynamics) = &mut attached.dynamics {
                 dynamics.start(10);
-                if let Dynamics::Sparse(sparse) = dynamics {
+                if let Dynamics::MovingMask(_) = dynamics {
                     // Loading separated the tensors that adapters share; this ties them again.
-                    attached.model = sparse.after_step(10, attached.model).0;
+                    attached.model = dynamics.after_step(10, attached.model).0;
                 }
             }
             attached
@@ -391,14 +392,14 @@ mod tests {
 
     #[test]
     fn gradients_of_a_tensor_in_several_segments_are_summed() {
-        let shared = PeftConfig {
+        let shared = SparseSharedConfig {
             train_shared: true,
             density: 1.0,
-            ..PeftConfig::default()
+            ..SparseSharedConfig::default()
         };
         let cases = [
             // All layers share one projection.
-            Case::new("resnet8", Method::Peft(shared), "all"),
+            Case::new("resnet8", Method::SparseShared(shared), "all"),
             // The loss includes a penalty on the factors of all layers.
             Case::new(
                 "vit_tiny_patch16_224",

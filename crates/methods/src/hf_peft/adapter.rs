@@ -1,0 +1,125 @@
+//! An adapter in HF PEFT's format.
+
+use burn::module::{Module, ModuleDisplay, ParamGroup};
+use serde_json::{Map, Value};
+
+use super::names::Names;
+use super::read::{File, LayerTensors};
+use super::settings::{Settings, rejected};
+use super::write::Writer;
+use crate::attach::{Adapted, Parts, attach_adapters, head_ids};
+use crate::catalogue::{Method, reader, write};
+use crate::error::MethodError;
+use crate::inspect::{Layer, adapt, layers, parameters};
+use crate::state::{TrainedTensor, from_safetensors, put, settle};
+
+/// An adapter in HF PEFT's format: the contents of its two files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HfPeftAdapter {
+    /// `adapter_config.json`.
+    pub config: Map<String, Value>,
+    /// `adapter_model.safetensors`.
+    pub tensors: Vec<TrainedTensor>,
+}
+
+impl HfPeftAdapter {
+    /// Converts a model's adapters and its trained head.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::NotInHfPeft`] with the first thing that HF PEFT cannot represent.
+    pub fn of<M: Module + ModuleDisplay>(
+        model: &M,
+        method: &Method,
+        names: Names<'_>,
+    ) -> Result<Self, MethodError> {
+        settle(model);
+        let parameters = parameters(model);
+        let mut writer = Writer::new(model, &parameters, names)?;
+        write(method, &mut writer)?;
+        writer.targets(model);
+        writer.rest(&parameters);
+        writer.found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self {
+            config: writer.config,
+            tensors: writer.found,
+        })
+    }
+
+    /// Parses the contents of the two files.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::HfPeftConfig`] and [`MethodError::Bytes`].
+    pub fn parse(config: &str, tensors: &[u8]) -> Result<Self, MethodError> {
+        let config = serde_json::from_str(config).map_err(|error| rejected(error.to_string()))?;
+        let tensors = from_safetensors(tensors)?;
+        Ok(Self { config, tensors })
+    }
+
+    /// The text of `adapter_config.json`.
+    #[must_use]
+    pub fn config_text(&self) -> String {
+        format!("{:#}", Value::Object(self.config.clone()))
+    }
+
+    /// Puts the adapter on a plain model, as `from_pretrained` does in HF PEFT, and returns the method
+    /// that can go on training it.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::HfPeftConfig`] for a setting that is not supported, and
+    /// [`MethodError::OtherBase`] with the first tensor that does not fit the model.
+    pub fn attach<M: Module + ModuleDisplay>(
+        self,
+        model: M,
+        names: Names<'_>,
+    ) -> Result<(Adapted<M>, Method), MethodError> {
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let mut file = File::new(self.tensors);
+        let mut reader = reader(&Settings(&self.config), &mut file, &device)?;
+        let listed = parameters(&model);
+        let mut trained = head_ids(&listed, names.head)?;
+        let all = layers(&model);
+        let mut selected: Vec<&Layer> = Vec::new();
+        for layer in &all {
+            let Ok(name) = names.layer(&layer.path) else {
+                continue;
+            };
+            let mut tensors = LayerTensors {
+                file: &mut file,
+                name: &name,
+                layer,
+                device: &device,
+            };
+            if reader.read(&mut tensors)? {
+                selected.push(layer);
+            }
+        }
+        if selected.is_empty() {
+            return Err(MethodError::OtherBase {
+                difference: "none of its adapters is on a layer of the model".to_owned(),
+            });
+        }
+        let (values, ids) = file.whole(&listed, names)?;
+        trained.extend(ids);
+        file.finish()?;
+
+        let statistics_changed = listed
+            .iter()
+            .any(|param| param.buffer && values.contains_key(&param.path));
+        let method = reader.method();
+        let model = attach_adapters(model.freeze(), &selected, reader.maker());
+        let mut model = put(model, values).unfreeze_group(ParamGroup::from_ids(trained));
+        if statistics_changed {
+            model = adapt(model);
+        }
+        let parts = Parts {
+            model,
+            dynamics: method.dynamics(0),
+            faster: None,
+            head: names.head.to_owned(),
+        };
+        Ok((Adapted::new(method.name(), parts), method))
+    }
+}

@@ -1,0 +1,25 @@
+//! Adapters in HF PEFT's format: `adapter_config.json` and `adapter_model.safetensors`.
+//!
+//! HF PEFT loads what is written here onto the same base model and computes the same, and the other
+//! way round. What HF PEFT cannot represent is rejected by name rather than written wrongly: its
+//! `LoRA` ignores a convolution's dilation, its `VeRA` and `SHiRA` support Linear layers only, and its
+//! `DoRA` does not support groups. A low-rank method without a type of its own there (the sparse
+//! shared one, `VeRA` on convolutions) is written as the equal `LoRA`. HF PEFT stores the `A` of a
+//! grouped convolution ungrouped; it is written with the groups' blocks on the diagonal.
+//!
+//! Each method's own part is in its file of the [catalogue](crate::catalogue). Written for PEFT
+//! 0.21.2.
+
+mod adapter;
+mod form;
+mod names;
+mod read;
+mod settings;
+mod write;
+
+pub use adapter::HfPeftAdapter;
+pub(crate) use form::{ByLayer, Form, HfPeft, ReadAdapters};
+pub use names::Names;
+pub(crate) use read::{File, LayerTensors, param};
+pub(crate) use settings::{Settings, count_of, number_of, rejected};
+pub(crate) use write::{Writer, any_of, not_in_hf_peft, reject_dilation};
