@@ -41,7 +41,7 @@ pub enum EvaluationError {
         reason: String,
     },
     /// A report of another version.
-    #[error("{} is a report of version {version}; this program reads version {}", path.display(), crate::report::VERSION)]
+    #[error("{} is a report of version {version}; this program reads version {}", path.display(), crate::report::json::VERSION)]
     Version {
         /// The file.
         path: PathBuf,

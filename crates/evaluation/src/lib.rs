@@ -15,31 +15,19 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod bars;
-mod charts;
 mod error;
 mod files;
-mod html;
-mod lines;
-mod looks;
-mod matrix;
-mod metrics;
-mod plots;
-mod report;
-mod sentence;
-mod skipped;
-mod summary;
-mod sweep;
-mod table;
+pub mod metrics;
+pub mod pictures;
+pub mod report;
+pub mod statistics;
 
-pub use charts::picture;
 pub use error::EvaluationError;
 pub use files::write_atomically;
-pub use html::html;
 pub use metrics::Confusion;
-pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
-pub use sentence::finding;
-pub use skipped::left_out;
-pub use summary::{Spread, Summary, median, summarize, wilson};
-pub use sweep::sweep;
-pub use table::{bytes, markdown, seconds, table};
+pub use pictures::{picture, sweep};
+pub use report::{
+    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, bytes, finding,
+    html, left_out, markdown, seconds, table,
+};
+pub use statistics::{Spread, Summary, median, summarize, wilson};

@@ -1,6 +1,6 @@
 //! Runs of one method put together over their seeds.
 
-use crate::report::{Report, Run};
+use crate::report::json::{Report, Run};
 
 /// One method, on one number of training images, over all its seeds.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,7 +157,7 @@ pub fn wilson(right: f64, total: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
+    use crate::report::json::tests::with_runs;
 
     #[test]
     fn spread_and_median() {

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use crate::report::{DatasetInfo, SkippedImage};
-use crate::table::count;
+use crate::report::json::{DatasetInfo, SkippedImage};
+use crate::report::table::count;
 
 /// Up to this many stand there unfolded.
 const OPEN: usize = 5;
@@ -76,8 +76,8 @@ fn why<'a>(image: &str, reason: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::html;
-    use crate::report::tests::with_runs;
+    use crate::report::html::html;
+    use crate::report::json::tests::with_runs;
 
     #[test]
     fn few_are_listed_and_many_are_folded() {

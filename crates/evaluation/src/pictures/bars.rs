@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::looks::Look;
-use crate::plots::{Area, GRID, draw, inline, marker, plot, text};
+use crate::pictures::looks::Look;
+use crate::pictures::plots::{Area, GRID, draw, inline, marker, plot, text};
 
 /// A panel, one row a method.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,8 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-use crate::report::Report;
-use crate::summary::{Summary, summarize};
+use crate::report::json::Report;
+use crate::statistics::summary::{Summary, summarize};
 
 /// The columns.
 pub(crate) const TITLES: [&str; 8] = [

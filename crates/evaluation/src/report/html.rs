@@ -2,17 +2,17 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::bars::panel;
-use crate::charts::{costs, curves, learning_curve};
 use crate::error::EvaluationError;
-use crate::looks::Looks;
-use crate::matrix::confusions;
-use crate::report::{Report, Run};
-use crate::sentence::finding;
-use crate::skipped;
-use crate::summary::{Summary, summarize};
-use crate::sweep::inline_sweep;
-use crate::table::{TITLES, row};
+use crate::pictures::bars::panel;
+use crate::pictures::charts::{costs, curves, learning_curve};
+use crate::pictures::looks::Looks;
+use crate::pictures::sweep::inline_sweep;
+use crate::report::json::{Report, Run};
+use crate::report::matrix::confusions;
+use crate::report::sentences::finding;
+use crate::report::skipped;
+use crate::report::table::{TITLES, row};
+use crate::statistics::summary::{Summary, summarize};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -188,8 +188,8 @@ fn environment(report: &Report) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Failure;
-    use crate::report::tests::with_runs;
+    use crate::report::json::Failure;
+    use crate::report::json::tests::with_runs;
 
     #[test]
     fn the_page_survives_strange_reports() {

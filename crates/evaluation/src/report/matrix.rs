@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::report::Report;
-use crate::summary::{Summary, fullest};
-use crate::table::{accuracy, row};
+use crate::report::json::Report;
+use crate::report::table::{accuracy, row};
+use crate::statistics::summary::{Summary, fullest};
 
 /// One matrix a method, its seeds added up, on the most training images.
 pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
@@ -77,8 +77,8 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
     #[test]
     fn seeds_are_added_up() {

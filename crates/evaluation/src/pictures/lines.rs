@@ -6,8 +6,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::looks::Look;
-use crate::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
+use crate::pictures::looks::Look;
+use crate::pictures::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
 
 /// A line of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,7 +180,7 @@ fn apart(mut positions: Vec<i32>, distance: i32, bottom: i32) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::looks::Marker;
+    use crate::pictures::looks::Marker;
 
     fn line(points: &[(f64, f64)]) -> Series {
         let look = Look {

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::plots::{Area, FONT, GRID, SIZE, draw, inline, plot, text};
-use crate::report::RangeTest;
+use crate::pictures::plots::{Area, FONT, GRID, SIZE, draw, inline, plot, text};
+use crate::report::json::RangeTest;
 
 const PIXELS: (u32, u32) = (460, 300);
 const CURVE: RGBColor = RGBColor(31, 119, 180);

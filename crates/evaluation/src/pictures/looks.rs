@@ -2,7 +2,7 @@
 
 use plotters::style::RGBColor;
 
-use crate::summary::Summary;
+use crate::statistics::summary::Summary;
 
 /// A method's colour and marker. Either tells it apart without the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
     #[test]
     fn eleven_methods_all_look_different() {

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use crate::summary::{Summary, fullest};
-use crate::table::bytes;
+use crate::report::table::bytes;
+use crate::statistics::summary::{Summary, fullest};
 
 /// Accuracies closer than this are the same: rounding of means.
 const SAME: f64 = 1e-9;
@@ -130,8 +130,8 @@ fn names(summaries: &[&Summary]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
     /// `(method, accuracy, trained parameters, bytes)`, on 1000 test images.
     fn of(methods: &[(&str, f64, u64, u64)]) -> String {

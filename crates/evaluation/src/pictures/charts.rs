@@ -1,12 +1,12 @@
 //! Which numbers of a report go into which picture.
 
-use crate::bars::{Kind, Panel, Row, panels};
 use crate::error::EvaluationError;
-use crate::lines::{Axes, Series, lines};
-use crate::looks::Looks;
-use crate::report::{Epoch, Report, Run};
-use crate::summary::{Spread, Summary, fullest, summarize};
-use crate::table::{accuracy, bytes, seconds};
+use crate::pictures::bars::{Kind, Panel, Row, panels};
+use crate::pictures::lines::{Axes, Series, lines};
+use crate::pictures::looks::Looks;
+use crate::report::json::{Epoch, Report, Run};
+use crate::report::table::{accuracy, bytes, seconds};
+use crate::statistics::summary::{Spread, Summary, fullest, summarize};
 
 /// A picture of accuracy, memory, time and file size, for a README: one SVG that stands alone.
 ///
@@ -182,7 +182,7 @@ fn as_f64(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
+    use crate::report::json::tests::with_runs;
 
     #[test]
     fn means_skip_what_is_not_a_number() {
