@@ -1,4 +1,5 @@
-//! Pictures of a report, as SVG.
+//! Pictures of a report, as SVG: bars and dots that compare methods, curves over epochs, and the
+//! curve of a learning rate range test.
 
 pub(crate) mod bars;
 pub(crate) mod charts;
