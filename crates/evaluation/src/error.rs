@@ -41,12 +41,14 @@ pub enum EvaluationError {
         reason: String,
     },
     /// A report has a version that this crate does not read.
-    #[error("{} is a report of version {version}; this program reads version {}", path.display(), crate::report::json::VERSION)]
+    #[error("{} is a report of version {version}; this program reads version {supported}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         version: u32,
+        /// The version that this crate reads.
+        supported: u32,
     },
     /// A picture could not be drawn.
     #[error("cannot draw the picture: {0}")]

@@ -204,6 +204,7 @@ impl Report {
             return Err(EvaluationError::Version {
                 path: path.to_owned(),
                 version,
+                supported: VERSION,
             });
         }
         serde_json::from_str(&text).map_err(format)
