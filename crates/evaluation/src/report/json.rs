@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
 
-/// The version of the format that this crate writes and reads.
+/// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
 
 /// All runs of one command.
@@ -97,7 +97,7 @@ pub struct Run {
     /// Number of optimiser steps.
     #[serde(default)]
     pub steps: u64,
-    /// Training time, seconds.
+    /// Duration of the training, seconds.
     pub train_seconds: f64,
     /// Median time per step, seconds.
     pub seconds_per_step: f64,
@@ -290,7 +290,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn reports_survive_a_round_trip_and_unknown_fields_are_ignored() {
+    fn version_1_is_read_and_comes_back() {
         let report = read(VERSION_1).unwrap();
         assert_eq!(report.runs[0].epochs[0].valid_accuracy, Some(0.8));
         assert_eq!(report.runs[0].confusion, [[1, 0], [1, 0]]);

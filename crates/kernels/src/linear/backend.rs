@@ -13,7 +13,7 @@ use super::outer::{self, keep_or_multiply};
 use super::product::Matrix;
 use crate::memory::{are_f32, tensor, whole};
 
-/// Backends with this product: flex with buffers of its own, others with their ordinary operation.
+/// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait LinearBackend: Backend {
     /// The product `x·W` of `[rows, in]` and `[in, out]`.

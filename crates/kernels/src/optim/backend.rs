@@ -1,4 +1,4 @@
-//! The optimiser steps as operations of a backend.
+//! The steps as operations of a backend.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
@@ -40,7 +40,7 @@ impl Gradient<Flex> {
     }
 }
 
-/// Backends with optimiser steps: flex in place, others with their ordinary operations.
+/// Backends that take optimiser steps: flex in place, others with their ordinary operations.
 #[backend_extension(Flex, NdArray, Cube: cfg(feature = "wgpu"))]
 pub trait OptimBackend: Backend {
     /// See [`adam`](super::adam()).
