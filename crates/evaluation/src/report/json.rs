@@ -12,7 +12,7 @@ use crate::files::write_atomically;
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
 
-/// All runs of one command.
+/// All runs of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Version of the format.
