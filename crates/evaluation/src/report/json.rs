@@ -24,7 +24,7 @@ pub struct Report {
     pub dataset: DatasetInfo,
     /// Name of the model.
     pub model: String,
-    /// Where its weights came from.
+    /// Source of the model's weights.
     #[serde(default)]
     pub weights: String,
     /// Name of the device.

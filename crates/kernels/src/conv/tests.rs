@@ -71,7 +71,7 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-#[allow(unsafe_code, reason = "what is not written is no number, and is seen")]
+#[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
 fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
     // SAFETY: in tests, the buffer is initialised before.
     let found = unsafe { written(expected.len(), run) };

@@ -60,7 +60,7 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     ///
-    /// If there are not so many columns.
+    /// If the matrix has fewer columns.
     pub(crate) fn some_columns(self, first: usize, len: usize) -> Self {
         assert!(first + len <= self.size[1]);
         Self {

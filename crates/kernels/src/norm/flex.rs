@@ -254,7 +254,7 @@ fn into_new<R>(
             result = Some(work(blocks, rows.collect()));
         })
     };
-    let result = result.expect("`written` calls what it is given");
+    let result = result.expect("`written` calls its argument");
     (tensor(made, x.layout().shape().clone()), result)
 }
 
