@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""PyTorch and HF PEFT's side of `cargo xtask bench`: one measurement in a process of its own.
+"""The PyTorch and HF PEFT side of `cargo xtask bench`: one measurement per process.
 
-Reads a job, one JSON document, from stdin and prints what was measured as another; `src/job.rs`
-says what is in them. Plain code as the libraries' guides have it: contiguous tensors, eager mode,
-`torch.optim.Adam`, PEFT's `get_peft_model`.
+Reads a job as JSON from stdin and prints the measurements as JSON; `src/job.rs` documents both.
+The code follows the guides of the libraries: contiguous tensors, eager mode, `torch.optim.Adam`
+and PEFT's `get_peft_model`.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 
 
 def memory(name: str) -> int:
-    """A line of this process's memory, bytes (Linux)."""
+    """A memory figure of this process from /proc/self/status, in bytes (Linux)."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
@@ -52,10 +52,10 @@ def plain(job: dict) -> nn.Module:
         state = torch.load(weights, weights_only=True)
     head = HEADS[name]
     if state[f"{head}.weight"].shape[0] != classes:
-        # Pretrained for other classes: the new head is PyTorch's own.
+        # Pretrained for other classes: the new head is initialised by PyTorch.
         own = model.state_dict()
         state |= {f"{head}.{part}": own[f"{head}.{part}"] for part in ("weight", "bias")}
-    # A safetensors file of ours leaves out the counters that nothing reads.
+    # Our safetensors files leave out `num_batches_tracked`, which nothing reads.
     missing, unexpected = model.load_state_dict(state, strict=False)
     wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + list(unexpected)
     if wrong:
@@ -64,7 +64,7 @@ def plain(job: dict) -> nn.Module:
 
 
 def targets(model: nn.Module, name: str) -> list[str]:
-    """Layers that get an adapter: the ones that ours have by default."""
+    """Names of the layers with an adapter: those that finetune adapts by default."""
     def wanted(path: str, layer: nn.Module) -> bool:
         if path == HEADS[name]:
             return False
@@ -93,7 +93,7 @@ def build(job: dict) -> nn.Module:
 def to_train(model: nn.Module, method: str) -> None:
     model.train()
     if method != "sft":
-        # Statistics of a frozen base stay as they are.
+        # Running statistics of a frozen base do not change.
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
@@ -115,7 +115,7 @@ def result(model: nn.Module, rest: int, **measured) -> dict:
 
 
 def steps(job: dict) -> dict:
-    """Training steps on batches of decoded images."""
+    """Measures training steps on batches of decoded images."""
     size, order = job["size"], job["order"]
     rest = memory("VmRSS")
     pixels = torch.from_numpy(numpy.fromfile(job["pixels"], dtype=numpy.uint8))
@@ -153,7 +153,7 @@ def images(folder: pathlib.Path, job: dict):
 
 
 def whole(job: dict) -> dict:
-    """A whole run: images, training, test."""
+    """Measures a whole run: images, training and test."""
     rest = memory("VmRSS")
     torch.manual_seed(job["seed"])
     data = pathlib.Path(job["data"])

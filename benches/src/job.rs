@@ -1,19 +1,20 @@
-//! What is measured in one process, and what comes back. `pytorch.py` reads and writes the same.
+//! A job is what one process measures; it answers with [`Measured`]. `pytorch.py` reads and writes
+//! the same JSON.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Who computes.
+/// The implementation that computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Side {
-    /// finetune.
+    /// `finetune`.
     Ours,
-    /// PyTorch, with HF PEFT for `lora`.
+    /// PyTorch, and HF PEFT for `lora`.
     Pytorch,
-    /// Burn's own `apply_lora`, in our loop.
+    /// Burn's `apply_lora` in finetune's training loop.
     Burn,
 }
 
@@ -27,13 +28,13 @@ impl Side {
     }
 }
 
-/// What a job is.
+/// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
-    /// Some training steps on decoded images.
+    /// Training steps on decoded images.
     Step,
-    /// Images, training and test.
+    /// A whole run: images, training and test.
     Run,
 }
 
@@ -43,9 +44,9 @@ pub(crate) struct Job {
     pub(crate) kind: Kind,
     pub(crate) model: String,
     pub(crate) method: String,
-    /// Side of the images, pixels.
+    /// Side length of the images, pixels.
     pub(crate) size: usize,
-    /// Share of the resized image's sides that the centre crop keeps.
+    /// Side length of the centre crop as a share of the resized image's.
     pub(crate) crop: f32,
     pub(crate) mean: [f32; 3],
     pub(crate) std: [f32; 3],
@@ -53,45 +54,50 @@ pub(crate) struct Job {
     pub(crate) batch: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
-    /// What both sides start from.
+    /// File with the weights that both sides start from.
     pub(crate) weights: PathBuf,
     pub(crate) rank: usize,
     pub(crate) alpha: f64,
     pub(crate) learning_rate: f64,
-    /// Of a step job: how many steps, training images of each class, their bytes
-    /// (`[images, size, size, 3]`), labels and the order in which they come.
+    /// Step jobs: number of steps.
     pub(crate) steps: usize,
+    /// Step jobs: training images per class.
     pub(crate) per_class: usize,
+    /// Step jobs: file with the images' bytes, shape `[images, size, size, 3]`.
     pub(crate) pixels: PathBuf,
+    /// Step jobs: the class of each image.
     pub(crate) labels: Vec<usize>,
+    /// Step jobs: the order in which the images are used.
     pub(crate) order: Vec<usize>,
-    /// Of a run: folder with `train` and `test`, and passes over the training images.
+    /// Whole runs: folder with `train` and `test`.
     pub(crate) data: PathBuf,
+    /// Whole runs: number of epochs.
     pub(crate) epochs: usize,
 }
 
-/// What was measured.
+/// What one process measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    /// Duration of each step: batch, forward, backward, update.
+    /// Duration of each step (batch, forward and backward pass, update), seconds.
     pub(crate) step_seconds: Vec<f64>,
     /// Cross-entropy of each step's batch.
     pub(crate) losses: Vec<f64>,
-    /// Parameters that train.
+    /// Number of trainable parameters.
     pub(crate) trainable: u64,
-    /// High-water mark of the process's resident memory.
+    /// Highest resident memory of the process.
     pub(crate) peak_bytes: u64,
-    /// Resident memory before images and weights: program and libraries.
+    /// Resident memory of the program and its libraries, before images and weights are loaded.
     pub(crate) rest_bytes: u64,
-    /// Of a run: duration of the training, and of all from the start of the process.
+    /// Whole runs: duration of the training.
     #[serde(default)]
     pub(crate) train_seconds: Option<f64>,
+    /// Whole runs: time from the start of the process to its end.
     #[serde(default)]
     pub(crate) whole_seconds: Option<f64>,
-    /// Of a run: share of the test images that are right.
+    /// Whole runs: share of the test images that are classified correctly.
     #[serde(default)]
     pub(crate) accuracy: Option<f64>,
-    /// Of a run of ours: from the start of the command to its first training step.
+    /// Runs of `finetune`: time from the start of the command to its first training step.
     #[serde(default)]
     pub(crate) startup_seconds: Option<f64>,
     #[serde(default)]

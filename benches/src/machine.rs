@@ -1,18 +1,18 @@
-//! What a measurement depends on: the machine and the versions.
+//! The machine and the versions that a measurement depends on.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-/// Where and of what a measurement was made.
+/// The machine, commit and library versions of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) memory_bytes: u64,
     pub(crate) system: String,
-    /// Of the source that was built, with `+` where it was changed after it.
+    /// Commit of the source, followed by `+` if tracked files differ from it.
     pub(crate) commit: String,
     pub(crate) versions: BTreeMap<String, String>,
 }

@@ -1,5 +1,5 @@
-//! Speed and memory beside PyTorch and HF PEFT: the same weights, images, batches and threads, one
-//! process a measurement, both sides in turns. `cargo xtask bench` builds and runs it.
+//! Compares speed and memory with PyTorch and HF PEFT: the same weights, images, batches and threads,
+//! one process per measurement, both sides alternately. `cargo xtask bench` builds and runs it.
 
 mod job;
 mod machine;
@@ -20,7 +20,9 @@ use finetune::evaluation::write_atomically;
 use crate::job::{Job, Side};
 use crate::results::Results;
 
-/// Measure training beside PyTorch and HF PEFT.
+/// Compare speed and memory of training with PyTorch and HF PEFT
+///
+/// Prints a Markdown page, and writes it with its picture and numbers into `target/bench`.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench")]
 struct Cli {
@@ -30,56 +32,101 @@ struct Cli {
     args: Args,
 }
 
-/// What is measured, and how often.
+/// What is measured, how often, and where the results go.
+///
+/// Defaults of lists are written as they are typed, `a,b,c`; clap splits them like arguments.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
-    /// Parts, separated by commas
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Startup, Part::Steps, Part::Threads, Part::Runs])]
+    /// Parts to measure
+    #[arg(
+        long,
+        value_enum,
+        value_name = "PART,…",
+        value_delimiter = ',',
+        default_value = "startup,steps,threads,runs",
+        help_heading = "Measurements"
+    )]
     pub(crate) parts: Vec<Part>,
-    /// Models of the steps
-    #[arg(long, value_delimiter = ',', default_values = ["chapter", "resnet18", "mobilenet_v2"])]
+    /// Models of the training steps
+    #[arg(
+        long,
+        value_name = "MODEL,…",
+        value_delimiter = ',',
+        default_value = "chapter,resnet18,mobilenet_v2",
+        help_heading = "Measurements"
+    )]
     pub(crate) models: Vec<String>,
     /// Methods
-    #[arg(long, value_delimiter = ',', default_values = ["sft", "lora", "peft", "linear"])]
+    #[arg(
+        long,
+        value_name = "METHOD,…",
+        value_delimiter = ',',
+        default_value = "sft,lora,peft,linear",
+        help_heading = "Measurements"
+    )]
     pub(crate) methods: Vec<String>,
-    /// Sides of the steps' images, pixels; the chapter's network has its own
-    #[arg(long, value_delimiter = ',', default_values_t = [64, 96, 224])]
+    /// Side lengths of the steps' images in pixels; `chapter` always uses 64
+    #[arg(
+        long,
+        value_name = "PIXELS,…",
+        value_delimiter = ',',
+        default_value = "64,96,224",
+        help_heading = "Measurements"
+    )]
     pub(crate) sizes: Vec<usize>,
-    /// Processes for each number
-    #[arg(long, default_value_t = 5)]
-    pub(crate) repetitions: usize,
-    /// Whole runs for each number [default: as `--repetitions`]
-    #[arg(long)]
-    pub(crate) run_repetitions: Option<usize>,
-    /// Side of the whole runs' images, pixels
-    #[arg(long, default_value_t = 96)]
+    /// Side length of the whole runs' images in pixels
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        default_value_t = 96,
+        help_heading = "Measurements"
+    )]
     pub(crate) run_size: usize,
     /// Epochs of the whole runs
-    #[arg(long, default_value_t = 10)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        help_heading = "Measurements"
+    )]
     pub(crate) run_epochs: usize,
-    /// Threads that compute, on either side [default: one a core]
-    #[arg(long)]
-    pub(crate) threads: Option<usize>,
-    /// A few minutes: 64 pixels, two processes a number, two epochs
-    #[arg(long)]
+    /// Processes per number
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        help_heading = "Repetitions"
+    )]
+    pub(crate) repetitions: usize,
+    /// Whole runs per number [default: the value of --repetitions]
+    #[arg(long, value_name = "N", help_heading = "Repetitions")]
+    pub(crate) run_repetitions: Option<usize>,
+    /// Measure for a few minutes only: the first of the sizes, two processes per number, two epochs
+    #[arg(long, help_heading = "Repetitions")]
     pub(crate) quick: bool,
-    /// A Python that has what `benches/requirements.txt` says [default: one is made]
-    #[arg(long, value_name = "FILE")]
+    /// Threads that compute, on both sides [default: one per core]
+    #[arg(long, value_name = "N", help_heading = "Environment")]
+    pub(crate) threads: Option<usize>,
+    /// Python interpreter with the packages of `benches/requirements.txt` [default: a virtual
+    /// environment in the cache folder, which is created if it is missing]
+    #[arg(long, value_name = "FILE", help_heading = "Environment")]
     pub(crate) python: Option<PathBuf>,
-    /// Put the table and picture into `docs` and the numbers into `benches/history`; they are in
-    /// `target/bench` in any case
-    #[arg(long)]
-    pub(crate) keep: bool,
+    /// Also write the page and picture into `docs` and the numbers into `benches/history`
+    #[arg(long, alias = "keep", help_heading = "Output")]
+    pub(crate) publish: bool,
+    /// Write the page of these results (a file of `benches/history`) instead of measuring
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) results: Option<PathBuf>,
 }
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// From the start of the command to the first training step
+    /// Time from the start of the command to its first training step
     Startup,
     /// Training steps
     Steps,
-    /// The same with one thread
+    /// Training steps with one thread
     Threads,
     /// Whole runs of MobileNetV2 on 1000 images
     Runs,
@@ -87,7 +134,7 @@ pub(crate) enum Part {
 
 #[derive(Debug, Subcommand)]
 enum Child {
-    /// Our side of a job: reads it from stdin
+    /// Measure our side of a step job, which is read from stdin
     #[command(hide = true)]
     Child {
         #[arg(long)]
@@ -113,13 +160,18 @@ fn main() -> Result<()> {
     if args.repetitions == 0 || args.run_epochs == 0 || args.threads == Some(0) {
         bail!("--repetitions, --run-epochs and --threads must be at least 1");
     }
-    let results = plan::all(&args, &|results| {
-        write(results, &root().join("target/bench"))
-    })?;
+    let folder = root().join("target/bench");
+    let results = if let Some(path) = &args.results {
+        let results = read(path)?;
+        write(&results, &folder)?;
+        results
+    } else {
+        plan::all(&args, &|results| write(results, &folder))?
+    };
     println!("{}", table::markdown(&results));
-    if args.keep {
+    if args.publish {
         let history = root().join("benches/history");
-        keep(&results, &root().join("docs"), &history)?;
+        publish(&results, &root().join("docs"), &history)?;
     }
     match results.failed.as_slice() {
         [] => Ok(()),
@@ -135,7 +187,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Writes all that there is so far.
+fn read(path: &Path) -> Result<Results> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .with_context(|| format!("{} is not a file of results", path.display()))
+}
+
+/// Writes the results so far: numbers, page and picture.
 fn write(results: &Results, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
@@ -153,7 +211,8 @@ fn write(results: &Results, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn keep(results: &Results, docs: &Path, history: &Path) -> Result<()> {
+/// Writes the page and picture into `docs`, and the numbers into `history`.
+fn publish(results: &Results, docs: &Path, history: &Path) -> Result<()> {
     std::fs::create_dir_all(history)
         .with_context(|| format!("cannot create {}", history.display()))?;
     let name = results.started.replace(':', "-");
@@ -164,4 +223,44 @@ fn keep(results: &Results, docs: &Path, history: &Path) -> Result<()> {
         write_atomically(&docs.join("speed.svg"), picture.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn defaults_of_lists_are_shown_as_they_are_typed() {
+        let help = Cli::command().render_long_help().to_string();
+        for default in [
+            "startup,steps,threads,runs",
+            "chapter,resnet18,mobilenet_v2",
+            "sft,lora,peft,linear",
+            "64,96,224",
+        ] {
+            assert!(help.contains(&format!("[default: {default}]")), "{help}");
+        }
+        let args = Cli::parse_from(["bench"]).args;
+        assert_eq!(args.sizes, [64, 96, 224]);
+        assert_eq!(args.parts.len(), 4);
+        let typed = ["bench", "--sizes", "64,96,224", "--parts", "startup,steps"];
+        let args = Cli::parse_from(typed).args;
+        assert_eq!(args.sizes, [64, 96, 224]);
+        assert_eq!(args.parts, [Part::Startup, Part::Steps]);
+    }
+
+    /// After a change of the page: `cargo xtask bench --results benches/history/….json --publish`.
+    #[test]
+    fn docs_show_the_newest_results() {
+        let history = std::fs::read_dir(root().join("benches/history")).unwrap();
+        let newest = history.map(|entry| entry.unwrap().path()).max().unwrap();
+        let results = read(&newest).unwrap();
+        let page = std::fs::read_to_string(root().join("docs/speed.md")).unwrap();
+        assert_eq!(table::markdown(&results), page);
+        let picture = std::fs::read_to_string(root().join("docs/speed.svg")).unwrap();
+        assert_eq!(picture::svg(&results).unwrap().unwrap(), picture);
+    }
 }

@@ -1,4 +1,4 @@
-//! Sides of a comparison in turns, and what their numbers say of each other.
+//! Runs the sides of a comparison alternately, and relates their numbers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,10 +11,10 @@ use crate::ours;
 use crate::python::{Python, answer};
 use crate::results::{Ratio, Row, Samples};
 
-/// Steps of a process that do not count: caches and pools fill.
+/// The first steps of a process do not count: they fill caches and memory pools.
 pub(crate) const WARM_UP: usize = 2;
 
-/// How far the first step's losses may lie apart.
+/// Largest relative difference of the first step's losses at which both sides compute the same.
 const SAME: f64 = 1e-3;
 
 /// One side of a comparison.
@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     pub(crate) job: Job,
 }
 
-/// Where measurements run.
+/// The programs that measure.
 #[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) python: Python,
@@ -49,7 +49,7 @@ impl Bench {
         }
     }
 
-    /// Measures all entries in turns, backwards every second time.
+    /// Measures all entries alternately, in reverse order in every second repetition.
     pub(crate) fn measure(
         &self,
         entries: &[Entry],
@@ -82,7 +82,7 @@ impl Bench {
     }
 }
 
-/// A row of ours beside theirs.
+/// Compares our measurements with theirs.
 pub(crate) fn row(ours: (&Entry, &[Measured]), theirs: (&Entry, &[Measured])) -> Row {
     let job = &ours.0.job;
     let (a, b) = (samples(ours.0, ours.1), samples(theirs.0, theirs.1));
@@ -128,7 +128,7 @@ fn samples(entry: &Entry, measured: &[Measured]) -> Samples {
     }
 }
 
-/// What tells that the two sides of a row did not compute the same.
+/// Describes why the two sides of a row did not compute the same, if they did not.
 pub(crate) fn difference(row: &Row) -> Option<String> {
     let name = format!("{} {} {} px", row.model, row.ours.method, row.size);
     let pairs = row.ours.first_loss.iter().zip(&row.theirs.first_loss);
@@ -140,12 +140,12 @@ pub(crate) fn difference(row: &Row) -> Option<String> {
     }
     let (ours, theirs) = (row.ours.trainable, row.theirs.trainable);
     (row.ours.method == row.theirs.method && ours != theirs)
-        .then(|| format!("{name}: {ours} and {theirs} parameters train"))
+        .then(|| format!("{name}: {ours} and {theirs} parameters are trainable"))
 }
 
-/// The `finetune` command beside this program.
+/// Path of the `finetune` command, which is in the same folder as this program.
 pub(crate) fn program() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find this program's file")?;
+    let own = std::env::current_exe().context("cannot find the path of this program")?;
     let name = format!("finetune{}", std::env::consts::EXE_SUFFIX);
     Ok(own.parent().unwrap_or(Path::new(".")).join(name))
 }

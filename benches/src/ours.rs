@@ -1,4 +1,5 @@
-//! Our side of a job, in a process of its own: `finetune-bench child`, or the `finetune` command.
+//! Our side of a job: steps in a child process of this program (`finetune-bench child`), whole runs
+//! with the `finetune` command.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,7 +19,7 @@ use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, Traini
 
 use crate::job::{Job, Kind, Measured, Side};
 
-/// Training steps, as the command takes them; in this process.
+/// Measures training steps in this process, with the training loop of the command.
 pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     memory::keep_large_buffers();
     rayon::ThreadPoolBuilder::new()
@@ -38,7 +39,7 @@ pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
         valid: None,
         normalization: architecture.normalization,
     };
-    // What frozen layers compute is measured in whole runs, where it is computed once.
+    // At every step, as PyTorch does it; whole runs compute the features of frozen layers once.
     let recipe = Recipe {
         epochs: 1,
         batch_size: job.batch,
@@ -119,7 +120,7 @@ fn attach(
     Ok(method.attach(network, &scope)?)
 }
 
-/// A whole run with the `finetune` command, as a person types it.
+/// Measures a whole run with the `finetune` command.
 pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured> {
     debug_assert_eq!(job.kind, Kind::Run);
     let out = tempfile::tempdir_in(scratch)?;
@@ -148,7 +149,7 @@ pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured>
     reported(command)
 }
 
-/// What a command that trains once reports.
+/// Runs a `finetune` command that trains once, and reads its report.
 pub(crate) fn reported(mut command: Command) -> Result<Measured> {
     let start = Instant::now();
     let output = command.output().context("cannot start `finetune`")?;

@@ -1,4 +1,4 @@
-//! The ratios as a picture: one row a comparison, time on the left, memory on the right.
+//! The ratios as a picture: one row per comparison, time on the left, memory on the right.
 
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
@@ -17,22 +17,22 @@ const PANEL: i32 = 330;
 const GAP: i32 = 70;
 const SIZE: i32 = 15;
 const GRID: RGBColor = RGBColor(221, 221, 221);
-/// Of time and of memory (Okabe and Ito 2008).
+/// Colours of time and memory (from Okabe and Ito 2008).
 const COLORS: [RGBColor; 2] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
-/// The scale, a logarithmic one.
+/// The range of the logarithmic scale.
 const LEAST: f64 = 0.02;
 const MOST: f64 = 8.0;
 const TICKS: [(f64, &str); 7] = [
     (0.03, "0.03"),
     (0.1, "0.1"),
-    (0.25, "¼"),
-    (0.5, "½"),
+    (0.25, "0.25"),
+    (0.5, "0.5"),
     (1.0, "1"),
     (2.0, "2"),
     (5.0, "5"),
 ];
 
-/// The picture; `None` where nothing was compared.
+/// Draws the picture; `None` if nothing was compared.
 pub(crate) fn svg(results: &Results) -> Result<Option<String>> {
     let mut rows: Vec<(String, &Row)> = Vec::new();
     for row in &results.steps {
@@ -65,7 +65,10 @@ fn paint(area: &Area<'_>, rows: &[(String, &Row)]) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     area.fill(&WHITE).map_err(|error| failed(&error))?;
     let bottom = TOP + ROW * i32::try_from(rows.len()).unwrap_or(0);
-    let titles = ["time: ours / PyTorch", "peak memory: ours / PyTorch"];
+    let titles = [
+        "Time: finetune / PyTorch",
+        "Peak memory: finetune / PyTorch",
+    ];
     for (panel, title) in titles.into_iter().enumerate() {
         let left = NAMES + i32::try_from(panel).unwrap_or(0) * (PANEL + GAP);
         text(area, title, (left, 14), HPos::Left)?;
@@ -89,7 +92,7 @@ fn paint(area: &Area<'_>, rows: &[(String, &Row)]) -> Result<(), String> {
     area.present().map_err(|error| failed(&error))
 }
 
-/// A line from the least to the most, a dot at the median, and its number.
+/// Draws a line from the smallest to the largest ratio, a dot at the median, and its number.
 fn mark(
     area: &Area<'_>,
     ratio: Ratio,
@@ -110,7 +113,7 @@ fn mark(
     text(area, &number, (left + PANEL + 6, y), HPos::Left)
 }
 
-/// Pixels from the left of a panel.
+/// The horizontal position of a ratio, in pixels from the left of the panel.
 #[allow(clippy::cast_possible_truncation)]
 fn place(value: f64) -> i32 {
     let share = (value / LEAST).ln() / (MOST / LEAST).ln();

@@ -1,4 +1,4 @@
-//! Which measurements there are, one part after the other.
+//! The measurements of a bench, part by part.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,8 +19,8 @@ const CLASSES: usize = 5;
 const RANK: usize = 8;
 const ALPHA: f64 = 16.0;
 
-/// Measures all that is asked for; `keep` is called whenever there is more.
-pub(crate) fn all(args: &Args, keep: &dyn Fn(&Results) -> Result<()>) -> Result<Results> {
+/// Measures the requested parts, and calls `save` after each step.
+pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<Results> {
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
     let machine = Machine::this();
     let threads = args.threads.unwrap_or(machine.cores);
@@ -43,13 +43,13 @@ pub(crate) fn all(args: &Args, keep: &dyn Fn(&Results) -> Result<()>) -> Result<
     };
     if args.parts.contains(&Part::Startup) {
         startup(args, &bench, threads, &mut results);
-        keep(&results)?;
+        save(&results)?;
     }
     if args.parts.contains(&Part::Steps) {
         for (model, size) in subjects(args) {
             let rows = steps(args, &bench, model, size, threads, &mut results);
             results.steps.extend(rows);
-            keep(&results)?;
+            save(&results)?;
         }
     }
     if args.parts.contains(&Part::Threads) && threads > 1 {
@@ -57,18 +57,18 @@ pub(crate) fn all(args: &Args, keep: &dyn Fn(&Results) -> Result<()>) -> Result<
             if size == args.sizes[0] || model == "chapter" {
                 let rows = steps(args, &bench, model, size, 1, &mut results);
                 results.one_thread.extend(rows);
-                keep(&results)?;
+                save(&results)?;
             }
         }
     }
     if args.parts.contains(&Part::Runs) {
         results.runs = runs(args, &bench, threads, &mut results);
-        keep(&results)?;
+        save(&results)?;
     }
     Ok(results)
 }
 
-/// Models and sizes of the steps.
+/// Models and image sizes of the training steps.
 fn subjects(args: &Args) -> Vec<(&str, usize)> {
     let mut subjects = Vec::new();
     for model in &args.models {
@@ -81,7 +81,8 @@ fn subjects(args: &Args) -> Vec<(&str, usize)> {
     subjects
 }
 
-/// Of several entries, rows of ours beside PyTorch's and Burn's; what goes wrong is noted.
+/// Measures entries and compares ours with those of PyTorch and Burn. Errors are added to
+/// `results.failed`.
 fn compare(
     bench: &Bench,
     entries: &[Entry],
@@ -121,7 +122,7 @@ fn compare(
     rows
 }
 
-/// What a method of ours is compared with: PEFT has nothing like `peft`.
+/// The method that one of ours is compared with. PEFT has no counterpart of `peft`.
 fn reference(method: &str) -> &str {
     match method {
         "peft" => "lora",
@@ -129,7 +130,7 @@ fn reference(method: &str) -> &str {
     }
 }
 
-/// The sides of a comparison of these methods.
+/// The entries of a comparison of these methods, one per method and side.
 fn sides(methods: &[String], job: &Job) -> Vec<Entry> {
     let entry = |side, method: &str| Entry {
         side,
@@ -175,7 +176,7 @@ fn steps(
     )
 }
 
-/// Steps of a model with seeded weights on the embedded photographs.
+/// A job for training steps of a model with seeded weights on the embedded photographs.
 fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<Job> {
     let architecture = Architecture::find(model)?.at(size)?;
     let batch = if model == "chapter" { 64 } else { 32 };
@@ -236,7 +237,7 @@ fn job(architecture: &Architecture, batch: usize, threads: usize, weights: PathB
     }
 }
 
-/// Learning rates of the whole runs: PyTorch's side has the same but for `peft`, which it lacks.
+/// The learning rate of a whole run, the same on both sides.
 fn learning_rate(method: &str) -> f64 {
     match method {
         "sft" => 1e-3,
@@ -270,14 +271,16 @@ fn runs(args: &Args, bench: &Bench, threads: usize, results: &mut Results) -> Ve
     compare(bench, &entries, repetitions, results)
 }
 
-/// One epoch of the default model on the embedded photographs: how long until its first step.
+/// Measures the time to the first training step of the default model on the embedded photographs.
 fn startup(args: &Args, bench: &Bench, threads: usize, results: &mut Results) {
     for method in ["sft", "lora"] {
         let mut seconds = Vec::new();
         for _ in 0..args.repetitions {
             match first_step(&bench.program, method, threads, &bench.scratch) {
                 Ok(found) => seconds.extend(found),
-                Err(error) => results.failed.push(format!("start of {method}: {error:#}")),
+                Err(error) => results
+                    .failed
+                    .push(format!("startup of {method}: {error:#}")),
             }
         }
         results.startup.push(Startup {

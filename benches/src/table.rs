@@ -1,4 +1,4 @@
-//! The results as a page of Markdown.
+//! The results as a Markdown page.
 
 use std::fmt::Write;
 
@@ -18,11 +18,12 @@ pub(crate) fn markdown(results: &Results) -> String {
         .collect();
     let _ = write!(
         page,
-        "# Speed and memory beside PyTorch and HF PEFT\n\n\
-         Measured {} at {} on {} ({} cores, {}), {} threads: {}. The same weights, images, batches and \
-         threads on both sides; each number from {} processes of its own, both sides in turns. A ratio \
-         is ours through theirs, below 1 is better for us: the median of the pairs, with the least and \
-         the most. `cargo xtask bench --keep` makes this page.\n\n",
+        "# Speed and memory compared with PyTorch and HF PEFT\n\n\
+         Measured {} at commit {} on {} ({} cores, {}) with {} threads: {}. Both sides use the same \
+         weights, images, batches and threads. Each number is the median of {} processes per side, which \
+         run alternately. A ratio is our value divided by theirs, so that values below 1 are in our \
+         favour: the median of the pairs of processes, with minimum and maximum in parentheses. `cargo \
+         xtask bench --publish` writes this page.\n\n",
         results.started,
         machine.commit,
         machine.cpu,
@@ -40,7 +41,7 @@ pub(crate) fn markdown(results: &Results) -> String {
     scaling(&mut page, results);
     startup(&mut page, results);
     if !results.failed.is_empty() {
-        page += "## What failed\n\n";
+        page += "## Failures\n\n";
         for failure in &results.failed {
             let _ = writeln!(page, "- {}", failure.lines().next().unwrap_or_default());
         }
@@ -53,14 +54,15 @@ fn steps(page: &mut String, rows: &[Row]) {
     if rows.is_empty() {
         return;
     }
-    *page += "## A training step\n\n\
-        Batch, forward, backward, Adam; `lora` of rank 8 on the layers that ours adapts by default. \
-        PEFT has nothing like `peft`: it is beside PEFT's LoRA. `linear` computes all frozen layers \
-        here at every step, as PyTorch does; a whole run does so once. The last column is the ratio of \
-        memory without what program and libraries take before images and weights (PyTorch's and PEFT's \
-        take most of it).\n\n\
-        | model | pixels | batch | method | beside | a step | theirs | ratio | peak memory | theirs | \
-        ratio | own memory |\n\
+    *page += "## Training steps\n\n\
+        A step is the batch, the forward and backward pass and the update with Adam. `lora` has rank 8 \
+        on the layers that `finetune` adapts by default. PEFT has no counterpart of `peft`, which is \
+        compared with PEFT's LoRA. `linear` computes all frozen layers at every step here, as PyTorch \
+        does; a whole run computes them once. The last column is the ratio of peak memory without what \
+        the program and its libraries use before images and weights are loaded (with PyTorch and PEFT, \
+        most of it).\n\n\
+        | model | pixels | batch | method | compared with | time per step | theirs | ratio | peak memory | \
+        theirs | ratio | net ratio |\n\
         |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {
         let _ = writeln!(
@@ -70,7 +72,7 @@ fn steps(page: &mut String, rows: &[Row]) {
             row.size,
             row.batch,
             row.ours.method,
-            beside(&row.theirs),
+            reference(&row.theirs),
             seconds(median(&row.ours.seconds)),
             seconds(median(&row.theirs.seconds)),
             ratio(row.time),
@@ -88,11 +90,12 @@ fn runs(page: &mut String, rows: &[Row]) {
     let Some(first) = rows.first() else { return };
     let _ = write!(
         page,
-        "## A whole run\n\n\
+        "## Whole runs\n\n\
          {} at {} pixels, pretrained on ImageNet, on the 750 training and 250 test photographs of \
-         `datasets/signs`, batch {}, Adam, one-cycle. \"Process\" is from its start to its end: \
-         libraries, images, training, test; ours also writes its report and weights.\n\n\
-         | method | beside | accuracy | theirs | training | theirs | ratio | process | theirs | ratio | \
+         `datasets/signs`, with batches of {}, Adam and a one-cycle schedule. \"Process\" is the time \
+         from the start of the process to its end: libraries, images, training and test. Ours also \
+         writes its report and weights. Accuracies are means.\n\n\
+         | method | compared with | accuracy | theirs | training | theirs | ratio | process | theirs | ratio | \
          peak memory | theirs | ratio |\n\
          |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         first.model, first.size, first.batch,
@@ -102,7 +105,7 @@ fn runs(page: &mut String, rows: &[Row]) {
             page,
             "| {} | {} | {:.1} % | {:.1} % | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.ours.method,
-            beside(&row.theirs),
+            reference(&row.theirs),
             100.0 * row.ours.accuracy(),
             100.0 * row.theirs.accuracy(),
             seconds(median(&row.ours.seconds)),
@@ -119,7 +122,7 @@ fn runs(page: &mut String, rows: &[Row]) {
     *page += "\n";
 }
 
-/// How much faster steps are with all threads than with one.
+/// The speed-up of training steps with all threads over one.
 fn scaling(page: &mut String, results: &Results) {
     let mut lines = String::new();
     for one in &results.one_thread {
@@ -151,8 +154,8 @@ fn scaling(page: &mut String, results: &Results) {
     if !lines.is_empty() {
         let _ = write!(
             page,
-            "## Threads\n\nA step with one thread, and how many times faster it is with {}.\n\n\
-             | model | pixels | method | one thread | faster | theirs | faster |\n\
+            "## Threads\n\nTime per step with one thread, and the speed-up with {} threads.\n\n\
+             | model | pixels | method | one thread | speed-up | theirs | speed-up |\n\
              |---|--:|---|--:|--:|--:|--:|\n{lines}\n",
             results.threads
         );
@@ -175,14 +178,15 @@ fn startup(page: &mut String, results: &Results) {
     if !lines.is_empty() {
         let _ = write!(
             page,
-            "## Start\n\nFrom the start of `finetune train` to its first training step, embedded \
-             photographs, default model.\n\n\
-             | method | least | median | most |\n|---|--:|--:|--:|\n{lines}\n"
+            "## Startup\n\nTime from the start of `finetune train` to its first training step, for the \
+             embedded photographs and the default model.\n\n\
+             | method | minimum | median | maximum |\n|---|--:|--:|--:|\n{lines}\n"
         );
     }
 }
 
-fn beside(theirs: &Samples) -> String {
+/// The name of the other side.
+fn reference(theirs: &Samples) -> String {
     match theirs.side {
         Side::Pytorch if theirs.method == "lora" => "PEFT's LoRA".to_owned(),
         side => side.name().to_owned(),

@@ -3,17 +3,17 @@
 
     python3 make.py SOURCE [OUT]
 
-SOURCE holds `pictures.csv` (path,digit,student), `images/` and `LICENSE`; OUT is this folder
-unless given. What comes out:
+SOURCE contains `pictures.csv` (path,digit,student), `images/` and `LICENSE`; OUT is this folder by
+default. The script writes:
 
-    train/0 .. train/4       150 photographs a class, students of the training half only
-    test/0 .. test/4          50 photographs a class, students seen nowhere else
-    pretrain/5 .. pretrain/9 150 photographs a class, again training students only
+    train/0 .. train/4       150 photographs per class, of training students only
+    test/0 .. test/4          50 photographs per class, of test students only
+    pretrain/5 .. pretrain/9 150 photographs per class, of training students only
     pictures.csv             path,digit,student,split of every photograph above
 
-Split by *student*, never by photograph: the same hand in training and test would flatter
-every method. Needs nothing but Python's standard library, and the same source gives the same
-files: the seed is fixed and the photographs are copied byte for byte.
+The split is by *student* and not by photograph, because the same hand in training and test would
+make every method look better than it is. The script needs only Python's standard library. The same
+source gives the same files: the seed is fixed and the photographs are copied byte by byte.
 """
 
 import collections
@@ -39,7 +39,7 @@ def main() -> None:
     for row in rows:
         shown[row["student"]][int(row["digit"])] += 1
 
-    # Students go to the test set until each class has enough of them.
+    # Assigns students to the test set until each of its classes has enough photographs.
     have, test_students = collections.Counter(), set()
     for student in students:
         if all(have[digit] >= TEST for digit in TASK):

@@ -1,4 +1,5 @@
-//! The embedded photographs: hands showing the digits 0 to 9, split by student.
+//! The embedded photographs (hands that show the digits 0 to 9, split by student) and the pretrained
+//! weights of the default model.
 //!
 //! ```
 //! let first = finetune_datasets::signs("train").next().unwrap();
@@ -12,7 +13,7 @@ static TRAIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/train");
 static TEST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/test");
 static PRETRAIN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signs/pretrain");
 
-/// The weights that the default model is pretrained with, a safetensors file with PyTorch's names.
+/// The pretrained weights of the default model: a safetensors file with PyTorch's names.
 pub static RESNET8_64_SIGNS: &[u8] = include_bytes!("../weights/resnet8-64-signs.safetensors");
 
 /// One photograph.
@@ -26,9 +27,9 @@ pub struct Photograph {
     pub bytes: &'static [u8],
 }
 
-/// The photographs of a split (`train`, `test` or `pretrain`), by class, then by name.
+/// The photographs of a split (`train`, `test` or `pretrain`), sorted by class and then by name.
 ///
-/// Of any other name there are none.
+/// A split with another name has no photographs.
 pub fn signs(split: &str) -> impl Iterator<Item = Photograph> {
     let folder = match split {
         "train" => Some(&TRAIN),

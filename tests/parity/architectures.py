@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Logits and gradients of every architecture in torchvision and timm, for `tests/architectures.rs`.
+"""Computes logits and gradients of every architecture in torchvision and timm, for `tests/architectures.rs`.
 
     pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31
     python3 tests/parity/architectures.py > tests/fixtures/architectures.json
 
-Every tensor of a state dict, and the images, are a formula of name and index that the test
-repeats, so only results are stored: logits in evaluation and in training mode, and each
-parameter's gradient norm of the mean cross-entropy of the labels 0, 1, 2, … in both.
+Every tensor of a state dict and every image is a formula of name and index, which the test
+repeats. Only the results are stored: logits in evaluation and training mode, and in both modes the
+norm of each parameter's gradient of the mean cross-entropy for the labels 0, 1, 2, …
 
-It all is computed in float64. In float32, PyTorch's own gradients in training mode are up to 1 %
-off (MobileNetV2): a value at the kink of a ReLU falls on its other side, and batch normalisation
-over few pixels magnifies it. For evaluation mode of MobileNetV2 it is worked out which values are
-nearer to a kink of ReLU6 than float32's rounding, and what each gradient's norm changes by where
-they are on its other side (`kinks`, the sum over these values).
+Everything is computed in float64. In float32, PyTorch's own gradients in training mode are up to
+1 % off (MobileNetV2), because a value at the kink of a ReLU is rounded to its other side, and batch
+normalisation over few pixels magnifies the difference. For MobileNetV2 in evaluation mode, the
+script also determines which values are nearer to a kink of ReLU6 than the rounding of float32, and
+by how much the norm of each gradient changes if they are on the other side (`kinks`, the sum over
+these values).
 """
 
 import json
@@ -80,7 +81,7 @@ def without_chance(model: nn.Module) -> nn.Module:
 
 
 class Clamp(torch.autograd.Function):
-    """ReLU6 with the values at some places on the other side of its nearest kink."""
+    """ReLU6 with the values at `places` moved to the other side of the nearest kink."""
 
     @staticmethod
     def forward(ctx, x, places):
@@ -95,7 +96,7 @@ class Clamp(torch.autograd.Function):
 
 
 def through(model: nn.Module, x: torch.Tensor, other_side: tuple[int, int] | None = None):
-    """Norms of the gradients and what went into each ReLU6."""
+    """Returns the norms of the gradients and the inputs of each ReLU6."""
     inputs = []
     for index, module in enumerate(m for m in model.modules() if isinstance(m, nn.ReLU6)):
         places = [other_side[1]] if other_side and other_side[0] == index else []
@@ -168,7 +169,7 @@ def main() -> None:
             torchvision.models.VisionTransformer(64, 16, 12, 12, 768, 3072, num_classes=CLASSES),
             (2, 64, 64),
         ),
-        # The same networks under timm's names.
+        # The same networks with timm's names.
         "mobilenet_v2 (timm)": (timm.create_model("mobilenetv2_100", num_classes=CLASSES), odd),
         "efficientnet_b0 (timm)": (timm.create_model("efficientnet_b0", num_classes=CLASSES), odd),
         "convnext_tiny (timm)": (timm.create_model("convnext_tiny", num_classes=CLASSES), odd),
@@ -184,7 +185,7 @@ def main() -> None:
         result["models"][name] = run(model, *size)
         if name.startswith("mobilenet"):
             result["models"][name]["eval"]["kinks"] = kinks(model, *size)
-    # timm's resampling of a position embedding, 3×3 patches to 5×5 and to 2×2.
+    # timm's resampling of a position embedding: 3×3 patches to 5×5 and to 2×2.
     embedding = torch.from_numpy(uniform("pos_embed", 10 * 4).astype(numpy.float32)).reshape(1, 10, 4)
     resample = timm.layers.resample_abs_pos_embed
     result["positions"] = {

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""torchvision's augmentation of PIL images, for the tests of `crates/data/src/augment`.
+"""Applies torchvision's augmentation to PIL images, for the tests of `crates/data/src/augment`.
 
     pip install torch==2.15.0 torchvision==0.29.2 pillow==13.0.0
     python3 tests/parity/augment.py
 
-Writes `crates/data/tests/fixtures/augment`: `photo.png`, put together from the embedded photographs;
-a PNG for each operation of RandAugment (bilinear) and each change of colours; and `cases.json`,
-which says what each PNG is, and torchvision's table of RandAugment's magnitudes.
+Writes `crates/data/tests/fixtures/augment`: `photo.png`, composed of embedded photographs; one PNG
+per operation of RandAugment (bilinear) and per change of colours; and `cases.json`, which describes
+each PNG and contains torchvision's table of RandAugment's magnitudes.
 """
 
 import json
@@ -22,7 +22,7 @@ OUT = ROOT / "crates/data/tests/fixtures/augment"
 SIGNS = ROOT / "datasets/signs/test"
 WIDTH, HEIGHT = 66, 50
 BILINEAR = transforms.InterpolationMode.BILINEAR
-# Magnitude 9 of 30 both ways, and one that goes beyond the edge of what is possible.
+# Magnitude 9 of 30 in both directions, and one beyond the valid range.
 AMOUNTS = {
     "ShearX": [0.09, -0.3],
     "ShearY": [-0.09, 0.3],
@@ -47,7 +47,7 @@ def photo() -> Image.Image:
     left, right = (Image.open(tile).convert("RGB").resize((33, HEIGHT)) for tile in tiles[1:3])
     whole = Image.new("RGB", (WIDTH, HEIGHT))
     whole.paste(left, (0, 0))
-    # Colours that hands do not have: the channels change places.
+    # Swapped channels give colours that hands do not have.
     red, green, blue = right.split()
     whole.paste(Image.merge("RGB", (blue, red, green)), (33, 0))
     return whole

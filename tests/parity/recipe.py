@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What PyTorch makes of our recipe's parts, for `crates/training`.
+"""Computes the parts of our recipe in PyTorch, for `crates/training`.
 
     pip install torch
     python3 tests/parity/recipe.py > crates/training/tests/fixtures/recipe.json
 
 Losses with label smoothing, class weights and soft targets; steps of the optimisers; clipping by
-the global norm. Inputs are formulas, which the file repeats.
+the global norm. Inputs are formulas, which the output contains.
 """
 
 import json
@@ -49,7 +49,7 @@ def losses() -> list[dict]:
 
 
 def optimizers() -> list[dict]:
-    """Four steps on a matrix and a bias of which only the matrix decays, gradients by a formula."""
+    """Takes four steps on a matrix, which decays, and a bias, which does not."""
     kinds = {
         "adam": lambda groups: torch.optim.Adam(groups, lr=0.01),
         "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.01),

@@ -1,5 +1,5 @@
-//! Writes `report.json`, `report.html` and `picture.svg` of an invented comparison, to see what a
-//! report looks like without training anything: `cargo run --example sample_report -- FOLDER`.
+//! Writes `report.json`, `report.html` and `picture.svg` of an invented comparison, to check the
+//! appearance of a report without training: `cargo run --example sample_report -- FOLDER`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,8 @@ use finetune_evaluation::{
 const CLASSES: [&str; 5] = ["cat", "dog", "fox", "owl", "a <b>very</b> long name"];
 const TEST_IMAGES: usize = 300;
 
-/// Name, accuracy, speed of learning, trained parameters, seconds a step, MiB, bytes of its file.
+/// Name, accuracy, speed of learning, trainable parameters, seconds per step, MiB of memory, bytes
+/// of its file.
 type Method = (&'static str, f64, f64, u64, f64, u64, u64);
 
 const METHODS: [Method; 5] = [
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args_os()
         .nth(1)
         .map(PathBuf::from)
-        .ok_or("name a folder")?;
+        .ok_or("usage: sample_report FOLDER")?;
     std::fs::create_dir_all(&folder)?;
     let mut runs = Vec::new();
     for per_class in [Some(10), Some(40), Some(160), None] {
@@ -62,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Eight images that could not be used.
+/// Eight images that could not be read.
 fn skipped() -> impl Iterator<Item = SkippedImage> {
     let reasons = ["unexpected end of file", "the file is empty"];
     (0..8).map(move |index| {
@@ -85,7 +86,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
     let wobble = |i: usize| ((i as f64 + 3.0 * seed as f64 + 10.0 * pace) * 12.9).sin();
     let aim = best - few + 0.008 * wobble(1);
     let truth: Vec<usize> = (0..TEST_IMAGES).map(|i| i % CLASSES.len()).collect();
-    let said = truth.iter().enumerate().map(|(i, class)| {
+    let predicted = truth.iter().enumerate().map(|(i, class)| {
         let spread = ((i * 7919 + 31 * usize::try_from(seed).unwrap_or(0)) % TEST_IMAGES) as f64;
         if spread / (TEST_IMAGES as f64) < aim {
             *class
@@ -93,7 +94,8 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
             (class + 1 + i % 3) % CLASSES.len()
         }
     });
-    let confusion = Confusion::from_predictions(CLASSES.len(), &truth, &said.collect::<Vec<_>>())?;
+    let confusion =
+        Confusion::from_predictions(CLASSES.len(), &truth, &predicted.collect::<Vec<_>>())?;
     let epochs = (1..=12).map(|epoch| {
         let left = (-pace * epoch as f64).exp() + 0.015 * (1.0 + wobble(epoch));
         Epoch {

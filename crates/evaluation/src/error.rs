@@ -1,12 +1,12 @@
-//! What can go wrong with metrics and reports.
+//! Errors of metrics and reports.
 
 use std::path::PathBuf;
 
-/// Errors of this crate. Each names the thing that is wrong and what to do about it.
+/// An error of a metric, a report or a picture. Its text names the value or file that is wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluationError {
-    /// A class index is not below the number of classes, or the lists differ in length.
+    /// A class index is not below the number of classes.
     #[error("class {class} does not exist: there are {classes} classes")]
     Class {
         /// The index.
@@ -14,8 +14,8 @@ pub enum EvaluationError {
         /// Number of classes.
         classes: usize,
     },
-    /// Truth and predictions differ in length.
-    #[error("{truth} labels do not go with {predicted} predictions")]
+    /// The number of labels differs from the number of predictions.
+    #[error("there are {truth} labels but {predicted} predictions")]
     Lengths {
         /// Number of labels.
         truth: usize,
@@ -29,10 +29,10 @@ pub enum EvaluationError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file is no report.
+    /// A file is not a report.
     #[error("{} is not a report: {reason}", path.display())]
     Format {
         /// The file.
@@ -40,15 +40,17 @@ pub enum EvaluationError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A report of another version.
-    #[error("{} is a report of version {version}; this program reads version {}", path.display(), crate::report::VERSION)]
+    /// A report has a version that this crate does not read.
+    #[error("{} is a report of version {version}; this program reads version {supported}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         version: u32,
+        /// The version that this crate reads.
+        supported: u32,
     },
-    /// A plot could not be drawn.
-    #[error("cannot draw the plot: {0}")]
+    /// A picture could not be drawn.
+    #[error("cannot draw the picture: {0}")]
     Plot(String),
 }

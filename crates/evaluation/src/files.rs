@@ -4,11 +4,11 @@ use std::path::Path;
 
 use crate::error::EvaluationError;
 
-/// Writes a file, whole or not at all.
+/// Writes a file so that a reader sees either the old content or all of the new one.
 ///
 /// # Errors
 ///
-/// [`EvaluationError::Io`] where it cannot be written.
+/// [`EvaluationError::Io`] if the file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), EvaluationError> {
     finetune_files::write_bytes(path, bytes).map_err(|source| EvaluationError::Io {
         action: "write",
@@ -22,11 +22,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn an_error_names_the_file_that_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
-        let error = write_atomically(&folder.path().join("none/a"), b"")
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with("cannot write "), "{error}");
+        let path = folder.path().join("none/a");
+        let error = write_atomically(&path, b"").unwrap_err().to_string();
+        let start = format!("cannot write {}: ", path.display());
+        assert!(error.starts_with(&start), "{error}");
     }
 }

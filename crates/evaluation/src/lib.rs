@@ -1,45 +1,48 @@
-//! Metrics of classifiers, and the comparison of their runs.
+//! Metrics of classifiers, statistics of comparisons, and their reports.
 //!
-//! - [`Confusion`]: accuracy, macro-F1 and per-class accuracy.
-//! - [`Report`]: `report.json`, all runs of a command; [`summarize`] puts seeds together.
-//! - [`table`], [`markdown`], [`finding`], [`left_out`], [`html`], [`picture`]: the same numbers for people.
+//! - [`metrics`]: accuracy, macro-F1 and per-class accuracy from a [`Confusion`] matrix.
+//! - [`statistics`]: runs of one method summarised over their seeds, and confidence intervals.
+//! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
+//!   a terminal and sentences.
+//! - [`pictures`]: bar charts and curves as SVG.
+//! - [`format`]: numbers with units.
+//!
+//! The crate does not depend on Burn: it computes from counts and numbers alone.
 //!
 //! ```
-//! use finetune_evaluation::Confusion;
+//! use finetune_evaluation::{Confusion, Spread, wilson};
 //!
-//! let confusion = Confusion::from_predictions(2, &[0, 0, 1, 1], &[0, 1, 1, 1])?;
+//! let (actual, predicted) = ([0, 0, 1, 1], [0, 1, 1, 1]);
+//! let confusion = Confusion::from_predictions(2, &actual, &predicted)?;
 //! assert_eq!(confusion.accuracy(), 0.75);
 //! assert_eq!(confusion.per_class_accuracy(), [0.5, 1.0]);
+//!
+//! // Mean and standard deviation over three seeds.
+//! let spread = Spread::of(&[0.90, 0.92, 0.94]);
+//! assert_eq!((100.0 * spread.mean).round(), 92.0);
+//! // The 95 % interval of 3 correct images of 4.
+//! let (low, high) = wilson(3.0, 4.0);
+//! assert!(0.30 < low && high < 0.96);
 //! # Ok::<(), finetune_evaluation::EvaluationError>(())
 //! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod bars;
-mod charts;
 mod error;
 mod files;
-mod html;
-mod lines;
-mod looks;
-mod matrix;
-mod metrics;
-mod plots;
-mod report;
-mod sentence;
-mod skipped;
-mod summary;
-mod sweep;
-mod table;
+pub mod format;
+pub mod metrics;
+pub mod pictures;
+pub mod report;
+pub mod statistics;
 
-pub use charts::picture;
 pub use error::EvaluationError;
 pub use files::write_atomically;
-pub use html::html;
+pub use format::{bytes, seconds};
 pub use metrics::Confusion;
-pub use report::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
-pub use sentence::finding;
-pub use skipped::left_out;
-pub use summary::{Spread, Summary, median, summarize, wilson};
-pub use sweep::sweep;
-pub use table::{bytes, markdown, seconds, table};
+pub use pictures::{picture, sweep};
+pub use report::{
+    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
+    left_out, markdown, table,
+};
+pub use statistics::{Spread, Summary, median, summarize, wilson};

@@ -1,5 +1,5 @@
-//! Files that are written whole or not at all: a reader sees the old one or the new one, also where
-//! the process or the machine ends in between.
+//! Files that are written whole or not at all: a reader sees either the old or the new content, even
+//! if the process or the machine stops during the write.
 //!
 //! ```
 //! # let folder = tempfile::tempdir()?;
@@ -16,26 +16,28 @@ use std::fs::File;
 use std::io::Result;
 use std::path::Path;
 
-/// Writes bytes to a file.
+/// Writes `bytes` to the file `path`, replacing it if it exists.
 ///
 /// # Errors
 ///
-/// A folder that is not there or cannot be written, a full disk; `path` is as it was.
+/// If the folder does not exist or cannot be written, or the disk is full. The file at `path` is not
+/// changed then.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_whole(path, |temporary| std::fs::write(temporary, bytes)).map(drop)
 }
 
-/// Has a file written under a temporary name in the same folder, syncs and renames it.
+/// Lets `write` write a file with a temporary name in the folder of `path`, then syncs the file and
+/// renames it to `path`.
 ///
-/// Returns its size in bytes.
+/// Returns the size of the file in bytes.
 ///
 /// # Errors
 ///
-/// As [`write_bytes`], and what `write` returns.
+/// Those of [`write_bytes`] and of `write`.
 pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<u64> {
     let temporary = tempfile::NamedTempFile::new_in(folder(path))?;
     write(temporary.path())?;
-    // Opened again: `write` may have put another file in its place.
+    // Opened again, because `write` may have replaced the file.
     let file = File::open(temporary.path())?;
     file.sync_all()?;
     let size = file.metadata()?.len();
@@ -44,12 +46,12 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Resu
     Ok(size)
 }
 
-/// Gives a file that is there a second name, in place of what has that name; where the file system
-/// has no second names, a copy.
+/// Makes `path` a hard link to the existing file `from`, replacing the file at `path` if it exists.
+/// Copies the file if the file system does not support hard links.
 ///
 /// # Errors
 ///
-/// As [`write_bytes`]; `from` that is not there.
+/// Those of [`write_bytes`], and if `from` does not exist.
 pub fn link(from: &Path, path: &Path) -> Result<()> {
     let linked =
         tempfile::Builder::new().make_in(folder(path), |name| std::fs::hard_link(from, name));
@@ -69,7 +71,7 @@ fn folder(path: &Path) -> &Path {
         .unwrap_or_else(|| Path::new("."))
 }
 
-/// Temporary files are private; this gives one what a newly created file would have.
+/// Temporary files are readable by their owner only; this sets the permissions of an ordinary file.
 #[cfg(unix)]
 fn for_everyone(file: &File) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -77,7 +79,7 @@ fn for_everyone(file: &File) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-#[allow(clippy::unnecessary_wraps)] // as elsewhere
+#[allow(clippy::unnecessary_wraps)] // the signature for Unix
 fn for_everyone(_file: &File) -> Result<()> {
     Ok(())
 }
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_replaced_whole_and_nothing_stays_behind() {
+    fn files_are_replaced_whole_and_no_temporary_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write_bytes(&path, b"long text").unwrap();
@@ -95,26 +97,26 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_bytes(&folder.path().join("none/a"), b"").is_err());
-        // One that breaks off leaves the old file, and its own nowhere.
+        // A failed write leaves the old file and no temporary file.
         let broken = write_whole(&path, |temporary| {
             std::fs::write(temporary, b"half")?;
             Err(std::io::ErrorKind::StorageFull.into())
         });
         assert!(broken.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
-        // A failed rename takes its temporary file along.
+        // A failed rename removes its temporary file.
         std::fs::create_dir(folder.path().join("taken")).unwrap();
         assert!(write_bytes(&folder.path().join("taken"), b"").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]
-    fn a_second_name_outlives_the_first() {
+    fn a_link_outlives_the_original_name() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         write_bytes(&first, b"old").unwrap();
         link(&first, &second).unwrap();
-        // The first one gets a new file, the second one keeps the old.
+        // Replacing the first file does not change the second.
         write_bytes(&first, b"new").unwrap();
         assert_eq!(std::fs::read(&second).unwrap(), b"old");
         link(&first, &second).unwrap();

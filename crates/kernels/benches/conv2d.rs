@@ -1,11 +1,12 @@
-//! Our convolution beside Burn's, layer by layer, and how much of the processor each uses.
+//! Compares our convolution with Burn's, layer by layer, and prints how much of the processor's
+//! peak performance each reaches.
 //!
 //! ```text
 //! cargo bench --profile dev --workspace --bench conv2d -- [PART OF A NAME]
 //! ```
 //!
-//! Both take turns in one process; a time is the shortest of several. A framework of its own would
-//! time as well, but not say which fraction of the peak was reached.
+//! Both run alternately in one process; a time is the shortest of several. A benchmark framework
+//! would measure times as well, but not the fraction of the peak performance.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
@@ -16,7 +17,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, module};
 use finetune_kernels::{conv2d, machine};
 
-/// Seconds that each convolution is measured for at least.
+/// Minimum time for which each convolution is measured, seconds.
 const PATIENCE: f64 = 0.4;
 
 struct Shape {
@@ -29,7 +30,7 @@ struct Shape {
     groups: usize,
 }
 
-/// Layers of ResNet-18 and MobileNetV2 on images of `side` pixels, without repetitions.
+/// The different layers of ResNet-18 and MobileNetV2 for images of `side` pixels.
 fn shapes(side: usize) -> Vec<Shape> {
     let batch = if side == 224 { 8 } else { 32 };
     let shape = |name: &str, channels, shrunk: usize, kernel, stride, groups| Shape {
@@ -50,7 +51,7 @@ fn shapes(side: usize) -> Vec<Shape> {
         shape("resnet 256", [256, 256], 16, 3, 1, 1),
         shape("resnet 256-512", [256, 512], 16, 3, 2, 1),
         shape("resnet 512", [512, 512], 32, 3, 1, 1),
-        // What adapters of rank 8 put beside them.
+        // Layers of adapters of rank 8.
         shape("rank 8 64-8", [64, 8], 4, 3, 1, 1),
         shape("rank 8 8-64 1x1", [8, 64], 4, 1, 1, 1),
         shape("rank 8 128-8", [128, 8], 8, 3, 1, 1),
@@ -85,7 +86,7 @@ fn burns(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, o: ConvOption
     module::conv2d(x, weight, bias, o)
 }
 
-/// Seconds of the forward pass, the gradient of the input, and that of the weights.
+/// Seconds of the forward pass, the gradient of the input, and the gradient of the weight.
 fn measure(shape: &Shape, operation: Operation, times: &mut [f64; 3]) {
     let device = Device::flex().autodiff();
     let random = |dims: [usize; 4]| Tensor::<4>::random(dims, Distribution::Default, &device);
@@ -127,10 +128,10 @@ fn main() {
         peak / 1e9,
         bandwidth / 1e9
     );
-    println!("ms a pass; in brackets the fraction of the peak in FLOP and of the bandwidth");
+    println!("ms per pass; in brackets the fractions of peak FLOP/s and of memory bandwidth");
     println!(
         "{:<24} {:^29} {:^29} {:^29}",
-        "", "forward", "input's gradient", "weights' gradient"
+        "", "forward", "gradient of input", "gradient of weight"
     );
     let sides = [64, 96, 224];
     for shape in sides.into_iter().flat_map(shapes) {

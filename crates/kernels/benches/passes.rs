@@ -1,12 +1,13 @@
-//! What is bound by memory: normalisation, pooling and optimiser steps beside Burn's own operations,
-//! and how much of the machine's memory bandwidth each reaches.
+//! Compares operations that are limited by memory (normalisation, pooling and optimiser steps) with
+//! Burn's, and prints how much of the memory bandwidth of the machine each reaches.
 //!
 //! ```text
 //! cargo bench --workspace --bench passes -- [PART OF A NAME]
 //! ```
 //!
-//! Both take turns in one process; a time is the shortest of several. The bytes are those that must
-//! move at least, each buffer read or written once; more than 100 % means that a cache held some.
+//! Both run alternately in one process; a time is the shortest of several. The bytes are those that
+//! must be moved at least, with each buffer read or written once; more than 100 % means that a
+//! cache held some of them.
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
@@ -24,7 +25,7 @@ use finetune_kernels::pool::relu_max_pool2d;
 
 const REPETITIONS: usize = 12;
 
-/// Feature maps of the networks on batches of 32: channels and side.
+/// Channels and side length of the feature maps of the networks, for batches of 32.
 const MAPS: [(&str, usize, usize); 5] = [
     ("mobilenet 96 @32", 96, 32),
     ("mobilenet 144 @16", 144, 16),
@@ -37,15 +38,16 @@ fn random(channels: usize, side: usize, device: &Device) -> Tensor<4> {
     Tensor::random([32, channels, side, side], Distribution::Default, device)
 }
 
-/// Seconds of the forward and of the backward pass, the shortest.
+/// The shortest times of the forward and the backward pass, seconds.
 fn measure(x: &Tensor<4>, times: &mut [f64; 2], function: &dyn Fn(Tensor<4>) -> Tensor<4>) {
     let leaf = x.clone().require_grad();
-    // Not a leaf, so that a pass may take its buffer.
+    // Not a leaf, so that a pass can reuse its buffer.
     let x = leaf.clone() * 1.0;
     let start = Instant::now();
     let y = function(x);
     times[0] = times[0].min(start.elapsed().as_secs_f64());
-    // The gradient of a sum is one number that is spread: a buffer is made of it beforehand.
+    // The gradient of a sum is a single value that is broadcast; it is expanded into a buffer
+    // beforehand.
     let start = Instant::now();
     let _gradients = y.backward();
     times[1] = times[1].min(start.elapsed().as_secs_f64());
@@ -148,7 +150,7 @@ fn main() {
     );
     println!(
         "{:<36} {:>9} {:>9} {:>7} {:>9}",
-        "", "ours, ms", "Burn, ms", "ratio", "of bandw."
+        "", "ours, ms", "Burn, ms", "ratio", "bandwidth"
     );
     let device = Device::flex().autodiff();
     for (name, channels, side) in MAPS {
@@ -159,7 +161,7 @@ fn main() {
         for (kind, trains, moved) in [
             // Read and written; read twice and written.
             ("norm + relu", true, [2.0, 3.0]),
-            // In its own buffer both ways.
+            // In place in both directions.
             ("frozen norm + relu", false, [2.0, 2.0]),
         ] {
             let norm = layer(channels, trains, &device);

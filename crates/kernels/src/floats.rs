@@ -1,4 +1,4 @@
-//! A tensor's numbers in the host's memory.
+//! The values of a tensor in host memory.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +11,11 @@ use burn_flex::FlexTensor;
 
 use crate::memory::{are_f32, values, whole};
 
-/// Numbers in row order: a vector of their own, or the memory of a tensor on flex, which is shared
-/// with it instead of copied. Clones share it as well.
+/// Values in row-major order: a vector, or the memory of a flex tensor, which is shared instead of
+/// copied. Clones share the values as well.
 ///
-/// While a tensor's is shared, an operation that would change the tensor in place changes a copy.
+/// While the memory of a tensor is shared, an operation that would change the tensor in place
+/// changes a copy.
 #[derive(Clone)]
 pub struct Floats(Held);
 
@@ -25,7 +26,7 @@ enum Held {
 }
 
 impl Floats {
-    /// The numbers of a tensor of any axes, `f32` whatever its own type; without its graph.
+    /// The values of a tensor of any rank, converted to `f32` and detached from its autodiff graph.
     #[must_use]
     pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
         let tensor = tensor.inner();
@@ -33,7 +34,7 @@ impl Floats {
             Ok(tensor) if are_f32([&tensor]) => Self(Held::Shared(whole(tensor))),
             _ => {
                 let data = tensor.into_data();
-                // Of their number: a growing vector has up to twice the room, and two buffers.
+                // Allocated at once: a growing vector would reserve up to twice the memory.
                 let mut values = Vec::with_capacity(data.num_elements());
                 values.extend(data.iter::<f32>());
                 values.into()
@@ -41,7 +42,7 @@ impl Floats {
         }
     }
 
-    /// As little-endian bytes, copied on other machines only.
+    /// The values as little-endian bytes; copied only on big-endian machines.
     #[must_use]
     pub fn to_le_bytes(&self) -> Cow<'_, [u8]> {
         if cfg!(target_endian = "little") {
@@ -51,7 +52,7 @@ impl Floats {
         bytes.collect::<Vec<u8>>().into()
     }
 
-    /// To be changed; copies them first where they are shared.
+    /// The values as a mutable vector; copied first if they are shared.
     pub fn to_mut(&mut self) -> &mut Vec<f32> {
         if let Held::Shared(tensor) = &self.0 {
             self.0 = Held::Own(Arc::new(values(tensor).to_vec()));
@@ -62,7 +63,7 @@ impl Floats {
         }
     }
 
-    /// A vector of them; copies them where they are shared.
+    /// The values as a vector; copied if they are shared.
     #[must_use]
     pub fn into_vec(self) -> Vec<f32> {
         match self.0 {

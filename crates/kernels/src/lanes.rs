@@ -1,19 +1,20 @@
 //! Loops that the compiler turns into vectors.
 //!
-//! What is bound by memory needs no vectors of its own: a plain loop over slices, compiled for the
-//! widest instructions of the processor, is as fast.
+//! Operations that are limited by memory need no explicit vectors: a plain loop over slices,
+//! compiled for the widest instructions of the processor, is as fast.
 
 use crate::simd::{self, Kernel, Simd};
 
-/// A loop of a kernel.
+/// A loop that [`widest`] compiles for each instruction set.
 ///
-/// `run` and all that it calls must be `#[inline(always)]`, or they stay compiled for the target's
-/// baseline. No operation may depend on the number of lanes: so the result does not.
+/// `run` and all functions that it calls must be `#[inline(always)]`; otherwise they are compiled
+/// for the baseline of the target. No operation may depend on the number of lanes, so that the
+/// result does not either.
 pub(crate) trait Loop {
-    /// What the loop gives.
+    /// The result of the loop.
     type Output;
 
-    /// Runs it.
+    /// Runs the loop.
     fn run(self) -> Self::Output;
 }
 
@@ -29,7 +30,7 @@ impl<L: Loop> Kernel for Plain<L> {
     type Output = L::Output;
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // or it is not compiled for the instructions
+    #[allow(clippy::inline_always)] // so that it is compiled for the instruction set
     fn run<S: Simd>(self, _: S) -> L::Output {
         self.0.run()
     }

@@ -1,12 +1,31 @@
-//! CPU kernels for what training spends its time on, on Burn's flex backend.
+//! CPU kernels for the operations that dominate the training time of image classifiers on Burn's
+//! flex backend.
 //!
-//! Each operation goes through Burn's extension mechanism, with a backward of its own; backends
-//! without a kernel compute it with Burn's ordinary operations. Nothing here knows of models,
-//! methods or images.
+//! Each operation uses Burn's extension mechanism and has its own backward pass. Backends without a
+//! kernel compute it with Burn's ordinary operations. The crate does not depend on models, methods
+//! or images.
 //!
-//! An operation is a module: kernels on plain slices (`simd` runs them with the widest vectors
-//! of the processor, rayon's pool on its threads), and a `backend.rs` that hands flex's tensors to
-//! them (`memory`) where they hold `f32`.
+//! Each operation is a module of kernels on plain slices (`simd` runs them with the widest vectors
+//! of the processor, rayon on its threads) and a `backend.rs`, which passes flex's `f32` tensors to
+//! them (`memory`).
+//!
+//! ```
+//! use burn::{Tensor, nn::BatchNormConfig, tensor::Device};
+//! use finetune_kernels::{linear::linear, norm::{Activation, norm_act}};
+//!
+//! let device = Device::flex().autodiff();
+//! let x = Tensor::<2>::ones([3, 4], &device).require_grad();
+//! let weight = Tensor::ones([4, 2], &device);
+//! let y = linear(x.clone(), weight, None);
+//! assert_eq!(y.clone().into_data().to_vec::<f32>().unwrap(), [4.0; 6]);
+//! let gradients = y.sum().backward();
+//! assert_eq!(x.grad(&gradients).unwrap().into_data().to_vec::<f32>().unwrap(), [2.0; 12]);
+//!
+//! // Normalisation and ReLU in one operation.
+//! let norm = BatchNormConfig::new(2).init(&device);
+//! let y = norm_act(&norm, Tensor::ones([3, 2, 4, 4], &device), None, Activation::Relu);
+//! assert_eq!(y.dims(), [3, 2, 4, 4]);
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 // NdArray is deprecated upstream; people ask for it.

@@ -1,4 +1,4 @@
-//! What the processor can do at most: measures to judge a kernel by.
+//! Peak performance of the processor, with which the speed of a kernel can be compared.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use crate::simd::{Kernel, Level, Simd};
 
-/// Fused multiplications and additions of `f32` that all threads of rayon's pool do in a second
-/// with the widest vectors, each counted as two operations; the best of several attempts.
+/// The number of `f32` operations per second of all threads of rayon's pool with the widest
+/// vectors. A fused multiply-add counts as two operations. The best of several attempts.
 #[must_use]
 pub fn peak_flops() -> f64 {
     const ROUNDS: usize = 400_000;
@@ -19,7 +19,7 @@ pub fn peak_flops() -> f64 {
         type Output = f32;
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> f32 {
-            // Enough chains that none waits for its own last result.
+            // Enough independent chains to hide the latency of an operation.
             let mut chains = [s.splat(0.0); 12];
             let (factor, term) = (black_box(s.splat(0.999)), black_box(s.splat(1e-3)));
             for _ in 0..ROUNDS {
@@ -40,8 +40,9 @@ pub fn peak_flops() -> f64 {
         })
 }
 
-/// Bytes a second that all threads of rayon's pool move in `a[i] = b[i] + s · c[i]` over arrays
-/// that no cache holds, three arrays counted (McCalpin's triad); the best of several attempts.
+/// The memory bandwidth in bytes per second of all threads of rayon's pool, for `a[i] = b[i] + s ·
+/// c[i]` over arrays that no cache holds, counting all three arrays (McCalpin's triad). The best of
+/// several attempts.
 #[must_use]
 pub fn bandwidth() -> f64 {
     const LEN: usize = 1 << 24;
@@ -70,7 +71,7 @@ pub fn bandwidth() -> f64 {
         })
 }
 
-/// The shortest of several attempts, seconds.
+/// The shortest time of several attempts, seconds.
 fn fastest(mut work: impl FnMut()) -> f64 {
     (0..12)
         .map(|_| {

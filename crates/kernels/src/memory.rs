@@ -1,11 +1,12 @@
-//! Output buffers that are written once, not zeroed first, and Burn's flex tensors as slices.
+//! Output buffers that are written without being zeroed first, and conversions between flex tensors
+//! and slices.
 
 use std::mem::MaybeUninit;
 
 use burn::tensor::{DType, Shape, TensorData};
 use burn_flex::FlexTensor;
 
-/// A buffer of `len` values, every one of them written by `write`.
+/// Allocates a buffer of `len` values, which `write` initialises.
 ///
 /// # Safety
 ///
@@ -18,7 +19,7 @@ pub(crate) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f3
     let mut values = Vec::with_capacity(len);
     let places = &mut values.spare_capacity_mut()[..len];
     if cfg!(test) {
-        // What a kernel forgets to write, a test sees.
+        // Lets a test notice values that a kernel does not write.
         places.fill(MaybeUninit::new(f32::NAN));
     }
     write(places);
@@ -27,14 +28,14 @@ pub(crate) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f3
     values
 }
 
-/// Whether all of these hold `f32`; the kernels compute nothing else.
+/// Whether all tensors hold `f32`, the only type that the kernels support.
 pub(crate) fn are_f32<'a>(tensors: impl IntoIterator<Item = &'a FlexTensor>) -> bool {
     tensors
         .into_iter()
         .all(|tensor| tensor.dtype() == DType::F32)
 }
 
-/// The same tensor with its values in row-major order; copies only where they are not.
+/// The same tensor in row-major order; copied only if it is not contiguous.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() {
         tensor
@@ -43,8 +44,8 @@ pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
-/// The same tensor in row-major order in a buffer that holds nothing else, so that its storage is
-/// its values; copies only where it is not.
+/// The same tensor in row-major order and in a buffer of its own, so that its storage is its
+/// values; copied only if necessary.
 pub(crate) fn whole(tensor: FlexTensor) -> FlexTensor {
     let layout = tensor.layout();
     let bytes = layout.num_elements() * tensor.dtype().size();
@@ -54,20 +55,20 @@ pub(crate) fn whole(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
 
-/// The values of a [`contiguous`] tensor of `f32`.
+/// The values of a [`contiguous`] `f32` tensor.
 ///
 /// # Panics
 ///
-/// Where it is not contiguous, or holds something else.
+/// If the tensor is not contiguous or does not hold `f32`.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of f32")
 }
 
-/// A tensor of these values in row-major order.
+/// Makes a tensor of values in row-major order.
 ///
 /// # Panics
 ///
-/// Where the shape has another number of elements.
+/// If the number of values is not that of the shape.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     let shape = shape.into();
     assert_eq!(values.len(), shape.num_elements());

@@ -1,13 +1,13 @@
-//! One kernel, several instruction sets: chosen when it runs, by what the processor has.
+//! Kernels for several instruction sets, selected at run time by what the processor supports.
 //!
-//! A kernel implements [`Kernel`] once, over any [`Simd`]; [`run`] (or a [`Level`]) calls it with the widest
-//! vectors there are (AVX-512, AVX2 with FMA, or plain arrays that the compiler vectorises for
-//! the target's baseline). All kernel code is safe: this module holds the `unsafe` of its crate's
-//! SIMD, under one invariant: a value of [`Avx512`] or [`Avx2`] exists only where the processor
-//! was seen to have the instructions.
+//! A kernel implements [`Kernel`] once, generic over [`Simd`]. [`run`] (or a [`Level`]) calls it
+//! with the widest vectors available: AVX-512, AVX2 with FMA, or plain arrays that the compiler
+//! vectorises for the baseline of the target. All kernel code is safe. This module contains the
+//! crate's `unsafe` SIMD code, under one invariant: a value of [`Avx512`] or [`Avx2`] exists only
+//! if the processor was found to support its instructions.
 //!
-//! Every function from [`Kernel::run`] down to the vectors must be `#[inline(always)]`: that is
-//! what compiles it with the instruction set's features.
+//! Every function from [`Kernel::run`] down to the vector operations must be `#[inline(always)]`,
+//! so that it is compiled with the features of the instruction set.
 
 #![allow(
     unsafe_code,
@@ -21,18 +21,18 @@ use std::mem::MaybeUninit;
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// A vector of [`Simd::LANES`] values.
     type V: Copy + Send + Sync;
-    /// Values in a vector.
+    /// Number of values in a vector.
     const LANES: usize;
-    /// Vectors that fit in registers.
+    /// Number of vector registers.
     const REGISTERS: usize;
 
-    /// The value in every lane.
+    /// A vector with `value` in every lane.
     fn splat(self, value: f32) -> Self::V;
-    /// The first [`Simd::LANES`] values of a slice; panics where it is shorter.
+    /// Loads the first [`Simd::LANES`] values of a slice; panics if it is shorter.
     fn load(self, values: &[f32]) -> Self::V;
-    /// Writes to the first [`Simd::LANES`] places of a slice; panics where it is shorter.
+    /// Stores into the first [`Simd::LANES`] elements of a slice; panics if it is shorter.
     fn store(self, vector: Self::V, out: &mut [f32]);
-    /// The same to memory that holds nothing yet.
+    /// Stores into uninitialised memory; panics if it is shorter.
     fn write(self, vector: Self::V, out: &mut [MaybeUninit<f32>]);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
@@ -42,34 +42,34 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a / b`.
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
-    /// `a · b + c`, fused where the instruction set has it.
+    /// `a · b + c`, fused if the instruction set supports it.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The lesser of each lane; `b` where one is no number.
+    /// The minimum of each lane; `b` if either is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The greater of each lane; `b` where one is no number.
+    /// The maximum of each lane; `b` if either is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The square root of each lane.
     fn sqrt(self, a: Self::V) -> Self::V;
     /// `then` in lanes where `a > b`, else `otherwise`.
     fn select_greater(self, a: Self::V, b: Self::V, then: Self::V, otherwise: Self::V) -> Self::V;
-    /// The sum of all lanes, always in the same order.
+    /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::V) -> f32;
 
-    /// Runs an inner loop as a function of its own. Inlined, it shares the registers with all that
-    /// is around it, and which of them it loses differs from build to build.
+    /// Runs an inner loop as a separate function. An inlined loop competes for registers with the
+    /// code around it, and which values are spilled differs from build to build.
     fn apart(self, part: impl Part<Self>);
 
-    /// Fetches the cache line of `values[at]` for later, where there is such an element.
+    /// Prefetches the cache line of `values[at]`, if there is such an element.
     fn prefetch(self, values: &[f32], at: usize);
 
-    /// The same vector, computed before anything that is read from memory after this. Without it the
-    /// compiler may read more ahead than there are registers for.
+    /// Returns the same vector, and makes the compiler compute it before later reads from memory.
+    /// Otherwise the compiler may load more values ahead than there are registers.
     fn pin(self, vector: Self::V) -> Self::V;
 
-    /// Turns the first [`Simd::LANES`] vectors, the rows of a square, into its columns.
+    /// Transposes the square matrix whose rows are the first [`Simd::LANES`] vectors.
     fn transpose(self, square: &mut [Self::V; 16]);
 
-    /// The first `values.len()` lanes from a slice shorter than a vector, zero in the others.
+    /// Loads a slice shorter than a vector into the first lanes; the others are 0.
     #[inline(always)]
     fn load_part(self, values: &[f32]) -> Self::V {
         let mut all = [0.0; 16];
@@ -77,7 +77,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         self.load(&all)
     }
 
-    /// Writes the first `out.len()` lanes, at most a vector's.
+    /// Stores the first `out.len()` lanes; `out` is at most as long as a vector.
     #[inline(always)]
     fn store_part(self, vector: Self::V, out: &mut [f32]) {
         let mut all = [0.0; 16];
@@ -89,19 +89,19 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
 /// A computation written once for all instruction sets.
 pub(crate) trait Kernel {
-    /// What it returns.
+    /// The result.
     type Output;
-    /// The computation. Implementations are `#[inline(always)]`.
+    /// Runs the computation. Implementations must be `#[inline(always)]`.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// A piece of a kernel, for [`Simd::apart`].
+/// A part of a kernel, for [`Simd::apart`].
 pub(crate) trait Part<S: Simd> {
-    /// The computation. Implementations are `#[inline(always)]`.
+    /// Runs the computation. Implementations must be `#[inline(always)]`.
     fn run(self, simd: S);
 }
 
-/// An instruction set that this processor has.
+/// An instruction set that this processor supports.
 #[derive(Clone, Copy)]
 pub(crate) enum Level {
     /// AVX-512F.
@@ -110,12 +110,12 @@ pub(crate) enum Level {
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
-    /// The target's baseline.
+    /// The baseline of the target.
     Portable,
 }
 
 impl Level {
-    /// The one with the widest vectors.
+    /// The instruction set with the widest vectors.
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
@@ -129,7 +129,7 @@ impl Level {
         Self::Portable
     }
 
-    /// All of them, for tests.
+    /// All instruction sets that the processor supports, for tests.
     #[cfg(test)]
     pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::Portable];
@@ -141,7 +141,7 @@ impl Level {
         all
     }
 
-    /// Values in a vector.
+    /// Number of values in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -152,7 +152,7 @@ impl Level {
         }
     }
 
-    /// Runs a kernel with these instructions.
+    /// Runs a kernel with this instruction set.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
@@ -170,7 +170,7 @@ pub(crate) fn run<K: Kernel>(kernel: K) -> K::Output {
     Level::best().run(kernel)
 }
 
-/// Arrays of eight, which the compiler vectorises as it can.
+/// Arrays of eight values, which the compiler vectorises.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -220,7 +220,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        // Not `f32::mul_add`: without FMA instructions that is a call of a slow function.
+        // Not `f32::mul_add`, which calls a slow function if there are no FMA instructions.
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]

@@ -1,11 +1,11 @@
-//! The convolution and its gradients beside Burn's own, over shapes drawn at random.
+//! Compares the convolution and its gradients with Burn's, for random shapes.
 
 use burn::Tensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, FloatDType, module};
 use proptest::prelude::*;
 
-/// A convolution's shapes and options.
+/// Shapes and options of a convolution.
 #[derive(Debug, Clone)]
 struct Case {
     x: [usize; 4],
@@ -14,7 +14,7 @@ struct Case {
     options: ConvOptions<2>,
 }
 
-/// Output and gradients of one way to compute it.
+/// Output and gradients of one implementation.
 struct Outcome {
     output: Tensor<4>,
     x: Tensor<4>,
@@ -29,7 +29,7 @@ fn burns(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, o: ConvOption
 }
 
 impl Case {
-    /// Values of one seed, the same for both operations.
+    /// Values that depend on the seed, the same for both implementations.
     fn values(&self, device: &Device) -> (Tensor<4>, Tensor<4>, Option<Tensor<1>>) {
         let random = |shape: [usize; 4]| {
             Tensor::<4>::random(shape, Distribution::Uniform(-1.0, 1.0), device)
@@ -55,7 +55,7 @@ impl Case {
             bias.clone(),
             self.options.clone(),
         );
-        // Unequal gradients: the derivative of half the square.
+        // The gradient of half the square, so that the gradients of the outputs differ.
         let grads = (output.clone() * output.clone()).sum().backward();
         Outcome {
             output: output.inner(),
@@ -117,7 +117,7 @@ prop_compose! {
             [dilation.0, dilation.1],
             groups,
         );
-        // At least one window must fit.
+        // At least one window must fit into the image.
         let height = size.0.max(dilation.0 * (kernel.0 - 1) + 1);
         let width = size.1.max(dilation.1 * (kernel.1 - 1) + 1);
         Case {
@@ -220,7 +220,7 @@ fn untracked_tensors_get_no_gradient() {
 
 #[test]
 #[should_panic(expected = "cannot have 4 filters of 2 channels")]
-fn channels_that_do_not_fit_are_refused() {
+fn channels_that_do_not_match_cause_a_panic() {
     let device = Device::flex();
     let x = Tensor::<4>::zeros([1, 3, 5, 5], &device);
     let weight = Tensor::<4>::zeros([4, 2, 3, 3], &device);

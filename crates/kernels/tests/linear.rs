@@ -1,4 +1,4 @@
-//! Fully connected layers against Burn's own operation, values and gradients.
+//! Compares fully connected layers with Burn's operation: values and gradients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 #![allow(deprecated)] // NdArray is, upstream
@@ -20,7 +20,7 @@ fn tensor<const D: usize>(shape: [usize; D], seed: u32, device: &Device) -> Tens
 
 type Function = fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>) -> Tensor<3>;
 
-/// Output and the gradients of input, weight and bias.
+/// The output, and the gradients of input, weight and bias.
 fn outcome(sizes: [usize; 4], bias: bool, device: &Device, function: Function) -> Vec<Vec<f32>> {
     let [batch, tokens, inputs, outputs] = sizes;
     let x = tensor([batch, tokens, inputs], 1, device).require_grad();
@@ -74,7 +74,7 @@ fn several_threads_and_other_backends_compute_the_same() {
     );
 }
 
-/// A large weight that few rows go through, once or twice, and a bias.
+/// A large weight that is used with few rows, once or twice, and a bias.
 fn large(device: &Device) -> (Tensor<2>, Tensor<1>, Tensor<2>) {
     let weight = tensor([1100, 1000], 2, device).require_grad();
     let bias = tensor([1000], 3, device).require_grad();
@@ -82,7 +82,7 @@ fn large(device: &Device) -> (Tensor<2>, Tensor<1>, Tensor<2>) {
 }
 
 #[test]
-fn the_gradient_of_a_large_weight_can_stay_a_product() {
+fn the_gradient_of_a_large_weight_can_be_stored_as_factors() {
     let device = Device::flex().autodiff();
     let (weight, bias, x) = large(&device);
     let loss = |rows: usize| {
@@ -107,7 +107,7 @@ fn the_gradient_of_a_large_weight_can_stay_a_product() {
     close(product.product(), weight.grad(&wanted).unwrap());
     assert!(outer.is_empty() && outer.remove(&weight).is_none());
 
-    // As many rows as make a product smaller than its factors, and an ordinary pass after it.
+    // So many rows that the product is smaller than its factors, and an ordinary pass after it.
     let (found, outer) = backward(&loss(600));
     assert!(outer.is_empty() && weight.grad(&found).is_some());
     assert!(weight.grad(&loss(3).backward()).is_some());
@@ -128,7 +128,7 @@ fn other_uses_of_the_same_weight_are_not_lost() {
     let distance = (sum - wanted.clone()).abs().max().into_scalar::<f32>();
     assert!(distance <= 1e-6 * wanted.abs().max().into_scalar::<f32>());
 
-    // Through something else, a weight's gradient is needed whole.
+    // If the weight depends on another tensor, its gradient is needed as a whole.
     let doubled = || {
         linear(x.clone(), weight.clone() * 2.0, None)
             .square()

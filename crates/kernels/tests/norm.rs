@@ -1,4 +1,4 @@
-//! Normalisations against Burn's own operations, values and gradients.
+//! Compares normalisations with Burn's operations: values and gradients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 #![allow(deprecated)] // NdArray is, upstream
@@ -10,7 +10,7 @@ use burn::tensor::{Device, TensorData};
 use finetune_kernels::norm::{Activation, norm_act};
 use proptest::prelude::*;
 
-/// Numbers that look random, from -1 to 1.
+/// Pseudo-random numbers from -1 to 1.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = u64::from(seed) * 0x9E37_79B9_7F4A_7C15 + 1;
     let next = || {
@@ -34,16 +34,16 @@ struct Case {
     shape: [usize; 4],
     activation: Activation,
     residual: bool,
-    /// Statistics of the batch.
+    /// Whether the statistics are those of the batch.
     of_batch: bool,
-    /// Whether γ and β train.
+    /// Whether γ and β are trained.
     parameters: [bool; 2],
-    /// Added to all values.
+    /// A constant that is added to all values.
     offset: f32,
     seed: u32,
 }
 
-/// Everything that comes out.
+/// All results.
 struct Outcome {
     values: Vec<(&'static str, Vec<f32>)>,
 }
@@ -59,7 +59,7 @@ fn layer(case: &Case, device: &Device) -> BatchNorm {
         .update(tensor(channels, 13, device) + case.offset);
     norm.running_var
         .update(tensor(channels, 14, device) * 0.2 + 0.4);
-    // Both updates are seen from here on.
+    // Both running statistics have been updated from here on.
     let _ = (
         norm.running_mean.value_sync(),
         norm.running_var.value_sync(),
@@ -82,8 +82,8 @@ fn plain(
     let kept = norm.running_var.value_sync() * (1.0 - norm.momentum);
     let mut y = norm.forward(x);
     if norm.training.is_enabled() {
-        // Burn's running variance follows the biased variance of the batch, PyTorch's and ours the
-        // unbiased one.
+        // Burn's running variance follows the biased variance of the batch; PyTorch's and ours
+        // follow the unbiased one.
         let biased = norm.running_var.value_sync() - kept.clone();
         norm.running_var
             .update(kept + biased * count / (count - 1.0));
@@ -103,7 +103,7 @@ fn outcome(case: &Case, device: &Device, function: Function) -> Outcome {
         .detach()
         .require_grad();
     let added = tensor(shape, case.seed + 1, device).require_grad();
-    // Not leaves themselves, so that a buffer may be taken over.
+    // Not leaves, so that a buffer can be reused.
     let x = leaf.clone() * 1.0;
     let residual = case.residual.then(|| added.clone() * 1.0);
     let y = function(&norm, x, residual, case.activation);
@@ -133,7 +133,7 @@ fn assert_near(found: &Outcome, wanted: &Outcome, case: &Case) {
     assert_eq!(found.values.len(), wanted.values.len());
     for ((name, found), (_, wanted)) in found.values.iter().zip(&wanted.values) {
         assert_eq!(found.len(), wanted.len());
-        // A gradient's rounding goes with its largest entries.
+        // The rounding error of a gradient is proportional to its largest entries.
         let size = wanted
             .iter()
             .fold(1.0_f32, |size, value| size.max(value.abs()));
@@ -156,7 +156,7 @@ fn activation() -> impl Strategy<Value = Activation> {
 }
 
 prop_compose! {
-    /// Areas from 1 to above a task's run, channels below and above a task's.
+    /// Areas from 1 to more than a run, and fewer and more channels than a task has.
     fn case()(
         images in 1_usize..5,
         (channels, side) in prop_oneof![
@@ -172,7 +172,7 @@ prop_compose! {
         seed in 0_u32..1000,
     ) -> Case {
         let width = (side - narrow.min(side - 1)).max(1);
-        // Of a single value nothing is left.
+        // The normalised value of a single value is 0.
         let images = if of_batch { images + 1 } else { images };
         Case {
             shape: [images, channels, side, width],
@@ -203,8 +203,8 @@ const CASE: Case = Case {
     seed: 7,
 };
 
-/// PyTorch's `BatchNorm2d(1)` on the same values: the variance of 1, 2, 3, 4 is 5/3, a tenth of it
-/// moves the running 1.
+/// As PyTorch's `BatchNorm2d(1)` on the same values: the variance of 1, 2, 3, 4 is 5/3, and the
+/// running variance of 1 moves towards it by a tenth.
 #[test]
 fn the_running_variance_is_unbiased() {
     let devices = [
@@ -234,9 +234,10 @@ fn other_backends_compute_it_with_their_own_operations() {
     }
 }
 
-/// By hand in `f64`: with a mean of 1000, the mean of the squares has no digits of the variance left.
+/// Compared with `f64`: with a mean of 1000, the mean of the squares has no digits left for the
+/// variance.
 #[test]
-fn a_mean_far_from_zero_costs_no_digits() {
+fn a_mean_far_from_zero_costs_no_precision() {
     let case = Case {
         offset: 1000.0,
         activation: Activation::Identity,
@@ -273,9 +274,9 @@ fn a_mean_far_from_zero_costs_no_digits() {
     }
 }
 
-/// Finite differences of the whole, batch statistics included.
+/// Finite differences, including the batch statistics.
 #[test]
-fn the_gradient_is_the_slope() {
+fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
     for activation in [Activation::Identity, Activation::Silu] {
         let case = Case {
@@ -318,7 +319,7 @@ fn the_gradient_is_the_slope() {
 }
 
 #[test]
-fn what_is_no_number_stays_so() {
+fn nan_stays_nan() {
     let device = Device::flex();
     let case = Case {
         of_batch: false,

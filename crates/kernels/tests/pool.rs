@@ -1,4 +1,4 @@
-//! Pooling against Burn's own operations, values and gradients.
+//! Compares pooling with Burn's operations: values and gradients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 #![allow(deprecated)] // NdArray is, upstream
@@ -11,7 +11,7 @@ use burn::tensor::{Device, TensorData};
 use finetune_kernels::pool::{max_pool2d, relu_max_pool2d};
 use proptest::prelude::*;
 
-/// Numbers that are all different and look random.
+/// Pseudo-random numbers that are all different.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     (0..count)
         .map(|at| {
@@ -31,7 +31,7 @@ fn layer(kernel: usize, stride: usize, padding: usize) -> MaxPool2d {
         .init()
 }
 
-/// Output and gradient of the input.
+/// The output and the gradient of the input.
 fn outcome(
     shape: [usize; 4],
     seed: u32,
@@ -80,7 +80,7 @@ fn other_backends_compute_it_with_their_own_operations() {
 }
 
 #[test]
-fn the_greatest_of_each_window_by_hand() {
+fn maxima_of_windows_as_computed_by_hand() {
     let device = Device::flex().autodiff();
     let x = Tensor::<4>::from_floats(
         [[[[1.0, -2.0, -3.0, -4.0], [0.5, 3.0, -1.0, -6.0]]]],
@@ -100,7 +100,7 @@ fn the_greatest_of_each_window_by_hand() {
 }
 
 #[test]
-fn what_is_no_number_stays_so() {
+fn nan_stays_nan() {
     let device = Device::flex();
     let x = Tensor::<4>::from_floats([[[[1.0, f32::NAN], [2.0, 0.0]]]], &device);
     for pool in [max_pool2d, relu_max_pool2d] {

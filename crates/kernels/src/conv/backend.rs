@@ -1,4 +1,4 @@
-//! Convolution as a backend's operation, and its backward pass.
+//! The convolution as an operation of a backend, and its backward pass.
 
 #[cfg(feature = "wgpu")]
 use burn::backend::Cube;
@@ -20,12 +20,12 @@ use super::geometry::Geometry;
 use crate::memory::{are_f32, contiguous, tensor, values, written};
 use crate::simd::Level;
 
-/// One number for each output channel, or none: an `Option` that passes through the extension.
+/// An optional bias; a type of its own because the extension mechanism does not pass an `Option`.
 #[derive(ExtensionType)]
 pub(crate) enum Bias<B: Backend> {
     /// `[channels out]`.
     Given(FloatTensor<B>),
-    /// Nothing to add.
+    /// No bias.
     Absent,
 }
 
@@ -51,19 +51,19 @@ pub(crate) trait ConvBackend: Backend {
         Self::conv2d(x, weight, bias.into_option(), options)
     }
 
-    /// The gradient of an input of that shape.
+    /// The gradient of the input, which has shape `shape`.
     fn convolution_input_grad(
         weight: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         shape: Shape,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        // Burn's operation asks for the input, but of it uses the shape alone.
+        // Burn's operation takes the input, but uses only its shape.
         let x = Self::float_empty(shape, &grad.device(), grad.dtype().into());
         Self::conv2d_x_backward(x, weight, grad, options)
     }
 
-    /// The gradient of weights of that shape.
+    /// The gradient of the weight, which has shape `shape`.
     fn convolution_weight_grad(
         x: FloatTensor<Self>,
         grad: FloatTensor<Self>,
@@ -154,8 +154,8 @@ impl ConvBackend for Flex {
     }
 }
 
-/// What the backward pass needs: the input where the weight is trained, the weight where the
-/// input has a gradient.
+/// What the backward pass needs: the input if the weight is trained, the weight if the input has a
+/// gradient.
 #[derive(Clone, Debug)]
 struct Saved {
     input: Option<NodeId>,

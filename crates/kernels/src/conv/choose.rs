@@ -1,4 +1,4 @@
-//! Which kernel computes a convolution.
+//! Selects the kernel that computes a convolution.
 
 use std::mem::MaybeUninit;
 
@@ -10,7 +10,7 @@ use super::small;
 use super::weight;
 use crate::simd::Level;
 
-/// Writes all of `out`, `[batch, channels out, height, width]`.
+/// Computes the convolution; writes all of `out`, `[batch, channels out, height, width]`.
 pub(crate) fn forward(
     level: Level,
     g: &Geometry,
@@ -30,7 +30,7 @@ pub(crate) fn forward(
     }
 }
 
-/// Writes all of `out`, the gradient of the input.
+/// Computes the gradient of the input; writes all of `out`.
 pub(crate) fn input_grad(
     level: Level,
     g: &Geometry,
@@ -49,7 +49,7 @@ pub(crate) fn input_grad(
     }
 }
 
-/// Writes all of `out`, the gradient of the weights.
+/// Computes the gradient of the weight; writes all of `out`.
 pub(crate) fn weight_grad(
     level: Level,
     g: &Geometry,

@@ -1,9 +1,9 @@
-//! Depthwise convolutions: one kernel for every channel, and their gradients.
+//! Depthwise convolutions (one kernel per channel) and their gradients.
 //!
-//! A channel is copied with its zeros into a window that is split by the stride, so that the pixels
-//! that one kernel element sees lie side by side. Its rows then follow one another as one long row:
-//! a vector may reach over several rows of a small image, and what it computes between them is
-//! left out afterwards.
+//! A channel is copied with its padding into a window that is divided by the stride into phases, so
+//! that the pixels that one kernel element reads are adjacent. The rows of the window form one long
+//! row: a vector may span several rows of a small image, and the values between the rows are
+//! discarded afterwards.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -15,24 +15,24 @@ use super::geometry::Geometry;
 use super::sampled::{Phase, Sampled};
 use crate::simd::{Kernel, Level, Simd};
 
-/// Values that are computed together where a row is long enough.
+/// Number of values that are computed together if a row is long enough.
 const WIDE: usize = 8;
 
-/// Values that a window and a row have behind their end, so that whole vectors can be read.
+/// Number of values after the end of a window and of a row, so that whole vectors can be read.
 const SPARE: usize = WIDE * 16;
 
-/// Kernel elements whose sums stay in registers.
+/// Number of kernel elements whose sums fit into registers.
 const TAPS: usize = 9;
 
-/// Values that a task takes at least.
+/// Minimum number of values per task.
 const TASK: usize = 1 << 14;
 
-/// Whether there is one input and one output channel in every group.
+/// Whether every group has one input and one output channel.
 pub(crate) fn fits(g: &Geometry) -> bool {
     g.groups == g.channels_in && g.groups == g.channels_out
 }
 
-/// Computes all of `out`: a [`Sampled`] sum of a depthwise convolution.
+/// Computes the [`Sampled`] sum of a depthwise convolution; writes all of `out`.
 pub(crate) fn run(
     level: Level,
     sampled: &Sampled,
@@ -60,7 +60,8 @@ pub(crate) fn run(
         });
 }
 
-/// Computes all of `out`, `[channels, 1, kernel height, kernel width]`.
+/// Computes the gradient of the weight; writes all of `out`, `[channels, 1, kernel height, kernel
+/// width]`.
 pub(crate) fn weight_grad(
     level: Level,
     g: &Geometry,
@@ -86,16 +87,17 @@ pub(crate) fn weight_grad(
         });
 }
 
-/// How the pixels of one phase lie in a channel's window.
+/// The layout of the pixels of one phase in the window of a channel.
 struct Plan<'a> {
     phase: &'a Phase,
-    /// Row and column of the channel at the window's first.
+    /// Row and column of the channel at the window's first pixel.
     start: [isize; 2],
-    /// Rows and columns of each part of the window.
+    /// Number of rows and columns of each part of the window.
     part: [usize; 2],
-    /// Where each kernel element reads for the first pixel, and its weight's index.
+    /// For each kernel element, the offset that it reads for the first pixel, and the index of its
+    /// weight.
     taps: Vec<(usize, usize)>,
-    /// Values from the first pixel to the last.
+    /// Number of values from the first pixel to the last.
     len: usize,
 }
 
@@ -134,13 +136,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A window of zeros.
+    /// Allocates a window of zeros.
     fn window(&self) -> Vec<f32> {
         let parts = self.phase.step[0] * self.phase.step[1];
         vec![0.0; parts * self.part[0] * self.part[1] + SPARE]
     }
 
-    /// Copies a channel of that size into its window.
+    /// Copies a channel of size `size` into its window.
     #[inline(always)]
     fn copy(&self, channel: &[f32], size: [usize; 2], window: &mut [f32]) {
         let [rows, columns] = self.part;
@@ -151,7 +153,7 @@ impl<'a> Plan<'a> {
         {
             let top = self.start[0] + (which / right).cast_signed();
             let left = self.start[1] + (which % right).cast_signed();
-            // The columns of the part that lie inside the channel.
+            // Columns of the part that are inside the channel.
             let count = |end: isize| {
                 usize::try_from(end)
                     .unwrap_or(0)
@@ -185,7 +187,7 @@ impl<'a> Plan<'a> {
 struct Planes<'a> {
     sampled: &'a Sampled,
     plans: &'a [Plan<'a>],
-    /// Channels of all images before these.
+    /// Number of channels, over all images, before these.
     first: usize,
     source: &'a [f32],
     weight: &'a [f32],
@@ -246,7 +248,7 @@ impl Kernel for Planes<'_> {
     }
 }
 
-/// `COUNT` vectors of neighbouring pixels.
+/// Computes `COUNT` vectors of adjacent pixels.
 #[inline(always)]
 fn pixels<S: Simd, const COUNT: usize>(
     s: S,
@@ -270,11 +272,11 @@ fn pixels<S: Simd, const COUNT: usize>(
     }
 }
 
-/// The gradients of some channels' kernels.
+/// The gradients of the kernels of some channels.
 struct WeightSums<'a> {
     g: &'a Geometry,
     plan: &'a Plan<'a>,
-    /// Channels before these.
+    /// Number of channels before these.
     first: usize,
     input: &'a [f32],
     grad: &'a [f32],
@@ -305,7 +307,7 @@ impl Kernel for WeightSums<'_> {
                     row[..grad.len()].copy_from_slice(grad);
                 }
                 for (taps, sums) in plan.taps.chunks(TAPS).zip(&mut sums) {
-                    // Filled up with the first element.
+                    // Padded with the first element.
                     let at: [usize; TAPS] =
                         std::array::from_fn(|tap| taps.get(tap).unwrap_or(&taps[0]).0);
                     add(s, plan.len, &row, &window, &at, sums);
@@ -318,7 +320,7 @@ impl Kernel for WeightSums<'_> {
     }
 }
 
-/// Adds the products of a row with the window at several places.
+/// Adds the products of a row with the window at several offsets.
 #[inline(always)]
 fn add<S: Simd>(
     s: S,

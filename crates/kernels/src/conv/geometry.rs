@@ -1,16 +1,16 @@
-//! Sizes of a convolution.
+//! The sizes of a convolution.
 
 use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 
-/// What a two-dimensional convolution reads and writes; sizes are `[height, width]`.
+/// The shapes and options of a two-dimensional convolution; sizes are `[height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
-    /// Images.
+    /// Number of images.
     pub(crate) batch: usize,
-    /// Channels of the input, of all groups.
+    /// Number of input channels, over all groups.
     pub(crate) channels_in: usize,
-    /// Channels of the output, of all groups.
+    /// Number of output channels, over all groups.
     pub(crate) channels_out: usize,
     /// Size of the input.
     pub(crate) input: [usize; 2],
@@ -18,19 +18,19 @@ pub(crate) struct Geometry {
     pub(crate) output: [usize; 2],
     /// Size of the kernel.
     pub(crate) kernel: [usize; 2],
-    /// Pixels from one window to the next.
+    /// Stride: distance between windows, pixels.
     pub(crate) stride: [usize; 2],
-    /// Zeros before the first row and column.
+    /// Padding: zeros before the first row and column.
     pub(crate) padding: [usize; 2],
-    /// Pixels from one kernel element to the next.
+    /// Dilation: distance between kernel elements, pixels.
     pub(crate) dilation: [usize; 2],
-    /// Groups of channels that do not see each other.
+    /// Number of groups.
     pub(crate) groups: usize,
 }
 
 impl Geometry {
-    /// The convolution of an input and weights of these shapes; none where they do not fit, or
-    /// where there is nothing to compute.
+    /// The geometry of a convolution with an input and a weight of these shapes; `None` if they do
+    /// not match or if there is nothing to compute.
     pub(crate) fn new(input: &Shape, weight: &Shape, options: &ConvOptions<2>) -> Option<Self> {
         let [batch, channels_in, height, width] = input.dims();
         let [channels_out, group_in, kernel_height, kernel_width] = weight.dims();
@@ -70,37 +70,37 @@ impl Geometry {
         })
     }
 
-    /// Input channels that an output channel sees.
+    /// Number of input channels per group.
     pub(crate) fn group_in(&self) -> usize {
         self.channels_in / self.groups
     }
 
-    /// Output channels of a group.
+    /// Number of output channels per group.
     pub(crate) fn group_out(&self) -> usize {
         self.channels_out / self.groups
     }
 
-    /// Elements of the kernel.
+    /// Number of kernel elements.
     pub(crate) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Values of an input image.
+    /// Number of values of an input image.
     pub(crate) fn image_in(&self) -> usize {
         self.channels_in * self.input[0] * self.input[1]
     }
 
-    /// Values of an output image.
+    /// Number of values of an output image.
     pub(crate) fn image_out(&self) -> usize {
         self.channels_out * self.pixels_out()
     }
 
-    /// Pixels of an input channel.
+    /// Number of pixels of an input channel.
     pub(crate) fn pixels_in(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
-    /// Pixels of an output channel.
+    /// Number of pixels of an output channel.
     pub(crate) fn pixels_out(&self) -> usize {
         self.output[0] * self.output[1]
     }

@@ -27,12 +27,12 @@ use backend::{Bias, ConvBackend};
 /// `[channels out, channels in / groups, kernel height, kernel width]` and adds `bias`
 /// `[channels out]`.
 ///
-/// The result and its gradients are those of [`burn::tensor::module::conv2d`]; the backward pass
-/// computes and keeps what is needed alone: an input is kept for a tracked weight only.
+/// Result and gradients are those of [`burn::tensor::module::conv2d`]. The backward pass computes
+/// only the gradients that are needed, and the input is retained only if the weight is tracked.
 ///
 /// # Panics
 ///
-/// Where the channels do not fit, as Burn's own operation does.
+/// If the numbers of channels do not match, as Burn's operation does.
 #[must_use]
 pub fn conv2d(
     x: Tensor<4>,

@@ -1,4 +1,5 @@
-//! What all tasks of a [`Sampled`] sum share: where they read, and weights as they read them.
+//! Data that all tasks of a [`Sampled`] sum share: the offsets that they read, and the weights in
+//! the order in which they are read.
 
 use std::mem::MaybeUninit;
 
@@ -10,40 +11,42 @@ use super::zones::Zone;
 use crate::memory::written;
 use crate::simd::Level;
 
-/// A multiple of every tile's pixels.
+/// A multiple of the number of pixels of every tile.
 pub(super) const TILES: usize = 48;
 
-/// A phase of a group.
+/// One phase of one group.
 pub(super) struct Plan<'a> {
     pub(super) group: usize,
     pub(super) phase: &'a Phase,
-    /// What all pixels together see of a source channel.
+    /// The window of a source channel that contains everything that the pixels read.
     pub(super) window: Window,
     pub(super) zones: Vec<Zone>,
-    /// Where each source channel and tap lies in the windows of an image.
+    /// Offset of each source channel and tap in the windows of an image.
     offsets: Vec<u32>,
-    /// For blocks of so many lanes, the steps of each zone.
+    /// The steps of each zone, by the width of the block in lanes.
     steps: Vec<(usize, Vec<Vec<Step>>)>,
-    /// For so many images, their pixels.
+    /// The pixels, by the number of images.
     places: Vec<(usize, Places)>,
 }
 
-/// The pixels of a task's images, zone by zone, each zone filled up to a multiple of [`TILES`].
+/// The pixels of the images of a task, zone by zone; each zone is padded to a multiple of
+/// [`TILES`].
 pub(super) struct Places {
-    /// Where each lies in the windows.
+    /// Offset of each pixel in the windows.
     pub(super) pixels: Vec<u32>,
-    /// The row that its sums go to; for what fills up, the one behind all others.
+    /// The row for its sums; for padding, the row after all others.
     pub(super) rows: Vec<u32>,
 }
 
-/// The weights of a block of channels as `[source channel · tap][lane]`.
+/// The weights of a block of channels, in the order `[source channel · tap][lane]`.
 pub(super) struct PackedBlock {
     pub(super) block: Block,
     pub(super) weights: Vec<f32>,
 }
 
 impl<'a> Plan<'a> {
-    /// For blocks of these widths in lanes, and tasks of so many images but for the last one.
+    /// Makes the plan for blocks of widths `widths`, in lanes, and tasks of `images` images (the
+    /// last task may have fewer).
     pub(super) fn new(
         sampled: &Sampled,
         (group, phase): (usize, &'a Phase),
@@ -132,19 +135,19 @@ impl<'a> Plan<'a> {
             .collect()
     }
 
-    /// The steps of each zone for a block of `width` lanes, channel by channel.
+    /// The steps of each zone, channel by channel, for a block of `width` lanes.
     pub(super) fn steps(&self, width: usize) -> &[Vec<Step>] {
         let known = self.steps.iter().find(|(known, _)| *known == width);
         &known.expect("a width of the plan's blocks").1
     }
 
-    /// The pixels of so many images: of a task's, or of what is left for the last one.
+    /// The pixels of `images` images: as many as a task has, or as are left for the last task.
     pub(super) fn places(&self, images: usize) -> &Places {
         let known = self.places.iter().find(|(known, _)| *known == images);
         &known.expect("a number of the plan's images").1
     }
 
-    /// The weights of one block.
+    /// Packs the weights of one block.
     pub(super) fn pack(
         &self,
         level: Level,
@@ -177,7 +180,7 @@ impl<'a> Plan<'a> {
                     ahead: 128,
                 });
             } else if taps.len() == strides.target {
-                // All of a source channel's kernels, in order.
+                // All kernels of a source channel, in order.
                 for (channel, out) in out.chunks_exact_mut(taps.len() * width).enumerate() {
                     level.run(Transpose {
                         source: &weight[channel * strides.source..],
@@ -190,7 +193,7 @@ impl<'a> Plan<'a> {
                     });
                 }
             } else {
-                // Sixteen steps at a time: what one cache line of the weights holds.
+                // Sixteen steps at a time, which is one cache line of the weights.
                 for (from, out) in from.chunks(16).zip(out.chunks_mut(16 * width)) {
                     for channel in 0..block.len {
                         let row = &weight[channel * strides.target..];
@@ -201,8 +204,8 @@ impl<'a> Plan<'a> {
                 }
             }
         };
-        // SAFETY: each branch writes all steps of the block's channels, and lanes that have no
-        // channel are zeroed before.
+        // SAFETY: each branch writes all steps of the block's channels; lanes without a channel
+        // were zeroed before.
         #[allow(unsafe_code, reason = "weights are written once, not zeroed first")]
         let weights = unsafe { written(from.len() * width, fill) };
         PackedBlock { block, weights }

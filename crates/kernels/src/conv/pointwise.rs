@@ -1,4 +1,5 @@
-//! `1 × 1` convolutions: every pixel's channels times a matrix, on images as they lie in memory.
+//! `1 × 1` convolutions: the channels of every pixel times a matrix, without rearranging the
+//! images.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -10,28 +11,28 @@ use super::geometry::Geometry;
 use super::product::{Step, index, product, tiled};
 use crate::simd::{Kernel, Level, Simd};
 
-/// Pixels that a task needs to make good use of the matrix once read.
+/// Minimum number of pixels per task, so that reading the matrix pays off.
 const PIXELS: usize = 192;
 
 /// `out[n, target, p] = Σ_source matrix[target, source] · source[n, source, p]`, where `p` are the
-/// pixels of the smaller of the two images: a stride leaves out the others.
+/// pixels of the smaller of the two images; a stride skips the others.
 pub(crate) struct Pointwise {
     batch: usize,
-    /// Channels read and written.
+    /// Number of channels read and written.
     sources: usize,
     targets: usize,
-    /// From one target or source channel to the next in the matrix.
+    /// Distance in the matrix between target channels and between source channels.
     target_stride: usize,
     source_stride: usize,
-    /// Size of the images that are read; they are read at every `stride`-th row and column.
+    /// Size of the source images, of which every `stride`-th row and column is read.
     size: [usize; 2],
     stride: [usize; 2],
-    /// Rows and columns of them that are used.
+    /// Number of rows and columns that are read.
     used: [usize; 2],
 }
 
 impl Pointwise {
-    /// Whether a convolution mixes the channels of each pixel and does nothing else.
+    /// Whether a convolution only mixes the channels of each pixel.
     pub(crate) fn fits(g: &Geometry) -> bool {
         g.kernel == [1, 1]
             && g.groups == 1
@@ -39,7 +40,7 @@ impl Pointwise {
             && (0..2).all(|axis| g.output[axis] == g.input[axis].div_ceil(g.stride[axis]))
     }
 
-    /// The convolution itself.
+    /// The forward convolution.
     pub(crate) fn forward(g: &Geometry) -> Self {
         Self {
             batch: g.batch,
@@ -53,7 +54,7 @@ impl Pointwise {
         }
     }
 
-    /// The gradient of the input, of a convolution without a stride.
+    /// The gradient of the input of a convolution with stride 1.
     pub(crate) fn input_grad(g: &Geometry) -> Self {
         Self {
             batch: g.batch,
@@ -67,7 +68,7 @@ impl Pointwise {
         }
     }
 
-    /// Computes all of `out`, `[batch, targets, rows used, columns used]`.
+    /// Computes the product; writes all of `out`, `[batch, targets, rows read, columns read]`.
     pub(crate) fn run(
         &self,
         level: Level,
@@ -97,7 +98,7 @@ impl Pointwise {
             .collect()
     }
 
-    /// Some images, in tiles of pixels that may reach from one image into the next.
+    /// Computes some images, in tiles of pixels that may span two images.
     fn images(
         &self,
         level: Level,
@@ -142,7 +143,7 @@ impl Pointwise {
         }
     }
 
-    /// The pixels of a tile as `[source channel][pixel]`.
+    /// Packs the pixels of a tile as `[source channel][pixel]`.
     fn pack(&self, source: &[f32], runs: &[Run], width: usize, panel: &mut [f32]) {
         let plane = self.size[0] * self.size[1];
         for run in runs {
@@ -164,27 +165,27 @@ impl Pointwise {
     }
 }
 
-/// Pixels of a tile that are neighbours in one image.
+/// Adjacent pixels of a tile in one image.
 struct Run {
-    /// Where they begin in the tile.
+    /// Index of the first one in the tile.
     at: usize,
     len: usize,
     image: usize,
-    /// The first one in the image.
+    /// Index of the first one in the image.
     pixel: usize,
 }
 
-/// All target channels of a tile of pixels.
+/// Computes all target channels of a tile of pixels.
 struct Tile<'a> {
     shape: &'a Pointwise,
     matrix: &'a [f32],
     bias: Option<&'a [f32]>,
     panel: &'a [f32],
     steps: &'a [Step],
-    /// Pixels in the tile.
+    /// Number of pixels in the tile.
     len: usize,
     runs: &'a [Run],
-    /// Pixels of an image.
+    /// Number of pixels of an image.
     pixels: usize,
     out: &'a mut [MaybeUninit<f32>],
 }
@@ -202,12 +203,12 @@ impl Kernel for Tile<'_> {
 fn channels<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Tile) {
     let shape = work.shape;
     let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
-    // A whole tile within one image needs no rearrangement.
+    // A whole tile in one image needs no packing.
     let whole = work.runs.len() == 1 && work.len == N * S::LANES;
     let plane = work.pixels;
     for first in (0..shape.targets).step_by(M) {
         let count = M.min(shape.targets - first);
-        // The last tile is filled up with its first channel.
+        // The last tile is padded with its first channel.
         let spread_at: [u32; M] = std::array::from_fn(|i| {
             if i < count {
                 index(i * shape.target_stride)

@@ -1,34 +1,35 @@
-//! The one product that all convolutions are made of.
+//! The inner product of all convolutions.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
 use crate::simd::{Part, Simd};
 
-/// Where one step of a sum reads: an offset into each operand.
+/// The offsets that one step of a sum reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// Into the operand whose single values are spread over a vector.
+    /// Offset into the operand whose values are broadcast to vectors.
     pub(crate) spread: u32,
-    /// Into the operand that is read in vectors.
+    /// Offset into the operand that is read as vectors.
     pub(crate) vector: u32,
 }
 
-/// An offset as the kernels keep it.
+/// An offset in the form in which the kernels store it.
 ///
 /// # Panics
 ///
-/// Where an operand of one task has more than 2³² values.
+/// If an operand of a task has more than 2³² values.
 pub(crate) fn index(offset: usize) -> u32 {
     u32::try_from(offset).expect("a task's memory is smaller than 16 GiB")
 }
 
-/// `tile[i][j] += Σ_step spread[step.spread + spread_at[i]] · vector[step.vector + vector_at[j] ..]`,
-/// the `..` being the lanes: an `M × (N · lanes)` piece of a matrix product whose operands are
-/// found by adding offsets, so that no operand has to be copied into rows and columns first.
+/// `tile[i][j] += Σ_step spread[step.spread + spread_at[i]] · vector[step.vector + vector_at[j]
+/// ..]`, where `..` stands for the lanes: an `M × (N · lanes)` tile of a matrix product whose
+/// operands are addressed by sums of offsets, so that no operand has to be copied into rows and
+/// columns first.
 ///
 /// # Panics
 ///
-/// Where an offset leads outside its operand.
+/// If an offset is outside its operand.
 #[inline(always)]
 pub(crate) fn product<S: Simd, const M: usize, const N: usize>(
     s: S,
@@ -37,7 +38,7 @@ pub(crate) fn product<S: Simd, const M: usize, const N: usize>(
     steps: &[Step],
     tile: &mut [[S::V; N]; M],
 ) {
-    /// Steps from which on a call costs nearly nothing.
+    /// Number of steps from which the cost of a call is negligible.
     const LONG: usize = 48;
     let sums = Product {
         spread,
@@ -76,19 +77,19 @@ impl<S: Simd, const M: usize, const N: usize> Part<S> for Product<'_, S, M, N> {
         assert!(spread_end as usize + reach(spread_at) < spread.len());
         assert!(vector_end as usize + reach(vector_at) + S::LANES <= vector.len());
 
-        // Copies: what is behind a reference would be read again after each `pin`.
+        // Copies, because values behind a reference would be read again after each `pin`.
         let (spread_at, vector_at) = (*spread_at, *vector_at);
         let mut sums = *self.tile;
         for &step in self.steps {
             let mut vectors = [s.splat(0.0); N];
             for j in 0..N {
                 let at = step.vector as usize + vector_at[j] as usize;
-                // SAFETY: `at` and the lanes after it end within `vector`, as asserted.
+                // SAFETY: `at` plus the number of lanes is within `vector`, as asserted.
                 vectors[j] = s.load(unsafe { vector.get_unchecked(at..at + S::LANES) });
             }
             for i in 0..M {
                 let at = step.spread as usize + spread_at[i] as usize;
-                // SAFETY: `at` lies within `spread`, as asserted.
+                // SAFETY: `at` is within `spread`, as asserted.
                 let value = s.splat(unsafe { *spread.get_unchecked(at) });
                 for j in 0..N {
                     sums[i][j] = s.pin(s.mul_add(value, vectors[j], sums[i][j]));
@@ -99,8 +100,8 @@ impl<S: Simd, const M: usize, const N: usize> Part<S> for Product<'_, S, M, N> {
     }
 }
 
-/// Calls a generic function with a tile that fills the registers of an instruction set for a block
-/// of `vectors` (1, 2 or 3) vectors: `tiled!(S, vectors, function(arguments))`.
+/// Calls a generic function with the tile that fills the registers of an instruction set for a
+/// block of `vectors` (1, 2 or 3) vectors: `tiled!(S, vectors, function(arguments))`.
 macro_rules! tiled {
     ($simd:ty, $vectors:expr, $function:ident($($argument:expr),* $(,)?)) => {
         if <$simd>::REGISTERS >= 32 {
@@ -120,18 +121,18 @@ macro_rules! tiled {
 }
 pub(crate) use tiled;
 
-/// A range of channels that is computed together, as whole vectors.
+/// A range of channels that is computed together as whole vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Block {
     /// The first channel.
     pub(crate) start: usize,
-    /// Channels; the rest of the last vector is left idle.
+    /// Number of channels; the remaining lanes of the last vector are idle.
     pub(crate) len: usize,
-    /// Vectors: 1, 2 or 3.
+    /// Number of vectors: 1, 2 or 3.
     pub(crate) vectors: usize,
 }
 
-/// Cuts `count` channels into blocks of at most three vectors of `lanes`, as even as they come.
+/// Divides `count` channels evenly into blocks of at most three vectors of `lanes`.
 pub(crate) fn blocks(count: usize, lanes: usize) -> Vec<Block> {
     let total = count.div_ceil(lanes);
     let pieces = total.div_ceil(3);

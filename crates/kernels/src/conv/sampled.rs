@@ -1,43 +1,43 @@
-//! `k × k` convolutions and their input gradients, without columns in memory.
+//! `k × k` convolutions and the gradients of their inputs, without im2col.
 //!
-//! Both are sums over source channels and kernel elements of shifted source pixels. The output
-//! channels are the lanes of the vectors, a pixel's value is spread over them, and where a pixel
-//! lies is an offset into the padded image ([`super::product`]). [`super::sums`] computes them.
+//! Both are sums over source channels and kernel elements of shifted source pixels. The lanes of a
+//! vector are output channels, the value of a source pixel is broadcast, and its position is an
+//! offset into the padded image ([`super::product`]). [`super::sums`] computes the sums.
 
 use super::geometry::Geometry;
 
-/// A kernel element: where it reads, relative to a grid pixel's place in the source.
+/// A kernel element, with the offset that it reads relative to the position of a grid pixel.
 pub(super) struct Tap {
     pub(super) offset: [isize; 2],
-    /// Its index in the kernel.
+    /// Index in the kernel.
     pub(super) kernel: usize,
 }
 
-/// Output pixels that see the same kernel elements.
+/// Output pixels with the same kernel elements.
 pub(super) struct Phase {
-    /// Rows and columns of these pixels.
+    /// Number of rows and columns of these pixels.
     pub(super) grid: [usize; 2],
-    /// Source pixels from one to the next.
+    /// Distance between them in the source, pixels.
     pub(super) step: [usize; 2],
-    /// Where the first one lies in the output.
+    /// Position of the first one in the output.
     pub(super) start: [usize; 2],
     pub(super) taps: Vec<Tap>,
 }
 
-/// A sum of shifted source pixels.
+/// A convolution as sums of shifted source pixels.
 pub(crate) struct Sampled {
     pub(super) batch: usize,
     pub(super) groups: usize,
-    /// Channels a group reads and writes.
+    /// Number of channels that a group reads and writes.
     pub(super) source_channels: usize,
     pub(super) target_channels: usize,
-    /// Sizes of the images read and written.
+    /// Sizes of the source and target images.
     pub(super) source: [usize; 2],
     pub(super) target: [usize; 2],
-    /// Output pixels from one pixel of a phase to the next.
+    /// Distance between the pixels of a phase in the output.
     pub(super) spacing: [usize; 2],
     pub(super) phases: Vec<Phase>,
-    /// Weights from one target or source channel to the next, and to the next group.
+    /// Distances between the weights of target channels, source channels and groups.
     pub(super) weight_strides: WeightStrides,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct WeightStrides {
 }
 
 impl Sampled {
-    /// The convolution itself: windows of the input.
+    /// The forward convolution: windows of the input.
     pub(crate) fn forward(g: &Geometry) -> Self {
         let offset = |axis: usize, element: usize| {
             (element * g.dilation[axis]).cast_signed() - g.padding[axis].cast_signed()
@@ -84,10 +84,11 @@ impl Sampled {
         }
     }
 
-    /// The gradient of the input: an input pixel collects the outputs whose windows saw it. Which
-    /// kernel elements those are depends on its row and column modulo the stride.
+    /// The gradient of the input: an input pixel collects the outputs whose windows contain it. The
+    /// kernel elements depend on its row and column modulo the stride.
     pub(crate) fn input_grad(g: &Geometry) -> Self {
-        // The output row whose window has this kernel row on input row `start`, if one has.
+        // The output row whose window reads input row `start` with this kernel row, if there is
+        // one.
         let offset = |axis: usize, start: usize, element: usize| {
             let distance = (start + g.padding[axis]).cast_signed()
                 - (element * g.dilation[axis]).cast_signed();

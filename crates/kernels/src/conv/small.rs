@@ -1,8 +1,8 @@
-//! Depthwise convolutions of small images: channels in the lanes.
+//! Depthwise convolutions of small images, with channels in the lanes.
 //!
-//! Where an image has no more pixels than a few vectors have lanes, rows are too short to fill
-//! them. Here a vector holds one pixel of as many channels, so that every kernel element that lies
-//! inside the image costs one multiplication, and one that does not costs nothing.
+//! If an image has only a few pixels, its rows do not fill vectors. Here a vector holds one pixel
+//! of as many channels as it has lanes, so that a kernel element costs one multiplication if it is
+//! inside the image, and nothing otherwise.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -14,10 +14,10 @@ use super::geometry::Geometry;
 use super::transpose::Transpose;
 use crate::simd::{Kernel, Level, Simd};
 
-/// Pixels of an image that counts as small.
+/// Maximum number of pixels of a small image.
 const SMALL: usize = 50;
 
-/// Values that a task takes at least.
+/// Minimum number of values per task.
 const TASK: usize = 1 << 14;
 
 /// Whether both images of a depthwise convolution are small.
@@ -25,7 +25,7 @@ pub(crate) fn fits(g: &Geometry) -> bool {
     super::depthwise::fits(g) && g.pixels_in().max(g.pixels_out()) <= SMALL
 }
 
-/// An input pixel, an output pixel and the kernel element that joins them.
+/// An input pixel, an output pixel and the kernel element that connects them.
 #[derive(Clone, Copy)]
 struct Join {
     input: usize,
@@ -53,7 +53,7 @@ fn joins(g: &Geometry) -> Vec<Join> {
         .collect()
 }
 
-/// Computes all of `out`, the convolution.
+/// Computes the convolution; writes all of `out`.
 pub(crate) fn forward(
     level: Level,
     g: &Geometry,
@@ -69,7 +69,7 @@ pub(crate) fn forward(
     run(level, g, &terms, (input, g.pixels_in()), weight, bias, out);
 }
 
-/// Computes all of `out`, the gradient of the input.
+/// Computes the gradient of the input; writes all of `out`.
 pub(crate) fn input_grad(
     level: Level,
     g: &Geometry,
@@ -113,9 +113,9 @@ fn run(
 /// Some images.
 struct Planes<'a> {
     g: &'a Geometry,
-    /// Kernel element and source pixel of every term of every target pixel.
+    /// For every target pixel, the kernel element and source pixel of each term.
     terms: &'a [Vec<(usize, usize)>],
-    /// Pixels of a source image.
+    /// Number of pixels of a source image.
     pixels: usize,
     source: &'a [f32],
     weight: &'a [f32],
@@ -166,7 +166,7 @@ impl Kernel for Planes<'_> {
     }
 }
 
-/// `[row][column]` to `[column][lane]`.
+/// Transposes `[row][column]` to `[column][lane]`.
 #[inline(always)]
 fn lanes_of_rows<S: Simd>(s: S, source: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
     Transpose {
@@ -181,7 +181,8 @@ fn lanes_of_rows<S: Simd>(s: S, source: &[f32], rows: usize, columns: usize, out
     .run(s);
 }
 
-/// Computes all of `out`, `[channels, 1, kernel height, kernel width]`.
+/// Computes the gradient of the weight; writes all of `out`, `[channels, 1, kernel height, kernel
+/// width]`.
 pub(crate) fn weight_grad(
     level: Level,
     g: &Geometry,
@@ -211,9 +212,9 @@ pub(crate) fn weight_grad(
 /// The kernels of as many channels as a vector has lanes.
 struct WeightSums<'a> {
     g: &'a Geometry,
-    /// Input and output pixel of every term of every kernel element.
+    /// For every kernel element, the input and output pixel of each term.
     terms: &'a [Vec<(usize, usize)>],
-    /// Channels before these.
+    /// Number of channels before these.
     first: usize,
     input: &'a [f32],
     grad: &'a [f32],

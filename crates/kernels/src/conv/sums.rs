@@ -1,8 +1,8 @@
-//! [`Sampled`] sums computed: tasks, tiles and where the results go.
+//! Computes [`Sampled`] sums: tasks, tiles and the order of results.
 //!
-//! A task is some images with all channels, its weights packed beforehand for all tasks; or, where
-//! there are more weights than images, a block of channels of all images, which packs its own
-//! weights and so reads them once.
+//! A task computes all channels of some images, with weights that were packed once for all tasks.
+//! If there are more weights than images, a task computes one block of channels of all images
+//! instead, and packs its own weights, so that they are read once.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -16,13 +16,14 @@ use super::sampled::{Phase, Sampled};
 use super::transpose::Transpose;
 use crate::simd::{Kernel, Level, Simd};
 
-/// Steps of a sum between two visits of memory: their weights stay in the first-level cache.
+/// Number of steps of a sum between two accesses to its memory; their weights fit into the
+/// first-level cache.
 const STEPS: usize = 256;
 
-/// Pixels that are worth reading weights for.
+/// Minimum number of pixels for which reading the weights pays off.
 const PIXELS: usize = 128;
 
-/// What all tasks compute with.
+/// The operands of all tasks.
 struct Work<'a> {
     level: Level,
     /// `[batch, groups · source channels, height, width]`.
@@ -30,15 +31,15 @@ struct Work<'a> {
     weight: &'a [f32],
     /// `[groups · target channels]`.
     bias: Option<&'a [f32]>,
-    /// Of each group's target channels.
+    /// The blocks of each group's target channels.
     blocks: Vec<Block>,
-    /// Images that are computed at a time.
+    /// Number of images that are computed together.
     images: usize,
     plans: Vec<Plan<'a>>,
 }
 
 impl Sampled {
-    /// Computes all of `out`, `[batch, target channels, height, width]`.
+    /// Computes the sums; writes all of `out`, `[batch, target channels, height, width]`.
     pub(crate) fn run(
         &self,
         level: Level,
@@ -77,17 +78,17 @@ impl Sampled {
         }
     }
 
-    /// Values of an image that is read.
+    /// Number of values of a source image.
     fn image_in(&self) -> usize {
         self.groups * self.source_channels * self.source[0] * self.source[1]
     }
 
-    /// Values of an image that is written.
+    /// Number of values of a target image.
     fn image_out(&self) -> usize {
         self.groups * self.target_channels * self.target[0] * self.target[1]
     }
 
-    /// Some images a task.
+    /// Computes with some images per task.
     fn by_images(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
         let pixels = self.target[0] * self.target[1];
         let image_out = self.image_out();
@@ -118,7 +119,7 @@ impl Sampled {
             );
     }
 
-    /// A block of channels a task.
+    /// Computes with one block of channels per task.
     fn by_blocks(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
         let pixels = self.target[0] * self.target[1];
         let see = |plan: &Plan| {
@@ -164,7 +165,7 @@ impl Sampled {
         );
     }
 
-    /// What a plan's pixels see of some images.
+    /// Copies the windows of some images that the pixels of a plan read.
     fn windows(&self, plan: &Plan, source: &[f32], windows: &mut [f32]) {
         let pixels = self.source[0] * self.source[1];
         let mut windows = windows.chunks_exact_mut(plan.window.len().max(1));
@@ -177,8 +178,8 @@ impl Sampled {
         }
     }
 
-    /// One block of channels on some images, of whose channels `out` has those from the block's
-    /// first on.
+    /// Computes one block of channels of some images. `out` has their channels, starting with the
+    /// first of the block.
     fn block<'o>(
         &self,
         work: &Work,
@@ -200,7 +201,7 @@ impl Sampled {
         scratch.bias.resize(width, 0.0);
         let images = out.len();
         let pixels = plan.phase.grid[0] * plan.phase.grid[1];
-        // One more for what fills up the last tile of a zone.
+        // One more row for the padding of the last tile of a zone.
         scratch.sums.resize((images * pixels + 1) * width, 0.0);
         level.run(Sums {
             plan,
@@ -218,7 +219,7 @@ impl Sampled {
         }
     }
 
-    /// Turns `[pixel][lane]` of one image into `[channel][pixel]` at the phase's places.
+    /// Transposes `[pixel][lane]` of one image to `[channel][pixel]` at the positions of the phase.
     fn place(
         &self,
         level: Level,
@@ -255,18 +256,19 @@ impl Sampled {
     }
 }
 
-/// Memory that a thread uses again for its next task.
+/// Memory that a thread reuses for its next task.
 #[derive(Default)]
 struct Scratch {
     bias: Vec<f32>,
     sums: Vec<f32>,
 }
 
-/// The sums of some images' pixels for one block of channels, each as lanes in its row of `out`.
+/// Computes the sums of the pixels of some images for one block of channels; each row of `out` is a
+/// pixel, with channels as lanes.
 struct Sums<'a> {
     plan: &'a Plan<'a>,
     images: usize,
-    /// Source channels.
+    /// Number of source channels.
     channels: usize,
     windows: &'a [f32],
     places: &'a Places,
@@ -287,7 +289,7 @@ impl Kernel for Sums<'_> {
 #[inline(always)]
 fn sums<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Sums) {
     let some = (STEPS / work.plan.phase.taps.len().max(1)).max(1);
-    // Once even where there are no channels, for the bias.
+    // At least once, even without channels, because of the bias.
     for first in (0..work.channels.max(1)).step_by(some) {
         let last = work.channels.min(first + some);
         let mut start = 0;
@@ -309,14 +311,14 @@ fn sums<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Sums) {
     }
 }
 
-/// Some steps of a zone's sums.
+/// Some steps of the sums of a zone.
 struct Tiles<'a> {
     steps: &'a [Step],
     pixels: &'a [u32],
     rows: &'a [u32],
     windows: &'a [f32],
     weights: &'a [f32],
-    /// What the first steps are added to, instead of what is there.
+    /// The initial values of the sums, for their first steps; later steps add to `out`.
     bias: Option<&'a [f32]>,
 }
 

@@ -1,4 +1,4 @@
-//! Every kernel under every instruction set, against sums written out in `f64`.
+//! Compares every kernel with every instruction set with sums in `f64`.
 
 use std::mem::MaybeUninit;
 
@@ -12,7 +12,7 @@ use super::weight;
 use crate::memory::written;
 use crate::simd::Level;
 
-/// The convolution, its input's and its weights' gradient.
+/// The convolution, the gradient of its input and the gradient of its weight.
 struct Reference {
     output: Vec<f64>,
     input: Vec<f64>,
@@ -58,7 +58,7 @@ impl Reference {
     }
 }
 
-/// Numbers from -½ to ½, the same for the same seed.
+/// Random numbers from -½ to ½ that depend on the seed alone.
 #[allow(clippy::cast_precision_loss)]
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
@@ -71,14 +71,14 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-#[allow(unsafe_code, reason = "what is not written is no number, and is seen")]
+#[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
 fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
-    // SAFETY: in tests the buffer is filled beforehand.
+    // SAFETY: in tests, the buffer is initialised before.
     let found = unsafe { written(expected.len(), run) };
     let largest = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
     for (&found, expected) in found.iter().zip(expected) {
         let difference = (f64::from(found) - expected).abs();
-        // Not `>`: what is no number fails as well.
+        // Not `>`, so that NaN fails as well.
         assert!(difference < 1e-5 * largest, "{what}: {found}, {expected}");
     }
 }
@@ -99,7 +99,7 @@ fn check(g: &Geometry) {
         compare("weight", &expected.weight, |out| {
             choose::weight_grad(level, g, &x, &grad, out);
         });
-        // What a special kernel computes, the more general ones do as well.
+        // The general kernels also compute what the special kernels compute.
         if depthwise::fits(g) {
             compare("depthwise output", &expected.output, |out| {
                 depthwise::run(level, &Sampled::forward(g), &x, &w, Some(&bias), out);
@@ -172,7 +172,8 @@ proptest! {
     }
 }
 
-/// As at a network's end: more weights than images, and windows that reach far beyond them.
+/// As in the last layers of a network: more weights than images, and windows that extend far beyond
+/// the images.
 #[test]
 fn small_images_with_many_channels() {
     let square =

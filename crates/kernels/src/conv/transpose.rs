@@ -1,4 +1,4 @@
-//! Rows become columns.
+//! Transposing matrices.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -6,9 +6,9 @@ use std::mem::MaybeUninit;
 
 use crate::simd::{Kernel, Simd};
 
-/// Memory that takes values: with or without any in it.
+/// Memory that values can be written to, initialised or not.
 pub(crate) trait Target {
-    /// Writes the first `count` lanes of a vector from place `at` on.
+    /// Writes the first `count` lanes of a vector, starting at index `at`.
     fn put<S: Simd>(&mut self, s: S, at: usize, vector: S::V, count: usize);
 }
 
@@ -43,13 +43,12 @@ pub(crate) struct Transpose<'a, T: Target + ?Sized> {
     pub(crate) source: &'a [f32],
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    /// From one row to the next.
+    /// Distance between rows of the source.
     pub(crate) stride: usize,
     pub(crate) out: &'a mut T,
-    /// From one column to the next.
+    /// Distance between rows of the result, which are columns of the source.
     pub(crate) out_stride: usize,
-    /// Values from one that is read to one that will be read some time later, and is fetched from
-    /// memory meanwhile; 0 for none.
+    /// Distance to the values that are prefetched; 0 for no prefetching.
     pub(crate) ahead: usize,
 }
 
@@ -59,7 +58,7 @@ impl<T: Target + ?Sized> Kernel for Transpose<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for square in (0..self.rows).step_by(S::LANES) {
-            // The last square reaches back over the one before it, where there is one.
+            // The last square overlaps the one before it, if there is one.
             let row = square.min(self.rows.saturating_sub(S::LANES));
             let height = S::LANES.min(self.rows - row);
             for column in (0..self.columns).step_by(S::LANES) {
@@ -70,7 +69,7 @@ impl<T: Target + ?Sized> Kernel for Transpose<'_, T> {
                         let at = (row + i) * self.stride + column + self.ahead;
                         s.prefetch(self.source, at);
                     }
-                    // What is read beyond the last column is not written.
+                    // Values read beyond the last column are not written.
                     let from = &self.source[(row + i) * self.stride + column..];
                     *vector = if from.len() >= S::LANES {
                         s.load(from)
@@ -95,7 +94,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::cast_precision_loss)]
-    fn every_element_comes_to_its_place_and_nothing_else_is_touched() {
+    fn every_element_is_transposed_and_nothing_else_is_written() {
         let source: Vec<f32> = (0..40 * 50).map(|i| i as f32).collect();
         for level in Level::all() {
             for (rows, columns) in [

@@ -1,9 +1,9 @@
-//! The gradient of a `k × k` convolution's weights, without columns in memory.
+//! The gradient of the weight of a `k × k` convolution, without im2col.
 //!
-//! It is a sum over all output pixels of the batch: the output's gradient at a pixel, its channels
-//! in the lanes of vectors, times the input value that each input channel and kernel element saw
-//! there. Tasks share out these channels and elements, so that every sum runs in one order
-//! whatever the number of threads.
+//! It is a sum over all output pixels of the batch: the gradient of the output at a pixel, with
+//! channels as lanes, times the input values that each input channel and kernel element read there.
+//! Tasks divide these channels and elements, so that the order of every sum is independent of the
+//! number of threads.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -18,13 +18,15 @@ use super::transpose::Transpose;
 use super::window::Window;
 use crate::simd::{Kernel, Level, Simd};
 
-/// Pixels that are summed up between two visits of a tile's memory.
+/// Number of pixels that are summed between two accesses to the memory of a tile.
 const PIXELS: usize = 256;
 
-/// Input channels times kernel elements in a unit of work: a multiple of every tile's height.
+/// Number of input channels times kernel elements per unit of work: a multiple of the height of
+/// every tile.
 const UNIT: usize = 24;
 
-/// Computes all of `out`, `[channels out, channels in of a group, kernel height, kernel width]`.
+/// Computes the gradient of the weight; writes all of `out`, `[channels out, channels in / groups,
+/// kernel height, kernel width]`.
 pub(crate) fn weight_grad(
     level: Level,
     g: &Geometry,
@@ -33,7 +35,8 @@ pub(crate) fn weight_grad(
     out: &mut [MaybeUninit<f32>],
 ) {
     if g.taps() == 1 && g.groups == 1 && g.input == g.output && g.channels_in < g.channels_out {
-        // Of a 1 × 1 convolution either side can be spread; the one with fewer channels is packed.
+        // For a 1 × 1 convolution either operand can be broadcast; the one with fewer channels is
+        // packed.
         let swapped = Geometry {
             channels_in: g.channels_out,
             channels_out: g.channels_in,
@@ -50,23 +53,23 @@ pub(crate) fn weight_grad(
     }
 }
 
-/// One group's gradient.
+/// The gradient of one group.
 struct Work<'a> {
     level: Level,
     g: &'a Geometry,
     group: usize,
     input: &'a [f32],
     blocks: Vec<Block>,
-    /// Images that are taken together.
+    /// Number of images that are computed together.
     images: usize,
     window: Window,
-    /// Whether the input is read as it lies: its windows are its channels.
+    /// Whether the input is read in place because its windows are its channels.
     direct: bool,
-    /// Whether the result is wanted as `[row][output channel]`.
+    /// Whether the result has the order `[row][output channel]`.
     transposed: bool,
 }
 
-/// Input channels times kernel elements, and their sums as `[block][row][lane]`.
+/// Some rows (input channel, kernel element), and their sums as `[block][row][lane]`.
 struct Rows {
     range: Range<usize>,
     sums: Vec<f32>,
@@ -95,7 +98,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Lanes of all blocks.
+    /// Number of lanes of all blocks.
     fn width(&self) -> usize {
         let vectors: usize = self.blocks.iter().map(|block| block.vectors).sum();
         vectors * self.level.lanes()
@@ -170,7 +173,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// The output's gradient as `[chunk of images][block][image, pixel][lane]`.
+    /// Packs the gradient of the output as `[chunk of images][block][image, pixel][lane]`.
     fn pack(&self, grad: &[f32]) -> Vec<f32> {
         let (g, lanes) = (self.g, self.level.lanes());
         let pixels = g.pixels_out();
@@ -204,7 +207,7 @@ impl<'a> Work<'a> {
         packed
     }
 
-    /// The sums of some rows over all images.
+    /// Computes the sums of some rows over all images.
     fn rows(&self, range: Range<usize>, packed: &[f32]) -> Rows {
         let (g, lanes, window) = (self.g, self.level.lanes(), self.window);
         let taps = g.taps();
@@ -242,7 +245,7 @@ impl<'a> Work<'a> {
                 index(image * per_image + place)
             })
             .collect();
-        // The steps of blocks of one, two and three vectors.
+        // The steps for blocks of one, two and three vectors.
         let steps: [Vec<Step>; 3] = std::array::from_fn(|vectors| {
             let width = (vectors + 1) * lanes;
             let used = self.blocks.iter().any(|block| block.vectors == vectors + 1);

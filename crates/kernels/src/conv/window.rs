@@ -1,27 +1,27 @@
-//! The part of an image that windows see, with its zeros around it.
+//! The part of an image that windows read, with its padding.
 
-/// A rectangle laid over a channel; where it leaves the channel it reads zeros.
+/// A rectangle over a channel; outside the channel its values are 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
-    /// The channel's size.
+    /// Size of the channel.
     pub(crate) source: [usize; 2],
-    /// Row and column of the channel at the rectangle's first.
+    /// Row and column of the channel at the first pixel of the rectangle.
     pub(crate) start: [isize; 2],
-    /// The rectangle's size.
+    /// Size of the rectangle.
     pub(crate) size: [usize; 2],
 }
 
 impl Window {
-    /// Values in the rectangle.
+    /// Number of values in the rectangle.
     pub(crate) fn len(&self) -> usize {
         self.size[0] * self.size[1]
     }
 
-    /// Copies what the rectangle sees of a channel to `out`.
+    /// Copies the rectangle of a channel to `out`.
     pub(crate) fn copy(&self, channel: &[f32], out: &mut [f32]) {
         let [height, width] = self.source;
         let [top, left] = self.start;
-        // The columns of the rectangle that lie inside the channel.
+        // Columns of the rectangle that are inside the channel.
         let first = usize::try_from(-left).unwrap_or(0).min(self.size[1]);
         let last = usize::try_from(width.cast_signed() - left)
             .unwrap_or(0)

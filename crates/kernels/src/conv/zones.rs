@@ -1,25 +1,26 @@
-//! Output pixels that see the same kernel elements inside the image.
+//! Groups of output pixels for which the same kernel elements are inside the image.
 //!
-//! Where an image is small, many kernel elements of many windows lie in the zeros around it: with a
-//! 3×3 kernel on 2×2 pixels five of nine. Pixels are put together by what is left to them.
+//! In a small image, many kernel elements of many windows read only padding: with a 3×3 kernel on
+//! 2×2 pixels, five of nine. Pixels are grouped by the kernel elements that remain.
 
 use super::sampled::Phase;
 
-/// Pixels that a tile holds, about.
+/// Approximate number of pixels of a tile.
 const TILE: usize = 8;
 
-/// Some rows and columns of a phase's grid, and the taps that reach the image from there.
+/// Some rows and columns of the grid of a phase, and the taps that are inside the image for them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Zone {
     pub(super) rows: Vec<usize>,
     pub(super) columns: Vec<usize>,
-    /// Indices of the phase's taps.
+    /// Indices of the taps of the phase.
     pub(super) taps: Vec<usize>,
 }
 
 impl Zone {
-    /// The zones of a phase that reads images of that size, so many of them at a time; all of the
-    /// grid and of the taps where dividing would save nearly nothing.
+    /// The zones of a phase that reads images of size `source`, of which `images` are
+    /// computed together; a single zone with the whole grid and all taps if dividing would save almost
+    /// nothing.
     pub(super) fn of(phase: &Phase, source: [usize; 2], images: usize) -> Vec<Self> {
         let all = Self {
             rows: (0..phase.grid[0]).collect(),
@@ -51,13 +52,14 @@ impl Zone {
         self.rows.len() * self.columns.len()
     }
 
-    /// Steps of whole tiles, a source channel.
+    /// Number of steps of whole tiles per source channel.
     fn work(&self, images: usize) -> usize {
         (images * self.pixels()).div_ceil(TILE) * self.taps.len()
     }
 }
 
-/// Rows (axis 0) or columns (axis 1) of the grid by the taps that lie inside the image on that axis.
+/// Groups the rows (axis 0) or columns (axis 1) of the grid by the taps that are inside the image
+/// on that axis.
 fn classes(phase: &Phase, source: [usize; 2], axis: usize) -> Vec<(Vec<usize>, Vec<bool>)> {
     let mut classes: Vec<(Vec<usize>, Vec<bool>)> = Vec::new();
     for place in 0..phase.grid[axis] {
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn each_corner_of_four_pixels_sees_four_taps() {
+    fn each_of_four_pixels_reads_four_taps() {
         let zones = Zone::of(&phase(2), [2, 2], 16);
         let zone = |row, column, taps: [usize; 4]| Zone {
             rows: vec![row],
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_middle_is_one_zone_and_a_large_image_is_not_divided() {
+    fn inner_pixels_are_one_zone_and_a_large_image_is_not_divided() {
         let zones = Zone::of(&phase(4), [4, 4], 8);
         assert_eq!(zones.len(), 9);
         assert_eq!(zones[4].rows, [1, 2]);

@@ -16,12 +16,13 @@ use crate::memory::{are_f32, tensor, whole};
 /// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait LinearBackend: Backend {
-    /// `x·W` of `[rows, in]` and `[in, out]`.
+    /// The product `x·W` of `[rows, in]` and `[in, out]`.
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(x, weight)
     }
 
-    /// Has [`OuterProducts::remove`](super::OuterProducts::remove) told a tensor's node in the graph.
+    /// Passes the node of a tensor in the autodiff graph to
+    /// [`OuterProducts::remove`](super::OuterProducts::remove).
     fn node(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
         tensor
     }
@@ -79,7 +80,7 @@ impl<C: CheckpointStrategy> LinearBackend for Autodiff<Flex, C> {
 struct ProductBackward;
 
 impl Backward<Flex, 2> for ProductBackward {
-    /// The input for the weight's gradient, the weight for the input's.
+    /// The input, if the weight has a gradient; the weight, if the input has one.
     type State = (Option<FlexTensor>, Option<FlexTensor>);
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {

@@ -1,7 +1,7 @@
-//! Fully connected layers whose products are written once.
+//! Fully connected layers whose products are written to memory once.
 //!
-//! Flex's product makes a buffer of zeros, copies it for the sake of its alignment, and computes into
-//! the copy: of a large weight's gradient that is twice the memory and two passes for nothing.
+//! Flex's product allocates a buffer of zeros, copies it to align it, and computes into the copy.
+//! For the gradient of a large weight, that takes twice the memory and two unnecessary passes.
 
 mod backend;
 mod outer;
@@ -13,11 +13,11 @@ use burn::backend::Dispatch;
 pub use backend::LinearBackend;
 pub use outer::{OuterProduct, OuterProducts, backward};
 
-/// `x·W + b` on the last axis: `x` `[.., in]`, `weight` `[in, out]`, `bias` `[out]`.
+/// Computes `x·W + b` on the last axis: `x` `[.., in]`, `weight` `[in, out]`, `bias` `[out]`.
 ///
 /// # Panics
 ///
-/// Where the last axis of `x` is not the weight's first.
+/// If the last axis of `x` differs from the first of `weight`.
 #[must_use]
 pub fn linear<const D: usize>(
     x: Tensor<D>,
@@ -29,7 +29,7 @@ pub fn linear<const D: usize>(
     assert_eq!(
         shape[D - 1],
         inputs,
-        "the last axis is as long as the weight's first"
+        "the last axis of `x` must be as long as the first of `weight`"
     );
     let rows = shape[..D - 1].iter().product();
     let y = <Dispatch as LinearBackend>::product(

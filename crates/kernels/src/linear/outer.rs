@@ -1,8 +1,9 @@
-//! Weights' gradients that stay what they are a product of.
+//! Gradients of weights that are stored as the two factors of a product.
 //!
-//! A fully connected layer's weight `[in, out]` has the gradient `xᵀ·g` of its inputs `[rows, in]`
-//! and its outputs' gradient `[rows, out]`. Where few rows go through a large weight, the two are far
-//! smaller than their product, and an optimiser can make that product piece by piece.
+//! The weight `[in, out]` of a fully connected layer has the gradient `xᵀ·g` of its inputs `[rows,
+//! in]` and the gradient of its outputs `[rows, out]`. If the weight is large and there are few
+//! rows, the two factors are far smaller than their product, and an optimiser can compute the
+//! product piece by piece.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,45 +15,46 @@ use burn_flex::FlexTensor;
 
 use super::backend::{LinearBackend, multiply};
 
-/// Entries from which on a weight's gradient may stay a product: 4 MiB.
+/// Minimum number of entries (4 MiB) of a gradient that is stored as factors.
 const LARGE: usize = 1 << 20;
 
-/// How many times smaller the two matrices are at least.
+/// Minimum ratio of the size of the product to that of the factors.
 const GAIN: usize = 4;
 
 thread_local! {
-    /// What the backward pass that runs on this thread has kept apart, by the weight's node; `None`
-    /// where it is to keep nothing.
+    /// The gradients that the backward pass on this thread has stored as factors, by the node of
+    /// the weight; `None` if it stores none.
     static KEPT: RefCell<Option<HashMap<u64, OuterProduct>>> = const { RefCell::new(None) };
-    /// The node that was asked for last.
+    /// The node that was passed last.
     static NODE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// A gradient `xᵀ·g` of a weight `[in, out]`.
 #[derive(Debug, Clone)]
 pub struct OuterProduct {
-    /// The layer's inputs, `[rows, in]`.
+    /// The inputs of the layer, `[rows, in]`.
     pub x: Tensor<2>,
-    /// Its outputs' gradient, `[rows, out]`.
+    /// The gradient of its outputs, `[rows, out]`.
     pub gradient: Tensor<2>,
 }
 
 impl OuterProduct {
-    /// The product itself, `[in, out]`.
+    /// Computes the product, `[in, out]`.
     #[must_use]
     pub fn product(self) -> Tensor<2> {
         self.x.transpose().matmul(self.gradient)
     }
 }
 
-/// The gradients of weights that a backward pass has kept apart.
+/// The gradients that a backward pass has stored as factors.
 #[derive(Debug, Default)]
 pub struct OuterProducts(HashMap<u64, OuterProduct>);
 
 impl OuterProducts {
-    /// Takes the one of a weight, as it was in the forward pass.
+    /// Removes and returns the gradient of `weight`, the tensor of the forward pass.
     ///
-    /// What the weight's other uses add to its gradient is in the ordinary gradients.
+    /// If the weight is used in other ways as well, their part of its gradient is among the
+    /// ordinary gradients.
     pub fn remove<const D: usize>(&mut self, weight: &Tensor<D>) -> Option<OuterProduct> {
         if self.0.is_empty() || !weight.is_require_grad() {
             return None;
@@ -64,23 +66,23 @@ impl OuterProducts {
         self.0.remove(&NODE.take()?)
     }
 
-    /// How many there are.
+    /// The number of gradients.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no gradients.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A backward pass that keeps the gradients of large weights of [`linear`](super::linear()) apart,
-/// where few rows went through them; all other gradients are the ordinary ones.
+/// Runs a backward pass that stores the gradients of large weights of [`linear`](super::linear())
+/// as factors if they were used with few rows; all other gradients are ordinary ones.
 ///
-/// Only on flex in `f32`; elsewhere nothing is kept apart.
+/// Only for `f32` on flex; other gradients are never stored as factors.
 #[must_use]
 pub fn backward<const D: usize>(loss: &Tensor<D>) -> (Gradients, OuterProducts) {
     KEPT.set(Some(HashMap::new()));
@@ -91,7 +93,7 @@ pub fn backward<const D: usize>(loss: &Tensor<D>) -> (Gradients, OuterProducts) 
     (gradients, OuterProducts(kept))
 }
 
-/// Keeps nothing apart any more, also where the pass panics.
+/// Ends the storing of factors, also if the pass panics.
 struct End;
 
 impl Drop for End {
@@ -100,12 +102,12 @@ impl Drop for End {
     }
 }
 
-/// Says which node [`OuterProducts::remove`] asks for.
+/// Sets the node for [`OuterProducts::remove`].
 pub(super) fn is_node(id: u64) {
     NODE.set(Some(id));
 }
 
-/// Keeps `xᵀ·g` apart where that is wanted and gains something; otherwise it is the product.
+/// Stores `xᵀ·g` as factors if this is enabled and saves memory; otherwise computes the product.
 pub(super) fn keep_or_multiply(
     node: u64,
     is_leaf: bool,
@@ -129,7 +131,7 @@ fn keep(
     ];
     let size = inputs * outputs;
     match kept {
-        // A second use of the same weight is added as it is.
+        // The gradient of a second use of the same weight is computed.
         Some(kept)
             if size >= LARGE
                 && rows * (inputs + outputs) * GAIN <= size

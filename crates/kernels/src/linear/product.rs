@@ -1,4 +1,4 @@
-//! Products of matrices in row order, or of their transposes, into buffers that are written once.
+//! Products of row-major matrices or their transposes, into buffers that are written once.
 
 use std::mem::MaybeUninit;
 
@@ -6,7 +6,7 @@ use burn_flex::FlexTensor;
 
 use crate::memory::{values, written};
 
-/// A matrix in a slice: its sizes, and how far apart its rows and columns are.
+/// A matrix in a slice: its sizes, and the distances between its rows and its columns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix<'a> {
     values: &'a [f32],
@@ -15,11 +15,11 @@ pub(crate) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Row after row.
+    /// A row-major matrix of size `[rows, columns]`.
     ///
     /// # Panics
     ///
-    /// Where there are not as many values.
+    /// If the number of values does not match the size.
     pub(crate) fn new(values: &'a [f32], size: [usize; 2]) -> Self {
         assert_eq!(values.len(), size[0] * size[1]);
         Self {
@@ -29,11 +29,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// A whole tensor `[rows, columns]` of `f32`.
+    /// A contiguous `f32` tensor `[rows, columns]`.
     ///
     /// # Panics
     ///
-    /// Where it has other axes or values.
+    /// If the tensor is not a matrix or is not contiguous `f32`.
     pub(crate) fn of(tensor: &'a FlexTensor) -> Self {
         let shape = tensor.layout().shape();
         Self::new(values(tensor), [shape[0], shape[1]])
@@ -56,11 +56,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// `len` of its columns, from `first` on.
+    /// The `len` columns from `first` on.
     ///
     /// # Panics
     ///
-    /// Where it has not as many.
+    /// If the matrix has fewer columns.
     pub(crate) fn some_columns(self, first: usize, len: usize) -> Self {
         assert!(first + len <= self.size[1]);
         Self {
@@ -73,11 +73,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// `self · other`, row after row.
+    /// Computes `self · other`, row-major.
     ///
     /// # Panics
     ///
-    /// Where the sizes do not meet.
+    /// If the inner sizes differ.
     pub(crate) fn times(self, other: Self) -> Vec<f32> {
         let ([m, k], [_, n]) = (self.size, other.size);
         let parallel = if m * n * k < 1 << 20 {
@@ -85,20 +85,20 @@ impl<'a> Matrix<'a> {
         } else {
             gemm::Parallelism::Rayon(0)
         };
-        // SAFETY: `write` writes the whole of what it is given.
+        // SAFETY: `write` initialises the whole buffer.
         #[allow(unsafe_code)]
         unsafe {
             written(m * n, |out| self.write(other, out, parallel))
         }
     }
 
-    /// Writes `self · other`, row after row, on this thread alone.
+    /// Computes `self · other` into `out`, row-major, on this thread alone.
     ///
     /// # Panics
     ///
-    /// Where the sizes do not meet.
+    /// If the inner sizes differ.
     pub(crate) fn times_into(self, other: Self, out: &mut [f32]) {
-        // SAFETY: initialised values may be seen as such that perhaps are not; `write` leaves them
+        // SAFETY: initialised values may be viewed as `MaybeUninit`; `write` leaves them
         // initialised.
         #[allow(unsafe_code)]
         let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
@@ -115,9 +115,9 @@ impl<'a> Matrix<'a> {
         }
         let [left, right] =
             [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
-        // SAFETY: `gemm` reads the two matrices by their sizes and strides, which fit their
-        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer without reading them
-        // (`read_dst` is false); so the whole buffer is written.
+        // SAFETY: `gemm` reads the two matrices by their sizes and strides, which are within their
+        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer without
+        // reading them (`read_dst` is false).
         #[allow(unsafe_code)]
         unsafe {
             gemm::gemm(

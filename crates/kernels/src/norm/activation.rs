@@ -1,14 +1,14 @@
-//! The nonlinearities that are computed with a normalisation, and their slopes.
+//! Activations that are computed together with a normalisation, and their derivatives.
 
-#![allow(clippy::inline_always)] // or they are not compiled for the processor's instructions
+#![allow(clippy::inline_always)] // so that they are compiled for the instruction set
 
 use burn::Tensor;
 use burn::tensor::activation::{relu, silu};
 
-/// What follows a normalisation.
+/// The activation after a normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Activation {
-    /// Nothing.
+    /// No activation.
     #[default]
     Identity,
     /// `max(x, 0)`.
@@ -20,7 +20,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The activation by itself, as Burn's own operation.
+    /// Computes the activation with Burn's operation.
     #[must_use]
     pub fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
@@ -32,13 +32,13 @@ impl Activation {
     }
 }
 
-/// An activation as kernels are compiled for it. What is no number stays so.
+/// An activation, for which a kernel is compiled. NaN stays NaN.
 pub(super) trait Curve: Copy {
-    /// Whether the slope is 0 or 1 everywhere, so that a bit keeps it.
+    /// Whether the derivative is 0 or 1 everywhere, so that one bit can store it.
     const STEPS: bool;
-    /// Its value at `x`.
+    /// The value at `x`.
     fn value(self, x: f32) -> f32;
-    /// Its slope at `x`.
+    /// The derivative at `x`.
     fn slope(self, x: f32) -> f32;
 }
 
@@ -113,11 +113,11 @@ impl Curve for Silu {
     }
 }
 
-/// `eˣ` within 2 units in the last place, in operations that become vectors: `2ⁿ` by its bits times
-/// a polynomial of the rest (Cephes' `expf`).
+/// `eˣ` with an error of at most 2 units in the last place, in operations that can be vectorised:
+/// `2ⁿ` from its bits times a polynomial of the remainder (Cephes' `expf`).
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    // Adding it leaves the nearest whole number in the last bits.
+    // Adding this constant leaves the nearest integer in the last bits.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };

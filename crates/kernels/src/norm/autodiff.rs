@@ -1,6 +1,6 @@
-//! The backward passes.
+//! The backward passes of the normalisations.
 
-// The type that these methods are of has no public path.
+// The type that has these methods has no public path.
 #![allow(clippy::redundant_closure_for_method_calls)]
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -16,7 +16,7 @@ use super::activation::Activation;
 use super::backend::{NormBackend, Residual, plain_after, plain_normalized};
 use super::flex::{self, Keep, Layer, Saved};
 
-/// Of input, γ and β.
+/// Gradients of input, γ and β.
 #[derive(Debug)]
 struct NormBackward;
 
@@ -35,7 +35,7 @@ impl Backward<Flex, 3> for NormBackward {
     }
 }
 
-/// Of input, γ, β and residual.
+/// Gradients of input, γ, β and residual.
 #[derive(Debug)]
 struct ResidualNormBackward;
 
@@ -121,7 +121,7 @@ impl<C: CheckpointStrategy> NormBackend for Autodiff<Flex, C> {
     }
 }
 
-/// The tensors of an operation, taken from their nodes so that a buffer may have one owner.
+/// The tensors of an operation, moved out of their nodes so that a buffer can have a single owner.
 struct Inputs {
     x: FlexTensor,
     gamma: FlexTensor,

@@ -9,12 +9,13 @@ use burn::backend::{Backend, ExtensionType, Flex, Scalar, backend_extension};
 use super::activation::Activation;
 use super::flex;
 
-/// What is added before the activation: an `Option` that passes through the extension.
+/// An optional residual, which is added before the activation; a type of its own because the
+/// extension mechanism does not pass an `Option`.
 #[derive(ExtensionType)]
 pub enum Residual<B: Backend> {
-    /// This, of the input's shape.
+    /// A residual with the shape of the input.
     Added(FloatTensor<B>),
-    /// Nothing.
+    /// No residual.
     Absent,
 }
 
@@ -30,7 +31,7 @@ impl<B: Backend> Residual<B> {
 /// Backends with normalisations: flex with kernels, others with their ordinary operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait NormBackend: Backend {
-    /// By the batch's own mean and (biased) variance, which it returns as well.
+    /// Normalises by the mean and the (biased) variance of the batch, and returns both as well.
     fn normalized(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -42,7 +43,7 @@ pub trait NormBackend: Backend {
         plain_normalized::<Self>(x, gamma, beta, residual.into_option(), epsilon, activation)
     }
 
-    /// By a given mean and variance.
+    /// Normalises by a given mean and variance.
     #[allow(clippy::too_many_arguments)] // an operation's are plain
     fn scaled(
         x: FloatTensor<Self>,
@@ -119,7 +120,7 @@ impl NormBackend for Flex {
     }
 }
 
-/// [`NormBackend::normalized`] as ordinary operations.
+/// [`NormBackend::normalized`] in ordinary operations.
 pub(super) fn plain_normalized<B: Backend>(
     x: FloatTensor<B>,
     gamma: FloatTensor<B>,
@@ -133,7 +134,7 @@ pub(super) fn plain_normalized<B: Backend>(
     (y, done.mean, done.variance)
 }
 
-/// Residual and activation as ordinary operations.
+/// Residual and activation in ordinary operations.
 pub(super) fn plain_after<B: Backend>(
     y: FloatTensor<B>,
     residual: Option<FloatTensor<B>>,

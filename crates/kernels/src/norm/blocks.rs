@@ -1,32 +1,32 @@
-//! How a tensor `[batch, channels, …]` is shared out: whole channels to each task.
+//! Divides a tensor `[batch, channels, …]` into tasks of whole channels.
 //!
-//! A channel's statistics need all its values and so does its gradient; a task that owns the channel
-//! reads them from memory once and from its cache afterwards.
+//! The statistics of a channel, and its gradient, depend on all its values. A task that owns the
+//! channel reads them from memory once, and later from its cache.
 
-#![allow(clippy::inline_always)] // or they are not compiled for the processor's instructions
+#![allow(clippy::inline_always)] // so that they are compiled for the instruction set
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Most values that a kernel handles at once: 4 KiB, so that it and what belongs to it stay in the
-/// first cache.
+/// Maximum number of values that a kernel handles at once (4 KiB), so that they and what belongs to
+/// them fit into the first-level cache.
 pub(super) const RUN: usize = 1024;
 
-/// Fewest values of an image that a task takes, in whole channels.
+/// Minimum number of values of an image per task, in whole channels.
 const FEWEST: usize = RUN / 2;
 
-/// Tasks of `step` channels each, the last of what is left.
+/// Tasks of `step` channels each; the last one has the remaining channels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Blocks {
     images: usize,
     channels: usize,
-    /// Values of a channel of an image.
+    /// Number of values of a channel of an image.
     area: usize,
     step: usize,
 }
 
 impl Blocks {
-    /// Of a shape `[batch, channels, …]` without an axis of 0.
+    /// The tasks for a shape `[batch, channels, …]` whose axes are not 0.
     pub(super) fn of(shape: &[usize]) -> Self {
         let area = shape[2..].iter().product::<usize>();
         Self {
@@ -46,17 +46,17 @@ impl Blocks {
         start..(start + self.step).min(self.channels)
     }
 
-    /// Values of a channel, over all images.
+    /// Number of values of a channel, over all images.
     pub(super) fn samples(&self) -> usize {
         self.images * self.area
     }
 
-    /// How long the runs of a task are: its channels of one image, or a piece of its only channel.
+    /// The length of the runs of a task: its channels of one image, or a piece of its only channel.
     pub(super) fn run(&self, task: usize) -> usize {
         (self.channels(task).len() * self.area).min(RUN)
     }
 
-    /// A task's values of each image.
+    /// The values of a task, one slice per image.
     pub(super) fn rows<'a, T>(&self, data: &'a [T], task: usize) -> Vec<&'a [T]> {
         let Range { start, end } = self.channels(task);
         data.chunks_exact(self.channels * self.area)
@@ -64,7 +64,7 @@ impl Blocks {
             .collect()
     }
 
-    /// The same for all tasks, to be written to.
+    /// The mutable values of all tasks, one slice per image.
     pub(super) fn rows_mut<'a, T>(&self, data: &'a mut [T]) -> Vec<Vec<&'a mut [T]>> {
         let mut tasks: Vec<_> = (0..self.count())
             .map(|_| Vec::with_capacity(self.images))
@@ -78,7 +78,7 @@ impl Blocks {
         tasks
     }
 
-    /// One value a channel, repeated for the values of a run of a task.
+    /// Repeats one value per channel for the values of a run of a task.
     pub(super) fn spread(&self, task: usize, values: &[f32]) -> Vec<f32> {
         let run = self.run(task);
         let mut spread = Vec::with_capacity(run);
@@ -88,16 +88,16 @@ impl Blocks {
         spread
     }
 
-    /// Sums of a task's channels from sums at each place of a run.
+    /// Sums for the channels of a task from sums for the positions of a run.
     pub(super) fn gather(&self, sums: &[f32]) -> Vec<f64> {
-        // A run that is a piece of one channel is that channel's altogether.
+        // A run that is a piece of one channel belongs to that channel.
         let area = self.area.min(sums.len());
         let sum = |channel: &[f32]| channel.iter().map(|sum| f64::from(*sum)).sum();
         sums.chunks(area).map(sum).collect()
     }
 }
 
-/// Values that are read and replaced: in their own buffer, or into a new one.
+/// Values that are read and replaced, in their own buffer or in a new one.
 pub(super) enum Row<'a> {
     Own(&'a mut [f32]),
     New {
@@ -107,7 +107,7 @@ pub(super) enum Row<'a> {
 }
 
 impl Row<'_> {
-    /// The values that are there.
+    /// The values before they are replaced.
     #[inline(always)]
     pub(super) fn values(&self) -> &[f32] {
         match self {
@@ -116,7 +116,7 @@ impl Row<'_> {
         }
     }
 
-    /// Replaces the values that start at a place.
+    /// Replaces the values from index `place` on.
     #[inline(always)]
     pub(super) fn put(&mut self, place: usize, made: &[f32]) {
         let places = place..place + made.len();

@@ -1,4 +1,4 @@
-//! The kernels on flex's tensors.
+//! The kernels on flex tensors.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::kernel::{Backward, Forward, Moments, Scaling, Slope, Sums};
 use crate::lanes::widest;
 use crate::memory::{are_f32, tensor, values, whole, written};
 
-/// A layer's effective parameters.
+/// The effective parameters of a layer.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pub(super) gamma: FlexTensor,
@@ -21,25 +21,25 @@ pub(super) struct Layer {
     pub(super) activation: Activation,
 }
 
-/// Bits of every task, if the activation needs them backward.
+/// The bits of every task, if the backward pass of the activation needs them.
 pub(super) type Mask = Option<Arc<Vec<Vec<u32>>>>;
 
-/// What backward needs of a normalisation.
+/// What the backward pass of a normalisation needs.
 #[derive(Debug, Clone)]
 pub(super) struct Saved {
     scaling: Arc<Scaling>,
     /// `1/√(variance + ε)`.
     inverse: Arc<Vec<f32>>,
-    /// The input, where its values are needed.
+    /// The input, if its values are needed.
     pub(super) input: Option<FlexTensor>,
     mask: Mask,
     activation: Activation,
     of_batch: bool,
-    /// Whether γ or β wants a gradient.
+    /// Whether γ or β has a gradient.
     parameters: bool,
 }
 
-/// Forward by the batch's statistics.
+/// The result of a forward pass with the statistics of the batch.
 pub(super) struct Normalized {
     pub(super) output: FlexTensor,
     pub(super) mean: FlexTensor,
@@ -47,22 +47,22 @@ pub(super) struct Normalized {
     pub(super) saved: Saved,
 }
 
-/// Forward by given statistics.
+/// The result of a forward pass with given statistics.
 pub(super) struct Scaled {
     pub(super) output: FlexTensor,
     pub(super) saved: Saved,
 }
 
-/// Gradients of a normalisation.
+/// The gradients of a normalisation.
 pub(super) struct Gradients {
     pub(super) input: FlexTensor,
     pub(super) gamma: FlexTensor,
     pub(super) beta: FlexTensor,
-    /// Of the residual, where there is one.
+    /// The gradient of the residual, if there is one.
     pub(super) residual: Option<FlexTensor>,
 }
 
-/// Whether the kernels compute on these.
+/// Whether the kernels support these tensors.
 pub(super) fn computes<'a>(
     x: &'a FlexTensor,
     channels: impl IntoIterator<Item = &'a FlexTensor>,
@@ -117,7 +117,8 @@ pub(super) fn normalized(
 
 /// See [`NormBackend::scaled`](super::NormBackend::scaled).
 ///
-/// `keep` says whether backward needs the input's values whatever the activation.
+/// `keep` says whether the backward pass needs the values of the input independently of the
+/// activation.
 pub(super) fn scaled(
     x: FlexTensor,
     layer: &Layer,
@@ -151,16 +152,16 @@ pub(super) fn scaled(
     }
 }
 
-/// What backward will want of a normalisation by given statistics.
+/// What the backward pass of a normalisation with given statistics needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// There is no backward.
+    /// Nothing, because there is no backward pass.
     Nothing,
-    /// The activation's slope.
+    /// The derivative of the activation.
     Slope,
-    /// And the sums for β.
+    /// Also the sums for β.
     Shift,
-    /// And the input, for γ.
+    /// Also the input, for γ.
     Input,
 }
 
@@ -169,7 +170,7 @@ fn has_kink(activation: Activation) -> bool {
 }
 
 impl Layer {
-    /// The numbers of `(x − mean)·scale + shift`, and `1/√(variance + ε)`.
+    /// The coefficients of `(x − mean)·scale + shift`, and `1/√(variance + ε)`.
     #[allow(clippy::cast_possible_truncation)]
     fn scaling(&self, mean: &[f32], variance: &[f32]) -> (Scaling, Vec<f32>) {
         let inverse: Vec<f32> = variance
@@ -196,9 +197,10 @@ fn blocks(x: &FlexTensor) -> Blocks {
 
 /// The input of a forward pass.
 enum Source<'a> {
-    /// It is needed afterwards.
+    /// The input is needed afterwards.
     Kept(&'a FlexTensor),
-    /// It is not: its buffer takes the output where nobody else has it.
+    /// The input is not needed afterwards: its buffer is used for the output if it has no other
+    /// owner.
     Given(FlexTensor),
 }
 
@@ -230,7 +232,7 @@ fn forward(
     (output, mask.then(|| Arc::new(bits)))
 }
 
-/// Replaces values into a new buffer.
+/// Writes the replaced values into a new buffer.
 fn into_new<R>(
     x: &FlexTensor,
     work: impl FnOnce(Blocks, Vec<Vec<Row<'_>>>) -> R,
@@ -238,7 +240,7 @@ fn into_new<R>(
     let blocks = blocks(x);
     let from = values(x);
     let mut result = None;
-    // SAFETY: the rows of all tasks are all of the buffer, and each task replaces all its rows.
+    // SAFETY: the rows of all tasks cover the buffer, and each task replaces all its rows.
     #[allow(unsafe_code)]
     let made = unsafe {
         written(from.len(), |places| {
@@ -252,11 +254,11 @@ fn into_new<R>(
             result = Some(work(blocks, rows.collect()));
         })
     };
-    let result = result.expect("`written` calls what it is given");
+    let result = result.expect("`written` calls its argument");
     (tensor(made, x.layout().shape().clone()), result)
 }
 
-/// What all tasks of a forward pass share.
+/// Data that all tasks of a forward pass share.
 #[derive(Clone, Copy)]
 struct Work<'a> {
     residual: Option<&'a [f32]>,
@@ -301,14 +303,14 @@ impl Work<'_> {
     }
 }
 
-/// Gradients from the output's.
+/// Computes the gradients from that of the output.
 ///
-/// `residual` says whether a residual wants its own.
+/// `residual` says whether a residual has a gradient of its own.
 pub(super) fn backward(saved: &Saved, gradient: FlexTensor, residual: bool) -> Gradients {
     let mut gradient = whole(gradient);
     let blocks = blocks(&gradient);
     let plain = saved.activation == Activation::Identity;
-    // Without an activation the residual's gradient is the output's itself.
+    // Without an activation, the gradient of the residual is that of the output.
     let same = (residual && plain).then(|| gradient.clone());
     let apart = residual && !plain;
     let shape = gradient.layout().shape().clone();
@@ -319,7 +321,7 @@ pub(super) fn backward(saved: &Saved, gradient: FlexTensor, residual: bool) -> G
             return (saved.tasks(blocks, tasks), None);
         }
         let mut sums = Vec::new();
-        // SAFETY: the rows of all tasks are all of the buffer, and each task writes all its rows.
+        // SAFETY: the rows of all tasks cover the buffer, and each task writes all its rows.
         #[allow(unsafe_code)]
         let made = unsafe {
             written(shape.num_elements(), |places| {
@@ -353,7 +355,7 @@ pub(super) fn backward(saved: &Saved, gradient: FlexTensor, residual: bool) -> G
     }
 }
 
-/// A task's rows of the gradient, and where its residual's gradient goes.
+/// The rows of the gradient of a task, and the rows for the gradient of its residual.
 type BackwardRows<'a> = (Vec<Row<'a>>, Option<Vec<&'a mut [MaybeUninit<f32>]>>);
 
 impl Saved {

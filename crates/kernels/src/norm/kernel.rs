@@ -1,11 +1,11 @@
-//! Normalisation, residual and activation in one go, and back.
+//! Normalisation, residual and activation in one pass, and their backward pass.
 //!
-//! A task has some channels to itself. Forward in training it reads them for the mean, again (from
-//! its cache) for the variance, and writes the output; the variance is of the differences from the
-//! mean, so that a mean far from 0 costs no digits. Backward it reads once for the two sums that a
-//! channel's gradient needs and again to write the gradient.
+//! A task owns some channels. The forward pass in training reads them for the mean, again (from its
+//! cache) for the variance, and writes the output. The variance is computed from the differences
+//! from the mean, so that a mean far from 0 costs no precision. The backward pass reads once for
+//! the two sums that the gradient of a channel needs, and again to write the gradient.
 
-#![allow(clippy::inline_always)] // or they are not compiled for the processor's instructions
+#![allow(clippy::inline_always)] // so that they are compiled for the instruction set
 
 use std::mem::MaybeUninit;
 
@@ -14,7 +14,7 @@ use super::blocks::{Blocks, RUN, Row};
 use super::mask;
 use crate::lanes::Loop;
 
-/// What a channel is normalised by: `(x − mean)·scale + shift`.
+/// The coefficients of the normalisation `(x − mean)·scale + shift` of each channel.
 #[derive(Debug, Clone)]
 pub(super) struct Scaling {
     pub(super) mean: Vec<f32>,
@@ -23,7 +23,7 @@ pub(super) struct Scaling {
 }
 
 impl Scaling {
-    /// A task's, for each value of a run.
+    /// The coefficients of a task, for each value of a run.
     fn spread(&self, blocks: &Blocks, task: usize) -> Self {
         Self {
             mean: blocks.spread(task, &self.mean),
@@ -43,7 +43,7 @@ impl Scaling {
     }
 }
 
-/// Mean and variance (the biased one) of a task's channels.
+/// Computes mean and (biased) variance of the channels of a task.
 pub(super) struct Moments<'a> {
     pub(super) blocks: Blocks,
     pub(super) task: usize,
@@ -86,7 +86,7 @@ impl Loop for Moments<'_> {
     }
 }
 
-/// Output of a task's channels.
+/// Computes the output of the channels of a task.
 pub(super) struct Forward<'a, C> {
     pub(super) blocks: Blocks,
     pub(super) task: usize,
@@ -94,12 +94,12 @@ pub(super) struct Forward<'a, C> {
     pub(super) residual: Option<Vec<&'a [f32]>>,
     pub(super) scaling: &'a Scaling,
     pub(super) curve: C,
-    /// Whether to note where the slope is 1.
+    /// Whether to record where the derivative is 1.
     pub(super) mask: bool,
 }
 
 impl<C: Curve> Loop for Forward<'_, C> {
-    /// The mask, empty where none is wanted.
+    /// The mask; empty if none is recorded.
     type Output = Vec<u32>;
 
     #[inline(always)]
@@ -135,48 +135,48 @@ impl<C: Curve> Loop for Forward<'_, C> {
     }
 }
 
-/// Where the slope of the activation comes from.
+/// The source of the derivative of the activation.
 #[derive(Clone, Copy)]
 pub(super) enum Slope<'a> {
-    /// It is 1.
+    /// The derivative is 1.
     One,
-    /// A mask of the forward pass.
+    /// The mask of the forward pass.
     Mask(&'a [u32]),
-    /// The input, again.
+    /// It is computed again from the input.
     Input,
 }
 
-/// Gradients of a task's channels.
+/// Computes the gradients of the channels of a task.
 pub(super) struct Backward<'a, C> {
     pub(super) blocks: Blocks,
     pub(super) task: usize,
-    /// The gradient of the output, to be replaced by the input's.
+    /// The gradient of the output, which is replaced by that of the input.
     pub(super) rows: Vec<Row<'a>>,
-    /// The input, where anything needs it.
+    /// The input, if it is needed.
     pub(super) input: Option<Vec<&'a [f32]>>,
     pub(super) scaling: &'a Scaling,
     /// `1/√(variance + ε)` of each channel.
     pub(super) inverse: &'a [f32],
     pub(super) curve: C,
     pub(super) slope: Slope<'a>,
-    /// Whether mean and variance were the batch's, and so depend on the input.
+    /// Whether mean and variance are those of the batch, and so depend on the input.
     pub(super) of_batch: bool,
-    /// Whether the sums are wanted; a pass more where nothing else needs one.
+    /// Whether the sums are needed. They take an additional pass if nothing else needs one.
     pub(super) sums: bool,
-    /// Where the residual's gradient goes, if it is not the output's.
+    /// The buffer for the gradient of the residual, if it differs from that of the output.
     pub(super) residual: Option<Vec<&'a mut [MaybeUninit<f32>]>>,
 }
 
-/// Sums over a task's channels.
+/// Sums for the channels of a task.
 pub(super) struct Sums {
-    /// Gradient of the scale (γ), 0 without the input.
+    /// Gradient of the scale (γ); 0 without the input.
     pub(super) scale: Vec<f32>,
     /// Gradient of the shift (β).
     pub(super) shift: Vec<f32>,
 }
 
 impl<C: Curve> Backward<'_, C> {
-    /// Gradient before the activation, of one run.
+    /// Computes the gradient before the activation, for one run.
     #[inline(always)]
     fn before(
         &self,
@@ -203,7 +203,7 @@ impl<C: Curve> Backward<'_, C> {
         }
     }
 
-    /// The mask's words of the run that starts at a place of an image's row.
+    /// The words of the mask for the run that starts at index `place` of an image's row.
     #[inline(always)]
     fn words(&self, image: usize, row: usize, place: usize) -> &[u32] {
         let Slope::Mask(words) = self.slope else {
@@ -265,7 +265,8 @@ impl<C: Curve> Loop for Backward<'_, C> {
                 .collect(),
         };
 
-        // dx = scale·(g − mean(g) − x̂·mean(g·x̂)); the two means are 0 where the statistics are fixed.
+        // dx = scale·(g − mean(g) − x̂·mean(g·x̂)); the two means are 0 if the statistics are
+        // fixed.
         let samples = blocks.samples() as f64;
         let mut of_channel = [vec![0.0; channels.end], vec![0.0; channels.end]];
         if self.of_batch {

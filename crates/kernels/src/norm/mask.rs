@@ -1,21 +1,21 @@
-//! A bit for each value: whether an activation let its gradient through.
+//! One bit per value: whether the activation passes its gradient on.
 //!
-//! 512 values share 16 words: value `16·j + i` is bit `j` of word `i`, so that 16 neighbours are 16
-//! lanes of a vector.
+//! 512 values share 16 words: value `16·j + i` is bit `j` of word `i`, so that 16 adjacent values
+//! are 16 lanes of a vector.
 
-#![allow(clippy::inline_always)] // or they are not compiled for the processor's instructions
+#![allow(clippy::inline_always)] // so that they are compiled for the instruction set
 
 use super::activation::Curve;
 
-/// Values of 16 words.
+/// Number of values in 16 words.
 const BLOCK: usize = 512;
 
-/// Words that belong to so many values.
+/// The number of words for a number of values.
 pub(super) fn words(values: usize) -> usize {
     values.div_ceil(BLOCK) * 16
 }
 
-/// Writes the bits of values before the activation.
+/// Records the bits from the values before the activation.
 #[inline(always)]
 pub(super) fn pack<C: Curve>(values: &[f32], words: &mut [u32], curve: C) {
     for (values, words) in values.chunks(BLOCK).zip(words.chunks_exact_mut(16)) {
@@ -33,7 +33,7 @@ pub(super) fn pack<C: Curve>(values: &[f32], words: &mut [u32], curve: C) {
     }
 }
 
-/// Copies the values whose bit is set, and 0 for the others.
+/// Copies the values whose bit is set; the others become 0.
 #[inline(always)]
 pub(super) fn select(values: &[f32], words: &[u32], out: &mut [f32]) {
     let blocks = values.chunks(BLOCK).zip(out.chunks_mut(BLOCK));

@@ -1,9 +1,10 @@
-//! Batch normalisation with what follows it: residual and activation, in two passes over memory.
+//! Batch normalisation fused with residual and activation, in two passes over memory.
 //!
-//! As operations of their own, a normalisation in training, an addition and a ReLU read and write a
-//! feature map about a dozen times each way. Here forward reads it and writes the output; backward
-//! reads it and the gradient, and writes the input's gradient in the gradient's buffer. What backward
-//! needs of an activation it computes again from the input, or keeps as a bit for each value.
+//! As separate operations, a normalisation in training, an addition and a ReLU read and write a
+//! feature map about a dozen times in each direction. Here the forward pass reads it and writes the
+//! output; the backward pass reads it and the gradient, and writes the gradient of the input into
+//! the buffer of the gradient. What the backward pass needs of an activation is computed again from
+//! the input, or stored as one bit per value.
 
 mod activation;
 mod autodiff;
@@ -21,16 +22,16 @@ use burn::tensor::activation::silu;
 pub use activation::Activation;
 pub use backend::{NormBackend, Residual};
 
-/// `activation(norm(x) + residual)` of `[batch, channels, height, width]`.
+/// Computes `activation(norm(x) + residual)` for `x` of shape `[batch, channels, height, width]`.
 ///
-/// Statistics of the batch, which move the running ones, where the layer trains; the running ones
-/// elsewhere. γ and β are the layer's effective values. As `BatchNorm::forward` in all that it does
-/// but one: the running variance follows the unbiased variance of the batch, `Σ(x − x̄)² / (n − 1)`, as
-/// PyTorch's does, and not the biased one.
+/// A layer in training normalises by the statistics of the batch and updates the running ones;
+/// otherwise it normalises by the running ones. γ and β are the effective values of the layer. The
+/// result is that of `BatchNorm::forward` with one exception: the running variance follows the
+/// unbiased variance of the batch, `Σ(x − x̄)² / (n − 1)`, as in PyTorch, and not the biased one.
 ///
 /// # Panics
 ///
-/// Where `x` has not the layer's channels, or the residual not its shape.
+/// If `x` has another number of channels than the layer, or `residual` another shape than `x`.
 #[must_use]
 pub fn norm_act(
     norm: &BatchNorm,
@@ -39,20 +40,20 @@ pub fn norm_act(
     activation: Activation,
 ) -> Tensor<4> {
     if activation == Activation::Silu && residual.is_some() {
-        // No network has it; its slope would need the residual again.
+        // No network uses this; the derivative would need the residual as well.
         return silu(norm_act(norm, x, residual, Activation::Identity));
     }
     let [images, channels, height, width] = x.dims();
     assert_eq!(
         norm.gamma.dims(),
         [channels],
-        "the input has the layer's channels"
+        "the input must have the channels of the layer"
     );
     if let Some(residual) = &residual {
         assert_eq!(
             residual.dims(),
             x.dims(),
-            "the residual has the input's shape"
+            "the residual must have the shape of the input"
         );
     }
     let device = x.device();
@@ -99,12 +100,12 @@ pub fn norm_act(
     Tensor::from_dispatch(output)
 }
 
-/// What turns the biased variance of so many values into the unbiased one.
+/// The factor between the biased and the unbiased variance of `count` values.
 #[allow(
     clippy::cast_precision_loss,
     reason = "a batch's pixels are far fewer than 2⁵³"
 )]
 fn unbiased(count: usize) -> f64 {
-    // Of a single value there is none; its biased variance is 0.
+    // A single value has no unbiased variance; the biased one is 0.
     count as f64 / count.saturating_sub(1).max(1) as f64
 }

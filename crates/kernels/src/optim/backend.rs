@@ -7,17 +7,17 @@ use super::kernel;
 use super::{Adam, Sgd};
 use crate::memory::are_f32;
 
-/// A parameter's gradient, as it passes through the extension.
+/// The gradient of a parameter, in a form that the extension mechanism passes on.
 #[derive(ExtensionType)]
 pub enum Gradient<B: Backend> {
-    /// This, of the parameter's shape.
+    /// A gradient with the shape of the parameter.
     Whole(FloatTensor<B>),
     /// The product `xᵀ·g` of `x` `[rows, in]` and `g` `[rows, out]`.
     Outer(FloatTensor<B>, FloatTensor<B>),
 }
 
 impl<B: Backend> Gradient<B> {
-    /// All of it, of the parameter's shape.
+    /// The whole gradient, with the shape of the parameter.
     fn whole(self, parameter: &FloatTensor<B>) -> FloatTensor<B> {
         match self {
             Self::Whole(gradient) => gradient,

@@ -1,4 +1,4 @@
-//! The steps on flex's buffers.
+//! The optimiser steps on flex buffers.
 
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
@@ -10,14 +10,14 @@ use crate::lanes::{Loop, widest};
 use crate::linear::product::Matrix;
 use crate::memory::{values, whole};
 
-/// Entries of one task: 64 KiB of each tensor, so that what a thread is at stays in its cache.
+/// Number of entries per task: 64 KiB of each tensor, so that they fit into the cache of a core.
 const CHUNK: usize = 1 << 14;
 
-/// Entries of a piece of a product: 256 KiB.
+/// Number of entries of a piece of a product: 256 KiB.
 const PIECE: usize = 1 << 16;
 
 impl Gradient<Flex> {
-    /// All of it in row order.
+    /// The gradient in row-major order.
     fn in_row_order(self) -> Self {
         match self {
             Self::Whole(gradient) => Self::Whole(whole(gradient)),
@@ -27,7 +27,7 @@ impl Gradient<Flex> {
 
     /// # Panics
     ///
-    /// Where one of the others has another shape; a product's may be flat.
+    /// If one of the others has another shape; the parameter of a product may be flat.
     fn fits(&self, others: &[&FlexTensor]) {
         let shape = match self {
             Self::Whole(gradient) => gradient.layout().shape().to_vec(),
@@ -51,14 +51,14 @@ impl Gradient<Flex> {
     }
 }
 
-/// A gradient that is read, or made, piece after piece.
+/// A gradient that is read or computed piece by piece.
 enum Pieces<'a> {
     Whole(&'a [f32]),
     Outer(Matrix<'a>, Matrix<'a>),
 }
 
 impl Pieces<'_> {
-    /// Entries of each but the last.
+    /// Number of entries of each piece but the last.
     fn size(&self) -> usize {
         match self {
             Self::Whole(_) => CHUNK,
@@ -66,7 +66,7 @@ impl Pieces<'_> {
         }
     }
 
-    /// Rows of a product's pieces.
+    /// Number of rows of the pieces of a product.
     fn rows(&self) -> usize {
         match self {
             Self::Whole(_) => 0,
@@ -74,7 +74,7 @@ impl Pieces<'_> {
         }
     }
 
-    /// The piece of that number, which has `len` entries.
+    /// Piece `number`, which has `len` entries.
     fn at<'s>(&'s self, number: usize, len: usize, made: &'s mut Vec<f32>) -> &'s [f32] {
         match self {
             Self::Whole(gradient) => &gradient[number * CHUNK..][..len],
@@ -89,7 +89,7 @@ impl Pieces<'_> {
     }
 }
 
-/// See [`adam`](super::adam()); all of `f32`.
+/// See [`adam`](super::adam()); all tensors hold `f32`.
 pub(super) fn adam(
     parameter: FlexTensor,
     gradient: Gradient<Flex>,
@@ -125,7 +125,7 @@ pub(super) fn adam(
     (parameter, first, second)
 }
 
-/// See [`sgd`](super::sgd()); all of `f32`.
+/// See [`sgd`](super::sgd()); all tensors hold `f32`.
 #[allow(clippy::cast_possible_truncation)]
 pub(super) fn sgd(
     parameter: FlexTensor,
@@ -150,12 +150,12 @@ pub(super) fn sgd(
     (parameter, velocity)
 }
 
-/// What is the same for all entries of a step of Adam.
+/// The coefficients of a step of Adam.
 #[derive(Clone, Copy)]
 struct AdamNumbers {
-    /// Factor of the parameter in its gradient.
+    /// Factor of the parameter in its gradient (coupled decay).
     coupled: f32,
-    /// Factor of the parameter itself.
+    /// Factor of the parameter (decoupled decay).
     keep: f32,
     /// `1 − β₁`.
     first: f32,
@@ -200,7 +200,7 @@ impl Loop for AdamLoop<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // or it is not compiled for the instructions
+    #[allow(clippy::inline_always)] // so that it is compiled for the instruction set
     fn run(self) {
         let n = self.numbers;
         let entries = self.p.iter_mut().zip(self.m).zip(self.v).zip(self.g);
@@ -225,7 +225,7 @@ impl Loop for SgdLoop<'_> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::inline_always)] // or it is not compiled for the instructions
+    #[allow(clippy::inline_always)] // so that it is compiled for the instruction set
     fn run(self) {
         let [rate, momentum, decay] = self.numbers;
         for ((p, b), g) in self.p.iter_mut().zip(self.b).zip(self.g) {

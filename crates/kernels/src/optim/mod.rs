@@ -1,9 +1,8 @@
 //! Optimiser steps in place: one pass over parameter, gradient and moments.
 //!
-//! Written with tensor operations, a step of Adam makes about fifteen passes over memory and as many
-//! buffers. Here it reads four values and writes three for each entry. The parameter and the moments
-//! are changed in their own buffers where nobody else holds them, and copied first where somebody
-//! does.
+//! In tensor operations, a step of Adam makes about fifteen passes over memory and as many buffers.
+//! Here it reads four values and writes three per entry. Parameter and moments are changed in place
+//! if their buffers have no other owner, and copied first otherwise.
 
 mod backend;
 mod kernel;
@@ -15,8 +14,8 @@ pub use backend::OptimBackend;
 
 use crate::linear::OuterProduct;
 
-/// A step of Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) or AdamW (Loshchilov and Hutter
-/// 2019, arXiv:1711.05101, algorithm 2), as PyTorch computes it.
+/// A step of Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1) or AdamW (Loshchilov and
+/// Hutter 2019, arXiv:1711.05101, algorithm 2), as PyTorch computes it.
 ///
 /// ```text
 /// g ← g + λ·p                        coupled decay
@@ -35,7 +34,7 @@ pub struct Adam {
     pub epsilon: f64,
     /// `λ`.
     pub weight_decay: f64,
-    /// Whether the decay acts on the parameter itself (AdamW) and not through the gradient.
+    /// Whether the decay is applied to the parameter itself (AdamW) and not to the gradient.
     pub decoupled: bool,
     /// `t`, from 1.
     pub step: u64,
@@ -58,14 +57,14 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
-/// A parameter's gradient.
+/// The gradient of a parameter.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant)] // lives for the length of a call
 pub enum Gradient<const D: usize> {
-    /// This, of the parameter's shape.
+    /// A gradient with the shape of the parameter.
     Whole(Tensor<D>),
-    /// That of a weight `[in, out]`, or of one that is flat. On flex it is made piece by piece and
-    /// never whole.
+    /// The gradient of a weight `[in, out]` (or of a flat one) as factors. On flex the product is
+    /// computed piece by piece and never stored as a whole.
     Outer(OuterProduct),
 }
 
@@ -92,13 +91,13 @@ impl<const D: usize> Gradient<D> {
     }
 }
 
-/// Takes a step of Adam: the parameter and its two moments after it.
+/// Takes a step of Adam; returns the new parameter and its two moments.
 ///
-/// All tensors have one shape and no autodiff; the moments are 0 before the first step.
+/// All tensors have the same shape and no autodiff graph; the moments are 0 before the first step.
 ///
 /// # Panics
 ///
-/// Where the shapes differ.
+/// If the shapes differ.
 #[must_use]
 pub fn adam<const D: usize>(
     parameter: Tensor<D>,
@@ -119,13 +118,13 @@ pub fn adam<const D: usize>(
     )
 }
 
-/// Takes a step of gradient descent: the parameter and its velocity after it.
+/// Takes a step of gradient descent; returns the new parameter and its velocity.
 ///
-/// All tensors have one shape and no autodiff; the velocity is 0 before the first step.
+/// All tensors have the same shape and no autodiff graph; the velocity is 0 before the first step.
 ///
 /// # Panics
 ///
-/// Where the shapes differ.
+/// If the shapes differ.
 #[must_use]
 pub fn sgd<const D: usize>(
     parameter: Tensor<D>,

@@ -10,7 +10,7 @@ use crate::linear::OuterProduct;
 
 const STEPS: u16 = 4;
 
-/// What tests/parity/optimizers.py prints, PyTorch 2.15.
+/// The output of tests/parity/optimizers.py with PyTorch 2.15.
 const ADAM: [f32; 4] = [0.460_339_546, -0.960_339_546, 1.960_342_526, -0.014_194_763];
 const ADAM_DECAY: [f32; 4] = [0.460_297_763, -0.960_103_929, 1.960_011_005, -0.014_194_783];
 const ADAMW: [f32; 4] = [0.458_402_216, -0.956_405_222, 1.952_414_274, -0.014_188_375];
@@ -121,7 +121,7 @@ fn a_buffer_that_somebody_else_holds_stays_as_it_is() {
 
 #[test]
 fn a_gradient_made_piece_by_piece_is_the_whole_one() {
-    // Several pieces with a shorter last one, rows longer than a piece, and one piece.
+    // Several pieces of which the last is shorter, rows longer than a piece, and a single piece.
     for [rows, inputs, outputs] in [[5, 131, 1000], [1, 3, 70_001], [3, 70_001, 1], [2, 9, 7]] {
         for device in devices() {
             let tensor = |shape: [usize; 2], speed: f32, low: f32| {
@@ -162,7 +162,8 @@ fn a_gradient_made_piece_by_piece_is_the_whole_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Against the same step as tensor operations on another backend; more entries than a task's.
+    /// Compared with the same step in tensor operations on another backend; more entries than a
+    /// task has.
     #[test]
     fn adam_is_the_formula(
         rows in 1_usize..200, columns in 1_usize..200, transposed: bool, decoupled: bool,
@@ -180,7 +181,7 @@ proptest! {
                 let tensor = Tensor::<2>::from_data(TensorData::new(data, [rows, columns]), &device);
                 if transposed { tensor.transpose() } else { tensor }
             };
-            // A second moment is never below 0.
+            // A second moment is never negative.
             let (p, m) = adam(tensor(0, 0.0), tensor(1, 0.0), [tensor(2, 0.0), tensor(3, 1.0)], step);
             let [first, second] = m.map(values);
             (values(p), first, second)

@@ -17,7 +17,7 @@ use crate::memory::{are_f32, tensor, values, whole};
 /// Backends with max pooling: flex with a kernel, others with their ordinary operations.
 #[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait PoolBackend: Backend {
-    /// The greatest of each window, or of `relu(x)` where `rectify` is set.
+    /// The maximum of each window of `x`, or of `relu(x)` if `rectify` is set.
     fn max_pool(x: FloatTensor<Self>, window: Window, rectify: bool) -> FloatTensor<Self> {
         plain::<Self>(x, window, rectify)
     }
@@ -62,7 +62,7 @@ impl<C: CheckpointStrategy> PoolBackend for Autodiff<Flex, C> {
 struct PoolBackward;
 
 impl Backward<Flex, 1> for PoolBackward {
-    /// The places of all outputs in their windows.
+    /// The position of each output in its window.
     type State = (Pooling, Arc<Vec<u8>>);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -77,7 +77,7 @@ impl Backward<Flex, 1> for PoolBackward {
     }
 }
 
-/// The kernel's sizes, if it computes this.
+/// The sizes for the kernel, if it supports them.
 fn pooling(x: &FlexTensor, window: Window, rectify: bool) -> Option<Pooling> {
     let shape = x.layout().shape();
     let pooling = Pooling {

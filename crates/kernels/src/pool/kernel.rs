@@ -1,14 +1,14 @@
-//! Pooling of one plane after the other.
+//! Pooling, plane by plane.
 
 use rayon::prelude::*;
 
 use super::Window;
 use crate::memory::written;
 
-/// What is kept of an output that none of the inputs gave: a ReLU made it 0.
-const NOBODY: u8 = u8::MAX;
+/// The position of an output that comes from no input because a ReLU set it to 0.
+const NO_INPUT: u8 = u8::MAX;
 
-/// Sizes of a pooling.
+/// The sizes of a pooling.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pooling {
     pub(super) window: Window,
@@ -18,7 +18,7 @@ pub(super) struct Pooling {
 }
 
 impl Pooling {
-    /// Whether a byte names every place of the window, and it fits into the image.
+    /// Whether a byte can hold every position in the window, and the window fits into the image.
     pub(super) fn fits(&self) -> bool {
         let Window {
             kernel, padding, ..
@@ -27,7 +27,7 @@ impl Pooling {
             2 * padding[axis] <= kernel[axis]
                 && kernel[axis] <= self.input[axis] + 2 * padding[axis]
         };
-        kernel[0] * kernel[1] < usize::from(NOBODY) && inside(0) && inside(1)
+        kernel[0] * kernel[1] < usize::from(NO_INPUT) && inside(0) && inside(1)
     }
 
     pub(super) fn output(&self) -> [usize; 2] {
@@ -38,12 +38,12 @@ impl Pooling {
         [self.input, self.output()].map(|[height, width]| height * width)
     }
 
-    /// The greatest of each window, and its place in the window.
+    /// Computes the maximum of each window, and its position in the window.
     pub(super) fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
         let [area, small] = self.areas();
         let count = x.len() / area * small;
-        let mut places = vec![NOBODY; count];
-        // SAFETY: the chunks are all of the buffer, and each row of each is copied to.
+        let mut places = vec![NO_INPUT; count];
+        // SAFETY: the chunks cover the buffer, and each of their rows is written.
         #[allow(unsafe_code)]
         let made = unsafe {
             written(count, |made| {
@@ -64,7 +64,7 @@ impl Pooling {
         (made, places)
     }
 
-    /// One row of output.
+    /// Computes one row of the output.
     fn row(&self, x: &[f32], row: usize, best: &mut [f32], places: &mut [u8]) {
         let Window {
             kernel,
@@ -73,7 +73,7 @@ impl Pooling {
         } = self.window;
         let [height, width] = self.input;
         best.fill(if self.rectify { 0.0 } else { f32::NEG_INFINITY });
-        places.fill(NOBODY);
+        places.fill(NO_INPUT);
         let mut place = 0;
         for down in 0..kernel[0] {
             let y = (row * stride[0] + down).checked_sub(padding[0]);
@@ -81,7 +81,8 @@ impl Pooling {
             for right in 0..kernel[1] {
                 if let Some(y) = line {
                     let line = &x[y * width..(y + 1) * width];
-                    // Columns of output whose window has this place inside the image.
+                    // Columns of the output for which this position of the window is inside the
+                    // image.
                     let first = padding[1].saturating_sub(right).div_ceil(stride[1]);
                     let at = first * stride[1] + right - padding[1];
                     if at < width {
@@ -99,7 +100,7 @@ impl Pooling {
         }
     }
 
-    /// The gradient of the input: each output's goes to where it came from.
+    /// The gradient of the input: that of each output is added to the input that it came from.
     pub(super) fn backward(&self, gradient: &[f32], places: &[u8]) -> Vec<f32> {
         let [area, small] = self.areas();
         let count = gradient.len() / small * area;
@@ -110,12 +111,12 @@ impl Pooling {
         } = self.window;
         let [_, width] = self.input;
         let columns = self.output()[1];
-        // Of each place of a window, from the window's corner; the corner may lie outside.
+        // Offset of each position of a window from its corner, which may be outside the image.
         let offsets: Vec<usize> = (0..kernel[0] * kernel[1])
             .map(|place| place / kernel[1] * width + place % kernel[1])
             .collect();
         let outside = padding[0] * width + padding[1];
-        // SAFETY: the chunks are all of the buffer, and each is copied to as a whole.
+        // SAFETY: the chunks cover the buffer, and each is written as a whole.
         #[allow(unsafe_code)]
         unsafe {
             written(count, |made| {

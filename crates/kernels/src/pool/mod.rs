@@ -1,7 +1,9 @@
-//! Max pooling that keeps a byte for each output, with the ReLU before it if there is one.
+//! Max pooling that stores one byte per output for the backward pass, optionally fused with a ReLU
+//! before it.
 //!
-//! `max` and ReLU change places, so the feature map is read once and nothing of its size is kept:
-//! Burn's own keep the input, the ReLU's output and an index of 4 or 8 bytes.
+//! Maximum and ReLU can be exchanged, so the feature map is read once, and nothing of its size is
+//! stored. Burn's operations store the input, the output of the ReLU and an index of 4 or 8 bytes
+//! per output.
 
 mod backend;
 mod kernel;
@@ -14,19 +16,19 @@ use burn::tensor::activation::relu;
 
 pub use backend::PoolBackend;
 
-/// A window that slides over an image.
+/// A window that moves over an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Height and width.
+    /// Height and width of the window.
     pub kernel: [usize; 2],
-    /// Rows and columns from one window to the next.
+    /// Stride: rows and columns from one window to the next.
     pub stride: [usize; 2],
-    /// Rows above and below, columns left and right, that hold nothing.
+    /// Padding: rows above and below, and columns left and right, that are ignored.
     pub padding: [usize; 2],
 }
 
 impl Window {
-    /// Height and width of what comes out.
+    /// Height and width of the output.
     fn output(&self, [height, width]: [usize; 2]) -> [usize; 2] {
         let length = |axis: usize, length: usize| {
             (length + 2 * self.padding[axis] - self.kernel[axis]) / self.stride[axis] + 1
@@ -35,21 +37,21 @@ impl Window {
     }
 }
 
-/// The layer's own forward on `[batch, channels, height, width]`.
+/// Max pooling of `x`, `[batch, channels, height, width]`, as the forward pass of `layer`.
 ///
 /// # Panics
 ///
-/// Where the image is smaller than the window.
+/// If the image is smaller than the window.
 #[must_use]
 pub fn max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     pool(layer, x, false)
 }
 
-/// The layer's forward on `relu(x)`, to the bit.
+/// Max pooling of `relu(x)`; bit-identical to the separate operations.
 ///
 /// # Panics
 ///
-/// Where the image is smaller than the window.
+/// If the image is smaller than the window.
 #[must_use]
 pub fn relu_max_pool2d(layer: &MaxPool2d, x: Tensor<4>) -> Tensor<4> {
     pool(layer, x, true)

@@ -1,15 +1,15 @@
-//! AVX-512 and AVX2.
+//! Vectors of AVX-512 and AVX2.
 
 use std::arch::x86_64 as arch;
 use std::mem::MaybeUninit;
 
 use super::{Kernel, Part, Simd};
 
-/// A processor with AVX-512F.
+/// Proof that the processor supports AVX-512F.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
-/// A processor with AVX2 and FMA.
+/// Proof that the processor supports AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
 
@@ -48,7 +48,7 @@ impl Avx2 {
     }
 }
 
-/// Sixteen by sixteen.
+/// Transposes 16 × 16 values.
 #[inline]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn transpose_512(r: &mut [arch::__m512; 16]) {
@@ -57,7 +57,7 @@ fn transpose_512(r: &mut [arch::__m512; 16]) {
         t[2 * i] = arch::_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = arch::_mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
     }
-    // Part `p` of `r[4 · i + k]`: column `4 · p + k` of rows `4 · i ..`.
+    // Part `p` of `r[4 · i + k]` is column `4 · p + k` of rows `4 · i ..`.
     for i in (0..16).step_by(4) {
         r[i] = arch::_mm512_shuffle_ps::<0x44>(t[i], t[i + 2]);
         r[i + 1] = arch::_mm512_shuffle_ps::<0xEE>(t[i], t[i + 2]);
@@ -76,7 +76,7 @@ fn transpose_512(r: &mut [arch::__m512; 16]) {
     }
 }
 
-/// Eight by eight.
+/// Transposes 8 × 8 values.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn transpose_256(r: &mut [arch::__m256; 16]) {
@@ -98,30 +98,30 @@ fn transpose_256(r: &mut [arch::__m256; 16]) {
     }
 }
 
-/// The same vector, computed before anything is read from memory after this.
+/// Returns the same vector, computed before later reads from memory.
 #[inline]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn pin_512(mut v: arch::__m512) -> arch::__m512 {
-    // SAFETY: no instruction at all.
+    // SAFETY: the assembly contains no instruction.
     unsafe {
         std::arch::asm!("/* {0} */", inout(zmm_reg) v, options(nostack, preserves_flags));
     }
     v
 }
 
-/// The same vector, computed before anything is read from memory after this.
+/// Returns the same vector, computed before later reads from memory.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn pin_256(mut v: arch::__m256) -> arch::__m256 {
-    // SAFETY: no instruction at all.
+    // SAFETY: the assembly contains no instruction.
     unsafe {
         std::arch::asm!("/* {0} */", inout(ymm_reg) v, options(nostack, preserves_flags));
     }
     v
 }
 
-/// SAFETY of every `unsafe` below: the token exists, so the instructions do; loads and stores
-/// go through a reference to an array of a whole vector and need no alignment.
+/// SAFETY of every `unsafe` below: the token exists, so the processor supports the instructions;
+/// loads and stores use a reference to an array as long as the vector and need no alignment.
 macro_rules! simd {
     (
         $token:ident, $features:literal, $vector:ident, $lanes:literal, $registers:literal,

@@ -1,22 +1,22 @@
-//! What the numbers say, in plain sentences.
+//! The result of a comparison in a few sentences.
 
 use std::cmp::Ordering;
 
-use crate::summary::{Summary, fullest};
-use crate::table::bytes;
+use crate::format::bytes;
+use crate::statistics::summary::{Summary, largest};
 
-/// Accuracies closer than this are the same: rounding of means.
+/// Accuracies that differ by no more than this are equal: means are rounded.
 const SAME: f64 = 1e-9;
-/// "About as good" is within one point of accuracy.
+/// A smaller method is worth naming if it loses at most this much accuracy: one point.
 const NEAR: f64 = 0.01;
 
-/// The finding of a comparison: the most accurate method, the leanest that is about as good, and
-/// which others the number of test images does not tell apart from the best.
+/// The result of a comparison: the most accurate method, the smallest method within one point of it,
+/// and the methods that the number of test images cannot distinguish from the best.
 ///
-/// With several numbers of training images, it speaks of the largest.
+/// If the methods were trained on several numbers of images, only the largest number counts.
 #[must_use]
 pub fn finding(summaries: &[Summary]) -> String {
-    let candidates = fullest(summaries);
+    let candidates = largest(summaries);
     let Some(best) = candidates.iter().copied().min_by(|a, b| better(a, b)) else {
         return "No run has finished.".to_owned();
     };
@@ -33,19 +33,19 @@ pub fn finding(summaries: &[Summary]) -> String {
     } else {
         format!("{} are equally accurate ({accuracy})", names(&tied))
     };
-    let lean = others
+    let smaller = others
         .iter()
         .filter(|other| behind(other) <= NEAR + SAME && size(other) < size(best))
         .min_by_key(|other| size(other));
-    let lean = match lean {
-        Some(lean) => leaner(lean, best),
-        None if tied.len() == 1 => "no smaller method comes within one point of it".to_owned(),
+    let second = match smaller {
+        Some(smaller) => comparison(smaller, best),
+        None if tied.len() == 1 => "no smaller method is within one point of it".to_owned(),
         None if tied
             .iter()
             .all(|other| other.artifact_bytes == best.artifact_bytes) =>
         {
             format!(
-                "their files are of one size ({})",
+                "their files have the same size ({})",
                 bytes(best.artifact_bytes)
             )
         }
@@ -55,10 +55,10 @@ pub fn finding(summaries: &[Summary]) -> String {
             bytes(best.artifact_bytes)
         ),
     };
-    format!("{head}; {lean}.{}", chance(best, &others))
+    format!("{head}; {second}.{}", indistinguishable(best, &others))
 }
 
-/// The more accurate first; of equals the smaller.
+/// Orders the more accurate method first, and the smaller of equally accurate ones.
 fn better(a: &Summary, b: &Summary) -> Ordering {
     let (difference, by_size) = (b.accuracy.mean - a.accuracy.mean, size(a).cmp(&size(b)));
     if difference.abs() <= SAME {
@@ -73,23 +73,24 @@ fn size(summary: &Summary) -> (u64, u64) {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn leaner(lean: &Summary, best: &Summary) -> String {
-    let points = 100.0 * (best.accuracy.mean - lean.accuracy.mean);
-    // "Within" must stay true of the rounded number.
+fn comparison(smaller: &Summary, best: &Summary) -> String {
+    let points = 100.0 * (best.accuracy.mean - smaller.accuracy.mean);
+    // Rounded up, so that "within" is true of the rounded number as well.
     let points = (10.0 * points - 1e-6).ceil() / 10.0;
-    let share = 100.0 * lean.trainable_parameters as f64 / best.trainable_parameters.max(1) as f64;
+    let share =
+        100.0 * smaller.trainable_parameters as f64 / best.trainable_parameters.max(1) as f64;
     format!(
-        "{} is within {points:.1} points of {} with {share:.1} % of its trained parameters and a \
+        "{} is within {points:.1} points of {} with {share:.1} % of its trainable parameters and a \
          file of {} instead of {}",
-        lean.method,
+        smaller.method,
         best.method,
-        bytes(lean.artifact_bytes),
+        bytes(smaller.artifact_bytes),
         bytes(best.artifact_bytes)
     )
 }
 
-/// Which of the others may be as good as the best.
-fn chance(best: &Summary, others: &[&Summary]) -> String {
+/// Names the methods whose accuracy lies inside the interval of the best one.
+fn indistinguishable(best: &Summary, others: &[&Summary]) -> String {
     let Some((low, high)) = best.interval() else {
         return String::new();
     };
@@ -102,8 +103,9 @@ fn chance(best: &Summary, others: &[&Summary]) -> String {
         return String::new();
     }
     format!(
-        " With {} test images, the best one's 95 % interval is {:.1}–{:.1} %: {} may be as good.",
+        " With {} test images, the 95 % interval of {} is {:.1}–{:.1} %, so {} may be as accurate.",
         best.test_images,
+        best.method,
         100.0 * low,
         100.0 * high,
         names(&inside)
@@ -130,10 +132,10 @@ fn names(summaries: &[&Summary]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
-    /// `(method, accuracy, trained parameters, bytes)`, on 1000 test images.
+    /// The sentences for `(method, accuracy, trainable parameters, bytes)` on 1000 test images.
     fn of(methods: &[(&str, f64, u64, u64)]) -> String {
         let runs: Vec<_> = methods
             .iter()
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_leanest_within_a_point_is_named() {
+    fn the_smallest_method_within_one_point_is_named() {
         let sentence = of(&[
             ("sft", 0.95, 1000, 9216),
             ("lora", 0.942, 60, 1024),
@@ -158,13 +160,13 @@ mod tests {
         assert_eq!(
             sentence,
             "sft is the most accurate (95.0 %); lora is within 0.8 points of sft with 6.0 % of its \
-             trained parameters and a file of 1.0 KiB instead of 9.0 KiB. With 1000 test images, \
-             the best one's 95 % interval is 93.5–96.2 %: lora may be as good."
+             trainable parameters and a file of 1.0 KiB instead of 9.0 KiB. With 1000 test images, \
+             the 95 % interval of sft is 93.5–96.2 %, so lora may be as accurate."
         );
     }
 
     #[test]
-    fn ties_are_called_ties() {
+    fn equal_accuracies_are_reported_as_equal() {
         let sentence = of(&[
             ("sft", 0.9, 1000, 9216),
             ("lora", 0.9, 60, 1024),
@@ -176,13 +178,13 @@ mod tests {
         );
         let sentence = of(&[("sft", 0.9, 1000, 2048), ("scratch", 0.9, 1000, 2048)]);
         assert!(
-            sentence.ends_with("; their files are of one size (2.0 KiB)."),
+            sentence.ends_with("; their files have the same size (2.0 KiB)."),
             "{sentence}"
         );
     }
 
     #[test]
-    fn one_method_none_and_no_rival() {
+    fn one_method_and_no_method_and_no_smaller_method() {
         assert_eq!(of(&[]), "No run has finished.");
         assert_eq!(
             of(&[("sft", 0.9, 1, 1)]),
@@ -190,12 +192,12 @@ mod tests {
         );
         assert_eq!(
             of(&[("lora", 0.5, 60, 1024), ("sft", 0.9, 1000, 9216)]),
-            "sft is the most accurate (90.0 %); no smaller method comes within one point of it."
+            "sft is the most accurate (90.0 %); no smaller method is within one point of it."
         );
     }
 
     #[test]
-    fn within_is_rounded_up() {
+    fn the_distance_is_rounded_up() {
         let sentence = of(&[("sft", 0.95, 1000, 9216), ("lora", 0.9499, 60, 1024)]);
         assert!(sentence.contains("lora is within 0.1 points"), "{sentence}");
     }

@@ -1,4 +1,4 @@
-//! Line charts: something over epochs, or over numbers of images.
+//! Line charts over epochs or numbers of training images.
 
 use std::ops::Range;
 
@@ -6,37 +6,37 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::looks::Look;
-use crate::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
+use crate::pictures::looks::Look;
+use crate::pictures::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
 
-/// A line of a chart.
+/// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
     pub name: String,
     pub look: Look,
     /// The mean.
     pub points: Vec<(f64, f64)>,
-    /// The single seeds behind it, drawn faintly.
+    /// The individual seeds, drawn faintly.
     pub singles: Vec<Vec<(f64, f64)>>,
 }
 
-/// What a chart's axes mean.
+/// The axes of a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axes<'a> {
-    /// What goes up, above the chart.
+    /// What the vertical axis shows, written above the chart.
     pub title: &'a str,
-    /// What goes right, below it.
+    /// What the horizontal axis shows, written below the chart.
     pub x: &'a str,
-    /// Whether what goes up is a share, from 0 to 100 %.
+    /// Whether the vertical axis shows a share, from 0 to 100 %.
     pub share: bool,
 }
 
 const PIXELS: (u32, u32) = (460, 300);
-/// Space for the title, and for the numbers and the name of the horizontal axis.
+/// Height of the title, and of the numbers and name of the horizontal axis.
 const TOP: i32 = 30;
 const BOTTOM: i32 = 46;
 
-/// Lines, each named at its end; empty where there is nothing to show.
+/// Draws lines, each with its name at its end; empty if there is no finite point.
 pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, EvaluationError> {
     let Some((x, y)) = ranges(series, axes.share) else {
         return Ok(String::new());
@@ -98,7 +98,7 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
                 .iter()
                 .map(|(x, value)| chart.backend_coord(&(*x, value.clamp(y.start, y.end))))
                 .collect();
-            // Not more marks than can be told apart, the last one always.
+            // At most 12 markers per line, always including the last point.
             for at in pixels
                 .iter()
                 .rev()
@@ -108,7 +108,7 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
             }
             ends.extend(pixels.last().map(|(x, y)| (*x, *y, line)));
         }
-        // Names at the ends of the lines, moved apart where they would overlap.
+        // Names at the ends of the lines, moved apart if they would overlap.
         ends.sort_by_key(|(_, y, _)| *y);
         let bottom = i32::try_from(PIXELS.1).unwrap_or(i32::MAX) - BOTTOM;
         let heights = apart(ends.iter().map(|(_, y, _)| *y).collect(), 17, bottom);
@@ -124,7 +124,7 @@ fn finite((x, y): &(f64, f64)) -> bool {
     x.is_finite() && y.is_finite()
 }
 
-/// The ranges of both axes; `None` without a point.
+/// The ranges of both axes; `None` if there is no finite point.
 fn ranges(series: &[Series], share: bool) -> Option<(Range<f64>, Range<f64>)> {
     let all = series
         .iter()
@@ -145,7 +145,7 @@ fn ranges(series: &[Series], share: bool) -> Option<(Range<f64>, Range<f64>)> {
     Some((left..right, y))
 }
 
-/// Decimals that tell six numbers up to `end` apart.
+/// The number of decimals that distinguishes six labels up to `end`.
 fn digits(end: f64) -> usize {
     match end {
         _ if end > 8.0 => 0,
@@ -155,7 +155,7 @@ fn digits(end: f64) -> usize {
     }
 }
 
-/// Whole numbers only: there is no half epoch.
+/// Labels whole numbers only, because there is no half epoch.
 fn whole(x: f64) -> String {
     if (x - x.round()).abs() < 1e-6 {
         format!("{x:.0}")
@@ -164,7 +164,7 @@ fn whole(x: f64) -> String {
     }
 }
 
-/// Moves sorted positions so that they lie `distance` apart and the last one not below `bottom`.
+/// Moves sorted positions apart so that they differ by at least `distance` and none exceeds `bottom`.
 fn apart(mut positions: Vec<i32>, distance: i32, bottom: i32) -> Vec<i32> {
     for i in 1..positions.len() {
         positions[i] = positions[i].max(positions[i - 1] + distance);
@@ -180,7 +180,7 @@ fn apart(mut positions: Vec<i32>, distance: i32, bottom: i32) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::looks::Marker;
+    use crate::pictures::looks::Marker;
 
     fn line(points: &[(f64, f64)]) -> Series {
         let look = Look {
@@ -202,14 +202,14 @@ mod tests {
     };
 
     #[test]
-    fn names_keep_their_distance_and_stay_inside() {
+    fn names_do_not_overlap_and_stay_inside_the_picture() {
         assert_eq!(apart(vec![10, 12, 60], 15, 100), [10, 25, 60]);
         assert_eq!(apart(vec![90, 95, 98], 15, 100), [70, 85, 100]);
         assert_eq!(apart(vec![], 15, 100), [0; 0]);
     }
 
     #[test]
-    fn axes_hold_the_finite_points() {
+    fn axes_contain_all_finite_points() {
         let series = [line(&[
             (1.0, 2.0),
             (2.0, f64::NAN),
@@ -219,7 +219,7 @@ mod tests {
         let (x, y) = ranges(&series, false).unwrap();
         assert_eq!((x, y.start), (1.0..3.0, 0.0));
         assert!((y.end - 4.2).abs() < 1e-12);
-        // One epoch lies in the middle; none is no picture.
+        // A single epoch lies in the middle; without one there is no picture.
         assert_eq!(
             ranges(&[line(&[(1.0, 2.0)])], true).unwrap(),
             (0.5..1.5, 0.0..1.0)
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_at_axes() {
+    fn labels_of_axes_are_short() {
         assert_eq!([whole(2.0), whole(2.5)], ["2", ""]);
         assert_eq!(
             [digits(20.0), digits(2.0), digits(0.2), digits(0.02)],

@@ -1,12 +1,13 @@
-//! Puts the accuracies of several comparisons beside each other, method by method:
+//! Prints the accuracies of several comparisons side by side, one row per method:
 //!
 //! ```text
-//! cargo run --example beside -- [--valid] FOLDER…
+//! cargo run --example side_by_side -- [--valid] FOLDER…
 //! ```
 //!
-//! Mean and standard deviation over the seeds, percent; of validation images with `--valid` (after
-//! the last epoch, or after the one whose weights were kept). The last column is the mean difference
-//! of the last folder to the first one over the seeds of both, and how many seeds are better.
+//! Cells are mean and standard deviation over the seeds, in percent: of the test accuracy, or with
+//! `--valid` of the validation accuracy after the last epoch (or after the selected one). The last
+//! column is the mean difference between the last and the first folder over the seeds that both
+//! have, and the number of seeds for which the last one is better.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     if valid {
         arguments.remove(0);
     }
-    match beside(&arguments, valid) {
+    match side_by_side(&arguments, valid) {
         Ok(table) => {
             println!("{table}");
             ExitCode::SUCCESS
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn beside(folders: &[String], valid: bool) -> Result<String, EvaluationError> {
+fn side_by_side(folders: &[String], valid: bool) -> Result<String, EvaluationError> {
     let reports = folders
         .iter()
         .map(|folder| Report::read(&Path::new(folder).join("report.json")))
@@ -74,9 +75,9 @@ fn accuracy(run: &Run, valid: bool) -> f64 {
     if !valid {
         return run.accuracy;
     }
-    let kept = run.settings.get("weights of epoch");
-    let kept = kept.and_then(|epoch| epoch.parse::<usize>().ok());
-    let epoch = kept.map_or(run.epochs.last(), |epoch| run.epochs.get(epoch - 1));
+    let selected = run.settings.get("weights of epoch");
+    let selected = selected.and_then(|epoch| epoch.parse::<usize>().ok());
+    let epoch = selected.map_or(run.epochs.last(), |epoch| run.epochs.get(epoch - 1));
     epoch
         .and_then(|epoch| epoch.valid_accuracy)
         .unwrap_or(f64::NAN)

@@ -1,26 +1,26 @@
-//! `report.html`: the comparison as one page that needs nothing else.
+//! `report.html`: the comparison as a single page without scripts or other files.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::bars::panel;
-use crate::charts::{costs, curves, learning_curve};
 use crate::error::EvaluationError;
-use crate::looks::Looks;
-use crate::matrix::confusions;
-use crate::report::{Report, Run};
-use crate::sentence::finding;
-use crate::skipped;
-use crate::summary::{Summary, summarize};
-use crate::sweep::inline_sweep;
-use crate::table::{TITLES, row};
+use crate::pictures::bars::panel;
+use crate::pictures::charts::{costs, curves, learning_curve};
+use crate::pictures::looks::Looks;
+use crate::pictures::sweep::inline_sweep;
+use crate::report::json::{Report, Run};
+use crate::report::matrix::confusions;
+use crate::report::sentences::finding;
+use crate::report::skipped;
+use crate::report::table::{TITLES, row};
+use crate::statistics::summary::{Summary, summarize};
 
 const STYLE: &str = include_str!("report.css");
 
-/// The report as an HTML page.
+/// The report as an HTML page that contains its pictures and styles.
 ///
 /// # Errors
 ///
-/// [`EvaluationError::Plot`] where a picture cannot be drawn.
+/// [`EvaluationError::Plot`] if a picture cannot be drawn.
 pub fn html(report: &Report) -> Result<String, EvaluationError> {
     let summaries = summarize(report);
     let looks = Looks::of(&summaries);
@@ -40,14 +40,14 @@ pub fn html(report: &Report) -> Result<String, EvaluationError> {
                 (notes(report))
                 @if !summaries.is_empty() { (results(report, &summaries, &looks)?) }
                 (skipped::list(&report.dataset))
-                section { h2 { "Where it ran" } (environment(report)) }
+                section { h2 { "Environment" } (environment(report)) }
             } }
         }
     };
     Ok(page.into_string())
 }
 
-/// Everything that needs at least one run.
+/// The sections that need at least one run.
 fn results(
     report: &Report,
     summaries: &[Summary],
@@ -68,31 +68,34 @@ fn results(
     Ok(html! {
         (table(summaries, looks))
         section {
-            h2 { "What each method gives and costs" }
+            h2 { "Accuracy and cost" }
             (figures(&panels))
             p.quiet {
-                "Line through an accuracy: its 95 % interval (Wilson), from the number of test "
-                "images alone."
-                @if several { " Small dots below: single seeds." }
+                "The line through an accuracy is its 95 % interval (Wilson), which depends on the "
+                "number of test images alone."
+                @if several { " The small dots below it are the individual seeds." }
+                " Time per step is the median. Peak memory is the highest resident memory of the "
+                "process of each run. The file is the smallest one that restores the model "
+                "together with the base weights."
             }
         }
         section {
-            h2 { "While training" }
+            h2 { "Training curves" }
             (figures(&curves(report, summaries, looks)?))
-            @if several { p.quiet { "Thick lines: mean of the seeds. Thin lines: single seeds." } }
+            @if several { p.quiet { "Thick lines are means over the seeds, thin lines are individual seeds." } }
         }
         @if !sweeps.is_empty() {
-            section { h2 { "How the learning rate was found" } (figures(&sweeps)) }
+            section { h2 { "Learning rate range test" } (figures(&sweeps)) }
         }
         @if !learning.is_empty() {
-            section { h2 { "How many images it takes" } (figures(&[learning])) }
+            section { h2 { "Accuracy by number of training images" } (figures(&[learning])) }
         }
         section {
-            h2 { "Which classes are mistaken for which" }
+            h2 { "Confusion matrices" }
             div.grid { (confusions(report, summaries)) }
             p.quiet {
-                "Rows: what the image is. Columns: what the model said."
-                @if several { " Counts are added up over the seeds." }
+                "Rows are actual classes, columns are predicted classes."
+                @if several { " Counts are sums over the seeds." }
             }
         }
         section { h2 { "Settings" } (settings(report)) }
@@ -106,7 +109,7 @@ fn figures(pictures: &[String]) -> Markup {
 fn notes(report: &Report) -> Markup {
     html! {
         (skipped::note(&report.dataset))
-        @if report.interrupted { p.note { "The comparison was stopped before all runs were done." } }
+        @if report.interrupted { p.note { "The comparison was stopped before all runs were finished." } }
         @for failure in &report.failed {
             p.note { (failure.method) " (seed " (failure.seed) ") did not finish: " (failure.error) }
         }
@@ -116,7 +119,7 @@ fn notes(report: &Report) -> Markup {
 fn table(summaries: &[Summary], looks: &Looks) -> Markup {
     html! { div.scroll { table {
         thead { tr { @for title in TITLES { th scope="col" { (title) } } } }
-        tbody { @for summary in summaries { tr {
+        tbody { @for (i, summary) in summaries.iter().enumerate() { tr.group[starts_group(summaries, i)] {
             @for (column, cell) in row(summary).into_iter().enumerate() {
                 @if column == 0 {
                     th scope="row" {
@@ -127,6 +130,11 @@ fn table(summaries: &[Summary], looks: &Looks) -> Markup {
             }
         } } }
     } } }
+}
+
+/// Whether a row has another number of training images than the row above it.
+fn starts_group(summaries: &[Summary], row: usize) -> bool {
+    row > 0 && summaries[row].train_per_class != summaries[row - 1].train_per_class
 }
 
 fn settings(report: &Report) -> Markup {
@@ -178,21 +186,17 @@ fn environment(report: &Report) -> Markup {
             @if !seeds.is_empty() { dt { "seeds" } dd { (seeds.join(", ")) } }
             @if !report.command.is_empty() { dt { "command" } dd { code { (report.command) } } }
         }
-        p.quiet {
-            "Time of a step: the median. Peak memory: the high-water mark of each run's own "
-            "process. File: the smallest one that, with the base weights, gives the model back."
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Failure;
-    use crate::report::tests::with_runs;
+    use crate::report::json::Failure;
+    use crate::report::json::tests::with_runs;
 
     #[test]
-    fn the_page_survives_strange_reports() {
+    fn markup_is_escaped_and_missing_numbers_are_named() {
         let mut report = with_runs(&[("lora", 0, 0.5)]);
         report.dataset.classes[0] = "<script>".to_owned();
         report.runs[0].method = "<script>".to_owned();
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_runs_says_why() {
+    fn a_page_without_runs_shows_the_errors() {
         let mut report = with_runs(&[]);
         report.interrupted = true;
         let error = "out of memory".to_owned();
@@ -220,11 +224,11 @@ mod tests {
         let page = html(&report).unwrap();
         assert!(page.contains("No run has finished."));
         assert!(page.contains("sft (seed 1) did not finish: out of memory"));
-        assert!(page.contains("stopped before all runs were done"));
+        assert!(page.contains("stopped before all runs were finished"));
     }
 
     #[test]
-    fn a_page_needs_nothing_else() {
+    fn a_page_refers_to_no_other_file() {
         let page = html(&with_runs(&[
             ("sft", 0, 0.5),
             ("sft", 1, 0.7),

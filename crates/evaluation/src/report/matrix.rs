@@ -1,30 +1,31 @@
-//! Confusion matrices as HTML tables: which classes are mistaken for which.
+//! Confusion matrices as HTML tables.
 
 use maud::{Markup, html};
 
-use crate::report::Report;
-use crate::summary::{Summary, fullest};
-use crate::table::{accuracy, row};
+use super::json::Report;
+use super::table::name;
+use crate::format::accuracy;
+use crate::statistics::summary::{Summary, largest};
 
-/// One matrix a method, its seeds added up, on the most training images.
+/// One matrix per method, summed over its seeds, for the largest number of training images.
 pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
-    html! { @for summary in fullest(summaries) { figure {
+    html! { @for summary in largest(summaries) { figure {
         figcaption {
-            b { (row(summary)[0]) } " " (accuracy(summary))
+            b { (name(summary)) } " " (accuracy(summary))
             @if let Some((low, high)) = summary.interval() {
                 span.quiet { ", 95 % interval " (percent(low)) "–" (percent(high)) " %" }
             }
         }
-        (matrix(&report.dataset.classes, &added_up(report, summary)))
+        (matrix(&report.dataset.classes, &summed(report, summary)))
     } } }
 }
 
 fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Markup {
     html! { div.scroll { table.confusion {
         thead { tr {
-            th.quiet { "is \\ said" }
+            th.quiet { "actual \\ predicted" }
             @for class in classes { th { (class) } }
-            th.quiet { "right" }
+            th.quiet { "correct" }
         } }
         tbody { @for (truth, (class, line)) in classes.iter().zip(counts).enumerate() {
             @let all: u64 = line.iter().sum();
@@ -41,10 +42,10 @@ fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Markup {
     } } }
 }
 
-fn added_up(report: &Report, summary: &Summary) -> Vec<Vec<u64>> {
+fn summed(report: &Report, summary: &Summary) -> Vec<Vec<u64>> {
     let classes = report.dataset.classes.len();
     let mut counts = vec![vec![0; classes]; classes];
-    for run in report.runs.iter().filter(|run| summary.holds(run)) {
+    for run in report.runs.iter().filter(|run| summary.contains(run)) {
         for (sums, line) in counts.iter_mut().zip(&run.confusion) {
             for (sum, count) in sums.iter_mut().zip(line) {
                 *sum += count;
@@ -54,10 +55,11 @@ fn added_up(report: &Report, summary: &Summary) -> Vec<Vec<u64>> {
     counts
 }
 
-/// Blue for right, orange for wrong; wrong stronger, as a few of them matter.
-fn heat(count: u64, all: u64, right: bool) -> String {
+/// The colour of a cell: blue for correct images, orange for wrong ones. Orange is stronger, because
+/// a few wrong images matter.
+fn heat(count: u64, all: u64, correct: bool) -> String {
     let share = share(count, all);
-    let (color, strength) = if right {
+    let (color, strength) = if correct {
         ("0,114,178", 0.45 * share)
     } else {
         ("213,94,0", (1.6 * share).min(0.8))
@@ -77,25 +79,25 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
     #[test]
-    fn seeds_are_added_up() {
+    fn matrices_are_summed_over_seeds() {
         let mut report = with_runs(&[("sft", 0, 0.5), ("sft", 1, 0.5), ("lora", 0, 0.5)]);
         report.runs[0].confusion = vec![vec![3, 1], vec![0, 4]];
         report.runs[1].confusion = vec![vec![4, 0], vec![2, 2]];
         let summaries = summarize(&report);
-        assert_eq!(added_up(&report, &summaries[0]), [[7, 1], [2, 6]]);
+        assert_eq!(summed(&report, &summaries[0]), [[7, 1], [2, 6]]);
         let page = confusions(&report, &summaries[..1]).into_string();
         assert!(page.contains("87.5 %") && page.contains("75.0 %"), "{page}");
-        // A matrix that does not fit the classes is cut, not a panic.
+        // A matrix that does not match the classes is cut and does not panic.
         report.runs[0].confusion = vec![vec![1, 2, 3]];
         confusions(&report, &summaries);
     }
 
     #[test]
-    fn heat_grows_with_the_share() {
+    fn colours_are_stronger_for_larger_shares() {
         assert_eq!(heat(4, 4, true), "background:rgba(0,114,178,0.45)");
         assert_eq!(heat(1, 4, false), "background:rgba(213,94,0,0.40)");
         assert_eq!(heat(0, 0, false), "background:rgba(213,94,0,0.00)");

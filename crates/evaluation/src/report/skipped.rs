@@ -1,16 +1,16 @@
-//! Images that a run did without: how many, which and why.
+//! Images that were left out because they could not be read: how many, which ones and why.
 
 use maud::{Markup, html};
 
-use crate::report::{DatasetInfo, SkippedImage};
-use crate::table::count;
+use crate::format::count;
+use crate::report::json::{DatasetInfo, SkippedImage};
 
-/// Up to this many stand there unfolded.
+/// Up to this many images are listed without folding.
 const OPEN: usize = 5;
-/// More than this many are left to `report.json`.
+/// At most this many images are listed; `report.json` has all of them.
 const MOST: usize = 200;
 
-/// How many images were left out, a sentence; `None` where there are none.
+/// A sentence that says how many images were left out; `None` if none were.
 #[must_use]
 pub fn left_out(data: &DatasetInfo) -> Option<String> {
     let skipped = data.skipped.len();
@@ -25,16 +25,16 @@ pub fn left_out(data: &DatasetInfo) -> Option<String> {
     })
 }
 
-/// The note at the top of the page, which leads to the list.
+/// The note at the top of the page, with a link to the list.
 pub(crate) fn note(data: &DatasetInfo) -> Markup {
     html! {
         @if let Some(sentence) = left_out(data) {
-            p.note { (sentence) " " a href="#left-out" { "Which ones" } }
+            p.note { (sentence) " " a href="#left-out" { "Show the list" } }
         }
     }
 }
 
-/// The list.
+/// The list of the images, folded if it is long.
 pub(crate) fn list(data: &DatasetInfo) -> Markup {
     let shown = &data.skipped[..data.skipped.len().min(MOST)];
     let more = data.skipped.len() - shown.len();
@@ -46,7 +46,7 @@ pub(crate) fn list(data: &DatasetInfo) -> Markup {
                     (table(shown))
                 } @else {
                     details {
-                        summary { (count(data.skipped.len() as u64)) " images and why" }
+                        summary { (count(data.skipped.len() as u64)) " images with reasons" }
                         (table(shown))
                         @if more > 0 {
                             p.quiet { "and " (count(more as u64)) " more, in " code { "report.json" } }
@@ -60,27 +60,29 @@ pub(crate) fn list(data: &DatasetInfo) -> Markup {
 
 fn table(skipped: &[SkippedImage]) -> Markup {
     html! { table.words {
-        thead { tr { th scope="col" { "image" } th scope="col" { "why" } } }
+        thead { tr { th scope="col" { "image" } th scope="col" { "reason" } } }
         tbody { @for SkippedImage { image, reason } in skipped {
-            tr { td { (image) } td { (why(image, reason)) } }
+            tr { td { (image) } td { (short_reason(image, reason)) } }
         } }
     } }
 }
 
-/// The reason, without the name that stands beside it.
-fn why<'a>(image: &str, reason: &'a str) -> &'a str {
-    let behind = reason.split_once(&format!("the image {image}"));
-    behind.map_or(reason, |(_, why)| why.trim_start_matches(':').trim_start())
+/// The reason without the path of the image, which the table shows already.
+fn short_reason<'a>(image: &str, reason: &'a str) -> &'a str {
+    let rest = reason.split_once(&format!("the image {image}"));
+    rest.map_or(reason, |(_, rest)| {
+        rest.trim_start_matches(':').trim_start()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::html::html;
-    use crate::report::tests::with_runs;
+    use crate::report::html::html;
+    use crate::report::json::tests::with_runs;
 
     #[test]
-    fn few_are_listed_and_many_are_folded() {
+    fn short_lists_are_open_and_long_ones_are_folded() {
         let mut report = with_runs(&[("lora", 0, 0.5)]);
         assert_eq!(left_out(&report.dataset), None);
         assert!(!html(&report).unwrap().contains("left out"));
@@ -111,7 +113,7 @@ mod tests {
         report.dataset.skipped = (0..250).map(skip).collect();
         let page = html(&report).unwrap();
         assert!(page.contains("250 of 1\u{202f}483 images could not be used and were left out."));
-        assert!(page.contains("<details><summary>250 images and why</summary>"));
+        assert!(page.contains("<details><summary>250 images with reasons</summary>"));
         assert_eq!(page.matches("it is empty").count(), 200);
         assert!(page.contains("and 50 more, in <code>report.json</code>"));
     }

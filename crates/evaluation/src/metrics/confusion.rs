@@ -1,15 +1,15 @@
-//! Metrics of a classifier, all from its confusion matrix.
+//! The confusion matrix, and the metrics that follow from it.
 
 use crate::error::EvaluationError;
 
-/// Counts of images by right class (row) and predicted class (column).
+/// A confusion matrix: counts of images by actual class (row) and predicted class (column).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
     counts: Vec<Vec<u64>>,
 }
 
 impl Confusion {
-    /// No predictions yet.
+    /// A matrix of zeros, for `classes` classes.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
@@ -17,12 +17,12 @@ impl Confusion {
         }
     }
 
-    /// Counts predictions.
+    /// Counts predictions: image `i` has class `truth[i]` and was taken for `predicted[i]`.
     ///
     /// # Errors
     ///
-    /// [`EvaluationError::Lengths`] where the lists differ in length,
-    /// [`EvaluationError::Class`] where an index is not below `classes`.
+    /// [`EvaluationError::Lengths`] if the slices differ in length, [`EvaluationError::Class`] if an
+    /// index is not below `classes`.
     pub fn from_predictions(
         classes: usize,
         truth: &[usize],
@@ -43,28 +43,29 @@ impl Confusion {
         Ok(confusion)
     }
 
-    /// Rows of counts.
+    /// The counts: one row per actual class, one column per predicted class.
     #[must_use]
     pub fn rows(&self) -> &[Vec<u64>] {
         &self.counts
     }
 
-    /// Number of images.
+    /// The number of images.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
-    /// Share of the images that are right; 0 of none.
+    /// The share of the images that are classified correctly; 0 without images.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right: u64 = (0..self.counts.len())
+        let correct: u64 = (0..self.counts.len())
             .map(|class| self.counts[class][class])
             .sum();
-        ratio(right, self.total())
+        ratio(correct, self.total())
     }
 
-    /// Share of each class's images that are right (recall); 0 of none.
+    /// For each class, the share of its images that are classified correctly (recall); 0 for a class
+    /// without images.
     #[must_use]
     pub fn per_class_accuracy(&self) -> Vec<f64> {
         self.counts
@@ -74,8 +75,9 @@ impl Confusion {
             .collect()
     }
 
-    /// Mean over the classes of `F1 = 2·right / (images + predictions)`, 0 for a class without
-    /// either (scikit-learn's `f1_score(average="macro", zero_division=0)`).
+    /// The mean over the classes of `F1 = 2 · correct / (images + predictions)`; 0 for a class that
+    /// has neither images nor predictions. As scikit-learn's
+    /// `f1_score(average="macro", zero_division=0)`.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn macro_f1(&self) -> f64 {
@@ -103,8 +105,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metrics_of_three_classes_one_never_predicted() {
-        // Rows: 3 right of 4, 2 of 3, 0 of 1; class 2 is never predicted.
+    fn a_class_that_is_never_predicted_counts_as_zero() {
+        // Rows: 3 of 4 correct, 2 of 3, 0 of 1; class 2 is never predicted.
         let truth = [0, 0, 0, 0, 1, 1, 1, 2];
         let predicted = [0, 0, 0, 1, 1, 1, 0, 0];
         let confusion = Confusion::from_predictions(3, &truth, &predicted).unwrap();
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_indices_and_lengths_are_errors() {
+    fn indices_out_of_range_and_unequal_lengths_are_errors() {
         assert!(Confusion::from_predictions(2, &[0, 2], &[0, 1]).is_err());
         assert!(Confusion::from_predictions(2, &[0], &[0, 1]).is_err());
         let none = Confusion::from_predictions(2, &[], &[]).unwrap();

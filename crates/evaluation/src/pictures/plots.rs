@@ -1,23 +1,23 @@
-//! What all pictures share: the canvas, text, markers.
+//! What all pictures share: canvas, text and markers.
 //!
-//! Text and axes are drawn in black and then turned into `currentColor`, so that a picture inside
-//! a page follows the page's light or dark colours.
+//! In a picture for a page, black becomes `currentColor`, so that text and axes follow the page's
+//! light or dark colours.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::EvaluationError;
-use crate::looks::{Look, Marker};
+use crate::pictures::looks::{Look, Marker};
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 pub(crate) const FONT: &str = "sans-serif";
-/// The size of all text. The SVG's own unit is 1/1.24 of it.
+/// The size of all text. Plotters divides it by 1.24 for the SVG.
 pub(crate) const SIZE: i32 = 16;
 pub(crate) const GRID: RGBColor = RGBColor(221, 221, 221);
 
-/// A picture for the inside of a page, in whose colours it appears.
+/// Draws a picture for a page; it takes the page's text colour.
 pub(crate) fn inline(
     size: (u32, u32),
     paint: impl FnOnce(&Area<'_>) -> Result<(), EvaluationError>,
@@ -28,7 +28,7 @@ pub(crate) fn inline(
         .replace("#DDDDDD", "var(--line)"))
 }
 
-/// A picture that stands alone.
+/// Draws a picture for a file of its own.
 pub(crate) fn draw(
     size: (u32, u32),
     paint: impl FnOnce(&Area<'_>) -> Result<(), EvaluationError>,
@@ -42,7 +42,7 @@ pub(crate) fn draw(
     Ok(svg)
 }
 
-/// Text in black, vertically centred on a point.
+/// Writes text in black, vertically centred on a point.
 pub(crate) fn text(
     area: &Area<'_>,
     text: &str,
@@ -56,7 +56,7 @@ pub(crate) fn text(
     area.draw_text(text, &style, at).map_err(plot)
 }
 
-/// A method's marker, `radius` pixels around a point.
+/// Draws a method's marker around a point; `radius` is in pixels.
 pub(crate) fn marker(
     area: &Area<'_>,
     look: Look,
@@ -84,7 +84,7 @@ pub(crate) fn marker(
     area.draw(&Polygon::new(corners, style)).map_err(plot)
 }
 
-#[allow(clippy::needless_pass_by_value)] // as `map_err` hands it over
+#[allow(clippy::needless_pass_by_value)] // `map_err` passes the error by value
 pub(crate) fn plot<E: std::fmt::Display>(error: E) -> EvaluationError {
     EvaluationError::Plot(error.to_string())
 }

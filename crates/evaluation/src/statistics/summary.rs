@@ -1,13 +1,15 @@
-//! Runs of one method put together over their seeds.
+//! Runs of one method, summarised over their seeds.
 
-use crate::report::{Report, Run};
+use super::spread::{Spread, median};
+use super::wilson::wilson;
+use crate::report::json::{Report, Run};
 
-/// One method, on one number of training images, over all its seeds.
+/// One method, trained on one number of images, summarised over all its seeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
-    /// Training images of each class, where fewer than all were taken.
+    /// Training images per class, if they were limited.
     pub train_per_class: Option<usize>,
     /// Number of seeds.
     pub seeds: usize,
@@ -17,32 +19,32 @@ pub struct Summary {
     pub accuracy: Spread,
     /// Mean macro-F1.
     pub macro_f1: f64,
-    /// Test images of one run.
+    /// Number of test images of one run.
     pub test_images: u64,
-    /// Parameters that were trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: u64,
-    /// All parameters.
+    /// Number of parameters.
     pub total_parameters: u64,
     /// Median of the runs' median step times, seconds.
     pub seconds_per_step: f64,
-    /// Mean duration of the training, seconds.
+    /// Mean training time, seconds.
     pub train_seconds: f64,
-    /// Largest peak memory of the runs, bytes.
+    /// Highest peak memory of the runs, bytes; `None` if no run measured it.
     pub peak_memory_bytes: Option<u64>,
-    /// Size of the smallest file that gives the model back, bytes.
+    /// Size of the smallest file that restores the model together with the base weights, bytes.
     pub artifact_bytes: u64,
 }
 
 impl Summary {
-    /// Whether a run is one of those put together here.
+    /// Whether `run` is one of the summarised runs.
     #[must_use]
-    pub fn holds(&self, run: &Run) -> bool {
+    pub fn contains(&self, run: &Run) -> bool {
         self.method == run.method && self.train_per_class == run.train_per_class
     }
 
-    /// The 95 % interval of the mean accuracy; `None` where the test images are not known.
+    /// The 95 % interval of the mean accuracy; `None` if the number of test images is not known.
     ///
-    /// Further seeds do not narrow it: they are tested on the same images.
+    /// More seeds do not narrow it, because all of them are tested on the same images.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn interval(&self) -> Option<(f64, f64)> {
@@ -51,8 +53,8 @@ impl Summary {
     }
 }
 
-/// The summaries on the most training images: what can be compared side by side.
-pub(crate) fn fullest(summaries: &[Summary]) -> Vec<&Summary> {
+/// The summaries with the largest number of training images: those that can be compared.
+pub(crate) fn largest(summaries: &[Summary]) -> Vec<&Summary> {
     let images = |summary: &Summary| summary.train_per_class.unwrap_or(usize::MAX);
     let most = summaries.iter().map(images).max();
     summaries
@@ -61,49 +63,7 @@ pub(crate) fn fullest(summaries: &[Summary]) -> Vec<&Summary> {
         .collect()
 }
 
-/// A mean and how far values lie around it.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Spread {
-    /// Mean.
-    pub mean: f64,
-    /// Sample standard deviation (`n - 1`), 0 of one value.
-    pub std: f64,
-}
-
-impl Spread {
-    /// Of some values; 0 of none.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss)]
-    pub fn of(values: &[f64]) -> Self {
-        let count = values.len() as f64;
-        if values.is_empty() {
-            return Self::default();
-        }
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let std = if values.len() < 2 {
-            0.0
-        } else {
-            (squares / (count - 1.0)).sqrt()
-        };
-        Self { mean, std }
-    }
-}
-
-/// The median; the mean of the middle two of an even number; 0 of none.
-#[must_use]
-pub fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => 0.0,
-        count if count % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
-}
-
-/// Puts the runs of a report together, in the order in which methods first appear.
+/// Summarises the runs of a report, in the order in which their methods first appear.
 #[must_use]
 pub fn summarize(report: &Report) -> Vec<Summary> {
     let mut groups: Vec<Vec<&Run>> = Vec::new();
@@ -140,42 +100,13 @@ fn summary(runs: &[&Run]) -> Summary {
     }
 }
 
-/// The 95 % interval of a share, from `right` of `total` (Wilson 1927).
-#[must_use]
-pub fn wilson(right: f64, total: f64) -> (f64, f64) {
-    if total <= 0.0 {
-        return (0.0, 1.0);
-    }
-    let z = 1.959_963_984_540_054_f64;
-    let share = right / total;
-    let middle = share + z * z / (2.0 * total);
-    let half = z * (share * (1.0 - share) / total + z * z / (4.0 * total * total)).sqrt();
-    let scale = 1.0 + z * z / total;
-    ((middle - half) / scale, (middle + half) / scale)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
+    use crate::report::json::tests::with_runs;
 
     #[test]
-    fn spread_and_median() {
-        let spread = Spread::of(&[0.90, 0.92, 0.94]);
-        assert!((spread.mean - 0.92).abs() < 1e-12 && (spread.std - 0.02).abs() < 1e-12);
-        assert_eq!(
-            Spread::of(&[0.5]),
-            Spread {
-                mean: 0.5,
-                std: 0.0
-            }
-        );
-        assert!((median(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < 1e-12);
-        assert!((median(&[3.0, 1.0, 2.0]) - 2.0).abs() < 1e-12);
-    }
-
-    #[test]
-    fn runs_are_put_together_by_method_and_number_of_images() {
+    fn runs_are_grouped_by_method_and_number_of_training_images() {
         let mut report = with_runs(&[("sft", 0, 0.9), ("lora", 0, 0.8), ("sft", 1, 0.94)]);
         report.runs[2].seconds_per_step = 0.5;
         report.runs[2].peak_memory_bytes = Some(999);
@@ -195,23 +126,16 @@ mod tests {
         report.runs[2].train_per_class = Some(5);
         let summaries = summarize(&report);
         assert_eq!(summaries.len(), 3);
-        assert_eq!(fullest(&summaries).len(), 2);
+        assert_eq!(largest(&summaries).len(), 2);
     }
 
     #[test]
-    fn seeds_do_not_narrow_the_interval() {
+    fn more_seeds_do_not_narrow_the_interval() {
         let mut report = with_runs(&[("sft", 0, 0.9), ("sft", 1, 0.9)]);
         for run in &mut report.runs {
             run.confusion = vec![vec![5, 0], vec![1, 4]];
         }
         let (low, high) = summarize(&report)[0].interval().unwrap();
-        assert!((low - 0.595_850_0).abs() < 1e-6 && (high - 0.982_123_8).abs() < 1e-6);
-    }
-
-    #[test]
-    fn wilson_of_nine_in_ten() {
-        // R: binom::binom.wilson(9, 10): 0.5958500, 0.9821238.
-        let (low, high) = wilson(9.0, 10.0);
         assert!((low - 0.595_850_0).abs() < 1e-6 && (high - 0.982_123_8).abs() < 1e-6);
     }
 }

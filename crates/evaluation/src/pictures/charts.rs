@@ -1,29 +1,30 @@
-//! Which numbers of a report go into which picture.
+//! Selects the numbers of a report that each picture shows.
 
-use crate::bars::{Kind, Panel, Row, panels};
 use crate::error::EvaluationError;
-use crate::lines::{Axes, Series, lines};
-use crate::looks::Looks;
-use crate::report::{Epoch, Report, Run};
-use crate::summary::{Spread, Summary, fullest, summarize};
-use crate::table::{accuracy, bytes, seconds};
+use crate::format::{accuracy, bytes, seconds};
+use crate::pictures::bars::{Kind, Panel, Row, panels};
+use crate::pictures::lines::{Axes, Series, lines};
+use crate::pictures::looks::Looks;
+use crate::report::json::{Epoch, Report, Run};
+use crate::statistics::Spread;
+use crate::statistics::summary::{Summary, largest, summarize};
 
-/// A picture of accuracy, memory, time and file size, for a README: one SVG that stands alone.
+/// Draws accuracy, memory, time and file size of each method as one SVG file, for a README.
 ///
 /// # Errors
 ///
-/// [`EvaluationError::Plot`] where it cannot be drawn.
+/// [`EvaluationError::Plot`] if it cannot be drawn.
 pub fn picture(report: &Report) -> Result<String, EvaluationError> {
     let summaries = summarize(report);
     panels(&costs(&summaries, &Looks::of(&summaries)))
 }
 
-/// What each method gives and costs, on the most training images.
+/// Accuracy and costs of each method, for the largest number of training images.
 pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
     let panel = |title: &str, kind, row: fn(&Summary) -> (f64, String)| Panel {
         title: title.to_owned(),
         kind,
-        rows: fullest(summaries)
+        rows: largest(summaries)
             .into_iter()
             .map(|summary| {
                 let (value, label) = row(summary);
@@ -44,28 +45,32 @@ pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
             .collect(),
     };
     vec![
-        panel("test accuracy", Kind::Dots, |summary| {
+        panel("Test accuracy", Kind::Dots, |summary| {
             (summary.accuracy.mean, accuracy(summary))
         }),
-        panel("peak memory", Kind::Bars, |summary| {
+        panel("Peak memory", Kind::Bars, |summary| {
             match summary.peak_memory_bytes {
                 Some(number) => (as_f64(number), bytes(number)),
                 None => (f64::NAN, String::new()),
             }
         }),
-        panel("time of a step", Kind::Bars, |summary| {
+        panel("Time per step", Kind::Bars, |summary| {
             (summary.seconds_per_step, seconds(summary.seconds_per_step))
         }),
-        panel("file beside the base weights", Kind::Bars, |summary| {
-            (
-                as_f64(summary.artifact_bytes),
-                bytes(summary.artifact_bytes),
-            )
-        }),
+        panel(
+            "File size (without the base weights)",
+            Kind::Bars,
+            |summary| {
+                (
+                    as_f64(summary.artifact_bytes),
+                    bytes(summary.artifact_bytes),
+                )
+            },
+        ),
     ]
 }
 
-/// Loss and accuracy while training, on the most training images. Each with its title.
+/// Training loss and accuracy over the epochs, for the largest number of training images.
 pub(crate) fn curves(
     report: &Report,
     summaries: &[Summary],
@@ -75,12 +80,12 @@ pub(crate) fn curves(
     let loss = of(|epoch| Some(epoch.train_loss));
     let valid = of(|epoch| epoch.valid_accuracy);
     let (title, accuracy) = if valid.iter().any(|line| !line.points.is_empty()) {
-        ("validation accuracy", valid)
+        ("Validation accuracy", valid)
     } else {
-        ("training accuracy", of(|epoch| Some(epoch.train_accuracy)))
+        ("Training accuracy", of(|epoch| Some(epoch.train_accuracy)))
     };
     let loss_axes = Axes {
-        title: "training loss (cross-entropy)",
+        title: "Training loss (cross-entropy)",
         x: "epoch",
         share: false,
     };
@@ -102,8 +107,8 @@ fn over_epochs(
     looks: &Looks,
     pick: fn(&Epoch) -> Option<f64>,
 ) -> Vec<Series> {
-    let series = fullest(summaries).into_iter().map(|summary| {
-        let runs = report.runs.iter().filter(|run| summary.holds(run));
+    let series = largest(summaries).into_iter().map(|summary| {
+        let runs = report.runs.iter().filter(|run| summary.contains(run));
         let singles: Vec<Vec<(f64, f64)>> = runs.map(|run| points(run, pick)).collect();
         Series {
             name: summary.method.clone(),
@@ -120,8 +125,8 @@ fn points(run: &Run, pick: fn(&Epoch) -> Option<f64>) -> Vec<(f64, f64)> {
     run.epochs.iter().filter_map(point).collect()
 }
 
-/// The mean at each place where any of the lines has a point. A seed whose loss is not a number
-/// is left out of the mean from there on, rather than ending the line of the others.
+/// The mean of the finite values at each place at which any line has one. A seed whose loss becomes
+/// NaN does not end the line of the other seeds.
 fn mean(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
     let finite = || lines.iter().flatten().filter(|(_, y)| y.is_finite());
     let mut places: Vec<f64> = finite().map(|(x, _)| *x).collect();
@@ -139,7 +144,7 @@ fn mean(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Test accuracy over the number of training images; empty where there is but one number.
+/// Test accuracy over the number of training images; empty if there are fewer than two numbers.
 pub(crate) fn learning_curve(
     summaries: &[Summary],
     looks: &Looks,
@@ -167,8 +172,8 @@ pub(crate) fn learning_curve(
         line.points.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     let axes = Axes {
-        title: "test accuracy",
-        x: "training images of each class",
+        title: "Test accuracy",
+        x: "training images per class",
         share: true,
     };
     lines(&series, axes)
@@ -182,10 +187,10 @@ fn as_f64(number: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
+    use crate::report::json::tests::with_runs;
 
     #[test]
-    fn means_skip_what_is_not_a_number() {
+    fn means_ignore_values_that_are_nan() {
         let lines = [
             vec![(1.0, 2.0), (2.0, f64::NAN)],
             vec![(1.0, 4.0), (2.0, 6.0), (3.0, 1.0)],
@@ -203,8 +208,8 @@ mod tests {
         assert_eq!(curve(&report), "");
         report.runs[0].train_per_class = Some(5);
         report.runs[1].train_per_class = Some(20);
-        assert!(curve(&report).contains("training images of each class"));
-        // The other pictures show the larger number only.
+        assert!(curve(&report).contains("training images per class"));
+        // The other pictures show only the larger number.
         let summaries = summarize(&report);
         let panels = costs(&summaries, &Looks::of(&summaries));
         assert_eq!(panels[0].rows.len(), 1);

@@ -1,22 +1,22 @@
-//! The picture of a learning rate range test.
+//! The curve of a learning rate range test.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::plots::{Area, FONT, GRID, SIZE, draw, inline, plot, text};
-use crate::report::RangeTest;
+use crate::pictures::plots::{Area, FONT, GRID, SIZE, draw, inline, plot, text};
+use crate::report::json::RangeTest;
 
 const PIXELS: (u32, u32) = (460, 300);
 const CURVE: RGBColor = RGBColor(31, 119, 180);
 const CHOSEN: RGBColor = RGBColor(214, 39, 40);
 
-/// The loss over the learning rate, and the rate that was chosen: one SVG that stands alone; empty
-/// without a step.
+/// Draws the loss over the learning rate and the rate that was chosen as one SVG file; empty if the
+/// test has no finite loss. `name` is the method.
 ///
 /// # Errors
 ///
-/// [`EvaluationError::Plot`] where it cannot be drawn.
+/// [`EvaluationError::Plot`] if it cannot be drawn.
 pub fn sweep(name: &str, test: &RangeTest) -> Result<String, EvaluationError> {
     if points(test).is_empty() {
         return Ok(String::new());
@@ -24,7 +24,7 @@ pub fn sweep(name: &str, test: &RangeTest) -> Result<String, EvaluationError> {
     draw(PIXELS, |area| paint(area, name, test))
 }
 
-/// The same for the inside of a page.
+/// Draws the same picture for a page.
 pub(crate) fn inline_sweep(name: &str, test: &RangeTest) -> Result<String, EvaluationError> {
     if points(test).is_empty() {
         return Ok(String::new());
@@ -43,14 +43,14 @@ fn paint(area: &Area<'_>, name: &str, test: &RangeTest) -> Result<(), Evaluation
     let points = points(test);
     let losses = points.iter().map(|(_, loss)| *loss);
     let (low, first) = (losses.clone().fold(f64::INFINITY, f64::min), points[0].1);
-    // Where it breaks down, the loss leaves the picture.
+    // Losses of diverged steps are cut at twice the first loss.
     let high = losses.fold(first, f64::max).min(2.0 * first);
     let margin = 0.05 * (high - low).max(1e-6);
     let (left, right) = (points[0].0, points[points.len() - 1].0);
     let range = (low - margin)..(high + margin);
     area.fill(&TRANSPARENT).map_err(plot)?;
     let title = format!(
-        "{name}: loss over learning rate, {:.1e} taken",
+        "{name}: loss over learning rate, {:.1e} chosen",
         test.suggestion
     );
     text(area, &title, (4, 12), HPos::Left)?;
@@ -112,7 +112,7 @@ mod tests {
         };
         let svg = sweep("a<b", &test).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("a&lt;b"), "{svg}");
-        // The curve, and a line at the rate that was chosen.
+        // The curve, and a vertical line at the chosen rate.
         for color in ["#1F77B4", "#D62728"] {
             assert!(svg.contains(color), "{svg}");
         }

@@ -1,17 +1,17 @@
-//! How a method looks: the same colour and marker in every table and picture.
+//! Colours and markers: a method has the same ones in every table and picture.
 
 use plotters::style::RGBColor;
 
-use crate::summary::Summary;
+use crate::statistics::summary::Summary;
 
-/// A method's colour and marker. Either tells it apart without the other.
+/// A method's colour and marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look {
     pub color: RGBColor,
     pub marker: Marker,
 }
 
-/// Shapes that stay apart at 8 pixels.
+/// Shapes that can be told apart at 8 pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {
     Circle,
@@ -21,8 +21,9 @@ pub(crate) enum Marker {
     Wedge,
 }
 
-/// Colours that people with colour-blindness tell apart (Okabe and Ito 2008); their yellow is
-/// left out as too faint on white, their black is a grey that shows on black.
+/// The colours of Okabe and Ito (2008), which people with colour blindness can tell apart. Their
+/// yellow is left out because it is too faint on white; their black is replaced by a grey that is
+/// visible on black.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -41,10 +42,10 @@ const MARKERS: [Marker; 5] = [
     Marker::Wedge,
 ];
 
-/// Methods that look the same in every report.
+/// Methods with the same colour and marker in every report.
 const KNOWN: [&str; 5] = ["sft", "lora", "peft", "linear", "scratch"];
 
-/// The looks of a report's methods.
+/// The colours and markers of a report's methods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Looks {
     others: Vec<String>,
@@ -61,7 +62,7 @@ impl Looks {
         Self { others }
     }
 
-    /// A known method's own look; one of the remaining ones for another.
+    /// The colour and marker of a method: fixed for a known method, else by its place among the others.
     pub(crate) fn get(&self, method: &str) -> Look {
         let known = KNOWN.iter().position(|name| *name == method);
         let other = || self.others.iter().position(|name| name == method);
@@ -74,7 +75,7 @@ impl Looks {
 }
 
 impl Look {
-    /// The colour as CSS writes it.
+    /// The colour in CSS notation.
     pub(crate) fn css(self) -> String {
         let RGBColor(red, green, blue) = self.color;
         format!("rgb({red},{green},{blue})")
@@ -84,11 +85,11 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::with_runs;
-    use crate::summary::summarize;
+    use crate::report::json::tests::with_runs;
+    use crate::statistics::summary::summarize;
 
     #[test]
-    fn eleven_methods_all_look_different() {
+    fn no_two_of_eleven_methods_look_the_same() {
         let names: Vec<String> = KNOWN.iter().map(ToString::to_string).collect();
         let more = (0..6).map(|i| format!("other {i}"));
         let names: Vec<String> = names.into_iter().chain(more).collect();

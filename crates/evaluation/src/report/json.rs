@@ -1,4 +1,5 @@
-//! `report.json`: what a comparison measured, stable and versioned.
+//! `report.json`: what the runs of one command measured. The format is versioned, and a version
+//! only ever gains fields.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,45 +20,45 @@ const STOPPED: &str = "stopped early";
 pub struct Report {
     /// Version of the format.
     pub version: u32,
-    /// The command that makes these runs again.
+    /// The command that repeats these runs.
     #[serde(default)]
     pub command: String,
-    /// The images.
+    /// The data set.
     pub dataset: DatasetInfo,
-    /// The model's name.
+    /// Name of the model.
     pub model: String,
-    /// Where its weights came from.
+    /// Source of the model's weights.
     #[serde(default)]
     pub weights: String,
-    /// The device's name.
+    /// Name of the device.
     pub device: String,
-    /// Threads that computed.
+    /// Number of threads that computed.
     #[serde(default)]
     pub threads: usize,
     /// The finished runs.
     pub runs: Vec<Run>,
-    /// Runs that failed, and why.
+    /// Runs that failed, with their errors.
     #[serde(default)]
     pub failed: Vec<Failure>,
-    /// Whether the command was stopped before all runs were done.
+    /// Whether the command was interrupted before all runs were finished.
     #[serde(default)]
     pub interrupted: bool,
 }
 
-/// The images of a report.
+/// The data set of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetInfo {
-    /// Folder, or `embedded:signs`.
+    /// Path of its folder, or `embedded:signs`.
     pub path: String,
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Training images, validation images left out.
+    /// Number of training images, without validation images.
     pub train: usize,
-    /// Validation images.
+    /// Number of validation images.
     pub valid: usize,
-    /// Test images.
+    /// Number of test images.
     pub test: usize,
-    /// Images that could not be read and were left out, of all parts.
+    /// Images of all splits that were left out because they could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedImage>,
 }
@@ -65,38 +66,38 @@ pub struct DatasetInfo {
 /// An image that was left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkippedImage {
-    /// Its name.
+    /// Its path.
     pub image: String,
-    /// Why.
+    /// Why it was left out.
     pub reason: String,
 }
 
-/// One run: one method, one seed.
+/// One run: one method with one seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
-    /// Training images of each class, where fewer than all were taken.
+    /// Training images per class, if they were limited.
     #[serde(default)]
     pub train_per_class: Option<usize>,
-    /// Share of the test images that are right.
+    /// Share of the test images that are classified correctly.
     pub accuracy: f64,
-    /// Mean F1 of the classes.
+    /// Mean of the classes' F1 scores.
     pub macro_f1: f64,
-    /// Share of each class's test images that are right.
+    /// For each class, the share of its test images that are classified correctly.
     #[serde(default)]
     pub per_class_accuracy: Vec<f64>,
-    /// Counts of test images by right class (row) and predicted class (column).
+    /// Counts of test images by actual class (row) and predicted class (column).
     pub confusion: Vec<Vec<u64>>,
-    /// Its epochs.
+    /// The epochs.
     pub epochs: Vec<Epoch>,
-    /// Parameters that were trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: u64,
-    /// All parameters.
+    /// Number of parameters.
     pub total_parameters: u64,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     #[serde(default)]
     pub steps: u64,
     /// Whether the run was stopped before its last step.
@@ -104,70 +105,70 @@ pub struct Run {
     pub stopped: bool,
     /// Duration of the training, seconds.
     pub train_seconds: f64,
-    /// Median duration of a step, seconds.
+    /// Median time per step, seconds.
     pub seconds_per_step: f64,
-    /// Time from the start of the command (of the run, where it is not a comparison's first) to its
-    /// first training step, seconds: images, weights, adapters, features of frozen layers.
+    /// Time from the start of the command to the first training step, seconds: images, weights,
+    /// adapters and the features of frozen layers. For all but the first run of a comparison, the
+    /// time from the start of the run.
     #[serde(default)]
     pub startup_seconds: Option<f64>,
-    /// High-water mark of the run's resident memory, bytes; `None` where the system does not tell.
+    /// Highest resident memory of the run, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
-    /// Size of the smallest file that, with the base weights, gives the model back.
+    /// Size of the smallest file that restores the model together with the base weights, bytes.
     pub artifact_bytes: u64,
-    /// Files that were written, relative to the report.
+    /// Paths of the files that were written, relative to the report.
     #[serde(default)]
     pub artifacts: Vec<String>,
-    /// What was on: rank, learning rate, share, …
+    /// Settings by name, for people to read: rank, learning rate, …
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
-    /// How the learning rate was found, where it was looked for.
+    /// The learning rate range test, if one was run.
     #[serde(default)]
     pub range_test: Option<RangeTest>,
 }
 
-/// A learning rate range test: the training loss while the rate rises step by step.
+/// A learning rate range test: the training loss while the learning rate rises at every step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RangeTest {
-    /// Learning rate of each step.
+    /// Learning rate at each step.
     pub rates: Vec<f64>,
-    /// Smoothed loss of each step.
+    /// Smoothed loss at each step.
     pub losses: Vec<f64>,
-    /// The rate that was chosen.
+    /// The learning rate that was chosen.
     pub suggestion: f64,
 }
 
 /// One epoch of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// From 1.
+    /// Its number, from 1.
     pub epoch: usize,
-    /// Mean cross-entropy of the training images; not a number (`null` in JSON) where training
-    /// diverged.
+    /// Mean cross-entropy of the training images; NaN (`null` in JSON) if training diverged.
     #[serde(deserialize_with = "number_or_null")]
     pub train_loss: f64,
-    /// Share of the training images that were right.
+    /// Share of the training images that were classified correctly.
     #[serde(default)]
     pub train_accuracy: f64,
     /// Mean cross-entropy of the validation images.
     #[serde(default)]
     pub valid_loss: Option<f64>,
-    /// Share of the validation images that were right.
+    /// Share of the validation images that were classified correctly.
     #[serde(default)]
     pub valid_accuracy: Option<f64>,
-    /// Learning rate at the end.
+    /// Learning rate at the end of the epoch.
     #[serde(default)]
     pub learning_rate: f64,
-    /// Duration.
+    /// Duration, seconds.
     pub seconds: f64,
-    /// Training images a second, validation left out.
+    /// Training images per second, without the time of validation.
     #[serde(default)]
     pub images_per_second: f64,
-    /// High-water mark of the process's memory by then, bytes.
+    /// Highest memory of the process up to the end of the epoch, bytes.
     #[serde(default)]
     pub memory_bytes: Option<u64>,
 }
 
-/// JSON knows no NaN; what is written as `null` comes back as one.
+/// JSON has no NaN: serde writes it as `null`, which is read back as NaN.
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -175,11 +176,11 @@ fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
 /// A run that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The method's name.
+    /// Name of the method.
     pub method: String,
-    /// Its seed.
+    /// The seed.
     pub seed: u64,
-    /// Why.
+    /// The error.
     pub error: String,
 }
 
@@ -188,7 +189,8 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be read, is no report, or one of another version.
+    /// [`EvaluationError::Io`] if the file cannot be read, [`EvaluationError::Format`] if it is not a
+    /// report, [`EvaluationError::Version`] if it has another version.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -208,6 +210,7 @@ impl Report {
             return Err(EvaluationError::Version {
                 path: path.to_owned(),
                 version,
+                supported: VERSION,
             });
         }
         let mut report: Self = serde_json::from_str(&text).map_err(format)?;
@@ -217,11 +220,11 @@ impl Report {
         Ok(report)
     }
 
-    /// The report as JSON text.
+    /// Serialises the report as JSON.
     ///
     /// # Errors
     ///
-    /// None for a report that can exist; what serde may say otherwise.
+    /// [`EvaluationError::Format`] if serde cannot serialise it, which no report is known to cause.
     pub fn to_json(&self) -> Result<String, EvaluationError> {
         serde_json::to_string_pretty(self).map_err(|error| EvaluationError::Format {
             path: PathBuf::from("report.json"),
@@ -229,11 +232,12 @@ impl Report {
         })
     }
 
-    /// Writes it as `report.json` into a folder, which must exist. Returns the file's path.
+    /// Writes the report as `report.json` into `folder`, which must exist, and returns the path of
+    /// the file.
     ///
     /// # Errors
     ///
-    /// [`EvaluationError::Io`] where it cannot be written.
+    /// [`EvaluationError::Io`] if the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<PathBuf, EvaluationError> {
         let path = folder.join("report.json");
         write_atomically(&path, self.to_json()?.as_bytes())?;
@@ -263,7 +267,7 @@ impl Report {
 pub(crate) mod tests {
     use super::*;
 
-    /// A report as design and readers know it: fields that were added later are left out.
+    /// A report with the fields that version 1 always had, and none that were added later.
     const VERSION_1: &str = r#"{"version": 1,
         "dataset": {"path": "d", "classes": ["a", "b"], "train": 4, "valid": 0, "test": 2},
         "model": "m", "device": "flex",
@@ -273,7 +277,7 @@ pub(crate) mod tests {
             "trainable_parameters": 12, "total_parameters": 56, "train_seconds": 31.0,
             "seconds_per_step": 0.19, "peak_memory_bytes": 123, "artifact_bytes": 45}]}"#;
 
-    /// [`VERSION_1`] with runs like its own: `(method, seed, accuracy)`.
+    /// [`VERSION_1`] with copies of its run that have other methods, seeds and accuracies.
     pub(crate) fn with_runs(runs: &[(&str, u64, f64)]) -> Report {
         let mut report: Report = serde_json::from_str(VERSION_1).unwrap();
         let run = report.runs.remove(0);
@@ -317,7 +321,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn other_versions_and_files_are_refused() {
+    fn other_versions_and_other_files_are_errors() {
         let error = read(&VERSION_1.replace("\"version\": 1", "\"version\": 2")).unwrap_err();
         let error = error.to_string();
         let end = "is a report of version 2; this program reads version 1";
@@ -331,7 +335,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_loss_that_is_not_a_number_comes_back() {
+    fn a_loss_that_is_nan_survives_a_round_trip() {
         let mut report = with_runs(&[("sft", 0, 0.2)]);
         report.runs[0].epochs[0].train_loss = f64::NAN;
         report.runs[0].epochs[0].valid_loss = Some(f64::INFINITY);
@@ -340,7 +344,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_changes_between_executions_is_left_out() {
+    fn without_times_leaves_out_what_differs_between_executions() {
         let report = with_runs(&[("sft", 0, 0.5)]);
         let mut other = report.clone();
         other.runs[0].train_seconds = 1.0;

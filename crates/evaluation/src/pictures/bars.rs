@@ -1,13 +1,13 @@
-//! Panels that compare methods: bars from zero for costs, dots with their interval for shares.
+//! Panels that compare methods: bars for costs, dots with intervals for accuracies.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::looks::Look;
-use crate::plots::{Area, GRID, draw, inline, marker, plot, text};
+use crate::pictures::looks::Look;
+use crate::pictures::plots::{Area, GRID, draw, inline, marker, plot, text};
 
-/// A panel, one row a method.
+/// A panel with one row per method.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
     pub title: String,
@@ -15,43 +15,42 @@ pub(crate) struct Panel {
     pub rows: Vec<Row>,
 }
 
-/// How values are drawn.
+/// How a panel draws its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Bars, from zero: twice as long is twice as much.
+    /// Bars that start at zero, so that their lengths can be compared.
     Bars,
-    /// Marks on a scale that need not start at zero: shares that lie close together.
+    /// Markers on a scale that need not start at zero, for shares that lie close together.
     Dots,
 }
 
-/// A method's row.
+/// The row of a method.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub name: String,
     pub look: Look,
-    /// What is shown; not finite where it was not measured.
+    /// The value; not finite if it was not measured.
     pub value: f64,
     pub label: String,
-    /// Values of the single seeds.
+    /// Values of the individual seeds.
     pub seeds: Vec<f64>,
-    /// Where the true value lies.
+    /// The confidence interval.
     pub interval: Option<(f64, f64)>,
 }
 
 const WIDTH: u32 = 430;
 const ROW: i32 = 30;
-/// Above the rows: the title. Below: the scale.
+/// Height of the title above the rows.
 const TOP: i32 = 30;
-const BOTTOM: i32 = 24;
-/// Beside the rows: the values as text.
+/// Width of the values as text, to the right of the rows.
 const LABELS: i32 = 122;
 
-/// One panel, for a page.
+/// Draws one panel, for a page.
 pub(crate) fn panel(panel: &Panel) -> Result<String, EvaluationError> {
     inline((WIDTH, height(panel)), |area| paint(area, panel))
 }
 
-/// Panels two by two on white, for a README.
+/// Draws panels in two columns on white, for a README.
 pub(crate) fn panels(panels: &[Panel]) -> Result<String, EvaluationError> {
     let rows = panels.len().div_ceil(2).max(1);
     let tallest = panels.iter().map(height).max().unwrap_or(0);
@@ -70,10 +69,15 @@ pub(crate) fn panels(panels: &[Panel]) -> Result<String, EvaluationError> {
 
 fn height(panel: &Panel) -> u32 {
     let rows = i32::try_from(panel.rows.len()).unwrap_or(0);
-    u32::try_from(TOP + ROW * rows + BOTTOM).unwrap_or(0)
+    // Below the rows: the labels of a scale, or a margin.
+    let bottom = match panel.kind {
+        Kind::Bars => 6,
+        Kind::Dots => 24,
+    };
+    u32::try_from(TOP + ROW * rows + bottom).unwrap_or(0)
 }
 
-/// The scale of a panel: values to pixels.
+/// The scale of a panel: maps values to pixels.
 struct Scale {
     low: f64,
     high: f64,
@@ -143,7 +147,7 @@ fn values(row: &Row) -> impl Iterator<Item = f64> {
         .chain(ends.into_iter().flatten())
 }
 
-/// Names each row and draws what was measured.
+/// Writes the name of each row and draws its value.
 fn rows(
     area: &Area<'_>,
     panel: &Panel,
@@ -213,7 +217,7 @@ fn grid(area: &Area<'_>, scale: &Scale, step: f64, rows: usize) -> Result<(), Ev
     Ok(())
 }
 
-/// A scale for shares, with at most four steps of whole percents: `(low, high, step)`.
+/// A scale for shares with at most four steps of whole percents, as `(low, high, step)`.
 fn ticks(values: impl Iterator<Item = f64>) -> Option<(f64, f64, f64)> {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
@@ -238,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scales_of_shares_are_round() {
+    fn scales_of_shares_have_round_ends() {
         let of = |values: &[f64]| {
             let (low, high, step) = ticks(values.iter().copied()).unwrap();
             format!(
@@ -252,13 +256,13 @@ mod tests {
         assert_eq!(of(&[0.981, 0.999]), "98–100 by 1");
         assert_eq!(of(&[0.0, 1.0]), "0–100 by 25");
         assert_eq!(of(&[0.42]), "42–43 by 1");
-        // A scale never passes 100 %.
+        // A scale does not exceed 100 %.
         assert_eq!(of(&[1.0, 1.0]), "99–100 by 1");
         assert_eq!(ticks(std::iter::empty()), None);
     }
 
     #[test]
-    fn a_scale_maps_its_ends_to_its_ends() {
+    fn a_scale_maps_its_range_to_its_pixels() {
         let scale = Scale {
             low: 0.5,
             high: 1.0,

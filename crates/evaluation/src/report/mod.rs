@@ -1,0 +1,15 @@
+//! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
+//! a terminal and sentences.
+
+pub(crate) mod html;
+pub(crate) mod json;
+mod matrix;
+mod sentences;
+mod skipped;
+mod table;
+
+pub use html::html;
+pub use json::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
+pub use sentences::finding;
+pub use skipped::left_out;
+pub use table::{markdown, table};
