@@ -435,7 +435,7 @@ fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_holds_such_weights() {
     );
     assert!(text.contains("try a smaller learning rate than"), "{text}");
     for bytes in stored.0 {
-        let tensors = finetune_methods::from_safetensors(&bytes).unwrap();
+        let tensors = finetune_methods::state::from_safetensors(&bytes).unwrap();
         for tensor in tensors {
             if let finetune_methods::Values::Floats(values) = tensor.values {
                 assert!(values.iter().all(|value| value.is_finite()));

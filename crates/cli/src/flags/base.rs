@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
 use finetune::config::{DataConfig, EMBEDDED, RunConfig};
 use finetune::weights::{Metadata, locate};
-use finetune_model::{Architecture, Checkpoint};
+use finetune_model::{Architecture, WeightsFile};
 
 use crate::terminal::exit::Usage;
 
@@ -109,13 +109,13 @@ impl Base {
 
 /// What a weights file says about its model.
 struct Known {
-    checkpoint: Checkpoint,
+    checkpoint: WeightsFile,
     metadata: Option<Metadata>,
 }
 
 impl Known {
     fn of(path: &Path) -> Result<Self> {
-        let checkpoint = Checkpoint::open(path)?;
+        let checkpoint = WeightsFile::open(path)?;
         Ok(Self {
             metadata: Metadata::of(&checkpoint).ok(),
             checkpoint,

@@ -54,7 +54,7 @@ fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
             cause.downcast_ref(),
             Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
         )
-        || matches!(cause.downcast_ref(), Some(DataError::NotAFolder(_)))
+        || matches!(cause.downcast_ref(), Some(DataError::NotADataSet { .. }))
 }
 
 /// The error on one line, causes after colons.

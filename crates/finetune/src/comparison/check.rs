@@ -46,7 +46,7 @@ pub(super) fn check(runs: &[RunConfig], observer: &mut impl Observer) -> Result<
                 loaded.insert(network).clone()
             }
         };
-        attach(config, network, &Importance::default())?;
+        drop(attach(config, network, &Importance::default())?);
     }
     Ok(data)
 }

@@ -1,10 +1,11 @@
 //! The images of a run: which ones, and how they are opened and prepared.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use finetune_data::check::UnusableImage;
 use finetune_data::{
-    Augment, Broken, Fold, IdxOptions, ImageSet, Images, Keep, Pipeline, Preprocess, Sampling,
-    SplitOptions, Splits, embedded_signs, open, open_idx,
+    Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
+    StoredSize, named, open,
 };
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
@@ -12,13 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::machine::cache::cache_folder;
 
-/// The folder of Debian's package `dataset-fashion-mnist`.
-const FASHION_MNIST_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
-
 /// The photographs inside the program.
 pub const EMBEDDED: &str = "embedded";
-/// Half of Fashion-MNIST, from an installed package.
-pub const FASHION_MNIST: &str = "fashion-mnist";
 
 /// Which images, how many, and of what size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,7 +85,7 @@ impl DataConfig {
     /// Whether the path is the name of a data set instead of a file or folder.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        matches!(self.path.to_str(), Some(EMBEDDED | FASHION_MNIST))
+        named(&self.path).is_some()
     }
 
     /// Opens the data set, selects images and splits them, without decoding any.
@@ -102,10 +98,9 @@ impl DataConfig {
             fold: self.fold,
             ..SplitOptions::default()
         };
-        let mut splits = match self.path.to_str() {
-            Some(EMBEDDED) => embedded_signs().folded(&options)?,
-            Some(FASHION_MNIST) => fashion_mnist(FashionHalf::Hard)?.folded(&options)?,
-            _ => open(&self.path, &options)?,
+        let mut splits = match named(&self.path) {
+            Some(set) => set.open(&options)?,
+            None => open(&self.path, &options)?,
         };
         if self.valid_fraction > 0.0 && splits.valid.is_none() {
             let (train, valid) = splits.train.split(self.valid_fraction, 0);
@@ -140,12 +135,9 @@ impl DataConfig {
         augment: &Augment,
     ) -> Result<Decoded, Error> {
         let splits = self.open(seed)?;
-        let keep = match augment.crop {
-            Some(_) => Keep::Whole,
-            None => Keep::Fitted,
-        };
-        let fitted = |set: &ImageSet| set.prepare(preprocess, Keep::Fitted, &self.pipeline);
-        let mut train = splits.train.prepare(preprocess, keep, &self.pipeline)?;
+        let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
+        let size = augment.stored_size();
+        let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
         train.sampling = self.sampling;
         Ok(Decoded {
             train,
@@ -165,7 +157,7 @@ impl Decoded {
 
     /// The images that were left out.
     #[must_use]
-    pub fn skipped(&self) -> Vec<Broken> {
+    pub fn skipped(&self) -> Vec<UnusableImage> {
         self.parts().flat_map(|part| part.skipped.clone()).collect()
     }
 
@@ -177,7 +169,7 @@ impl Decoded {
         let skipped = self.skipped();
         let shown = skipped.iter().take(SHOWN);
         let mut notes: Vec<String> = shown
-            .map(|broken| format!("left out: {}", broken.reason))
+            .map(|image| format!("left out: {}", image.reason))
             .collect();
         if skipped.len() > SHOWN {
             let more = skipped.len() - SHOWN;
@@ -189,53 +181,4 @@ impl Decoded {
         notes.extend(of_parts.into_iter().cloned());
         notes
     }
-}
-
-/// The two halves of Fashion-MNIST.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FashionHalf {
-    /// The five classes that are hard to distinguish.
-    Hard,
-    /// The other five, for pretraining.
-    Other,
-}
-
-/// Fashion-MNIST from the folder of Debian's package `dataset-fashion-mnist`: 100 test images per
-/// class, and 200 training images per class of the hard half or 1000 of the other.
-///
-/// # Errors
-///
-/// The files do not exist.
-pub fn fashion_mnist(half: FashionHalf) -> Result<Splits, Error> {
-    let (classes, train_per_class): (&[(u8, &str)], usize) = match half {
-        FashionHalf::Hard => (
-            &[
-                (0, "T-shirt"),
-                (2, "pullover"),
-                (3, "dress"),
-                (4, "coat"),
-                (6, "shirt"),
-            ],
-            200,
-        ),
-        FashionHalf::Other => (
-            &[
-                (1, "trouser"),
-                (5, "sandal"),
-                (7, "sneaker"),
-                (8, "bag"),
-                (9, "boot"),
-            ],
-            1000,
-        ),
-    };
-    let options = IdxOptions {
-        classes,
-        train_per_class,
-        test_per_class: 100,
-        seed: 0,
-    };
-    open_idx(Path::new(FASHION_MNIST_FOLDER), &options).map_err(Error::during(|| {
-        "Fashion-MNIST is not installed (`apt-get install dataset-fashion-mnist`)".to_owned()
-    }))
 }

@@ -6,6 +6,6 @@ mod format;
 mod run;
 pub mod settings;
 
-pub use data::{DataConfig, Decoded, EMBEDDED, FASHION_MNIST, FashionHalf, fashion_mnist};
+pub use data::{DataConfig, Decoded, EMBEDDED};
 pub use format::Format;
 pub use run::RunConfig;

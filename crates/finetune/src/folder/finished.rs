@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use burn::module::Module;
-use finetune_data::{Images, Keep, open_test};
+use finetune_data::{Images, StoredSize, open_test};
 use finetune_evaluation::Confusion;
 use finetune_methods::Adapted;
-use finetune_model::{Checkpoint, Head, Network, load_adapter};
-use finetune_training::{Checkpoint as TrainingCheckpoint, Keep as Select};
+use finetune_model::{Head, Network, WeightsFile, load_adapter};
+use finetune_training::{Checkpoint, Select};
 
 use super::names::RunFolder;
 use super::plan::Plan;
@@ -92,7 +92,7 @@ impl FinishedRun {
             // The run is unfinished and has only checkpoints, which do not hold the names.
             return Ok(self.config.data.open(self.config.seed)?.train.classes);
         }
-        Ok(Metadata::of(&Checkpoint::open(&file)?)?.classes)
+        Ok(Metadata::of(&WeightsFile::open(&file)?)?.classes)
     }
 
     /// The model for inference. The final model is the base weights with the adapter if the method
@@ -116,7 +116,7 @@ impl FinishedRun {
                 config.method_name()
             )));
         }
-        let mut file = Checkpoint::open(&self.folder.model(config))?;
+        let mut file = WeightsFile::open(&self.folder.model(config))?;
         let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
         Ok(loaded.network)
     }
@@ -134,7 +134,7 @@ impl FinishedRun {
         if let Some(epoch) = self.epoch {
             return self.after_epoch(epoch, classes).map(Some);
         }
-        let model = self.attached(classes)?.model;
+        let model = self.attached(classes)?.into_parts().model;
         Ok(Some(load_adapter(model, &file)?))
     }
 
@@ -151,7 +151,7 @@ impl FinishedRun {
             Some(path) => open_test(path)?,
         };
         let preprocess = config.data.preprocess(&config.architecture()?);
-        let images = test.prepare(&preprocess, Keep::Fitted, &config.data.pipeline)?;
+        let images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
         let trained = self.classes()?;
         if images.classes != trained {
             return Err(Error::OtherClasses {
@@ -186,7 +186,7 @@ impl FinishedRun {
         let path = self.folder.epoch_checkpoint(&self.config, epoch);
         let cannot = || format!("cannot read the checkpoint {}", path.display());
         let bytes = std::fs::read(&path).map_err(Error::io("read the checkpoint", &path))?;
-        let checkpoint = TrainingCheckpoint::from_bytes(&bytes).map_err(Error::during(cannot))?;
+        let checkpoint = Checkpoint::from_bytes(&bytes).map_err(Error::during(cannot))?;
         drop(bytes);
         let model = checkpoint.model(self.attached(classes)?, &self.config.recipe);
         model.map_err(Error::during(cannot))
@@ -201,7 +201,7 @@ impl FinishedRun {
     /// Says that an epoch has no checkpoint, and which epochs have one.
     fn no_checkpoint(&self, epoch: usize) -> String {
         let recipe = &self.config.recipe;
-        let is_last = epoch == recipe.epochs && recipe.keep == Select::Last;
+        let is_last = epoch == recipe.epochs && recipe.select == Select::Last;
         let retained = self.folder.checkpointed_epochs(&self.config);
         let retained: Vec<String> = retained.iter().map(usize::to_string).collect();
         let remedy = match retained.as_slice() {

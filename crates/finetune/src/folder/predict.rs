@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::activation::softmax;
-use finetune_data::{Cache, ImageSet, Keep, Pipeline, Sample, Source};
+use finetune_data::{Cache, ImageSet, Pipeline, Sample, Source, StoredSize};
 
 use super::finished::FinishedRun;
 use crate::error::Error;
@@ -41,7 +41,7 @@ pub fn predict(run: &FinishedRun, paths: &[PathBuf]) -> Result<Vec<Prediction>, 
         ..Pipeline::default()
     };
     let preprocess = config.data.preprocess(&architecture);
-    let images = set.prepare(&preprocess, Keep::Fitted, &pipeline)?;
+    let images = set.prepare(&preprocess, StoredSize::Fitted, &pipeline)?;
     let network = run.network(classes.len(), false)?;
     let device = device(&config.device)?;
     let mut predictions = Vec::new();

@@ -53,7 +53,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         recipe.learning_rate = test.suggestion;
     }
     let attached = fresh(config, &training, &device)?;
-    let count = count_parameters(&attached.model);
+    let count = count_parameters(attached.model());
     let checkpoint = saved(&folder.checkpoint(config))?;
     let done = checkpoint.as_ref().map_or(0, Checkpoint::steps);
     let mut recorder = Recorder::new(

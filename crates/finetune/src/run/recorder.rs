@@ -87,7 +87,7 @@ impl<O: Observer> finetune_training::Observer for Recorder<'_, O> {
         memory::peak_memory_bytes()
     }
 
-    fn keeps_checkpoints(&self) -> bool {
+    fn wants_checkpoint(&self) -> bool {
         self.checkpoints.due()
     }
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use finetune_methods::parameters;
-use finetune_model::{Architecture, Checkpoint, is_peft, load_peft, state_dict, write_safetensors};
+use finetune_model::{
+    Architecture, WeightsFile, is_peft, load_peft, state_dict, write_safetensors,
+};
 
 use super::metadata::Metadata;
 use crate::error::Error;
@@ -37,7 +39,7 @@ impl PeftAdapter {
                 self.folder.display()
             )));
         }
-        let mut checkpoint = Checkpoint::open(&self.weights)?;
+        let mut checkpoint = WeightsFile::open(&self.weights)?;
         let architecture = match &self.model {
             Some(name) => Architecture::find(name)?,
             None => checkpoint
@@ -48,9 +50,9 @@ impl PeftAdapter {
         };
         let device = Device::flex().autodiff();
         let (attached, method) = load_peft(&mut checkpoint, architecture, &self.folder, &device)?;
-        let tensors = state_dict(&attached.model, architecture)?;
+        let tensors = state_dict(attached.model(), architecture)?;
         let head = format!("{}.bias", architecture.head);
-        let count = parameters(&attached.model)
+        let count = parameters(attached.model())
             .into_iter()
             .find(|param| param.path == head)
             .map_or(0, |param| param.shape[0]);

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use finetune_data::{Images, Preprocess, SplitOptions, embedded_signs_pretrain, open};
+use finetune_data::{Images, Preprocess, SplitOptions, named, open};
 use finetune_methods::Adapted;
 use finetune_model::{Architecture, save_network};
 use finetune_training::{Recipe, Schedule, TrainingData, train};
 
 use super::metadata::Metadata;
+use crate::config::EMBEDDED;
 use crate::config::defaults::{self, For};
-use crate::config::{EMBEDDED, FASHION_MNIST, FashionHalf, fashion_mnist};
 use crate::error::Error;
 use crate::machine::device::{check_fits, device};
 
@@ -57,10 +57,9 @@ impl Pretraining {
     }
 
     fn images(&self, preprocess: &Preprocess) -> Result<Images, Error> {
-        let set = match self.data.to_str() {
-            Some(EMBEDDED) => embedded_signs_pretrain(),
-            Some(FASHION_MNIST) => fashion_mnist(FashionHalf::Other)?.train,
-            _ => open(&self.data, &SplitOptions::default())?.train,
+        let set = match named(&self.data) {
+            Some(set) => set.pretraining()?,
+            None => open(&self.data, &SplitOptions::default())?.train,
         };
         Ok(set.decode(preprocess)?)
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use finetune_model::Checkpoint;
+use finetune_model::WeightsFile;
 
 use crate::config::RunConfig;
 use crate::config::defaults;
@@ -14,19 +14,19 @@ use crate::machine::cache::cache_folder;
 /// # Errors
 ///
 /// The file cannot be read, or the model has no weights of its own.
-pub fn open(config: &RunConfig) -> Result<Checkpoint, Error> {
+pub fn open(config: &RunConfig) -> Result<WeightsFile, Error> {
     if let Some(path) = &config.weights {
-        return Ok(Checkpoint::open(path)?);
+        return Ok(WeightsFile::open(path)?);
     }
     if is_shipped(config) {
-        return Ok(Checkpoint::from_static(
+        return Ok(WeightsFile::from_static(
             "the shipped checkpoint",
             finetune_datasets::RESNET8_64_SIGNS,
         )?);
     }
     let path = cached(&config.model)?;
     if path.is_file() {
-        return Ok(Checkpoint::open(&path)?);
+        return Ok(WeightsFile::open(&path)?);
     }
     Err(Error::Usage(format!(
         "there are no pretrained weights for `{0}`; make some with `finetune pretrain --model {0} \

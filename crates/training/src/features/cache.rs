@@ -2,7 +2,8 @@
 
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
-use finetune_data::{Batch, DataError, Loader, Shelf};
+use finetune_data::store::ByteStore;
+use finetune_data::{Batch, DataError, Loader};
 use finetune_model::{Features, Stage};
 
 use super::input::{Batches, Input, Start, image_batches};
@@ -18,7 +19,7 @@ pub(super) struct Cache {
     /// The shape of one image's features.
     shape: Vec<usize>,
     dtype: FeatureDtype,
-    shelf: Shelf,
+    store: ByteStore,
     labels: Vec<i64>,
 }
 
@@ -71,21 +72,21 @@ impl Cache {
                 return Ok(None);
             }
         }
-        let (shelf, dtype) = storage.into_parts();
+        let (store, dtype) = storage.into_parts();
         Ok(Some(Self {
             stages: stages.len(),
             shape,
             dtype,
-            shelf,
+            store,
             labels,
         }))
     }
 
     pub(super) fn size(&self) -> Size {
-        let total = self.shelf.len();
+        let total = self.store.len();
         Size {
             total,
-            in_files: if self.shelf.is_file() { total } else { 0 },
+            in_files: if self.store.is_file() { total } else { 0 },
         }
     }
 
@@ -109,7 +110,7 @@ impl<'a> CacheView<'a> {
     ///
     /// # Errors
     ///
-    /// [`DataError::Shelf`] if the file cannot be read.
+    /// [`DataError::ByteStore`] if the file cannot be read.
     fn batch(&self, indices: &[usize], device: &Device) -> Result<Input, DataError> {
         let cache = self.cache;
         let size: usize = cache.shape.iter().product();
@@ -118,7 +119,7 @@ impl<'a> CacheView<'a> {
         let mut labels = Vec::with_capacity(indices.len());
         for index in indices {
             let index = self.first + index;
-            let read = cache.shelf.read(index as u64 * bytes as u64, bytes)?;
+            let read = cache.store.read(index as u64 * bytes as u64, bytes)?;
             cache.dtype.decode(&read, &mut values);
             labels.push(cache.labels[index]);
         }

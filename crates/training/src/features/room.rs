@@ -1,6 +1,7 @@
 //! Where features are cached, and how many of them fit there.
 
-use finetune_data::{DataError, Images, Shelf, free_memory};
+use finetune_data::store::{ByteStore, free_memory};
+use finetune_data::{DataError, Images};
 
 use crate::error::TrainingError;
 use crate::recipe::{FeatureCache, FeatureDtype, Recipe};
@@ -29,7 +30,7 @@ pub(super) struct Placement {
 /// Storage for the features of a set of images.
 #[derive(Debug)]
 pub(super) struct Storage {
-    shelf: Shelf,
+    store: ByteStore,
     /// The size of all its features when it is complete, in bytes.
     bytes: u64,
     on_failure: OnFailure,
@@ -109,13 +110,13 @@ impl Placement {
             let in_file = room.is_for_file(bytes);
             let storage = |count: usize| {
                 let bytes = sizes[stages - 1] * count as u64;
-                let shelf = if in_file {
-                    images.shelf_in_file()?
+                let store = if in_file {
+                    images.byte_store_in_file()?
                 } else {
-                    Shelf::in_memory(usize::try_from(bytes).unwrap_or(0))
+                    ByteStore::in_memory(usize::try_from(bytes).unwrap_or(0))
                 };
                 Ok(Storage {
-                    shelf,
+                    store,
                     bytes,
                     on_failure,
                     dtype,
@@ -151,7 +152,7 @@ impl Storage {
     /// written.
     pub(super) fn push(mut self, values: &[f32]) -> Result<Option<Self>, TrainingError> {
         let bytes = self.dtype.encode(values).map_err(TrainingError::TooLarge)?;
-        let Err(error) = self.shelf.push(&bytes) else {
+        let Err(error) = self.store.push(&bytes) else {
             return Ok(Some(self));
         };
         match self.on_failure {
@@ -159,23 +160,23 @@ impl Storage {
             OnFailure::GiveUp => Ok(None),
             OnFailure::MoveToMemory => {
                 let room = usize::try_from(self.bytes).unwrap_or(0);
-                self.shelf = self.shelf.into_memory(room)?;
-                self.shelf.push(&bytes)?;
+                self.store = self.store.into_memory(room)?;
+                self.store.push(&bytes)?;
                 Ok(Some(self))
             }
         }
     }
 
     /// The bytes that were stored, and how they encode values.
-    pub(super) fn into_parts(self) -> (Shelf, FeatureDtype) {
-        (self.shelf, self.dtype)
+    pub(super) fn into_parts(self) -> (ByteStore, FeatureDtype) {
+        (self.store, self.dtype)
     }
 
     /// Storage in memory whose failures are errors.
     #[cfg(test)]
     pub(super) fn in_memory(dtype: FeatureDtype) -> Self {
         Self {
-            shelf: Shelf::in_memory(0),
+            store: ByteStore::in_memory(0),
             bytes: 0,
             on_failure: OnFailure::Fail,
             dtype,
@@ -250,11 +251,11 @@ mod tests {
         };
         let place = find(FeatureCache::File).unwrap().unwrap();
         assert_eq!(place.stages, 2);
-        assert!(place.train.shelf.is_file() && place.valid.shelf.is_file());
+        assert!(place.train.store.is_file() && place.valid.store.is_file());
         assert_eq!((place.train.bytes, place.valid.bytes), (500, 300));
         assert_eq!(place.train.on_failure, OnFailure::Fail);
         let place = find(FeatureCache::Auto).unwrap().unwrap();
-        assert!(!place.train.shelf.is_file());
+        assert!(!place.train.store.is_file());
         assert_eq!(place.train.on_failure, OnFailure::MoveToMemory);
         assert!(find(FeatureCache::Off).unwrap().is_none());
     }

@@ -1,8 +1,8 @@
 //! Learning-rate schedules. Everything about a schedule stands in this file.
 //!
 //! A new schedule is a variant of [`Schedule`], an entry of [`Schedule::ALL`], and an arm in each
-//! of [`name`](Schedule::name), [`default_warmup`](Schedule::default_warmup) and
-//! [`factor`](Schedule::factor).
+//! of [`name`](Schedule::name), [`description`](Schedule::description),
+//! [`default_warmup`](Schedule::default_warmup) and [`factor`](Schedule::factor).
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,20 @@ impl Schedule {
         Self::ALL
             .into_iter()
             .find(|schedule| schedule.name() == name)
+    }
+
+    /// What the schedule does, in one line for help texts.
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Constant => "The learning rate does not change",
+            Self::Cosine => "Rises linearly over 5 % of the steps, falls along half a cosine to 0",
+            Self::OneCycle => {
+                "Rises over 30 % of the steps, falls to 1/250000 (PyTorch's OneCycleLR)"
+            }
+            Self::Step => "A tenth after one third of the steps, a hundredth after two thirds",
+            Self::Sweep => "Rises by the same ratio at every step",
+        }
     }
 
     /// The share of the steps over which the learning rate rises unless a recipe says otherwise.

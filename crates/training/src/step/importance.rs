@@ -2,7 +2,8 @@
 
 use burn::module::ModuleDisplay;
 use burn::tensor::Device;
-use finetune_methods::{Importance, freeze_statistics};
+use finetune_methods::Importance;
+use finetune_methods::inspect::freeze_statistics;
 
 use super::draws::Draws;
 use super::loss::CrossEntropy;

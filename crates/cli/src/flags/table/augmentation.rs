@@ -1,6 +1,7 @@
 //! Random changes of the training images.
 
-use finetune_data::{Augment, RandAugment};
+use finetune_data::Augment;
+use finetune_data::augment::RandAugment;
 
 use crate::flags::define::choice::named;
 use crate::flags::define::{Flag, Resume, named_choice, value, value_by};

@@ -2,7 +2,8 @@
 
 use finetune::config::{RunConfig, defaults};
 use finetune::folder::Plan;
-use finetune_methods::{Budget, LoraConfig, Method, PeftConfig, Regrow};
+use finetune_methods::catalogue::{Budget, Regrow};
+use finetune_methods::{LoraConfig, Method, SparseSharedConfig};
 
 use super::set;
 use crate::flags::base::Base;
@@ -226,9 +227,9 @@ fn lora<T>(effect: impl Fn(&mut LoraConfig, T)) -> impl Fn(&mut RunConfig, T) {
 }
 
 /// Changes a run of `peft`, and no other.
-fn peft<T>(effect: impl Fn(&mut PeftConfig, T)) -> impl Fn(&mut RunConfig, T) {
+fn peft<T>(effect: impl Fn(&mut SparseSharedConfig, T)) -> impl Fn(&mut RunConfig, T) {
     move |run, value| {
-        if let Method::Peft(peft) = &mut run.method {
+        if let Method::SparseShared(peft) = &mut run.method {
             effect(peft, value);
         }
     }

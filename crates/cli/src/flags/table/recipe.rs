@@ -1,6 +1,6 @@
 //! How a model is trained.
 
-use finetune_training::{ClassWeights, Keep, Optimizer, Schedule};
+use finetune_training::{ClassWeights, Optimizer, Schedule, Select};
 
 use crate::flags::base::{Preset, StartingRecipe};
 use crate::flags::define::choice::{named, of};
@@ -116,29 +116,15 @@ fn optimizer() -> Vec<Flag> {
         .sets(|run, optimizer| run.recipe.optimizer = optimizer),
         choice(
             "schedule",
-            [
-                of(Schedule::Constant, "The learning rate does not change"),
-                of(
-                    Schedule::Cosine,
-                    "Rises linearly over 5 % of the steps, falls along half a cosine to 0",
-                ),
-                of(
-                    Schedule::OneCycle,
-                    "Rises over 30 % of the steps, falls to 1/250000 (PyTorch's OneCycleLR)",
-                ),
-                of(
-                    Schedule::Step,
-                    "A tenth after one third of the steps, a hundredth after two thirds",
-                ),
-            ],
+            Schedule::ALL.map(|schedule| of(schedule, schedule.description())),
         )
         .help("How the learning rate changes during training")
-        .default("one-cycle")
+        .default(Schedule::OneCycle.name())
         .sets(|run, schedule| run.recipe.schedule = schedule),
         value("warmup", "FRACTION")
             .help("Fraction of the steps over which the learning rate rises")
             .details("At least 0 and below 1.")
-            .default_is("cosine 0.05, one-cycle 0.3, others 0")
+            .default_is(&warmups())
             .sets(|run, fraction| run.recipe.warmup = Some(fraction)),
         value("head-lr-ratio", "R")
             .help("Learning rate of the head, relative to the other layers'")
@@ -217,22 +203,22 @@ fn epochs_and_selection() -> Vec<Flag> {
             .default_is("never")
             .sets(|run, epochs| {
                 run.recipe.patience = Some(epochs);
-                run.recipe.keep = Keep::Best;
+                run.recipe.select = Select::Best;
             })
             .resume(Resume::Together("patience")),
         choice(
             "keep",
             [
-                of(Keep::Last, "Those of the last epoch"),
+                of(Select::Last, "Those of the last epoch"),
                 of(
-                    Keep::Best,
+                    Select::Best,
                     "Those of the epoch with the best validation accuracy; needs validation images",
                 ),
             ],
         )
         .help("Select the weights that the run ends with")
         .default_is("last; best with --patience")
-        .sets(|run, keep| run.recipe.keep = keep)
+        .sets(|run, keep| run.recipe.select = keep)
         .resume(Resume::Together("patience")),
     ]
 }
@@ -251,4 +237,14 @@ fn rate(text: &str) -> Result<Rate, String> {
     }
     let rate = text.parse().map(Rate::Fixed);
     rate.map_err(|_| "write a number, or `auto`".to_owned())
+}
+
+/// The fractions of the schedules that rise at first unless told otherwise.
+fn warmups() -> String {
+    let own = Schedule::ALL.map(|schedule| (schedule.name(), schedule.default_warmup()));
+    let rising = own.into_iter().filter(|(_, fraction)| *fraction > 0.0);
+    let rising: Vec<String> = rising
+        .map(|(name, fraction)| format!("{name} {fraction}"))
+        .collect();
+    format!("{}, others 0", rising.join(", "))
 }
