@@ -14,9 +14,10 @@ use std::process::{Command, ExitCode};
 const FIRST_BUILD: &str = "10 to 30 minutes on two cores";
 
 /// Flags whose value decides about a cargo feature, the values that need it, and the feature.
-const FEATURES: [(&str, &[&str], &str); 2] = [
+const FEATURES: [(&str, &[&str], &str); 3] = [
     ("--device", &["gpu", "wgpu"], "finetune-cli/wgpu"),
     ("--device", &["ndarray"], "finetune-cli/ndarray"),
+    ("--ui", &["tui"], "finetune-cli/tui"),
 ];
 
 /// The feature for files on the Hugging Face Hub, and how their names begin.
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(features("compare --device gpu"), ["finetune-cli/wgpu"]);
         assert_eq!(features("train --device=wgpu -q"), ["finetune-cli/wgpu"]);
         assert_eq!(features("x --device ndarray"), ["finetune-cli/ndarray"]);
+        assert_eq!(features("train --ui tui"), ["finetune-cli/tui"]);
         assert_eq!(features("train --weights hf:a/b"), ["finetune-cli/hub"]);
         assert_eq!(features("train --weights=hf:a/b"), ["finetune-cli/hub"]);
         for none in [

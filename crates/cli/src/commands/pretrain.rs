@@ -20,7 +20,7 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     plan.recipe.epochs = args.epochs.unwrap_or(plan.recipe.epochs);
     plan.recipe.batch_size = args.batch_size.unwrap_or(plan.recipe.batch_size);
     plan.recipe.learning_rate = args.lr.unwrap_or(plan.recipe.learning_rate);
-    let ui = args.ui.unwrap_or_else(Ui::fitting);
+    let ui = Ui::fitting(args.ui)?;
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
     let hash = hash(&args.out)?;

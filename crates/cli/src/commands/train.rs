@@ -62,7 +62,7 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     let report = comparison
         .command(command.join(" "))
         .started(started())
-        .run(&mut Processes::new(process.ui())?, &mut Notes)?;
+        .run(&mut Processes::new(process.ui()?)?, &mut Notes)?;
     show(&report, process.json)?;
     note(&format!("results: {}", folder.display()));
     match report.failed.as_slice() {

@@ -1,8 +1,8 @@
 //! What the flags say about this process, not about a run.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use crate::terminal::exit::Usage;
 use crate::terminal::progress::Ui;
 
 /// Where runs come from and go to, and how they are shown.
@@ -24,14 +24,11 @@ pub struct Process {
 
 impl Process {
     /// How progress is shown.
-    #[must_use]
-    pub fn ui(&self) -> Ui {
-        let ui = self.ui.unwrap_or_else(Ui::fitting);
-        // The dashboard draws on stdout, so it needs a terminal there.
-        if ui == Ui::Tui && !std::io::stdout().is_terminal() {
-            Ui::Plain
-        } else {
-            ui
-        }
+    ///
+    /// # Errors
+    ///
+    /// It is a dashboard that is not built in.
+    pub fn ui(&self) -> Result<Ui, Usage> {
+        Ui::fitting(self.ui)
     }
 }

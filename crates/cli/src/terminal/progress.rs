@@ -1,13 +1,15 @@
 //! The progress of a run.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use finetune::machine::memory;
-use finetune_training::{Dashboard, Epoch, Observer, Step};
+use finetune_training::{Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::exit::Usage;
 use super::interrupt;
 use super::output::note;
 use super::process::parent;
@@ -37,15 +39,40 @@ impl Ui {
         }
     }
 
-    /// A bar on a terminal, lines otherwise.
-    #[must_use]
-    pub fn fitting() -> Self {
-        if std::io::stderr().is_terminal() {
-            Self::Bar
-        } else {
-            Self::Plain
+    /// How progress is shown if `asked` was typed: by default a bar on a terminal, lines otherwise.
+    /// The dashboard draws on stdout; if that is no terminal, lines replace it.
+    ///
+    /// # Errors
+    ///
+    /// The dashboard is not built in.
+    pub fn fitting(asked: Option<Self>) -> Result<Self, Usage> {
+        match asked {
+            Some(Self::Tui) if !std::io::stdout().is_terminal() => Ok(Self::Plain),
+            Some(Self::Tui) if !cfg!(feature = "tui") => Err(Usage(
+                "this program was built without the dashboard; build it with `--features tui` \
+                 (`cargo xtask … --ui tui` does) or use --ui bar"
+                    .to_owned(),
+            )),
+            Some(ui) => Ok(ui),
+            None if std::io::stderr().is_terminal() => Ok(Self::Bar),
+            None => Ok(Self::Plain),
         }
     }
+}
+
+/// Burn's dashboard, if it is built in.
+trait Dashboard: Observer + fmt::Debug {}
+
+impl<O: Observer + fmt::Debug> Dashboard for O {}
+
+#[cfg(feature = "tui")]
+fn dashboard(ui: Ui, epochs: usize) -> Option<Box<dyn Dashboard>> {
+    (ui == Ui::Tui).then(|| Box::new(super::dashboard::Dashboard::new(epochs)) as _)
+}
+
+#[cfg(not(feature = "tui"))]
+fn dashboard(_: Ui, _: usize) -> Option<Box<dyn Dashboard>> {
+    None
 }
 
 /// Shows a run's progress, and stops it when the user presses Ctrl-C.
@@ -55,7 +82,7 @@ pub struct Progress {
     title: String,
     epochs: usize,
     bar: Option<ProgressBar>,
-    dashboard: Option<Dashboard>,
+    dashboard: Option<Box<dyn Dashboard>>,
     pace: Pace,
     parent: Option<u32>,
 }
@@ -86,13 +113,12 @@ impl Progress {
     /// The progress of one run, which is shown as `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
-        let dashboard = (ui == Ui::Tui).then(|| Dashboard::new(epochs));
         Self {
             ui,
             title,
             epochs,
             bar: None,
-            dashboard,
+            dashboard: dashboard(ui, epochs),
             pace: Pace::default(),
             parent: parent(),
         }

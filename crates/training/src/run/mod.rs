@@ -2,7 +2,6 @@
 
 mod best;
 mod checkpoint;
-mod dashboard;
 mod evaluate;
 mod exact;
 mod observer;
@@ -15,7 +14,6 @@ mod train;
 mod trained;
 
 pub use checkpoint::Checkpoint;
-pub use dashboard::Dashboard;
 pub use evaluate::{Predictions, evaluate};
 pub use observer::Observer;
 pub use range_test::{RangeTest, range_test};

@@ -10,9 +10,7 @@ use burn_train::metric::{
 };
 use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use burn_train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
-
-use super::observer::Observer;
-use super::record::{Epoch, Step};
+use finetune_training::{Epoch, Observer, Step};
 
 /// Shows loss, accuracy, learning rate and speed on Burn's dashboard. It needs a terminal on
 /// stdout.
