@@ -126,7 +126,7 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
     };
     refused(
         "merge --adapter out --weights weights.pth --out c.safetensors",
-        "out is no folder of a PEFT adapter",
+        "out is not the folder of a PEFT adapter",
     );
     refused(
         "merge --adapter adapter --weights weights.pth --classes red --out c.safetensors",
