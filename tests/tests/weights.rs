@@ -130,7 +130,7 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
     );
     refused(
         "merge --adapter adapter --weights weights.pth --classes red --out c.safetensors",
-        "--classes names 1 classes, but the model tells 2 apart",
+        "--classes names 1 classes, but the model has 2",
     );
     let text = std::fs::read_to_string(folder.path("adapter/adapter_config.json")).unwrap();
     let text = text.replace("\"LORA\"", "\"BOFT\"");
