@@ -62,7 +62,11 @@ fn flags_that_contradict_a_run_are_rejected_and_named() {
     ] {
         rejected(
             &folder.run(&format!("train --resume run {typed}")),
-            &format!("{flags} what the run in run was begun with"),
+            &format!(
+                "{flags} the settings of the run in run; leave {} out to resume that run, or start \
+                 another one without --resume",
+                if flags.ends_with('s') { "it" } else { "them" }
+            ),
         );
     }
     assert_eq!(folder.run("train --resume run --out other").code(), 2);

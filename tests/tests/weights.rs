@@ -246,6 +246,6 @@ fn weights_that_do_not_fit_are_named() {
     fails(
         "--weights strange.pth",
         1,
-        "strange.pth is of no model that is known here (its tensors begin with `encoder.weight`)",
+        "strange.pth does not fit any known model (its first tensor is `encoder.weight`)",
     );
 }

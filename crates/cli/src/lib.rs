@@ -9,7 +9,7 @@ pub mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::Parser;
 use finetune::machine::memory::keep_large_buffers;
 
 use terminal::{exit, interrupt, output};
@@ -17,7 +17,6 @@ use terminal::{exit, interrupt, output};
 /// The `finetune` command: parse, call one function per command, turn its outcome into an exit code.
 #[must_use]
 pub fn command() -> ExitCode {
-    use flags::resume::Typed;
     use flags::{Cli, Command};
 
     keep_large_buffers();
@@ -26,24 +25,14 @@ pub fn command() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => return failed(&error),
     };
-    let matches = Cli::command().get_matches_from(typed);
-    let parsed = match Cli::from_arg_matches(&matches) {
-        Ok(parsed) => parsed,
-        Err(error) => error.exit(),
-    };
-    let typed = |name: &str| {
-        matches
-            .subcommand_matches(name)
-            .map(|typed| Typed::of(name, typed))
-    };
-    let outcome = match parsed.command {
-        Command::Compare(args) => commands::compare(&args, typed("compare").as_ref()),
-        Command::Train(args) => commands::train(&args, typed("train").as_ref()),
+    let outcome = match Cli::parse_from(typed).command {
+        Command::Compare(args) => commands::compare(&args.0),
+        Command::Train(args) => commands::train(&args.0),
         Command::Evaluate(args) => commands::evaluate(&args),
         Command::Predict(args) => commands::predict(&args),
         Command::Merge(args) => commands::merge(&args),
         Command::Export(args) => commands::export(&args),
-        Command::Inspect(args) => commands::inspect(&args),
+        Command::Inspect(args) => commands::inspect(&args.0),
         Command::Data(args) => commands::data(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
         Command::Run(args) => commands::run_one(&args),

@@ -33,7 +33,7 @@ fn check_data(args: &CheckArgs) -> Result<()> {
     let splits = config.open(0);
     // If the data set is rejected, what is known about it is shown before the error.
     let found = splits.as_ref().ok().map(check);
-    if args.json {
+    if args.printed.json {
         say(&serde_json::to_string_pretty(&Document {
             check: found.as_ref(),
             survey: survey.as_ref(),

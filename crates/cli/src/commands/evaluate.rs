@@ -4,7 +4,7 @@ use anyhow::Result;
 use finetune::FinishedRun;
 use serde::Serialize;
 
-use crate::flags::EvaluateArgs;
+use crate::flags::{EvaluateArgs, Selection};
 use crate::terminal::output::{note, say};
 
 #[derive(Serialize)]
@@ -24,9 +24,10 @@ struct Evaluated {
 ///
 /// The folder holds no finished run, or its files do not fit each other.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let runs = match args.method.as_deref() {
-        Some(method) => vec![FinishedRun::open(&args.run, Some(method), args.epoch)?],
-        None => FinishedRun::open_all(&args.run, args.epoch)?,
+    let (folder, Selection { method, epoch }) = (&args.of.run, &args.of.selection);
+    let runs = match method.as_deref() {
+        Some(method) => vec![FinishedRun::open(folder, Some(method), *epoch)?],
+        None => FinishedRun::open_all(folder, *epoch)?,
     };
     let mut evaluated = Vec::new();
     for run in runs {
@@ -36,7 +37,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
             note(&format!("left out: {}", broken.reason));
         }
         let confusion = run.evaluate(&images, args.merged)?;
-        if !args.json {
+        if !args.printed.json {
             say(&format!(
                 "{:>14}: accuracy {:.2} % · macro-F1 {:.3} · {} images",
                 run.name(),
@@ -48,13 +49,13 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         evaluated.push(Evaluated {
             method: config.method_name().to_owned(),
             seed: config.seed,
-            epoch: args.epoch,
+            epoch: *epoch,
             accuracy: confusion.accuracy(),
             macro_f1: confusion.macro_f1(),
             confusion: confusion.rows().to_vec(),
         });
     }
-    if args.json {
+    if args.printed.json {
         say(&serde_json::to_string_pretty(&evaluated)?)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use finetune::evaluation::bytes;
 use finetune::folder::{self, Written};
 use finetune::weights::{PeftAdapter, locate};
 
-use crate::flags::{ExportArgs, ExportFormat, MergeArgs};
+use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun, Selection};
 use crate::terminal::exit::Usage;
 use crate::terminal::output::say;
 
@@ -19,21 +19,22 @@ use crate::terminal::output::say;
 ///
 /// The folder holds no finished run or adapter, the weights do not fit, or a file cannot be written.
 pub fn merge(args: &MergeArgs) -> Result<()> {
-    match (&args.run, &args.adapter) {
+    match (&args.run, &args.adapter.adapter) {
         (_, Some(adapter)) => {
             let adapter = PeftAdapter {
                 folder: adapter.clone(),
-                weights: locate(args.weights.as_deref().unwrap_or_default(), None)?,
-                model: args.model.clone(),
-                classes: args.classes.clone(),
+                weights: locate(args.adapter.weights.as_deref().unwrap_or_default(), None)?,
+                model: args.adapter.model.clone(),
+                classes: args.adapter.classes.clone(),
             };
             let bytes = adapter.merge(&args.out)?;
             tell(&args.out, bytes)
         }
         (Some(run), None) => export(&ExportArgs {
-            run: run.clone(),
-            method: args.method.clone(),
-            epoch: args.epoch,
+            of: SelectedRun {
+                run: run.clone(),
+                selection: args.selection.clone(),
+            },
             format: ExportFormat::Safetensors,
             names: None,
             out: args.out.clone(),
@@ -49,7 +50,8 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
 /// The folder holds no finished run, HF PEFT cannot represent the method, or a file cannot be
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
-    let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
+    let Selection { method, epoch } = &args.of.selection;
+    let run = FinishedRun::open(&args.of.run, method.as_deref(), *epoch)?;
     let format = match args.format {
         ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
         ExportFormat::Pth => folder::ExportFormat::Pth,

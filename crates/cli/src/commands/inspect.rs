@@ -11,7 +11,7 @@ use finetune_model::ARCHITECTURES;
 use finetune_training::{Optimizer, Recipe};
 use serde_json::json;
 
-use crate::flags::InspectArgs;
+use crate::flags::Typed;
 use crate::terminal::output::say;
 
 /// `finetune inspect`.
@@ -19,17 +19,18 @@ use crate::terminal::output::say;
 /// # Errors
 ///
 /// A wrong call, or the weights cannot be read.
-pub fn inspect(args: &InspectArgs) -> Result<()> {
-    let config = args.common.resolve(&args.method, args.common.seed)?;
+pub fn inspect(typed: &Typed) -> Result<()> {
+    let (base, process) = (typed.base(), typed.process());
+    let config = typed.runs()?.swap_remove(0);
     let device = device(&config.device)?.autodiff();
     // What trains does not depend on the weights: random ones serve as well.
     let mut plan = config.clone();
     plan.from_scratch |= plan.weights.is_none();
-    let attached = prepare(&plan, args.classes, &device)?.attached;
+    let attached = prepare(&plan, process.classes, &device)?.attached;
     let count = count_parameters(&attached.model);
     let mut trained = counts(&attached.model);
     trained.retain(|(_, trainable)| *trainable > 0);
-    if args.common.json {
+    if process.json {
         let trained: Vec<_> = trained
             .iter()
             .map(|(param, trainable)| {
@@ -46,7 +47,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         });
         return say(&serde_json::to_string_pretty(&document)?);
     }
-    if args.common.model.is_none() && args.common.weights.is_none() {
+    if base.model.is_none() && base.weights.is_none() {
         say(&format!("{}\n\n{}\n", models(), methods()?))?;
     }
     say(&format!(

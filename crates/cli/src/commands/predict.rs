@@ -5,7 +5,7 @@ use finetune::FinishedRun;
 use finetune::folder::predict as classes_of;
 use serde::Serialize;
 
-use crate::flags::PredictArgs;
+use crate::flags::{PredictArgs, Selection};
 use crate::terminal::output::say;
 
 #[derive(Serialize)]
@@ -21,14 +21,15 @@ struct Predicted {
 ///
 /// The folder holds no finished run, or an image cannot be decoded.
 pub fn predict(args: &PredictArgs) -> Result<()> {
-    let run = FinishedRun::open(&args.run, args.method.as_deref(), args.epoch)?;
+    let Selection { method, epoch } = &args.of.selection;
+    let run = FinishedRun::open(&args.of.run, method.as_deref(), *epoch)?;
     let predictions = classes_of(&run, &args.paths)?.into_iter().zip(&args.paths);
     let predictions = predictions.map(|(prediction, path)| Predicted {
         path: path.display().to_string(),
         class: prediction.class,
         probability: prediction.probability,
     });
-    if args.json {
+    if args.printed.json {
         let predictions: Vec<_> = predictions.collect();
         return say(&serde_json::to_string_pretty(&predictions)?);
     }

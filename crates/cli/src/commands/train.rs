@@ -4,70 +4,50 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
-use finetune::config::RunConfig;
 use finetune::evaluation::{Report, finding, left_out, summarize, table};
 use finetune::folder::Plan;
 
 use super::launcher::Processes;
-use crate::flags::resume::Typed;
-use crate::flags::{Common, CompareArgs, TrainArgs};
+use crate::flags::{Process, Typed};
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say};
-use crate::terminal::process;
+use crate::terminal::process::started;
 
-/// `finetune compare`; `typed` are the flags as typed, for `--resume`.
+/// `finetune compare`.
 ///
 /// # Errors
 ///
 /// A wrong call, or a run failed; the report of the others is written first.
-pub fn compare(args: &CompareArgs, typed: Option<&Typed>) -> Result<()> {
-    start("compare", &args.common, typed, || {
-        let mut runs = Vec::new();
-        for seed in args.common.seed..args.common.seed + args.seeds.max(1) {
-            for (index, method) in args.methods.iter().enumerate() {
-                if !args.methods[..index].contains(method) {
-                    runs.push(args.common.resolve(method, seed)?);
-                }
-            }
-        }
-        Ok(runs)
-    })
+pub fn compare(typed: &Typed) -> Result<()> {
+    start("compare", typed)
 }
 
-/// `finetune train`; `typed` are the flags as typed, for `--resume`.
+/// `finetune train`.
 ///
 /// # Errors
 ///
 /// A wrong call, or the run failed.
-pub fn train(args: &TrainArgs, typed: Option<&Typed>) -> Result<()> {
-    start("train", &args.common, typed, || {
-        Ok(vec![args.common.resolve(&args.method, args.common.seed)?])
-    })
+pub fn train(typed: &Typed) -> Result<()> {
+    start("train", typed)
 }
 
 /// Resumes runs, repeats those of a file, or starts those that were asked for.
-fn start(
-    command: &str,
-    common: &Common,
-    typed: Option<&Typed>,
-    runs: impl FnOnce() -> Result<Vec<RunConfig>>,
-) -> Result<()> {
-    if let Some(folder) = &common.resume {
+fn start(command: &str, typed: &Typed) -> Result<()> {
+    let process = typed.process();
+    if let Some(folder) = &process.resume {
         let mut comparison = Comparison::resume(folder)?;
-        if let Some(typed) = typed {
-            typed.check(comparison.plan(), folder)?;
-            for run in comparison.left_mut() {
-                typed.honour(run)?;
-            }
+        typed.check(comparison.plan(), folder)?;
+        for run in comparison.left_mut() {
+            typed.honour(run)?;
         }
-        return finish(comparison, folder, common);
+        return finish(comparison, folder, &process);
     }
-    let runs = match &common.config {
+    let runs = match &process.config {
         Some(file) => Plan::read_file(file)?.runs,
-        None => runs()?,
+        None => typed.runs()?,
     };
-    let out = common.out.clone().unwrap_or_else(|| new_folder(command));
-    finish(Comparison::new(&out, runs), &out, common)
+    let out = process.out.clone().unwrap_or_else(|| new_folder(command));
+    finish(Comparison::new(&out, runs), &out, &process)
 }
 
 /// `runs/TIME-COMMAND`.
@@ -77,13 +57,13 @@ fn new_folder(command: &str) -> PathBuf {
 }
 
 /// Does the runs and shows their results.
-fn finish(comparison: Comparison, folder: &Path, common: &Common) -> Result<()> {
+fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()> {
     let command: Vec<String> = std::env::args().collect();
     let report = comparison
         .command(command.join(" "))
-        .started(process::started())
-        .run(&mut Processes::new(common.ui())?, &mut Notes)?;
-    show(&report, common.json)?;
+        .started(started())
+        .run(&mut Processes::new(process.ui())?, &mut Notes)?;
+    show(&report, process.json)?;
     note(&format!("results: {}", folder.display()));
     match report.failed.as_slice() {
         [] if report.interrupted => bail!(

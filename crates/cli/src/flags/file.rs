@@ -1,152 +1,178 @@
-//! Flags from a file: `--config my.toml`.
+//! Settings from a file: `--config my.toml`.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::CommandFactory;
 use finetune::folder::Plan;
 use serde_json::{Map, Value};
 
-use super::Cli;
+use super::define::{Effect, Flag};
+use super::table::{self, CONFIG, RESUME};
+use super::task::Task;
 use crate::terminal::exit::Usage;
 
-/// Puts a file's settings where its `--config` stands; what is typed goes before what the file says.
+/// Replaces `--config FILE` by the flags that the file holds, except for those that are typed as
+/// well.
 ///
-/// The file is TOML, or JSON where its name ends so, and holds flags without their dashes, `lr =
-/// 0.01`, `methods = ["sft", "lora"]`. A finished run's `config.json` is left to the command.
+/// The file is JSON if its name ends in `.json`, otherwise TOML. Its keys are the flags' names:
+/// `lr = 0.01`, `methods = ["sft", "lora"]`. The `config.json` of a finished run stays what it is;
+/// the command repeats the run.
 ///
 /// # Errors
 ///
-/// A file that cannot be read, and a key that the command does not know, with the nearest it does.
+/// The file cannot be read, or it has a key that is not a flag of the command.
 pub fn expand(mut typed: Vec<OsString>) -> Result<Vec<OsString>> {
-    let flag = typed.iter().position(|argument| {
-        argument == "--config"
-            || argument
-                .to_str()
-                .is_some_and(|text| text.starts_with("--config="))
-    });
-    let (Some(at), Some(name)) = (flag, typed.get(1).and_then(|name| name.to_str())) else {
+    let Some((task, found)) = task(&typed).zip(Found::in_arguments(&typed)) else {
         return Ok(typed);
     };
-    let app = Cli::command();
-    let command = app.find_subcommand(name);
-    let Some(command) = command.filter(|_| ["train", "compare", "inspect"].contains(&name)) else {
+    let flags = table::flags(task);
+    let Some(settings) = read(&found.path)? else {
+        check_repetition(&flags, &typed[2..], &found.path)?;
         return Ok(typed);
     };
-    let text = typed[at].to_str().unwrap_or_default();
-    let path = match (text.strip_prefix("--config="), typed.get(at + 1)) {
-        (Some(path), _) => OsString::from(path),
-        (None, Some(path)) => path.clone(),
-        // clap says what is wrong.
-        (None, None) => return Ok(typed),
-    };
-    let Some(settings) = read(Path::new(&path))? else {
-        alone(&typed[2..], Path::new(&path))?;
-        return Ok(typed);
-    };
-    let known: Vec<&str> = command
-        .get_arguments()
-        .filter_map(|argument| argument.get_long())
-        .filter(|long| !["config", "resume", "help"].contains(long))
-        .collect();
     let mut added = Vec::new();
     for (key, value) in settings {
-        let long = key.replace('_', "-");
-        if !known.contains(&long.as_str()) {
-            let nearest = known.iter().max_by(|a, b| {
-                strsim::jaro_winkler(&long, a).total_cmp(&strsim::jaro_winkler(&long, b))
-            });
-            let nearest = nearest.copied().unwrap_or_default();
-            bail!(Usage(format!(
-                "{}: {name} has no setting `{key}`; the nearest is `{}`",
-                Path::new(&path).display(),
+        let flag = find(&flags, &key).map_err(|nearest| {
+            Usage(format!(
+                "{}: {} has no setting `{key}`; the nearest is `{}`",
+                found.path.display(),
+                task.name(),
                 nearest.replace('-', "_")
-            )));
-        }
-        let flag = format!("--{long}");
-        let is_typed = typed.iter().filter_map(|argument| argument.to_str());
-        let mut is_typed =
-            is_typed.map(|argument| argument == flag || argument.starts_with(&format!("{flag}=")));
-        // Settings of methods add up.
-        if long == "set" || !is_typed.any(|is| is) {
-            added.extend(flags(&flag, &value));
+            ))
+        })?;
+        let mut names = typed.iter().filter_map(|argument| name(argument));
+        if flag.is_repeatable() || !names.any(|name| name == flag.name) {
+            added.extend(arguments(flag, &value).into_iter().map(OsString::from));
         }
     }
-    let count = if text == "--config" { 2 } else { 1 };
-    typed.splice(at..at + count, added.into_iter().map(OsString::from));
+    typed.splice(found.at..found.at + found.length, added);
     Ok(typed)
 }
 
-/// A finished run is done again as it was: what would change it is refused.
-fn alone(typed: &[OsString], path: &Path) -> Result<()> {
-    const WITH: [&str; 4] = ["--config", "--out", "--ui", "--json"];
-    let other = typed
+/// The command, if it reads files of settings.
+fn task(typed: &[OsString]) -> Option<Task> {
+    let name = typed.get(1)?.to_str()?;
+    Task::ALL.into_iter().find(|task| task.name() == name)
+}
+
+/// `--config FILE` among the arguments.
+struct Found {
+    at: usize,
+    /// Number of arguments.
+    length: usize,
+    path: PathBuf,
+}
+
+impl Found {
+    /// `None` if the file is missing, which clap reports.
+    fn in_arguments(typed: &[OsString]) -> Option<Self> {
+        let mut names = typed.iter().map(|argument| name(argument));
+        let at = names.position(|name| name == Some(CONFIG))?;
+        let joined = typed[at].to_str().and_then(|text| text.split_once('='));
+        Some(match joined {
+            Some((_, path)) => Self {
+                at,
+                length: 1,
+                path: path.into(),
+            },
+            None => Self {
+                at,
+                length: 2,
+                path: typed.get(at + 1)?.into(),
+            },
+        })
+    }
+}
+
+/// The name of a typed flag, without dashes and value.
+fn name(argument: &OsString) -> Option<&str> {
+    let flag = argument.to_str()?.strip_prefix("--")?;
+    Some(flag.split('=').next().unwrap_or(flag))
+}
+
+/// The flag of a key, or the name of the one that is most similar.
+fn find<'a>(flags: &'a [Flag], key: &str) -> Result<&'a Flag, &'static str> {
+    let key = key.replace('_', "-");
+    let flags = flags
         .iter()
-        .filter_map(|argument| argument.to_str())
-        .filter(|argument| argument.starts_with("--"))
-        .map(|argument| argument.split('=').next().unwrap_or(argument))
-        .find(|flag| !WITH.contains(flag));
-    match other {
+        .filter(|flag| ![CONFIG, RESUME].contains(&flag.name));
+    if let Some(flag) = flags.clone().find(|flag| flag.name == key) {
+        return Ok(flag);
+    }
+    let similarity = |flag: &&Flag| strsim::jaro_winkler(&key, flag.name);
+    let nearest = flags.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    Err(nearest.map_or("", |flag| flag.name))
+}
+
+/// Checks that nothing is typed that would change a run that is repeated from its `config.json`.
+fn check_repetition(flags: &[Flag], typed: &[OsString], path: &Path) -> Result<()> {
+    let of_process = |name: &&str| {
+        let mut flags = flags.iter();
+        flags.any(|flag| flag.name == *name && matches!(flag.effect, Effect::Process(_)))
+    };
+    let mut names = typed.iter().filter_map(|argument| name(argument));
+    match names.find(|name| !of_process(name)) {
         None => Ok(()),
-        Some(flag) => bail!(Usage(format!(
-            "{} is the configuration of a finished run, which is done again as it was; leave {flag} out, \
-             or write what should differ into a file of settings",
+        Some(name) => bail!(Usage(format!(
+            "{} is the configuration of a finished run, which is repeated as it was; leave --{name} \
+             out, or write what should differ into a file of settings",
             path.display()
         ))),
     }
 }
 
-/// The file's settings; `None` where it is the configuration of a run.
+/// The file's settings; `None` if it is the configuration of runs.
 fn read(path: &Path) -> Result<Option<Map<String, Value>>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration {}", path.display()))?;
-    let wrong = |reason: String| {
+    let invalid = |reason: String| {
         let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        Usage(format!("{} is no configuration: {line}", path.display()))
+        Usage(format!(
+            "{} is not a valid configuration: {line}",
+            path.display()
+        ))
     };
-    if path
-        .extension()
-        .is_none_or(|ending| !ending.eq_ignore_ascii_case("json"))
-    {
-        let settings = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let is_json = |ending: &std::ffi::OsStr| ending.eq_ignore_ascii_case("json");
+    if !path.extension().is_some_and(is_json) {
+        let settings = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         return Ok(Some(settings));
     }
     if serde_json::from_str::<Plan>(&text).is_ok() {
         return Ok(None);
     }
-    let settings = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    let settings = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
     Ok(Some(settings))
 }
 
 /// A setting as it would be typed.
-fn flags(flag: &str, value: &Value) -> Vec<String> {
+fn arguments(flag: &Flag, value: &Value) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
+    let typed = |value: &str| format!("{flag}={value}");
     match value {
-        Value::Bool(true) => vec![flag.to_owned()],
+        Value::Bool(true) => vec![format!("{flag}")],
         Value::Bool(false) | Value::Null => Vec::new(),
-        Value::Array(items) if flag == "--set" => items
-            .iter()
-            .map(|item| format!("{flag}={}", text(item)))
-            .collect(),
+        Value::Array(items) if flag.is_repeatable() => {
+            items.iter().map(|item| typed(&text(item))).collect()
+        }
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(text).collect();
-            vec![format!("{flag}={}", items.join(","))]
+            vec![typed(&items.join(","))]
         }
         // `[set]` with `"lora.dora" = true`, or `[set.lora]` with `dora = true`.
-        Value::Object(map) if flag == "--set" => map
+        Value::Object(map) if flag.is_repeatable() => map
             .iter()
             .flat_map(|(name, value)| match value {
                 Value::Object(own) if !name.contains('.') => own
                     .iter()
-                    .map(|(key, value)| format!("{flag}={name}.{key}={}", text(value)))
+                    .map(|(key, value)| typed(&format!("{name}.{key}={}", text(value))))
                     .collect(),
-                value => vec![format!("{flag}={name}={}", text(value))],
+                value => vec![typed(&format!("{name}={}", text(value)))],
             })
             .collect(),
-        other => vec![format!("{flag}={}", text(other))],
+        other => vec![typed(&text(other))],
     }
 }

@@ -1,116 +1,106 @@
-//! The commands that work on finished runs.
+//! Flags of the commands that use finished runs.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::shared::{Printed, SelectedRun, Selection};
+
 /// `finetune evaluate`.
 #[derive(Debug, Clone, Args)]
 pub struct EvaluateArgs {
-    /// Folder of a finished run or comparison
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
-    /// Method, where the folder holds several [default: all]
-    #[arg(long)]
-    pub method: Option<String>,
-    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
-    /// --keep-checkpoints
-    #[arg(long, value_name = "E")]
-    pub epoch: Option<usize>,
-    /// Images to test with [default: the run's own test images]
-    #[arg(long, value_name = "DIR")]
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub of: SelectedRun,
+    /// Test images [default: those of the run]
+    #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Test the merged models instead of base weights and adapters
+    /// Evaluate the merged model instead of the base weights with the adapter
     #[arg(long, conflicts_with = "epoch")]
     pub merged: bool,
-    /// One JSON document on stdout
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
 }
 
 /// `finetune predict`.
 #[derive(Debug, Clone, Args)]
 pub struct PredictArgs {
-    /// Folder of a finished run
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
-    /// Method, where the folder holds several
-    #[arg(long)]
-    pub method: Option<String>,
-    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
-    /// --keep-checkpoints
-    #[arg(long, value_name = "E")]
-    pub epoch: Option<usize>,
-    /// Images
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub of: SelectedRun,
+    /// Image files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// One JSON document on stdout
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
 }
 
 /// `finetune merge`.
 #[derive(Debug, Clone, Args)]
 pub struct MergeArgs {
-    /// Folder of a finished run
+    /// Folder of a run or comparison
     #[arg(long, value_name = "DIR", required_unless_present = "adapter")]
     pub run: Option<PathBuf>,
-    /// Method, where the folder holds several
-    #[arg(long)]
-    pub method: Option<String>,
-    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
-    /// --keep-checkpoints
-    #[arg(long, value_name = "E")]
-    pub epoch: Option<usize>,
-    /// Instead of a run: folder of an adapter of HF PEFT (adapter_config.json and
-    /// adapter_model.safetensors)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method", "epoch"], requires = "weights")]
-    pub adapter: Option<PathBuf>,
-    /// The weights that the PEFT adapter was trained on
-    #[arg(long, value_name = "FILE", requires = "adapter")]
-    pub weights: Option<String>,
-    /// Their model [default: recognised]
-    #[arg(long, requires = "adapter")]
-    pub model: Option<String>,
-    /// Names of the classes, separated by commas, in the order of the logits [default: 0, 1, …]
-    #[arg(long, requires = "adapter", value_delimiter = ',')]
-    pub classes: Vec<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub selection: Selection,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub adapter: AdapterArgs,
     /// File to write (safetensors)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }
 
+/// An adapter that HF PEFT saved.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Adapter of HF PEFT")]
+pub struct AdapterArgs {
+    /// Folder with adapter_config.json and adapter_model.safetensors, instead of --run
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method", "epoch"], requires = "weights")]
+    pub adapter: Option<PathBuf>,
+    /// Weights that the adapter was trained on
+    #[arg(long, value_name = "FILE", requires = "adapter")]
+    pub weights: Option<String>,
+    /// Model of these weights [default: recognised]
+    #[arg(long, value_name = "NAME", requires = "adapter")]
+    pub model: Option<String>,
+    /// Names of the classes, in the order of the logits [default: 0,1,...]
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        requires = "adapter",
+        value_delimiter = ','
+    )]
+    pub classes: Vec<String>,
+}
+
 /// `finetune export`.
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
-    /// Folder of a finished run
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
-    /// Method, where the folder holds several
-    #[arg(long)]
-    pub method: Option<String>,
-    /// The checkpoint of this epoch, from 1, instead of what the run gave in the end; see
-    /// --keep-checkpoints
-    #[arg(long, value_name = "E")]
-    pub epoch: Option<usize>,
-    /// Kind of file
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub of: SelectedRun,
+    /// Format to write
     #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
     pub format: ExportFormat,
-    /// Whose names the tensors get: torchvision or timm [default: torchvision where it has the model]
+    /// Name the tensors as torchvision or timm does [default: torchvision if it has the model]
     #[arg(long, value_name = "LIBRARY")]
     pub names: Option<String>,
-    /// File to write; a folder for peft
-    #[arg(long, value_name = "FILE")]
+    /// File to write; a folder for --format peft
+    #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
 }
 
-/// What an export is.
+/// What `export` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// The merged model as safetensors
     Safetensors,
-    /// The merged model as a state dict for `torch.load(weights_only=True)`
+    /// The merged model as a state dict for torch.load(weights_only=True)
     Pth,
-    /// The adapter and the head as HF PEFT keeps them, a folder for `PeftModel.from_pretrained`
+    /// The adapter and the head for HF PEFT: a folder for PeftModel.from_pretrained
     Peft,
 }

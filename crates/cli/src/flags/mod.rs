@@ -1,35 +1,44 @@
-//! What can be typed. `resolve` turns it into what it means.
+//! What can be typed, and what it means.
+//!
+//! The flags of `compare`, `train` and `inspect` are a [`table`]: each one is an expression that says
+//! how it is typed, what help shows, what it changes in a run, and what `--resume` does with it.
+//! [`Typed`] turns typed flags into runs. A new flag is a new row of the table; it is then known to
+//! help, to files of settings ([`file`]) and to `--resume` ([`resume`]).
+//!
+//! The flags of the other commands are clap's derived structs.
 
-mod adapter;
-mod augment;
-mod common;
-mod data;
-mod finished;
-mod recipe;
-mod train;
-
+mod arguments;
+mod base;
+mod define;
 pub mod file;
-mod resolve;
-pub mod resume;
-mod settings;
+mod finished;
+mod others;
+mod process;
+mod resume;
+mod shared;
+mod table;
+mod task;
+mod typed;
 
-pub use adapter::{AdapterArgs, BudgetArg, RegrowArg, StatisticsArg, Switch};
-pub use augment::{AugmentArg, AugmentArgs};
-pub use common::{Common, FormatArg};
-pub use data::{CacheArg, CheckArgs, DataArgs, DataCommand, ImageArgs, OnBadImageArg, SamplingArg};
-pub use finished::{EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
-pub use recipe::{
-    ClassWeightsArg, KeepArg, LrArg, OptimizerArg, Preset, RecipeArg, RecipeArgs, ScheduleArg,
-};
-pub use train::{CompareArgs, InspectArgs, PretrainArgs, RunArgs, TrainArgs};
+pub use arguments::{CompareFlags, InspectFlags, TrainFlags};
+pub use base::{Base, Preset, StartingRecipe};
+pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
+pub use others::{CheckArgs, DataArgs, DataCommand, PretrainArgs, RunArgs};
+pub use process::Process;
+pub use shared::{Printed, SelectedRun, Selection};
+pub use task::Task;
+pub use typed::Typed;
+
+#[cfg(test)]
+mod tests;
 
 use clap::{Parser, Subcommand};
 
-/// Fine-tune a pretrained vision model on your own image folder, and see which method serves you.
+/// Fine-tune pretrained vision models on your own images, and compare methods.
 #[derive(Debug, Parser)]
 #[command(name = "finetune", version, propagate_version = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -37,43 +46,27 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Fine-tune with several methods, each in a process of its own, and put their numbers beside
-    /// each other
-    Compare(CompareArgs),
+    /// Fine-tune with several methods and compare them
+    ///
+    /// Each run has a process of its own, so that its peak memory is its own.
+    Compare(CompareFlags),
     /// Fine-tune with one method
-    Train(TrainArgs),
-    /// Reload a finished run from its files and test it again
+    Train(TrainFlags),
+    /// Load a finished run from its files and test it again
     Evaluate(EvaluateArgs),
-    /// Say which class images show
+    /// Classify images
     Predict(PredictArgs),
-    /// Write a run's model, or a PEFT adapter's, with the adapter merged into the weights
+    /// Merge an adapter of a run, or of HF PEFT, into the weights
     Merge(MergeArgs),
-    /// Write a run's model for PyTorch (safetensors or .pth), or its adapter for HF PEFT
+    /// Write a model for PyTorch (safetensors or .pth), or its adapter for HF PEFT
     Export(ExportArgs),
-    /// Show what a method would train; trains nothing
-    Inspect(InspectArgs),
-    /// Look through a data set before anything is learnt from it
+    /// Show models, methods, and which parameters a method would train
+    Inspect(InspectFlags),
+    /// Check a data set before training
     Data(DataArgs),
-    /// Train a model from random weights, to be fine-tuned later
+    /// Train a model from random weights, to fine-tune it later
     Pretrain(PretrainArgs),
     /// One run of a comparison
     #[command(hide = true)]
     Run(RunArgs),
 }
-
-/// An argument for each variant of an enum of a library.
-macro_rules! arg_enum {
-    ($(#[$meta:meta])* $name:ident => $target:ty { $($variant:ident),+ }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        #[allow(missing_docs)]
-        pub enum $name { $($variant),+ }
-
-        impl From<$name> for $target {
-            fn from(arg: $name) -> Self {
-                match arg { $($name::$variant => Self::$variant),+ }
-            }
-        }
-    };
-}
-use arg_enum;

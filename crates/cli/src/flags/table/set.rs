@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::terminal::exit::Usage;
 
-/// A method with those of the settings that are its own.
+/// A method with those of the settings that are for it.
 ///
 /// # Errors
 ///
-/// A setting that is not `METHOD.KEY=VALUE`, of a method or key that there is not, or with a value
-/// of another kind.
+/// A setting is not of the form `METHOD.KEY=VALUE`, no method or setting has that name, or the value
+/// has the wrong type.
 pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
     let mut value = serde_json::to_value(method)?;
     for setting in typed {
@@ -22,7 +22,7 @@ pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
             .and_then(|(name, text)| Some((name.split_once('.')?, text)))
         else {
             bail!(Usage(format!(
-                "--set {setting}: write METHOD.KEY=VALUE, e.g. lora.dora=true"
+                "--set {setting}: write METHOD.KEY=VALUE, for example lora.dora=true"
             )));
         };
         let Some((named, _)) = defaults::method(name) else {
@@ -43,7 +43,7 @@ pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
         if named.name() != method.name() {
             continue;
         }
-        // JSON where it is some (numbers, true, {"fc1": 4}), text otherwise.
+        // JSON if it is valid JSON (numbers, true, {"fc1": 4}), text otherwise.
         let new = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         value[key] = new;
         if let Err(error) = serde_json::from_value::<Method>(value.clone()) {

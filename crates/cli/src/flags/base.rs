@@ -1,0 +1,141 @@
+//! The configuration that all other flags change: which method, model, weights, recipe and seed.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use finetune::config::defaults::{self, For};
+use finetune::config::{DataConfig, EMBEDDED, RunConfig};
+use finetune::weights::{Metadata, locate};
+use finetune_model::{Architecture, Checkpoint};
+
+use crate::terminal::exit::Usage;
+
+/// What must be known before a run has defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Base {
+    /// Names of the methods.
+    pub methods: Vec<String>,
+    /// The first seed.
+    pub seed: u64,
+    /// Number of seeds, counting up from the first.
+    pub seeds: u64,
+    /// Name of the model.
+    pub model: Option<String>,
+    /// A file of pretrained weights, or its name on the Hugging Face Hub.
+    pub weights: Option<String>,
+    /// The SHA-256 that this file must have, in hexadecimal.
+    pub weights_sha256: Option<String>,
+    /// Side of the images, pixels.
+    pub image_size: Option<usize>,
+    /// A published recipe, with its model.
+    pub preset: Option<Preset>,
+    /// The recipe that other flags change.
+    pub recipe: StartingRecipe,
+}
+
+/// A published recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// The textbook chapter's network and recipe.
+    Chapter,
+}
+
+/// The recipe that other flags change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StartingRecipe {
+    /// Each method's own, for the model.
+    #[default]
+    Default,
+    /// The textbook chapter's, for every method.
+    Plain,
+}
+
+impl Base {
+    /// The model that is typed or that the preset implies; `None` if the weights decide.
+    pub(super) fn named_model(&self) -> Option<&str> {
+        match (&self.model, self.preset) {
+            (Some(model), _) => Some(model),
+            (None, Some(Preset::Chapter)) => Some(defaults::CHAPTER),
+            (None, None) => None,
+        }
+    }
+
+    /// The run of a method and seed, with defaults for everything else.
+    ///
+    /// # Errors
+    ///
+    /// A name is unknown, the weights cannot be read, or the model does not take images of that
+    /// size.
+    pub(super) fn run(&self, method: &str, seed: u64) -> Result<RunConfig> {
+        let Some((what, from_scratch)) = defaults::method(method) else {
+            let known = defaults::all_methods().join(", ");
+            bail!(Usage(format!(
+                "there is no method `{method}`; methods: {known}"
+            )));
+        };
+        let weights = match &self.weights {
+            Some(name) => Some(locate(name, self.weights_sha256.as_deref())?),
+            None => None,
+        };
+        let known = weights.as_deref().map(Known::of).transpose()?;
+        let model = match (self.named_model(), &known) {
+            (Some(model), _) => model.to_owned(),
+            (None, Some(known)) => known.model()?,
+            (None, None) => defaults::MODEL.to_owned(),
+        };
+        let architecture = Architecture::find(&model)?;
+        let image_size = self
+            .image_size
+            .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
+            .unwrap_or(architecture.image_size);
+        architecture.at(image_size)?;
+        let purpose = match (self.recipe, self.preset) {
+            (StartingRecipe::Plain, _) | (_, Some(Preset::Chapter)) => For::Chapter,
+            (StartingRecipe::Default, None) => For::model(architecture),
+        };
+        let mut run = RunConfig {
+            from_scratch,
+            model,
+            weights,
+            data: DataConfig::new(EMBEDDED.into(), image_size),
+            recipe: defaults::recipe(method, purpose),
+            ..RunConfig::new(what)
+        };
+        run.seed = seed;
+        run.recipe.seed = seed;
+        Ok(run)
+    }
+}
+
+/// What a weights file says about its model.
+struct Known {
+    checkpoint: Checkpoint,
+    metadata: Option<Metadata>,
+}
+
+impl Known {
+    fn of(path: &Path) -> Result<Self> {
+        let checkpoint = Checkpoint::open(path)?;
+        Ok(Self {
+            metadata: Metadata::of(&checkpoint).ok(),
+            checkpoint,
+        })
+    }
+
+    /// The name of the model.
+    fn model(&self) -> Result<String> {
+        if let Some(metadata) = &self.metadata {
+            return Ok(metadata.model.clone());
+        }
+        if let Some(architecture) = self.checkpoint.recognize() {
+            return Ok(architecture.name.to_owned());
+        }
+        let first = self.checkpoint.shapes().into_keys().next();
+        let first = first.unwrap_or_default();
+        bail!(
+            "{} does not fit any known model (its first tensor is `{first}`); name one with --model \
+             to see how they differ",
+            self.checkpoint.origin()
+        )
+    }
+}

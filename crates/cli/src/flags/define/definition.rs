@@ -1,0 +1,326 @@
+//! How a flag of the table is defined: one expression says how it is typed, what help says about it,
+//! and what it changes.
+//!
+//! ```text
+//! value("epochs", "N")
+//!     .help("Passes over the training images")
+//!     .default("12")
+//!     .sets(|run, epochs| run.recipe.epochs = epochs)
+//! ```
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use finetune::config::RunConfig;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::choice::{self, Choice};
+use super::flag::{Effect, Flag, Resume};
+use super::variants;
+use crate::flags::base::Base;
+use crate::flags::process::Process;
+use crate::flags::task::Task;
+use crate::terminal::progress::Ui;
+
+/// Columns that a long help text may take; clap indents it by 10.
+const COLUMNS: usize = 88;
+
+/// A flag whose value is of type `T` and does nothing yet.
+pub(in crate::flags) struct Definition<T> {
+    name: &'static str,
+    arg: Arg,
+    summary: &'static str,
+    details: &'static str,
+    default: Option<String>,
+    tasks: &'static [Task],
+    methods: &'static [&'static str],
+    requires: Option<&'static str>,
+    variants: Option<fn() -> &'static [&'static str]>,
+    read: fn(&ArgMatches, &str) -> Option<T>,
+}
+
+/// A flag with a value. Help shows the value as `metavar`.
+pub(in crate::flags) fn value<T: Value>(
+    name: &'static str,
+    metavar: &'static str,
+) -> Definition<T> {
+    parsed(name, metavar, T::parser())
+}
+
+/// A flag with a value of a kind of its own.
+pub(in crate::flags) fn value_by<T: Clone + Send + Sync + 'static>(
+    name: &'static str,
+    metavar: &'static str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Definition<T> {
+    parsed(name, metavar, ValueParser::new(parse))
+}
+
+/// A flag with several values, separated by commas.
+pub(in crate::flags) fn list<T: Value>(
+    name: &'static str,
+    metavar: &'static str,
+) -> Definition<Vec<T>> {
+    let mut list = repeated(name, metavar);
+    list.arg = list.arg.value_delimiter(',');
+    list
+}
+
+/// A flag that may be typed several times.
+pub(in crate::flags) fn repeated<T: Value>(
+    name: &'static str,
+    metavar: &'static str,
+) -> Definition<Vec<T>> {
+    let arg = Arg::new(name).value_name(metavar).action(ArgAction::Append);
+    new(name, arg.value_parser(T::parser()), |matches, name| {
+        matches
+            .get_many(name)
+            .map(|values| values.cloned().collect())
+    })
+}
+
+/// A flag without a value, which is `true` if typed.
+pub(in crate::flags) fn switch(name: &'static str) -> Definition<bool> {
+    let arg = Arg::new(name).action(ArgAction::SetTrue);
+    new(name, arg, |matches, name| Some(matches.get_flag(name)))
+}
+
+/// A flag that takes one of the values of an enum of a library.
+pub(in crate::flags) fn choice<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static>(
+    name: &'static str,
+    choices: impl Into<Vec<Choice<T>>>,
+) -> Definition<T> {
+    let mut choice = named_choice(name, choices);
+    choice.variants = Some(variants::of::<T>);
+    choice
+}
+
+/// A flag that takes one of these values.
+pub(in crate::flags) fn named_choice<T: Clone + Send + Sync + 'static>(
+    name: &'static str,
+    choices: impl Into<Vec<Choice<T>>>,
+) -> Definition<T> {
+    let arg = Arg::new(name).value_parser(Choice::parser(choices.into()));
+    new(name, arg, one)
+}
+
+/// A flag that takes `on` or `off`.
+pub(in crate::flags) fn on_off(
+    name: &'static str,
+    on: &'static str,
+    off: &'static str,
+) -> Definition<bool> {
+    named_choice(
+        name,
+        [
+            choice::named("on", true, on),
+            choice::named("off", false, off),
+        ],
+    )
+}
+
+fn parsed<T: Clone + Send + Sync + 'static>(
+    name: &'static str,
+    metavar: &'static str,
+    parser: ValueParser,
+) -> Definition<T> {
+    let arg = Arg::new(name).value_name(metavar).value_parser(parser);
+    new(name, arg, one)
+}
+
+fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
+    matches.get_one(name).cloned()
+}
+
+fn new<T>(name: &'static str, arg: Arg, read: fn(&ArgMatches, &str) -> Option<T>) -> Definition<T> {
+    Definition {
+        name,
+        arg: arg.long(name),
+        summary: "",
+        details: "",
+        default: None,
+        tasks: &Task::ALL,
+        methods: &[],
+        requires: None,
+        variants: None,
+        read,
+    }
+}
+
+impl<T: 'static> Definition<T> {
+    /// What it is, in one short line, for `-h`.
+    pub(in crate::flags) fn help(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// What `--help` says in addition.
+    pub(in crate::flags) fn details(mut self, details: &'static str) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The value without the flag. It must be the one that [`RunConfig`] has anyway; a test checks
+    /// this.
+    pub(in crate::flags) fn default(mut self, value: &'static str) -> Self {
+        self.arg = self.arg.default_value(value);
+        self
+    }
+
+    /// The values of a [`list`] without the flag. Help shows them as they would be typed.
+    pub(in crate::flags) fn default_list(mut self, values: &'static [&'static str]) -> Self {
+        self.arg = self.arg.default_values(values).hide_default_value(true);
+        self.default = Some(values.join(","));
+        self
+    }
+
+    /// What help says about a value that depends on something else.
+    pub(in crate::flags) fn default_is(mut self, text: &str) -> Self {
+        self.default = Some(text.to_owned());
+        self
+    }
+
+    /// The only commands that accept it.
+    pub(in crate::flags) fn only(mut self, tasks: &'static [Task]) -> Self {
+        self.tasks = tasks;
+        self
+    }
+
+    /// The only method that it applies to.
+    pub(in crate::flags) fn for_method(mut self, method: &'static [&'static str; 1]) -> Self {
+        self.methods = method;
+        self
+    }
+
+    /// Another flag, without which it means nothing.
+    pub(in crate::flags) fn requires(mut self, flag: &'static str) -> Self {
+        self.arg = self.arg.requires(flag);
+        self.requires = Some(flag);
+        self
+    }
+
+    /// Another flag, which cannot be given at the same time.
+    pub(in crate::flags) fn conflicts_with(mut self, flag: &'static str) -> Self {
+        self.arg = self.arg.conflicts_with(flag);
+        self
+    }
+
+    /// What its value changes in a run.
+    pub(in crate::flags) fn sets<R: Outcome>(
+        self,
+        effect: impl Fn(&mut RunConfig, T) -> R + 'static,
+    ) -> Flag {
+        let (name, read) = (self.name, self.read);
+        let effect = move |run: &mut RunConfig, matches: &ArgMatches| match read(matches, name) {
+            Some(value) => effect(run, value).outcome(),
+            None => Ok(()),
+        };
+        self.flag(Effect::Run(Box::new(effect)), Resume::MustAgree)
+    }
+
+    /// What its value changes in the configuration that other flags start from, and its rule for
+    /// `--resume`.
+    pub(in crate::flags) fn sets_base(
+        self,
+        effect: impl Fn(&mut Base, T) + 'static,
+        rule: Resume,
+    ) -> Flag {
+        let (name, read) = (self.name, self.read);
+        let effect = move |base: &mut Base, matches: &ArgMatches| {
+            if let Some(value) = read(matches, name) {
+                effect(base, value);
+            }
+        };
+        self.flag(Effect::Base(Box::new(effect)), rule)
+    }
+
+    /// What its value changes in this process. A process that resumes runs honours it.
+    pub(in crate::flags) fn sets_process(self, effect: impl Fn(&mut Process, T) + 'static) -> Flag {
+        let (name, read) = (self.name, self.read);
+        let effect = move |process: &mut Process, matches: &ArgMatches| {
+            if let Some(value) = read(matches, name) {
+                effect(process, value);
+            }
+        };
+        self.flag(Effect::Process(Box::new(effect)), Resume::Honour)
+    }
+
+    fn flag(self, effect: Effect, resume: Resume) -> Flag {
+        let default = self.default.map(|text| format!("[default: {text}]"));
+        let short = match &default {
+            Some(default) => format!("{} {default}", self.summary),
+            None => self.summary.to_owned(),
+        };
+        let mut long = vec![wrapped(self.summary)];
+        long.extend((!self.details.is_empty()).then(|| wrapped(self.details)));
+        if let [method] = self.methods {
+            long.push(format!("Only the method {method} has this setting."));
+        }
+        long.extend(default);
+        Flag {
+            name: self.name,
+            arg: self.arg.help(short).long_help(long.join("\n\n")),
+            tasks: self.tasks,
+            methods: self.methods,
+            requires: self.requires,
+            variants: self.variants,
+            effect,
+            resume,
+        }
+    }
+}
+
+/// Breaks a text of help into lines.
+pub(in crate::flags) fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        if let Some(line) = lines.last_mut().filter(|line| {
+            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= COLUMNS
+        }) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// What an effect returns: nothing, or an error if the value is out of its range.
+pub(in crate::flags) trait Outcome {
+    fn outcome(self) -> Result<()>;
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Outcome for Result<()> {
+    fn outcome(self) -> Self {
+        self
+    }
+}
+
+/// A type that clap can parse.
+pub(in crate::flags) trait Value: Clone + Send + Sync + 'static {
+    fn parser() -> ValueParser;
+}
+
+macro_rules! values {
+    ($($kind:ty),+) => {
+        $(impl Value for $kind {
+            fn parser() -> ValueParser {
+                value_parser!($kind).into()
+            }
+        })+
+    };
+}
+
+values!(usize, u64, f32, f64, String, PathBuf, Ui);

@@ -1,0 +1,96 @@
+//! Flags of `data`, `pretrain` and `run`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use finetune::config::defaults;
+
+use super::shared::Printed;
+use crate::terminal::progress::Ui;
+
+/// `finetune data`.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    #[command(subcommand)]
+    #[allow(missing_docs)]
+    pub command: DataCommand,
+}
+
+/// What to do with a data set.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DataCommand {
+    /// Find unreadable images, duplicates, leaks from training to test, and small classes
+    ///
+    /// Lists links and files that are left out as well. The exit code is 1 if results on this data
+    /// set would be wrong.
+    Check(CheckArgs),
+}
+
+/// `finetune data check`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    /// Data set, as for `train --data`
+    #[arg(value_name = "PATH")]
+    pub data: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
+}
+
+/// `finetune pretrain`.
+#[derive(Debug, Clone, Args)]
+pub struct PretrainArgs {
+    /// Model; `finetune inspect` lists them
+    #[arg(long, value_name = "NAME", default_value = defaults::MODEL)]
+    pub model: String,
+    /// Data set, `embedded` (hands that show 5 to 9) or `fashion-mnist` (its easier half)
+    #[arg(long, value_name = "PATH", default_value = "embedded")]
+    pub data: PathBuf,
+    /// File to write (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Passes over the training images
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Images per batch
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// Peak learning rate
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Device that computes: cpu (flex), gpu (wgpu) or ndarray
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// How progress is shown [default: bar on a terminal, else plain]
+    #[arg(long, value_enum)]
+    pub ui: Option<Ui>,
+}
+
+/// `finetune run`: one run of a comparison, in a process of its own.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The run's configuration, a JSON file
+    #[arg(long)]
+    pub config: PathBuf,
+    /// Folder for its files
+    #[arg(long)]
+    pub out: PathBuf,
+    /// File for its result
+    #[arg(long)]
+    pub result: PathBuf,
+    /// Title of the progress bar
+    #[arg(long)]
+    pub title: String,
+    /// Whether file names contain the seed
+    #[arg(long)]
+    pub with_seed: bool,
+    /// When the command started, microseconds since 1970
+    #[arg(long)]
+    pub started: Option<u64>,
+    /// How progress is shown
+    #[arg(long, value_enum)]
+    pub ui: Ui,
+}

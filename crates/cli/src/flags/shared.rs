@@ -1,0 +1,37 @@
+//! Flags of several commands that are not in the table.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Which of the runs of a folder, and in which state.
+#[derive(Debug, Clone, Args)]
+pub struct Selection {
+    /// Run to use if the folder holds several: METHOD, or METHOD_seedN
+    #[arg(long)]
+    pub method: Option<String>,
+    /// Use the checkpoint of epoch E, from 1, instead of the finished run
+    ///
+    /// Needs a run with --keep-checkpoints, which may be unfinished.
+    #[arg(long, value_name = "E")]
+    pub epoch: Option<usize>,
+}
+
+/// A run in a folder.
+#[derive(Debug, Clone, Args)]
+pub struct SelectedRun {
+    /// Folder of a run or comparison
+    #[arg(long, value_name = "DIR")]
+    pub run: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub selection: Selection,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Args)]
+pub struct Printed {
+    /// Print one JSON document to stdout
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,124 @@
+//! Which images, how many, and of what size.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use finetune_data::{Fold, OnBadImage, Sampling};
+
+use super::range::at_least_1;
+use crate::flags::define::choice::of;
+use crate::flags::define::{Flag, Resume, choice, value};
+use crate::terminal::exit::Usage;
+
+pub(super) fn flags() -> Vec<Flag> {
+    vec![
+        value("data", "PATH")
+            .help("Image folder, manifest, Parquet or IDX files, or a built-in data set")
+            .details(
+                "An image folder holds `train` and `test`, and `valid` if there is one, with a folder \
+                 per class in each; or class folders alone, of which a quarter is held out for \
+                 testing. A manifest is a .csv or .jsonl file with a path and a label per image. \
+                 Built-in data sets are `embedded` (photographs of hands that show the numbers 0 to \
+                 4, part of the program) and `fashion-mnist` (five classes of Debian's package \
+                 dataset-fashion-mnist). See docs/data.md.",
+            )
+            .default("embedded")
+            .sets(|run, path: PathBuf| -> Result<()> {
+                if path.to_str().is_none() {
+                    let path = path.display();
+                    bail!(Usage(format!("the path {path} is not UTF-8; rename the folder")));
+                }
+                run.data.path = path;
+                Ok(())
+            }),
+        value("image-size", "PIXELS")
+            .help("Side of the square images, in pixels")
+            .default_is("the model's")
+            .sets_base(
+                |base, side| base.image_size = Some(side),
+                Resume::Rule(|base, plan| {
+                    let mut runs = plan.runs.iter();
+                    Ok(runs.all(|run| base.image_size == Some(run.data.image_size)))
+                }),
+            ),
+        value("train-per-class", "N")
+            .help("Use only N training images per class, chosen by the seed")
+            .default_is("all")
+            .sets(|run, images| -> Result<()> {
+                run.data.train_per_class = Some(at_least_1("train-per-class", images)?);
+                Ok(())
+            }),
+        value("valid-fraction", "FRACTION")
+            .help("Fraction of the training images to hold out for validation")
+            .details(
+                "At least 0 and below 1, of each class. Without effect if the data set has validation \
+                 images of its own.",
+            )
+            .default("0")
+            .sets(|run, fraction| -> Result<()> {
+                if !(0.0..1.0).contains(&fraction) {
+                    bail!(Usage(format!(
+                        "--valid-fraction is {fraction}, but must be at least 0 and below 1"
+                    )));
+                }
+                run.data.valid_fraction = fraction;
+                Ok(())
+            }),
+        value("folds", "K")
+            .help("Cross-validation: split the images into K folds; needs --fold")
+            .details(
+                "At least 2. Each class is distributed evenly over the folds. The fold that is held \
+                 out serves for testing, or for validation if the data set has test images.",
+            )
+            .requires("fold")
+            .conflicts_with("valid-fraction")
+            .sets(|run, of| run.data.fold = Some(Fold { index: 0, of }))
+            .resume(Resume::Together("folds")),
+        value("fold", "I")
+            .help("Fold to hold out, from 1 to K")
+            .requires("folds")
+            .sets(|run, index| -> Result<()> {
+                // `--folds` comes before.
+                let of = run.data.fold.map_or(0, |fold| fold.of);
+                if of < 2 || !(1..=of).contains(&index) {
+                    bail!(Usage(format!(
+                        "--fold {index} of --folds {of}: there must be at least 2 folds, and they \
+                         count from 1"
+                    )));
+                }
+                run.data.fold = Some(Fold { index, of });
+                Ok(())
+            })
+            .resume(Resume::Together("folds")),
+        choice(
+            "sampling",
+            [
+                of(Sampling::Shuffled, "Every image once, in random order"),
+                of(
+                    Sampling::Balanced,
+                    "Equally many images of each class, in an epoch of the same length",
+                ),
+            ],
+        )
+        .help("How an epoch chooses its images")
+        .default("shuffled")
+        .sets(|run, sampling| run.data.sampling = sampling),
+        choice(
+            "on-bad-image",
+            [
+                of(OnBadImage::Fail, "Stop before training, with an error that names it"),
+                of(OnBadImage::Skip, "Leave it out and list it in the report"),
+            ],
+        )
+        .help("What to do about an image that cannot be read")
+        .default("fail")
+        .sets(|run, then| run.data.pipeline.on_bad_image = then),
+        value("max-pixels", "N")
+            .help("Reject images with more than N pixels")
+            .default_is("100 million")
+            .sets(|run, pixels| -> Result<()> {
+                run.data.max_pixels = Some(at_least_1("max-pixels", pixels)?);
+                Ok(())
+            }),
+    ]
+}

@@ -1,0 +1,67 @@
+//! Files and messages of runs, and where runs come from.
+
+use finetune::config::Format;
+
+use crate::flags::define::choice::of;
+use crate::flags::define::{Flag, Resume, choice, switch, value};
+
+/// The flag that reads settings from a file, or repeats runs.
+pub(in crate::flags) const CONFIG: &str = "config";
+/// The flag that resumes runs.
+pub(in crate::flags) const RESUME: &str = "resume";
+
+pub(super) fn flags() -> Vec<Flag> {
+    vec![
+        value("out", "DIR")
+            .help("Folder for the results")
+            .default_is("runs/TIME-COMMAND")
+            .sets_process(|process, folder| process.out = Some(folder))
+            .resume(Resume::Conflict),
+        value(CONFIG, "FILE")
+            .help("Read settings from a TOML or JSON file; other flags override them")
+            .details(
+                "The file holds flags without their dashes, for example `lr = 0.01`. The config.json of \
+                 a finished run repeats that run, with --out, --ui and --json only.",
+            )
+            .sets_process(|process, file| process.config = Some(file))
+            .resume(Resume::Conflict),
+        value(RESUME, "DIR")
+            .help("Resume an interrupted run or comparison with its own settings")
+            .sets_process(|process, folder| process.resume = Some(folder)),
+        choice(
+            "format",
+            [
+                of(Format::Safetensors, "safetensors only"),
+                of(
+                    Format::Pth,
+                    "PyTorch as well: a state dict for torch.load(weights_only=True)",
+                ),
+            ],
+        )
+        .help("Format of the finished models")
+        .default("safetensors")
+        .sets(|run, format| run.format = format),
+        value("checkpoint-seconds", "SECONDS")
+            .help("Minimum time between two checkpoints of a run")
+            .details("A checkpoint is written after an epoch; --resume continues from it.")
+            .default("30")
+            .sets(|run, seconds| run.checkpoint_seconds = seconds)
+            .resume(Resume::Honour),
+        value("keep-checkpoints", "N")
+            .help("Retain the checkpoints of the last N epochs")
+            .details(
+                "And the checkpoint of the epoch with the best validation accuracy. `evaluate`, \
+                 `predict`, `merge` and `export` use one with --epoch.",
+            )
+            .default("0")
+            .sets(|run, epochs| run.keep_checkpoints = epochs)
+            .resume(Resume::Honour),
+        switch("json")
+            .help("Print one JSON document to stdout")
+            .sets_process(|process, json| process.json = json),
+        value("ui", "UI")
+            .help("How progress is shown")
+            .default_is("bar on a terminal, else plain")
+            .sets_process(|process, ui| process.ui = Some(ui)),
+    ]
+}

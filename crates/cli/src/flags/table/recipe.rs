@@ -1,0 +1,254 @@
+//! How a model is trained.
+
+use finetune_training::{ClassWeights, Keep, Optimizer, Schedule};
+
+use crate::flags::base::{Preset, StartingRecipe};
+use crate::flags::define::choice::{named, of};
+use crate::flags::define::{Flag, Resume, choice, named_choice, switch, value, value_by};
+
+pub(super) fn flags() -> Vec<Flag> {
+    let mut flags = starting_recipe();
+    flags.extend(steps());
+    flags.extend(optimizer());
+    flags.extend(regularization());
+    flags.extend(epochs_and_selection());
+    flags
+}
+
+fn starting_recipe() -> Vec<Flag> {
+    vec![
+        named_choice(
+            "preset",
+            [named(
+                "chapter",
+                Preset::Chapter,
+                "The textbook chapter's: the model `chapter`, Adam at 0.001, batches of 64, 10 epochs",
+            )],
+        )
+        .help("Use the model and the recipe of a publication")
+        .details("Other flags change its settings.")
+        .sets_base(
+            |base, preset| base.preset = Some(preset),
+            Resume::SameRecipe,
+        ),
+        named_choice(
+            "recipe",
+            [
+                named(
+                    "default",
+                    StartingRecipe::Default,
+                    "Each method's own, for the kind of model; docs/defaults.md has the measurements",
+                ),
+                named(
+                    "plain",
+                    StartingRecipe::Plain,
+                    "For every method: Adam at 0.001, constant, batches of 64, 10 epochs",
+                ),
+            ],
+        )
+        .help("Recipe that the flags below change")
+        .details("docs/recipe.md describes each setting and names its equivalents in PyTorch and timm.")
+        .default("default")
+        .sets_base(|base, recipe| base.recipe = recipe, Resume::SameRecipe),
+    ]
+}
+
+fn steps() -> Vec<Flag> {
+    vec![
+        value("epochs", "N")
+            .help("Passes over the training images")
+            .default("12")
+            .sets(|run, epochs| run.recipe.epochs = epochs),
+        value("batch-size", "N")
+            .help("Images per batch")
+            .default("32")
+            .sets(|run, images| run.recipe.batch_size = images),
+        value("accumulate", "N")
+            .help("Batches per optimiser step (gradient accumulation)")
+            .details(
+                "Trains like batches that are N times as large, in the memory of one; only BatchNorm \
+                 computes its statistics per batch.",
+            )
+            .default("1")
+            .sets(|run, batches| run.recipe.accumulate = batches),
+        value("seed", "N")
+            .help("Seed of everything random; the first one of a comparison")
+            .default("0")
+            .sets_base(
+                |base, seed| base.seed = seed,
+                Resume::Rule(|base, plan| {
+                    let first = plan.runs.iter().map(|run| run.seed).min();
+                    Ok(first == Some(base.seed))
+                }),
+            ),
+    ]
+}
+
+fn optimizer() -> Vec<Flag> {
+    vec![
+        value_by("lr", "RATE", rate)
+            .help("Peak learning rate, or `auto` to find one by a range test")
+            .details(
+                "The range test trains a copy for 100 steps with rates that rise from 1e-7 to 10 \
+                 (Smith 2017, arXiv:1506.01186) and takes place before training.",
+            )
+            .default_is("the method's own")
+            .sets(|run, rate| {
+                run.auto_rate = rate == Rate::Auto;
+                if let Rate::Fixed(rate) = rate {
+                    run.recipe.learning_rate = rate;
+                }
+            }),
+        choice(
+            "optimizer",
+            [
+                of(Optimizer::Adam, "Betas 0.9 and 0.999 (Kingma and Ba 2015)"),
+                of(
+                    Optimizer::AdamW,
+                    "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+                )
+                .alias("adam-w"),
+                of(Optimizer::Sgd, "Stochastic gradient descent with momentum 0.9"),
+            ],
+        )
+        .help("Optimiser")
+        .default("adam")
+        .sets(|run, optimizer| run.recipe.optimizer = optimizer),
+        choice(
+            "schedule",
+            [
+                of(Schedule::Constant, "The learning rate does not change"),
+                of(
+                    Schedule::Cosine,
+                    "Rises linearly over 5 % of the steps, falls along half a cosine to 0",
+                ),
+                of(
+                    Schedule::OneCycle,
+                    "Rises over 30 % of the steps, falls to 1/250000 (PyTorch's OneCycleLR)",
+                ),
+                of(
+                    Schedule::Step,
+                    "A tenth after one third of the steps, a hundredth after two thirds",
+                ),
+            ],
+        )
+        .help("How the learning rate changes during training")
+        .default("one-cycle")
+        .sets(|run, schedule| run.recipe.schedule = schedule),
+        value("warmup", "FRACTION")
+            .help("Fraction of the steps over which the learning rate rises")
+            .details("At least 0 and below 1.")
+            .default_is("cosine 0.05, one-cycle 0.3, others 0")
+            .sets(|run, fraction| run.recipe.warmup = Some(fraction)),
+        value("head-lr-ratio", "R")
+            .help("Learning rate of the head, relative to the other layers'")
+            .default("1")
+            .sets(|run, ratio| run.recipe.head_lr_ratio = ratio),
+        value("layer-decay", "R")
+            .help("Learning rate of each block, relative to that of the block above")
+            .details(
+                "Above 0, at most 1; 0.65 to 0.8 are usual for vision transformers (BEiT, Bao et al. \
+                 2022).",
+            )
+            .default("1")
+            .sets(|run, ratio| run.recipe.layer_decay = ratio),
+    ]
+}
+
+fn regularization() -> Vec<Flag> {
+    vec![
+        value("weight-decay", "X")
+            .help("Weight decay: decoupled with adamw, L2 otherwise")
+            .default("0")
+            .sets(|run, decay| run.recipe.weight_decay = decay),
+        switch("decay-all")
+            .help("Decay biases, normalisations and position embeddings too")
+            .sets(|run, all| run.recipe.decay_all = all),
+        value("clip-norm", "NORM")
+            .help("Scale the gradients of a step down to this norm if theirs is larger")
+            .details("The norm of all gradients together (Pascanu et al. 2013).")
+            .default_is("no clipping")
+            .sets(|run, norm| run.recipe.clip_norm = Some(norm)),
+        value("label-smoothing", "FRACTION")
+            .help("Fraction of the target to spread over all classes")
+            .details("At least 0 and below 1; 0.1 is usual (Szegedy et al. 2016).")
+            .default("0")
+            .sets(|run, fraction| run.recipe.label_smoothing = fraction),
+        choice(
+            "class-weights",
+            [
+                of(ClassWeights::None, "Every image has the same weight"),
+                of(
+                    ClassWeights::Balanced,
+                    "Every class has the same weight, as scikit-learn's `balanced`",
+                ),
+            ],
+        )
+        .help("How classes are weighted in the loss")
+        .default("none")
+        .sets(|run, weights| run.recipe.class_weights = weights),
+        value("ema", "DECAY")
+            .help("Test and save a moving average of the weights, for example 0.999")
+            .details(
+                "Above 0 and below 1. The decay rises to this value, as in timm's ModelEmaV3 with \
+                 warm-up.",
+            )
+            .default_is("no average")
+            .sets(|run, decay| run.recipe.ema = Some(decay)),
+    ]
+}
+
+fn epochs_and_selection() -> Vec<Flag> {
+    vec![
+        value("unfreeze-epochs", "N")
+            .help("Epochs over which layers begin to train, the head first")
+            .details(
+                "Below --epochs. The head trains alone in the first epoch; then block after block \
+                 joins, from the top (gradual unfreezing, ULMFiT, Howard and Ruder 2018).",
+            )
+            .default("0")
+            .sets(|run, epochs| run.recipe.unfreeze_epochs = epochs),
+        value("patience", "EPOCHS")
+            .help("Stop after so many epochs without a better validation accuracy")
+            .details(
+                "Selects the best epoch's weights unless --keep last is given. Needs validation \
+                 images.",
+            )
+            .default_is("never")
+            .sets(|run, epochs| {
+                run.recipe.patience = Some(epochs);
+                run.recipe.keep = Keep::Best;
+            })
+            .resume(Resume::Together("patience")),
+        choice(
+            "keep",
+            [
+                of(Keep::Last, "Those of the last epoch"),
+                of(
+                    Keep::Best,
+                    "Those of the epoch with the best validation accuracy; needs validation images",
+                ),
+            ],
+        )
+        .help("Select the weights that the run ends with")
+        .default_is("last; best with --patience")
+        .sets(|run, keep| run.recipe.keep = keep)
+        .resume(Resume::Together("patience")),
+    ]
+}
+
+/// A learning rate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rate {
+    Fixed(f64),
+    /// The one that a range test suggests.
+    Auto,
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    if text == "auto" {
+        return Ok(Rate::Auto);
+    }
+    let rate = text.parse().map(Rate::Fixed);
+    rate.map_err(|_| "write a number, or `auto`".to_owned())
+}

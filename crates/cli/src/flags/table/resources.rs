@@ -1,0 +1,118 @@
+//! Device, threads, memory and caches.
+
+use anyhow::{Result, bail};
+use finetune::machine::device::canonical;
+use finetune_data::Cache;
+use finetune_training::{FeatureCache, FeatureDtype};
+
+use super::range::at_least_1;
+use crate::flags::define::choice::of;
+use crate::flags::define::{Flag, Resume, choice, switch, value};
+use crate::terminal::exit::Usage;
+
+pub(super) fn flags() -> Vec<Flag> {
+    vec![
+        value("device", "DEVICE")
+            .help("Device that computes: cpu (flex), gpu (wgpu) or ndarray")
+            .default("cpu")
+            .sets(|run, name: String| canonical(&name).clone_into(&mut run.device)),
+        value("threads", "N")
+            .help("Threads that compute")
+            .default_is("one per core")
+            .sets(|run, threads| -> Result<()> {
+                run.threads = Some(at_least_1("threads", threads)?);
+                Ok(())
+            })
+            .resume(Resume::Honour),
+        value("workers", "N")
+            .help("Threads that decode and augment images")
+            .default_is("as many as compute")
+            .sets(|run, threads| -> Result<()> {
+                run.data.pipeline.workers = Some(at_least_1("workers", threads)?);
+                Ok(())
+            })
+            .resume(Resume::Honour),
+        choice(
+            "cache",
+            [
+                of(Cache::Auto, "In memory if they fit, else in a file"),
+                of(Cache::Memory, "In memory"),
+                of(
+                    Cache::Disk,
+                    "In a file of the cache folder, which later runs on the same images use again",
+                ),
+                of(Cache::None, "Nowhere: images are decoded again for each batch"),
+            ],
+        )
+        .help("Where decoded images are stored")
+        .details("It changes speed and memory, not results.")
+        .default("auto")
+        .sets(|run, cache| run.data.pipeline.cache = cache)
+        .resume(Resume::Honour),
+        value("cache-limit", "GIB")
+            .help("Disk space that the files of decoded images may use together, GiB")
+            .details("The least recently used files are removed, but none that is in use.")
+            .default_is("20")
+            .sets(|run, gib| -> Result<()> {
+                run.data.pipeline.limit = Some(bytes(gib)?);
+                Ok(())
+            })
+            .resume(Resume::Honour),
+        choice(
+            "feature-cache",
+            [
+                of(
+                    FeatureCache::Auto,
+                    "In memory up to 64 MiB, larger ones in a file or in memory if there is room",
+                ),
+                of(
+                    FeatureCache::Memory,
+                    "In memory, if they take at most a quarter of what is free",
+                ),
+                of(
+                    FeatureCache::File,
+                    "In a file of the cache folder, if they take at most half of what is free",
+                ),
+                of(FeatureCache::Off, "Nowhere: computed again in every step"),
+            ],
+        )
+        .help("Where the features of frozen layers are stored")
+        .details(
+            "What frozen layers compute from the images is computed only once if the images do not \
+             change at random, or only in fixed views (--augment-views). Results are the same.",
+        )
+        .default("auto")
+        .sets(|run, cache| run.recipe.feature_cache = cache)
+        .resume(Resume::Honour),
+        choice(
+            "feature-dtype",
+            [
+                of(FeatureDtype::F32, "As computed"),
+                of(
+                    FeatureDtype::F16,
+                    "Rounded to half the size, which changes results a little",
+                ),
+            ],
+        )
+        .help("Number type of the stored features")
+        .default("f32")
+        .sets(|run, dtype| run.recipe.feature_dtype = dtype),
+        switch("gradient-checkpointing")
+            .help("Use less memory by computing blocks again in the backward pass")
+            .details(
+                "About a quarter more time, the same results. docs/recipe.md has measurements. Chen et \
+                 al. 2016, arXiv:1604.06174.",
+            )
+            .sets(|run, on| run.recipe.gradient_checkpointing = on),
+    ]
+}
+
+fn bytes(gib: f64) -> Result<u64> {
+    if !(0.0..1e9).contains(&gib) {
+        bail!(Usage(format!(
+            "--cache-limit is {gib}, but must be at least 0 and below 1e9 (GiB)"
+        )));
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked above
+    Ok((gib * f64::from(1 << 30)) as u64)
+}
