@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use super::define::{Flag, Resume, wrapped};
+use super::define::{COLUMNS, Flag, Resume, wrapped};
 use super::table::{self, RESUME};
 use super::task::Task;
 use super::typed::Typed;
@@ -18,7 +18,7 @@ fn with_flags(task: Task, command: Command) -> Command {
     command.mut_arg(RESUME, |arg| {
         let help = arg.get_long_help().map(ToString::to_string);
         let help = help.unwrap_or_default();
-        arg.long_help(format!("{help}\n\n{}", wrapped(&honoured)))
+        arg.long_help(format!("{help}\n\n{}", wrapped(&honoured, COLUMNS)))
     })
 }
 

@@ -11,7 +11,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::builder::ValueParser;
+use clap::builder::{PossibleValue, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use finetune::config::RunConfig;
 use serde::Serialize;
@@ -20,13 +20,11 @@ use serde::de::DeserializeOwned;
 use super::choice::{self, Choice};
 use super::flag::{Effect, Flag, Resume};
 use super::variants;
+use super::wrap::{COLUMNS, wrapped};
 use crate::flags::base::Base;
 use crate::flags::process::Process;
 use crate::flags::task::Task;
 use crate::terminal::progress::Ui;
-
-/// Columns that a long help text may take; clap indents it by 10.
-const COLUMNS: usize = 88;
 
 /// A flag whose value is of type `T` and does nothing yet.
 pub(in crate::flags) struct Definition<T> {
@@ -103,7 +101,8 @@ pub(in crate::flags) fn named_choice<T: Clone + Send + Sync + 'static>(
     name: &'static str,
     choices: impl Into<Vec<Choice<T>>>,
 ) -> Definition<T> {
-    let arg = Arg::new(name).value_parser(Choice::parser(choices.into()));
+    let arg = Arg::new(name).value_name("VALUE");
+    let arg = arg.value_parser(Choice::parser(choices.into()));
     new(name, arg, one)
 }
 
@@ -172,7 +171,7 @@ impl<T: 'static> Definition<T> {
 
     /// The values of a [`list`] without the flag. Help shows them as they would be typed.
     pub(in crate::flags) fn default_list(mut self, values: &'static [&'static str]) -> Self {
-        self.arg = self.arg.default_values(values).hide_default_value(true);
+        self.arg = self.arg.default_values(values);
         self.default = Some(values.join(","));
         self
     }
@@ -249,20 +248,36 @@ impl<T: 'static> Definition<T> {
     }
 
     fn flag(self, effect: Effect, resume: Resume) -> Flag {
-        let default = self.default.map(|text| format!("[default: {text}]"));
-        let short = match &default {
-            Some(default) => format!("{} {default}", self.summary),
-            None => self.summary.to_owned(),
+        let values = self.arg.get_possible_values();
+        let names: Vec<_> = values.iter().map(PossibleValue::get_name).collect();
+        let default = match (self.default, self.arg.get_default_values()) {
+            (None, [value]) => Some(value.to_string_lossy().into_owned()),
+            (text, _) => text,
         };
-        let mut long = vec![wrapped(self.summary)];
-        long.extend((!self.details.is_empty()).then(|| wrapped(self.details)));
+        let default = default.map(|text| format!("[default: {text}]"));
+        let mut short = self.summary.to_owned();
+        if !names.is_empty() {
+            short = format!("{short}: {}", names.join(", "));
+        }
+        if let Some(default) = &default {
+            short = format!("{short} {default}");
+        }
+        let mut long = vec![wrapped(self.summary, COLUMNS)];
+        long.extend((!self.details.is_empty()).then(|| wrapped(self.details, COLUMNS)));
+        long.extend((!values.is_empty()).then(|| explained(&values)));
         if let [method] = self.methods {
             long.push(format!("Only the method {method} has this setting."));
         }
         long.extend(default);
         Flag {
             name: self.name,
-            arg: self.arg.help(short).long_help(long.join("\n\n")),
+            arg: self
+                .arg
+                .help(short)
+                .long_help(long.join("\n\n"))
+                .hide_default_value(true)
+                .hide_possible_values(true),
+            summary: self.summary,
             tasks: self.tasks,
             methods: self.methods,
             requires: self.requires,
@@ -273,22 +288,18 @@ impl<T: 'static> Definition<T> {
     }
 }
 
-/// Breaks a text of help into lines.
-pub(in crate::flags) fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        if let Some(line) = lines.last_mut().filter(|line| {
-            line.is_empty() || line.chars().count() + 1 + word.chars().count() <= COLUMNS
-        }) {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines.join("\n")
+/// Values and their explanations, one per line.
+fn explained(values: &[PossibleValue]) -> String {
+    let names = values.iter().map(|value| value.get_name().len());
+    let widest = names.max().unwrap_or(0) + 1;
+    let lines = values.iter().map(|value| {
+        let name = format!("{}:", value.get_name());
+        let help = value.get_help().map(ToString::to_string);
+        let help = wrapped(&help.unwrap_or_default(), COLUMNS - widest - 3);
+        let help = help.replace('\n', &format!("\n{:1$}", "", widest + 3));
+        format!("- {name:<widest$} {help}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What an effect returns: nothing, or an error if the value is out of its range.

@@ -18,9 +18,13 @@ pub(in crate::flags) struct Flag {
     pub(in crate::flags) name: &'static str,
     /// What clap knows of it.
     pub(in crate::flags) arg: Arg,
+    /// What it is, in one short line.
+    #[cfg_attr(not(test), allow(dead_code))]
+    pub(in crate::flags) summary: &'static str,
     /// The commands that accept it.
     pub(in crate::flags) tasks: &'static [Task],
     /// The methods that it applies to; all if empty.
+    #[cfg_attr(not(test), allow(dead_code))]
     pub(in crate::flags) methods: &'static [&'static str],
     /// A flag without which it means nothing.
     #[cfg_attr(not(test), allow(dead_code))]

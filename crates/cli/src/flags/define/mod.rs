@@ -5,8 +5,10 @@ pub(super) mod choice;
 mod definition;
 mod flag;
 mod variants;
+mod wrap;
 
 pub(super) use definition::{
-    choice, list, named_choice, on_off, repeated, switch, value, value_by, wrapped,
+    choice, list, named_choice, on_off, repeated, switch, value, value_by,
 };
 pub(super) use flag::{Effect, Flag, Resume};
+pub(super) use wrap::{COLUMNS, TERMINAL, wrapped};

@@ -11,7 +11,7 @@ mod recipe;
 mod resources;
 mod set;
 
-use super::define::Flag;
+use super::define::{Flag, TERMINAL, wrapped};
 use super::task::Task;
 
 pub(super) use output::{CONFIG, RESUME};
@@ -27,16 +27,23 @@ const HEADINGS: [(&str, fn() -> Vec<Flag>); 7] = [
     ("Resources", resources::flags),
 ];
 
+/// Columns before and after a flag in short help.
+const MARGINS: usize = 8;
+
 /// The flags of a command.
 pub(super) fn flags(task: Task) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    for (heading, under) in HEADINGS {
-        for mut flag in under() {
-            if flag.tasks.contains(&task) {
-                flag.arg = flag.arg.help_heading(heading);
-                flags.push(flag);
-            }
-        }
+    let mut all = Vec::new();
+    for (heading, flags) in HEADINGS {
+        let mut flags = flags();
+        flags.retain(|flag| flag.tasks.contains(&task));
+        let widths = flags.iter().map(|flag| flag.arg.to_string().len());
+        let columns = TERMINAL - MARGINS - widths.max().unwrap_or(0);
+        all.extend(flags.into_iter().map(|mut flag| {
+            let help = flag.arg.get_help().map(ToString::to_string);
+            let help = wrapped(&help.unwrap_or_default(), columns);
+            flag.arg = flag.arg.help(help).help_heading(heading);
+            flag
+        }));
     }
-    flags
+    all
 }
