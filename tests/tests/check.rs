@@ -207,7 +207,7 @@ fn links_and_ignored_files_are_listed() {
     );
     let text = folder.run("data check data").stdout();
     assert!(
-        text.contains("elsewhere.png (outside of the folder, refused)\n"),
+        text.contains("elsewhere.png (leaves the folder, rejected)\n"),
         "{text}"
     );
     assert!(

@@ -124,11 +124,11 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
     };
     refused(
         "merge --adapter out --weights weights.pth --out c.safetensors",
-        "out is no folder of a PEFT adapter",
+        "out is not the folder of a PEFT adapter",
     );
     refused(
         "merge --adapter adapter --weights weights.pth --classes red --out c.safetensors",
-        "--classes names 1 classes, but the model tells 2 apart",
+        "--classes names 1 classes, but the model has 2",
     );
     let text = std::fs::read_to_string(folder.path("adapter/adapter_config.json")).unwrap();
     let text = text.replace("\"LORA\"", "\"BOFT\"");

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use super::choice::{self, Choice};
 use super::flag::{Effect, Flag, Resume};
 use super::variants;
-use super::wrap::{COLUMNS, wrapped};
+use super::wrap::{COLUMNS, NO_BREAK, wrapped};
 use crate::flags::base::Base;
 use crate::flags::process::Process;
 use crate::flags::task::Task;
@@ -260,7 +260,11 @@ impl<T: 'static> Definition<T> {
             short = format!("{short}: {}", names.join(", "));
         }
         if let Some(default) = &default {
-            short = format!("{short} {default}");
+            short.push(' ');
+            short.extend(default.chars().map(|letter| match letter {
+                ' ' => NO_BREAK,
+                other => other,
+            }));
         }
         let mut long = vec![wrapped(self.summary, COLUMNS)];
         long.extend((!self.details.is_empty()).then(|| wrapped(self.details, COLUMNS)));

@@ -76,6 +76,13 @@ impl Flag {
         matches.value_source(self.name) == Some(ValueSource::CommandLine)
     }
 
+    /// Columns that it takes in help: `--name <VALUE>`.
+    pub(in crate::flags) fn width(&self) -> usize {
+        let values = self.arg.get_value_names().unwrap_or_default();
+        let values = values.iter().map(|value| value.len() + 3);
+        "--".len() + self.name.len() + values.sum::<usize>()
+    }
+
     /// Whether it may be typed several times, once per value.
     pub(in crate::flags) fn is_repeatable(&self) -> bool {
         let appends = matches!(self.arg.get_action(), ArgAction::Append);

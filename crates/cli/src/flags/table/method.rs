@@ -46,7 +46,7 @@ fn methods() -> Vec<Flag> {
                 Resume::Rule(|base, plan| Ok(are_methods_of(base, plan))),
             ),
         value("seeds", "N")
-            .help("Train each method N times, with the seeds --seed, --seed + 1, ...")
+            .help("Train each method N times, with consecutive seeds from --seed on")
             .default("1")
             .only(&[Task::Compare])
             .sets_base(

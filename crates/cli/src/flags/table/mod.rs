@@ -36,7 +36,7 @@ pub(super) fn flags(task: Task) -> Vec<Flag> {
     for (heading, flags) in HEADINGS {
         let mut flags = flags();
         flags.retain(|flag| flag.tasks.contains(&task));
-        let widths = flags.iter().map(|flag| flag.arg.to_string().len());
+        let widths = flags.iter().map(Flag::width);
         let columns = TERMINAL - MARGINS - widths.max().unwrap_or(0);
         all.extend(flags.into_iter().map(|mut flag| {
             let help = flag.arg.get_help().map(ToString::to_string);
