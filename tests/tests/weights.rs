@@ -72,11 +72,9 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported_again() {
 
     let outcome = folder.run("export --run out --names keras --out c.safetensors");
     assert_eq!(outcome.code(), 2);
-    assert!(
-        outcome
-            .stderr()
-            .contains("the names of `keras` for `mobilenet_v2` are not known; libraries: torchvision, timm")
-    );
+    assert!(outcome.stderr().contains(
+        "the names of `keras` for `mobilenet_v2` are not known; libraries: torchvision, timm"
+    ));
 }
 
 #[test]
