@@ -43,8 +43,11 @@ pub struct PretrainArgs {
     /// Model; `finetune inspect` lists them
     #[arg(long, value_name = "NAME", default_value = defaults::MODEL)]
     pub model: String,
-    /// Data set, `embedded` (hands that show 5 to 9) or `fashion-mnist` (its easier half)
-    #[arg(long, value_name = "PATH", default_value = "embedded")]
+    #[arg(
+        long, value_name = "PATH", default_value = "embedded",
+        help = finetune_data::sources::pretraining_description()
+    )]
+    #[allow(missing_docs)]
     pub data: PathBuf,
     /// File to write (safetensors)
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Parser;
+use clap::builder::PossibleValue;
 use finetune::config::{RunConfig, defaults};
 use finetune::folder::Plan;
 
@@ -118,7 +119,7 @@ fn every_value_of_a_library_can_be_typed() {
             continue;
         };
         let possible = flag.arg.get_possible_values();
-        let possible: Vec<_> = possible.iter().map(|value| value.get_name()).collect();
+        let possible: Vec<_> = possible.iter().map(PossibleValue::get_name).collect();
         let mut variants = variants().to_vec();
         variants.retain(|variant| !INTERNAL.contains(variant));
         assert_eq!(possible, variants, "{flag}");

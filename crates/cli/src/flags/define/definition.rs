@@ -31,7 +31,7 @@ pub(in crate::flags) struct Definition<T> {
     name: &'static str,
     arg: Arg,
     summary: &'static str,
-    details: &'static str,
+    details: String,
     default: Option<String>,
     tasks: &'static [Task],
     methods: &'static [&'static str],
@@ -139,7 +139,7 @@ fn new<T>(name: &'static str, arg: Arg, read: fn(&ArgMatches, &str) -> Option<T>
         name,
         arg: arg.long(name),
         summary: "",
-        details: "",
+        details: String::new(),
         default: None,
         tasks: &Task::ALL,
         methods: &[],
@@ -157,8 +157,8 @@ impl<T: 'static> Definition<T> {
     }
 
     /// What `--help` says in addition.
-    pub(in crate::flags) fn details(mut self, details: &'static str) -> Self {
-        self.details = details;
+    pub(in crate::flags) fn details(mut self, details: impl Into<String>) -> Self {
+        self.details = details.into();
         self
     }
 
@@ -267,7 +267,7 @@ impl<T: 'static> Definition<T> {
             }));
         }
         let mut long = vec![wrapped(self.summary, COLUMNS)];
-        long.extend((!self.details.is_empty()).then(|| wrapped(self.details, COLUMNS)));
+        long.extend((!self.details.is_empty()).then(|| wrapped(&self.details, COLUMNS)));
         long.extend((!values.is_empty()).then(|| explained(&values)));
         if let [method] = self.methods {
             long.push(format!("Only the method {method} has this setting."));

@@ -36,14 +36,17 @@ pub(in crate::flags) struct Flag {
     pub(in crate::flags) resume: Resume,
 }
 
+/// Applies what was typed to `T`.
+type Apply<T, R = ()> = Box<dyn Fn(&mut T, &ArgMatches) -> R>;
+
 /// What a flag changes.
 pub(in crate::flags) enum Effect {
     /// What a run's defaults depend on; applied first, defaults of the flag included.
-    Base(Box<dyn Fn(&mut Base, &ArgMatches)>),
+    Base(Apply<Base>),
     /// A run; applied in the order of the table if the flag is typed.
-    Run(Box<dyn Fn(&mut RunConfig, &ArgMatches) -> Result<()>>),
+    Run(Apply<RunConfig, Result<()>>),
     /// This process; defaults of the flag included.
-    Process(Box<dyn Fn(&mut Process, &ArgMatches)>),
+    Process(Apply<Process>),
 }
 
 /// What `--resume` does with a flag that is typed beside it.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use finetune_data::sources::description;
 use finetune_data::{Fold, OnBadImage, Sampling};
 
 use super::range::at_least_1;
@@ -11,17 +12,24 @@ use crate::flags::define::{Flag, Resume, choice, value};
 use crate::terminal::exit::Usage;
 
 pub(super) fn flags() -> Vec<Flag> {
+    let mut flags = data_set();
+    flags.extend(parts());
+    flags.extend(images());
+    flags
+}
+
+fn data_set() -> Vec<Flag> {
     vec![
         value("data", "PATH")
             .help("Image folder, manifest, Parquet or IDX files, or a built-in data set")
-            .details(
-                "An image folder holds `train` and `test`, and `valid` if there is one, with a folder \
-                 per class in each; or class folders alone, of which a quarter is held out for \
-                 testing. A manifest is a .csv or .jsonl file with a path and a label per image. \
-                 Built-in data sets are `embedded` (photographs of hands that show the numbers 0 to \
-                 4, part of the program) and `fashion-mnist` (five classes of Debian's package \
-                 dataset-fashion-mnist). See docs/data.md.",
-            )
+            .details(format!(
+                "{}. Parts are `train` and `test`, and `valid` if there is one; without them, a quarter \
+                 of the images is held out for testing. A manifest has a path and a label per image. \
+                 `embedded` are photographs of hands that show the numbers 0 to 4, part of the program; \
+                 `fashion-mnist` is five classes of Debian's package dataset-fashion-mnist. See \
+                 docs/data.md.",
+                description()
+            ))
             .default("embedded")
             .sets(|run, path: PathBuf| -> Result<()> {
                 if path.to_str().is_none() {
@@ -48,6 +56,12 @@ pub(super) fn flags() -> Vec<Flag> {
                 run.data.train_per_class = Some(at_least_1("train-per-class", images)?);
                 Ok(())
             }),
+    ]
+}
+
+/// Which images train, validate and test.
+fn parts() -> Vec<Flag> {
+    vec![
         value("valid-fraction", "FRACTION")
             .help("Fraction of the training images to hold out for validation")
             .details(
@@ -90,6 +104,12 @@ pub(super) fn flags() -> Vec<Flag> {
                 Ok(())
             })
             .resume(Resume::Together("folds")),
+    ]
+}
+
+/// How images are read and chosen.
+fn images() -> Vec<Flag> {
+    vec![
         choice(
             "sampling",
             [
@@ -106,7 +126,10 @@ pub(super) fn flags() -> Vec<Flag> {
         choice(
             "on-bad-image",
             [
-                of(OnBadImage::Fail, "Stop before training, with an error that names it"),
+                of(
+                    OnBadImage::Fail,
+                    "Stop before training, with an error that names it",
+                ),
                 of(OnBadImage::Skip, "Leave it out and list it in the report"),
             ],
         )

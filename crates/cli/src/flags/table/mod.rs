@@ -16,8 +16,11 @@ use super::task::Task;
 
 pub(super) use output::{CONFIG, RESUME};
 
-/// Headings of help, and the flags under each.
-const HEADINGS: [(&str, fn() -> Vec<Flag>); 7] = [
+/// A heading of help, and the flags under it.
+type Heading = (&'static str, fn() -> Vec<Flag>);
+
+/// The headings, in the order of help.
+const HEADINGS: [Heading; 7] = [
     ("Data", data::flags),
     ("Model", model::flags),
     ("Method", method::flags),
