@@ -1,4 +1,4 @@
-//! Data sets of all kinds and their problems, through the command.
+//! The command on data sets of all kinds, with and without problems.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,7 +6,7 @@ mod util;
 
 use util::{Folder, fails, names};
 
-/// Writes a manifest of the pictures of [`Folder::colors`].
+/// Returns the text of a manifest of the pictures of [`Folder::colors`].
 fn manifest(folder: &Folder) -> String {
     let mut lines = vec!["path,label,split\n".to_owned()];
     for part in ["train", "test"] {
@@ -42,7 +42,7 @@ fn a_manifest_gives_the_same_result_as_the_folder() {
 }
 
 #[test]
-fn wrong_manifests() {
+fn wrong_manifests_are_rejected() {
     let folder = Folder::colors();
     let mut text = manifest(&folder);
     text += "data/train/red/nowhere.png,red,train\n";
@@ -128,7 +128,7 @@ fn bad_images_are_left_out_counted_and_listed() {
 }
 
 #[test]
-fn a_class_with_only_broken_images() {
+fn a_class_with_only_broken_images_is_an_error() {
     let folder = Folder::colors();
     for name in names(&folder.path("data/test/red")) {
         std::fs::write(folder.path("data/test/red").join(name), b"").unwrap();
@@ -142,7 +142,7 @@ fn a_class_with_only_broken_images() {
 }
 
 #[test]
-fn images_with_too_many_pixels() {
+fn images_with_too_many_pixels_are_rejected() {
     let folder = Folder::colors();
     fails(
         &folder,
@@ -150,7 +150,7 @@ fn images_with_too_many_pixels() {
         1,
         "000.png has 20×16 pixels, more than the limit of 300 in all",
     );
-    // A few bytes whose header says 60000×60000 pixels.
+    // A short file whose header declares 60000×60000 pixels.
     let bomb = folder.path("data/train/red/bomb.png");
     let picture = std::fs::read(folder.path("data/train/red/000.png")).unwrap();
     let claim = 60_000_u32.to_be_bytes();
@@ -171,7 +171,7 @@ fn images_with_too_many_pixels() {
     );
 }
 
-/// CRC-32 (ISO 3309), bit by bit.
+/// Computes the CRC-32 (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
