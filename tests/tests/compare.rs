@@ -57,8 +57,8 @@ fn all_methods_run_and_reload_exactly() {
         assert!(run.peak_memory_bytes.is_none_or(|bytes| bytes > 1 << 20));
     }
 
-    // The base weights and the adapter, reloaded from disk, give exactly the reported counts, and so
-    // does the merged model.
+    // The base weights and the adapter, reloaded from disk, give exactly the reported counts. The
+    // merged model gives the same.
     for merged in ["", " --merged"] {
         let again = folder
             .run(&format!("evaluate --run out --json{merged}"))
