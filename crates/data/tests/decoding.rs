@@ -107,8 +107,8 @@ fn turned(orientation: u8) -> Vec<u8> {
 
 #[test]
 fn exif_orientation_is_applied() {
-    // The black half is left for 1, right for 3 (half a turn), at the top for 6 (a quarter turn clockwise)
-    // and at the bottom for 8.
+    // The black half is on the left for 1, on the right for 3 (half a turn), at the top for 6 (a
+    // quarter turn clockwise) and at the bottom for 8.
     let dark = |orientation, height, width, row, column| {
         pixels(&turned(orientation), height, width)[(row * width + column) * 3] < 10
     };
