@@ -11,7 +11,7 @@ use finetune::methods::Method;
 use util::Folder;
 
 #[test]
-fn runs_are_the_same_to_the_bit() {
+fn runs_with_and_without_checkpointing_are_the_same_to_the_bit() {
     let vit = "vit_tiny_patch16_224";
     let cases = [
         Case::new("resnet8-64", 32, Method::Sft, "all").with(|recipe| recipe.unfreeze_epochs = 2),
@@ -33,7 +33,7 @@ fn runs_are_the_same_to_the_bit() {
 }
 
 #[test]
-fn the_flag_saves_memory_and_changes_no_result() {
+fn the_flag_saves_memory_and_does_not_change_the_result() {
     let folder = Folder::colors();
     let train = "train --data data --model mobilenet_v2 --image-size 128 --method scratch \
                  --epochs 1 --batch-size 16 --ui none";

@@ -182,7 +182,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_the_folder() {
+fn links_out_of_the_folder_are_rejected() {
     let folder = Folder::colors();
     std::fs::copy(
         folder.path("data/train/red/000.png"),
@@ -208,10 +208,9 @@ fn links_out_of_the_folder() {
     );
 }
 
-/// A part of the data set may be a link itself.
 #[cfg(unix)]
 #[test]
-fn parts_that_are_links() {
+fn a_part_of_the_data_set_may_be_a_link_that_stays_inside_the_folder() {
     let folder = Folder::colors();
     let test = folder.path("data/test");
     std::fs::rename(&test, folder.path("data/pool")).unwrap();
@@ -231,7 +230,7 @@ fn parts_that_are_links() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_not_utf8() {
+fn names_of_files_and_classes_need_not_be_utf8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -259,7 +258,7 @@ fn names_that_are_not_utf8() {
 }
 
 #[test]
-fn the_content_decides_about_the_format() {
+fn the_content_determines_the_format() {
     let folder = Folder::colors();
     for name in ["000", "001"] {
         let from = folder.path(&format!("data/train/red/{name}.png"));
@@ -281,7 +280,7 @@ fn the_content_decides_about_the_format() {
 /// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_and_a_folder_without_write_permission() {
+fn an_image_cache_that_cannot_be_written_is_an_error_and_leaves_no_files() {
     let folder = Folder::colors();
     let args = "train --method linear --epochs 1 --ui none --data data --image-size 64 --out out --cache disk";
     let outcome = folder.limited(args, 64);

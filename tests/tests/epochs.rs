@@ -155,7 +155,7 @@ fn an_epochs_checkpoint_is_the_model_that_was_validated() {
 }
 
 #[test]
-fn an_epoch_without_a_checkpoint_is_one_line_that_lists_the_others() {
+fn the_error_for_an_epoch_without_a_checkpoint_lists_the_others_on_one_line() {
     let folder = Folder::colors();
     let train = "train --method linear --data data --epochs 4 --ui none";
     folder

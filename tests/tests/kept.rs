@@ -50,7 +50,7 @@ fn features_cached_in_a_file_or_in_memory_or_not_at_all_give_the_same_adapter() 
 /// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
+fn memory_is_used_if_the_disk_is_full_unless_a_file_was_requested() {
     // 8 MiB are enough for all other files.
     const BLOCKS: usize = 16 << 10;
     let folder = Folder::colors();
@@ -68,7 +68,7 @@ fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
 }
 
 #[test]
-fn memory_replaces_a_cache_folder_that_cannot_be_created_unless_a_file_was_requested() {
+fn memory_is_used_if_the_cache_folder_cannot_be_created_unless_a_file_was_requested() {
     let folder = Folder::colors();
     std::fs::write(folder.path("cache"), "a file").unwrap();
     folder.run(&format!("{TRAIN} --out auto")).ok();

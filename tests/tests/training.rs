@@ -112,7 +112,7 @@ fn wrong_values_are_errors_of_one_line_with_exit_code_2() {
 }
 
 #[test]
-fn a_diverged_run_says_what_to_try_and_where_the_last_weights_are() {
+fn the_error_of_a_diverged_run_says_what_to_try_and_where_the_last_weights_are() {
     let folder = Folder::colors();
     let broken = folder.run(&format!(
         "{TRAIN} --method linear --optimizer sgd --schedule constant --lr 1e37 \

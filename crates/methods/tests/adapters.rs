@@ -90,7 +90,7 @@ fn the_factored_path_has_the_same_gradients_as_the_composed_weight() {
 }
 
 #[test]
-fn groups_and_dilation_are_read_from_burns_module() {
+fn groups_and_dilation_are_read_from_the_module_of_burn() {
     let device = Device::flex();
     for groups in [1, 3] {
         let net = Shape {

@@ -418,7 +418,7 @@ fn a_range_test_suggests_a_learning_rate_that_trains() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_holds_such_weights() {
+fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_contains_such_weights() {
     let images = images(4, 0);
     let data = data(&images, None);
     let recipe = Recipe {

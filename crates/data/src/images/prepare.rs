@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn centre_crops_start_where_python_rounds_to() {
+    fn the_offsets_of_centre_crops_are_rounded_as_in_python() {
         // In Python, round(0.5) = 0, round(1.5) = 2 and round(2.5) = 2.
         assert_eq!(
             [1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)),
