@@ -1,5 +1,5 @@
-//! The same in `f64`, including gradients in training mode: no rounding error is large enough to
-//! move a value to the other side of a ReLU's kink.
+//! The tests of `architectures.rs` in `f64`, including gradients in training mode: in `f64`, no
+//! rounding error is large enough to move a value to the other side of a ReLU's kink.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,4 +1,5 @@
-//! Bad input: one clear line, the right exit code, nothing half-written.
+//! Bad input: the command prints one clear line, exits with the right code and leaves no incomplete
+//! files.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,7 +8,7 @@ mod util;
 use util::{Folder, fails};
 
 #[test]
-fn folders_that_are_not_data_sets() {
+fn folders_that_are_not_data_sets_are_rejected() {
     let folder = Folder::colors();
     fails(&folder, "--data nowhere", 2, "nowhere is not a folder");
     folder.class("none/a/deep/er", [0; 3], 0);
@@ -58,7 +59,7 @@ fn corrupt_images_are_named() {
 }
 
 #[test]
-fn wrong_names_and_numbers() {
+fn wrong_names_and_numbers_are_rejected() {
     let folder = Folder::colors();
     fails(
         &folder,
@@ -119,7 +120,7 @@ fn wrong_names_and_numbers() {
 }
 
 #[test]
-fn files_that_are_not_checkpoints() {
+fn files_that_are_not_checkpoints_are_rejected() {
     let folder = Folder::colors();
     fails(
         &folder,
@@ -145,7 +146,7 @@ fn files_that_are_not_checkpoints() {
 }
 
 #[test]
-fn folders_without_a_run() {
+fn folders_without_a_run_are_rejected() {
     let folder = Folder::colors();
     for command in [
         "evaluate --run data",

@@ -1,4 +1,4 @@
-//! `data check`: the problems of a folder, found before training.
+//! `data check` finds the problems of a folder before training.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -9,7 +9,7 @@ use util::Folder;
 #[test]
 fn broken_images_duplicates_and_leaks_are_found() {
     let folder = Folder::new();
-    // Different pictures: embedded photographs.
+    // The embedded photographs all differ.
     for (part, from) in [("train", 0), ("test", 12)] {
         for class in ["three", "four"] {
             std::fs::create_dir_all(folder.path(&format!("data/{part}/{class}"))).unwrap();
@@ -46,7 +46,7 @@ fn broken_images_duplicates_and_leaks_are_found() {
         clean.stdout()
     );
 
-    // A picture that is also in the test part, one with another size and quality, and a broken one.
+    // Adds a copy of a test picture, a copy with another size and quality, and a broken picture.
     let copy = |from: &str, to: &str| std::fs::copy(folder.path(from), folder.path(to)).unwrap();
     copy("data/train/three/00.jpg", "data/test/three/copy.jpg");
     let picture = image::open(folder.path("data/train/four/08.jpg")).unwrap();
@@ -98,7 +98,7 @@ fn broken_images_duplicates_and_leaks_are_found() {
     assert!(missing.stderr().contains("nowhere is not a folder"));
 }
 
-/// A folder with harmless links and with files that are not images of the data set.
+/// Returns a folder with harmless links, and with files that are not images of the data set.
 #[cfg(unix)]
 fn with_links_and_other_files() -> Folder {
     use std::os::unix::fs::symlink;
@@ -127,7 +127,7 @@ fn links_and_ignored_files_are_listed() {
 
     let folder = with_links_and_other_files();
     let from = |name: &str| folder.path(&format!("data/train/{name}"));
-    // None of it makes a run fail.
+    // None of these makes a run fail.
     let outcome = folder.run("data check data --json");
     assert!(!outcome.stderr().contains("link"), "{}", outcome.stderr());
     let found = outcome.json();

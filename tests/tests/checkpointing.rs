@@ -1,4 +1,4 @@
-//! Gradient checkpointing: the same run to the bit, in less memory.
+//! Gradient checkpointing gives the same run to the bit and needs less memory.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,12 +11,12 @@ use finetune::methods::Method;
 use util::Folder;
 
 #[test]
-fn runs_are_the_same_to_the_bit() {
+fn runs_with_and_without_checkpointing_are_the_same_to_the_bit() {
     let vit = "vit_tiny_patch16_224";
     let cases = [
         Case::new("resnet8-64", 32, Method::Sft, "all").with(|recipe| recipe.unfreeze_epochs = 2),
-        // Features of the frozen blocks are cached as well, and the last step of an epoch has one
-        // batch instead of two.
+        // Also caches the features of the frozen blocks; the last step of an epoch has one batch
+        // instead of two.
         Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.1[56]\.|last")
             .with(|recipe| recipe.accumulate = 2),
         Case::new(vit, 32, lora(0.1), "all").with(|recipe| recipe.clip_norm = Some(1.0)),
@@ -33,7 +33,7 @@ fn runs_are_the_same_to_the_bit() {
 }
 
 #[test]
-fn the_flag_saves_memory_and_changes_no_result() {
+fn the_flag_saves_memory_and_does_not_change_the_result() {
     let folder = Folder::colors();
     let train = "train --data data --model mobilenet_v2 --image-size 128 --method scratch \
                  --epochs 1 --batch-size 16 --ui none";

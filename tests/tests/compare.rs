@@ -1,4 +1,4 @@
-//! The main job, end to end: `compare`, and everything that reads its folder.
+//! End-to-end tests of `compare` and of the commands that read its folder.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,7 +7,7 @@ mod util;
 use finetune::evaluation::Report;
 use util::{Folder, names};
 
-/// All five methods on a few real photographs.
+/// Compares the five methods on a few real photographs.
 const COMPARE: &str = "compare --train-per-class 6 --epochs 2 --threads 2 --ui none --out";
 
 #[test]
@@ -57,8 +57,8 @@ fn all_methods_run_and_reload_exactly() {
         assert!(run.peak_memory_bytes.is_none_or(|bytes| bytes > 1 << 20));
     }
 
-    // Reloaded from disk, base weights and adapter give exactly the reported counts, and so does the
-    // merged model.
+    // The base weights and the adapter, reloaded from disk, give exactly the reported counts. The
+    // merged model gives the same.
     for merged in ["", " --merged"] {
         let again = folder
             .run(&format!("evaluate --run out --json{merged}"))
@@ -75,7 +75,7 @@ fn all_methods_run_and_reload_exactly() {
         }
     }
 
-    // A second time, everything is equal except times.
+    // A second comparison gives the same report except for times.
     folder.run(&format!("{COMPARE} again")).ok();
     let again = Report::read(&folder.path("again/report.json")).unwrap();
     assert_eq!(report.without_times().runs, again.without_times().runs);

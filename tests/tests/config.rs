@@ -72,7 +72,7 @@ fn a_file_replaces_flags_and_a_finished_run_can_be_repeated() {
 }
 
 #[test]
-fn wrong_files_are_one_line() {
+fn wrong_files_are_errors_of_one_line() {
     let folder = with_files();
     let fails = |text: &str, message: &str| {
         std::fs::write(folder.path("wrong.toml"), text).unwrap();

@@ -1,4 +1,4 @@
-//! Data sets of all kinds and their problems, through the command.
+//! The command on data sets of all kinds, with and without problems.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,7 +6,7 @@ mod util;
 
 use util::{Folder, fails, names};
 
-/// Writes a manifest of the pictures of [`Folder::colors`].
+/// Returns the text of a manifest of the pictures of [`Folder::colors`].
 fn manifest(folder: &Folder) -> String {
     let mut lines = vec!["path,label,split\n".to_owned()];
     for part in ["train", "test"] {
@@ -42,7 +42,7 @@ fn a_manifest_gives_the_same_result_as_the_folder() {
 }
 
 #[test]
-fn wrong_manifests() {
+fn wrong_manifests_are_rejected() {
     let folder = Folder::colors();
     let mut text = manifest(&folder);
     text += "data/train/red/nowhere.png,red,train\n";
@@ -128,7 +128,7 @@ fn bad_images_are_left_out_counted_and_listed() {
 }
 
 #[test]
-fn a_class_with_only_broken_images() {
+fn a_class_with_only_broken_images_is_an_error() {
     let folder = Folder::colors();
     for name in names(&folder.path("data/test/red")) {
         std::fs::write(folder.path("data/test/red").join(name), b"").unwrap();
@@ -142,7 +142,7 @@ fn a_class_with_only_broken_images() {
 }
 
 #[test]
-fn images_with_too_many_pixels() {
+fn images_with_too_many_pixels_are_rejected() {
     let folder = Folder::colors();
     fails(
         &folder,
@@ -150,7 +150,7 @@ fn images_with_too_many_pixels() {
         1,
         "000.png has 20×16 pixels, more than the limit of 300 in all",
     );
-    // A few bytes whose header says 60000×60000 pixels.
+    // A short file whose header declares 60000×60000 pixels.
     let bomb = folder.path("data/train/red/bomb.png");
     let picture = std::fs::read(folder.path("data/train/red/000.png")).unwrap();
     let claim = 60_000_u32.to_be_bytes();
@@ -171,7 +171,7 @@ fn images_with_too_many_pixels() {
     );
 }
 
-/// CRC-32 (ISO 3309), bit by bit.
+/// Computes the CRC-32 (ISO 3309), bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -182,7 +182,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_the_folder() {
+fn links_out_of_the_folder_are_rejected() {
     let folder = Folder::colors();
     std::fs::copy(
         folder.path("data/train/red/000.png"),
@@ -208,10 +208,9 @@ fn links_out_of_the_folder() {
     );
 }
 
-/// A part of the data set may be a link itself.
 #[cfg(unix)]
 #[test]
-fn parts_that_are_links() {
+fn a_part_of_the_data_set_may_be_a_link_that_stays_inside_the_folder() {
     let folder = Folder::colors();
     let test = folder.path("data/test");
     std::fs::rename(&test, folder.path("data/pool")).unwrap();
@@ -231,7 +230,7 @@ fn parts_that_are_links() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn names_that_are_not_utf8() {
+fn names_of_files_and_classes_need_not_be_utf8() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -259,7 +258,7 @@ fn names_that_are_not_utf8() {
 }
 
 #[test]
-fn the_content_decides_about_the_format() {
+fn the_content_determines_the_format() {
     let folder = Folder::colors();
     for name in ["000", "001"] {
         let from = folder.path(&format!("data/train/red/{name}.png"));
@@ -281,7 +280,7 @@ fn the_content_decides_about_the_format() {
 /// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_and_a_folder_without_write_permission() {
+fn an_image_cache_that_cannot_be_written_is_an_error_and_leaves_no_files() {
     let folder = Folder::colors();
     let args = "train --method linear --epochs 1 --ui none --data data --image-size 64 --out out --cache disk";
     let outcome = folder.limited(args, 64);

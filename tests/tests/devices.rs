@@ -1,4 +1,4 @@
-//! One implementation on several backends: the same short training gives the same model.
+//! A short training run gives the same model on several backends.
 
 #![cfg(any(feature = "ndarray", feature = "wgpu"))]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -19,7 +19,7 @@ fn images() -> Images {
         .unwrap()
 }
 
-/// Logits after three steps of training with a method.
+/// Returns the logits after three training steps with a method.
 fn logits(method: &Method, device: &Device) -> Vec<f32> {
     let device = device.clone().autodiff();
     let images = images();

@@ -1,4 +1,4 @@
-//! `--epoch`: a run's model after one of its epochs.
+//! `--epoch` selects the model of a run after one of its epochs.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,7 +11,7 @@ use finetune::model::{Architecture, Head, WeightsFile};
 use finetune::training::evaluate;
 use util::{Folder, names};
 
-/// Photographs of hands as files; the validation images are the test images.
+/// Returns a folder of photographs of hands; the validation images are the test images.
 fn hands() -> Folder {
     let folder = Folder::new();
     let set = embedded_signs().train;
@@ -36,7 +36,7 @@ fn hands() -> Folder {
     folder
 }
 
-/// The run's validation accuracy after each epoch.
+/// Returns the validation accuracy of a run after each epoch.
 fn validated(folder: &Folder, out: &str) -> Vec<f64> {
     let report = folder.json(&format!("{out}/report.json"));
     let epochs = report["runs"][0]["epochs"].as_array().unwrap().clone();
@@ -76,14 +76,14 @@ fn an_epochs_checkpoint_is_the_model_that_was_validated() {
             );
             assert_eq!(found[0]["epoch"], epoch);
         }
-        // Otherwise the test could not tell epochs apart.
+        // If all accuracies were equal, the test could not tell epochs apart.
         assert!(
             wanted.iter().any(|other| (other - wanted[0]).abs() > 0.01),
             "{wanted:?}"
         );
     }
 
-    // The other commands, with the epoch that differs most from the last one.
+    // Tests the other commands with the epoch whose accuracy differs most from the last one.
     let wanted = validated(&folder, "sft");
     let epoch = 1
         + (0..4)
@@ -155,7 +155,7 @@ fn an_epochs_checkpoint_is_the_model_that_was_validated() {
 }
 
 #[test]
-fn an_epoch_without_a_checkpoint_is_one_line_that_lists_the_others() {
+fn the_error_for_an_epoch_without_a_checkpoint_lists_the_others_on_one_line() {
     let folder = Folder::colors();
     let train = "train --method linear --data data --epochs 4 --ui none";
     folder
@@ -192,7 +192,7 @@ fn an_epoch_without_a_checkpoint_is_one_line_that_lists_the_others() {
         assert!(!said.contains("panicked") && !folder.exists("m"), "{said}");
     }
 
-    // An unfinished run is described by its plan, and its classes by its images.
+    // For an unfinished run, the settings come from its plan and the classes from its images.
     let path = |name: &str| folder.path(&format!("some/{name}"));
     let done = folder.run("evaluate --run some --epoch 3").ok().stdout();
     std::fs::rename(path("config.json"), path("plan.json")).unwrap();

@@ -1,4 +1,4 @@
-//! Computing the features of frozen layers only once gives the same run to the bit.
+//! A run that computes the features of frozen layers only once gives the same result to the bit.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,7 @@ fn in_file(case: Case<'_>) -> Case<'_> {
 }
 
 #[test]
-fn runs_with_kept_features_are_the_same_to_the_bit() {
+fn runs_with_cached_features_are_the_same_to_the_bit() {
     let peft = Method::SparseShared(SparseSharedConfig {
         interval: 2,
         ..SparseSharedConfig::default()
@@ -95,7 +95,7 @@ fn nothing_is_cached_if_the_first_layers_or_the_images_change() {
     }
 }
 
-/// Two views per image, over five epochs.
+/// Changes a case to two views per image and five epochs.
 fn with_views(case: Case<'_>) -> Case<'_> {
     case.with(|recipe| {
         recipe.epochs = 5;
@@ -110,7 +110,7 @@ fn with_views(case: Case<'_>) -> Case<'_> {
 }
 
 #[test]
-fn cached_views_are_the_same_to_the_bit() {
+fn runs_with_cached_views_are_the_same_to_the_bit() {
     let balanced = Case {
         sampling: Sampling::Balanced,
         ..Case::new("resnet8-64", 32, Method::Linear, "all")
@@ -122,7 +122,7 @@ fn cached_views_are_the_same_to_the_bit() {
         Case::new("mobilenet_v2", 32, lora(0.0), adapters),
     ] {
         let name = format!("{} {}", case.model, case.method.name());
-        // Ten training images and five others.
+        // Ten training images and five validation images.
         let (_, once) = case.run();
         let once = once.unwrap().bytes;
         let case = with_views(case);
@@ -151,7 +151,7 @@ fn cached_views_are_the_same_to_the_bit() {
 }
 
 #[test]
-fn f16_takes_half_the_room_and_gives_the_same_result_wherever_it_is_cached() {
+fn f16_needs_half_the_space_and_gives_the_same_result_in_memory_and_in_a_file() {
     let case = Case::new("mobilenet_v2", 32, lora(0.5), r"blocks\.16\.|last");
     let (exact, whole) = case.run();
     let case = case.with(|recipe| recipe.feature_dtype = FeatureDtype::F16);
@@ -168,7 +168,7 @@ fn f16_takes_half_the_room_and_gives_the_same_result_wherever_it_is_cached() {
     assert!(filed == half);
 }
 
-/// The weights hardly move, so that only rounding (2^-11 of each feature) changes the losses.
+/// The weights hardly change, so that only rounding (2^-11 of each feature) changes the losses.
 #[test]
 fn f16_changes_losses_a_little() {
     let case = Case::new("mobilenet_v2", 32, lora(0.0), r"blocks\.16\.|last");
@@ -217,7 +217,7 @@ fn a_run_with_cached_features_resumes_from_a_checkpoint() {
     assert!(again == whole);
 }
 
-/// Stops the computation of features, and counts the calls.
+/// Counts the calls and stops the computation of features.
 struct Impatient(Vec<(usize, usize)>);
 
 impl Observer for Impatient {
@@ -228,7 +228,7 @@ impl Observer for Impatient {
 }
 
 #[test]
-fn the_observer_can_stop_it() {
+fn an_observer_can_stop_the_computation_of_features() {
     let case = Case::new("resnet8-64", 32, Method::Linear, "all");
     let mut observer = Impatient(Vec::new());
     let (broken_off, features) = case.run_from(None, &mut observer);

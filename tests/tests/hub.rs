@@ -16,7 +16,7 @@ use util::Folder;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Answers for `me/mine`, which has the shipped checkpoint as its `model.safetensors`.
+/// Answers requests for `me/mine`, whose `model.safetensors` is the shipped checkpoint.
 fn answer(stream: TcpStream, weights: &[u8]) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut request = String::new();
@@ -94,10 +94,11 @@ fn a_file_is_fetched_once_and_then_found_in_the_cache() {
     };
     let wanted = "cannot get `model.safetensors` of me/mine (revision main) from the Hub; download \
                   it by other means and give its path with --weights FILE";
-    // Neither the network nor the cache has it.
+    // The file is neither on the network nor in the cache.
     failed(&inspect(&folder, nowhere, false, "hf:me/mine"), wanted);
     failed(&inspect(&folder, nowhere, true, "hf:me/mine"), wanted);
-    // First from the server, then from the cache: offline by request, and because nothing answers.
+    // The first call downloads the file. The next two read it from the cache: in offline mode, and
+    // because no server answers.
     for (endpoint, offline) in [(&endpoint[..], false), (nowhere, true), (nowhere, false)] {
         let output = inspect(&folder, endpoint, offline, "hf:me/mine");
         let said = String::from_utf8(output.stderr.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Where the command caches features of frozen layers, and what the report says about it.
+//! Tests where the command caches features of frozen layers, and what the report says about it.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,8 +6,8 @@ mod util;
 
 use util::{Folder, line, names};
 
-/// 16 images × 16 maps × 272×272 values × 4 bytes are 72.25 MiB: more than the 64 MiB that are cached
-/// in memory by default.
+/// 16 images × 16 maps × 272×272 values × 4 bytes are 72.25 MiB: more than the 64 MiB that are
+/// cached in memory by default.
 const TRAIN: &str = "train --data data --model resnet8-64 --image-size 544 --epochs 2 --batch-size 8 \
                      --method lora --targets layer2 --ui none";
 const SIZE: &str = "72 MiB";
@@ -19,7 +19,7 @@ fn kept(folder: &Folder, out: &str) -> String {
 }
 
 #[test]
-fn features_in_a_file_in_memory_and_nowhere_give_the_same_adapter() {
+fn features_cached_in_a_file_or_in_memory_or_not_at_all_give_the_same_adapter() {
     let folder = Folder::colors();
     let below = format!("all below `layer2.0` computed once, {SIZE}");
     let cases = [
@@ -38,7 +38,7 @@ fn features_in_a_file_in_memory_and_nowhere_give_the_same_adapter() {
         };
         assert!(adapter(setting) == adapter("auto"), "{setting}");
     }
-    // The files are gone.
+    // The files have been removed.
     let left = names(&folder.path("cache/images"));
     assert!(left.is_empty(), "{left:?}");
     // If they exceed the cache folder's limit, they are cached in memory.
@@ -50,7 +50,7 @@ fn features_in_a_file_in_memory_and_nowhere_give_the_same_adapter() {
 /// A limit on the size of files simulates a full disk.
 #[cfg(target_os = "linux")]
 #[test]
-fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
+fn memory_is_used_if_the_disk_is_full_unless_a_file_was_requested() {
     // 8 MiB are enough for all other files.
     const BLOCKS: usize = 16 << 10;
     let folder = Folder::colors();
@@ -68,7 +68,7 @@ fn memory_replaces_a_full_disk_unless_a_file_was_requested() {
 }
 
 #[test]
-fn memory_replaces_a_cache_folder_that_cannot_be_created_unless_a_file_was_requested() {
+fn memory_is_used_if_the_cache_folder_cannot_be_created_unless_a_file_was_requested() {
     let folder = Folder::colors();
     std::fs::write(folder.path("cache"), "a file").unwrap();
     folder.run(&format!("{TRAIN} --out auto")).ok();

@@ -1,4 +1,4 @@
-//! Comparisons through the library, in this process.
+//! Comparisons that the library runs in the process of the test.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -24,7 +24,7 @@ fn runs() -> [RunConfig; 2] {
     })
 }
 
-/// Requests a stop after a number of steps, and records what it is told.
+/// Requests a stop after a number of steps, and records the notes.
 #[derive(Default)]
 struct Stop {
     after: usize,
@@ -91,7 +91,7 @@ fn a_comparison_that_an_observer_stops_resumes_to_the_same_weights() {
 }
 
 #[test]
-fn a_run_that_fails_is_an_error_and_the_others_are_done() {
+fn a_failed_run_is_reported_as_an_error_and_the_other_runs_finish() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let [first, second] = runs();
@@ -101,7 +101,7 @@ fn a_run_that_fails_is_an_error_and_the_others_are_done() {
     assert_eq!((report.runs.len(), report.failed.len()), (1, 1));
     let error = &report.failed[0].error;
     assert!(error.starts_with("the loss became "), "{error}");
-    // It can be resumed, to try the failed run again.
+    // Resuming the comparison repeats the failed run.
     assert!(out.join("plan.json").exists());
 
     let alone = folder.path().join("alone");

@@ -1,4 +1,4 @@
-//! Memory of training on many files; `docs/data.md` has the numbers.
+//! Memory use of training on many files; `docs/data.md` has the measurements.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -7,7 +7,7 @@ mod util;
 
 use util::Folder;
 
-/// A folder with `count` training images in two classes: links to the same few files.
+/// Returns a folder with `count` training images in two classes, which are links to a few files.
 fn many(count: usize) -> Folder {
     let folder = Folder::colors();
     for class in ["red", "green"] {
@@ -20,7 +20,7 @@ fn many(count: usize) -> Folder {
     folder
 }
 
-/// Peak memory of a process that trains one epoch on `count` files, bytes.
+/// Returns the peak memory, in bytes, of a process that trains one epoch on `count` files.
 fn peak(count: usize) -> u64 {
     let folder = many(count);
     folder
@@ -46,6 +46,7 @@ fn a_hundred_thousand_files_take_little_more_memory_than_ten_thousand() {
     );
     let each = many.saturating_sub(few) / 90_000;
     println!("{each} bytes a file");
-    // Names, labels and the order of an epoch, but no images: one of 16×16 pixels has 768 bytes.
+    // Memory for names, labels and the order of an epoch, but not for images of 16×16 pixels, which
+    // have 768 bytes each.
     assert!(each < 700, "{each}");
 }

@@ -1,8 +1,9 @@
-//! torchvision's MobileNetV2 for ImageNet, loaded from the published legacy `.pth`, against
+//! Compares MobileNetV2 for ImageNet, loaded from torchvision's published legacy `.pth`, with
 //! torchvision.
 //!
 //! Opt-in: `python3 tests/parity/mobilenet.py` downloads the checkpoint and writes torchvision's
-//! answers to `target/parity`; then `cargo test --workspace --test mobilenet -- --ignored`.
+//! predictions to `target/parity`; then run
+//! `cargo test --workspace --test mobilenet -- --ignored`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,4 +1,4 @@
-//! What happens if nobody reads the command's output, or if it cannot be written.
+//! The command's behaviour if its output is not read or cannot be written.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -19,7 +19,7 @@ fn command(folder: &Folder, args: &str) -> Command {
     command
 }
 
-/// The write end of a pipe whose reader has gone, as in `| head -1`.
+/// Returns the write end of a pipe whose read end is closed, as in `| head -1`.
 fn unread() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -27,7 +27,7 @@ fn unread() -> Stdio {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let folder = Folder::colors();
     let train = "train --method linear --epochs 2 --data data --ui plain";
     folder.run(&format!("{train} --out run")).ok();
@@ -41,7 +41,7 @@ fn a_reader_that_has_gone_is_no_error() {
         ("predict --run run data/test/red/000.png".to_owned(), 0),
         ("merge --run run --out merged.safetensors".to_owned(), 0),
         ("--help".to_owned(), 0),
-        // Errors keep their exit codes (a panic's would be 101) even if nobody reads the message.
+        // An error has the same exit code if its message is not read (a panic's would be 101).
         ("data check nowhere".to_owned(), 2),
         ("evaluate --run data".to_owned(), 1),
         ("train --epochs many".to_owned(), 2),

@@ -1,4 +1,4 @@
-//! Our networks against PyTorch; the numbers are from `tests/parity/logits.py`.
+//! Compares our networks with PyTorch; `tests/parity/logits.py` computed the expected values.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -59,7 +59,7 @@ fn the_shipped_checkpoint_gives_the_same_logits_as_in_pytorch() {
     }
 }
 
-/// The script's formula, in PyTorch's layout and under PyTorch's names.
+/// Fills parameters by the formula of the script, in PyTorch's layout and under PyTorch's names.
 struct Fill;
 
 impl ModuleMapper for Fill {
@@ -90,7 +90,7 @@ impl ModuleMapper for Fill {
 }
 
 #[test]
-fn the_chapters_network_gives_the_same_logits_as_in_pytorch() {
+fn the_network_of_the_chapter_gives_the_same_logits_as_in_pytorch() {
     let architecture = Architecture::find("chapter").unwrap();
     let network: Network = architecture.build(5, 0, &Device::flex()).map(&mut Fill);
     assert_close(network.forward(images(64)), &fixture()["chapter"]);

@@ -1,4 +1,4 @@
-//! Folders that cannot be written, and full disks.
+//! Folders to which the command cannot write, and full disks.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -17,7 +17,7 @@ const TRAIN: &str =
     "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none --method sft";
 
 #[test]
-fn a_file_in_the_place_of_a_folder_is_one_line() {
+fn a_file_in_place_of_a_folder_is_an_error_of_one_line() {
     let folder = Folder::colors();
     std::fs::write(folder.path("file"), "a file").unwrap();
     let refused = folder.run(&format!("{TRAIN} --out file/below"));
@@ -26,8 +26,8 @@ fn a_file_in_the_place_of_a_folder_is_one_line() {
     assert_eq!(std::fs::read(folder.path("file")).unwrap(), b"a file");
 }
 
-/// Runs the command as a user to whom permissions apply: instead of root, as `nobody`. `None` if
-/// that user may not run it.
+/// Runs the command as a user to whom permissions apply: as `nobody` if the user is root. Returns
+/// `None` if `nobody` may not run it.
 fn bound_by_permissions(folder: &Folder, args: &str) -> Option<Outcome> {
     const NOBODY: u32 = 65534;
     // Only the owner may enter the test's folder.
@@ -46,7 +46,7 @@ fn bound_by_permissions(folder: &Folder, args: &str) -> Option<Outcome> {
 }
 
 #[test]
-fn a_folder_without_write_permission_is_one_line() {
+fn a_folder_without_write_permission_is_an_error_of_one_line() {
     let folder = Folder::colors();
     std::fs::create_dir(folder.path("read-only")).unwrap();
     let set = |mode| {
@@ -72,11 +72,11 @@ fn a_folder_without_write_permission_is_one_line() {
     run.unwrap().ok();
 }
 
-/// Permissions do not apply to root, so this test uses folders of the system that nobody can write
-/// to, and a file system that is mounted read-only.
+/// Permissions do not apply to root, so this test uses folders of the system to which not even root
+/// can write, and a file system that is mounted read-only.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_read_only_file_system_is_one_line() {
+fn a_read_only_file_system_is_an_error_of_one_line() {
     let folder = Folder::colors();
     for out in ["/sys/kernel", "/sys/kernel/new", "/proc/new"] {
         let line = line(&folder.run(&format!("{TRAIN} --out {out}")), 1);
@@ -108,7 +108,7 @@ fn a_full_disk_loses_nothing() {
     let folder = Folder::colors();
     let train = format!("{TRAIN} --checkpoint-seconds 0");
     folder.run(&format!("{train} --out whole")).ok();
-    // The first checkpoint (weights and two moments) does not fit on it.
+    // The first checkpoint (weights and two moments) does not fit on the disk.
     let full = folder.limited(&format!("{train} --out o"), 400);
     let line = line(&full, 1);
     assert!(
@@ -118,14 +118,14 @@ fn a_full_disk_loses_nothing() {
     let left = names(&folder.path("o"));
     let unwanted = |name: &String| name.starts_with(".tmp") || name.ends_with(".safetensors");
     assert!(!left.iter().any(unwanted), "{left:?}");
-    // When there is room again, the run resumes.
+    // The run can be resumed when there is space again.
     folder.run("train --resume o --ui none").ok();
     assert_eq!(weights(&folder.path("o")), weights(&folder.path("whole")));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_small_disk_that_fills_is_one_line() {
+fn a_small_disk_that_fills_is_an_error_of_one_line() {
     let folder = Folder::colors();
     std::fs::create_dir(folder.path("small")).unwrap();
     let args = format!("{TRAIN} --checkpoint-seconds 0 --out small/o");

@@ -1,4 +1,4 @@
-//! Runs that are killed resume and give the same result to the bit.
+//! A killed run can be resumed and then gives the same result to the bit.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -25,7 +25,7 @@ const RECIPE: &str = "gps --optimizer adam-w --weight-decay 0.05 --schedule cosi
 /// A learning rate at which the validation accuracy soon stops improving.
 const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant";
 
-/// The weights files of a run, by name.
+/// Returns the weights files of a run, by name.
 fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
     let files = names(&folder.path(out)).into_iter();
     files
@@ -37,8 +37,8 @@ fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Starts the command in its own process group and kills the group after a while. Returns whether it
-/// was still running.
+/// Starts the command in its own process group and kills the group after the time `wait`. Returns
+/// whether it was still running.
 fn kill_after(folder: &Folder, arguments: &str, wait: Duration) -> bool {
     let mut child = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
         .args(arguments.split_whitespace())
@@ -123,7 +123,7 @@ fn killed_at(
         if folder.exists(&format!("{own}/plan.json")) {
             folder.run(&format!("train --resume {own} --ui none")).ok();
         } else if !folder.exists(&format!("{own}/config.json")) {
-            // Killed before it wrote anything.
+            // The run was killed before it wrote anything.
             folder.run(&format!("{arguments} --out {own}")).ok();
         }
         assert_eq!(
@@ -180,8 +180,8 @@ fn early_stopping_ends_a_killed_run_at_the_same_epoch() {
     }
 }
 
-/// Twenty random moments of a run's whole duration; with `--nocapture` it prints how many runs were
-/// still running.
+/// Kills runs at twenty random moments of their duration; with `--nocapture` it prints how many of
+/// them were still running.
 #[test]
 #[ignore = "takes minutes"]
 fn twenty_killed_runs_resume_to_the_same_weights() {

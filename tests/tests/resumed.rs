@@ -10,7 +10,8 @@ const LORA: &str = "--method lora --data data --epochs 2 --batch-size 4 --lora-r
                     --set lora.dropout=0.1 --augment light --mixup 0.2 --valid-fraction 0.25 \
                     --patience 2 --keep last --modules-to-save conv1,bn1 --sampling balanced";
 
-/// Makes a run of which only the plan is left, as if it had been killed before its first epoch.
+/// Makes a run and replaces its configuration and report by a plan, as if it had been killed before
+/// its first epoch.
 fn unfinished(folder: &Folder, arguments: &str, out: &str) {
     folder.run(&format!("{arguments} --out {out}")).ok();
     let path = |name: &str| folder.path(&format!("{out}/{name}"));

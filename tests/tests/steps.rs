@@ -1,4 +1,4 @@
-//! What the training loop does for methods that need more than gradients.
+//! Steps of the training loop for methods that need more than gradients.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -8,7 +8,7 @@ use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, Value
 use finetune::model::Architecture;
 use finetune::training::{Optimizer, Recipe, TrainingData, train};
 
-/// The trained tensors of a method after one step of plain gradient descent.
+/// Returns the trained tensors of a method after one step of plain gradient descent.
 fn after_a_step(method: &Method, adapt_statistics: bool) -> Vec<TrainedTensor> {
     let device = Device::flex().autodiff();
     let images = embedded_signs()
@@ -62,7 +62,7 @@ fn lora_plus_scales_the_step_of_b_only() {
     assert_eq!(plain.len(), faster.len());
     for tensor in &plain {
         let (a, b) = (values(&plain, &tensor.path), values(&faster, &tensor.path));
-        // B starts at 0, hence A's gradient is 0: in the first step only B and the head change.
+        // B starts at 0, so the gradient of A is 0, and the first step changes only B and the head.
         let ratio = if tensor.path.ends_with(".lora_b") {
             4.0
         } else {

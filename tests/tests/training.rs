@@ -1,4 +1,4 @@
-//! The recipe's flags on the real command.
+//! The command with the flags of the recipe.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -11,7 +11,7 @@ use util::{Folder, line, names};
 const TRAIN: &str = "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none";
 
 #[test]
-fn the_test_images_influence_nothing() {
+fn the_test_images_do_not_influence_training() {
     // The same training images and other test images give the same weights and epochs to the bit.
     let folder = Folder::colors();
     std::fs::create_dir(folder.path("other")).unwrap();
@@ -47,7 +47,7 @@ fn the_test_images_influence_nothing() {
     };
     assert_eq!(weights("a"), weights("b"));
 
-    // The report shows the rate that was found, and a picture of the range test.
+    // The report shows the learning rate that was found, and a picture of the range test.
     let settings = &a["runs"][0]["settings"];
     assert!(
         settings["learning rate"]
@@ -85,7 +85,7 @@ fn selecting_an_epoch_needs_validation_images() {
 }
 
 #[test]
-fn wrong_values_are_one_line_and_exit_code_2() {
+fn wrong_values_are_errors_of_one_line_with_exit_code_2() {
     let folder = Folder::colors();
     for (flag, said) in [
         ("--accumulate 0", "at least 1"),
@@ -112,7 +112,7 @@ fn wrong_values_are_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_diverged_run_says_what_to_try_and_where_the_last_weights_are() {
+fn the_error_of_a_diverged_run_says_what_to_try_and_where_the_last_weights_are() {
     let folder = Folder::colors();
     let broken = folder.run(&format!(
         "{TRAIN} --method linear --optimizer sgd --schedule constant --lr 1e37 \
@@ -169,7 +169,7 @@ fn the_last_checkpoints_and_the_best_one_are_retained() {
         wanted.insert(0, best + 1);
     }
     assert_eq!(kept, wanted);
-    // They hold what the method trains, but not its base.
+    // The checkpoints contain the tensors that the method trains, but not the base weights.
     let size = std::fs::metadata(folder.path("o/checkpoint_lora_epoch4.safetensors"));
     let model = std::fs::metadata(folder.path("o/finetuned_model_lora.safetensors"));
     assert!(size.unwrap().len() < 3 * model.unwrap().len());
@@ -207,7 +207,7 @@ fn a_run_shows_its_epochs_as_lines_table_and_events() {
     assert_eq!(files.len(), 1, "{files:?}");
     assert!(files[0].starts_with("events.out.tfevents."));
     let records = util::records(&std::fs::read(folder.join(&files[0])).unwrap());
-    // The version, one record per step, two per epoch.
+    // One record for the version, one per step and two per epoch.
     let steps = usize::try_from(run["steps"].as_u64().unwrap()).unwrap();
     assert_eq!(records.len(), 1 + steps + 2 * 4);
     assert!(records[0].ends_with(b"brain.Event:2"));

@@ -14,7 +14,7 @@ use util::Folder;
 
 const QUICK: &str = "--data data --epochs 1 --image-size 32 --ui none --threads 2";
 
-/// Writes a `.pth` with random weights under a library's names.
+/// Writes a `.pth` file with random weights under the names of a library.
 fn write(folder: &Folder, model: &str, library: Option<&str>) {
     let architecture = Architecture::find(model).unwrap();
     let network = architecture.build(10, 3, &Device::flex());
@@ -44,7 +44,8 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
     let artifacts = report["runs"][0]["artifacts"].as_array().unwrap();
     assert!(artifacts.contains(&"finetuned_model_lora.pth".into()));
 
-    // The run's PyTorch file and the exported ones hold what its safetensors file holds.
+    // The PyTorch file of the run and the exported files contain the same tensors as its
+    // safetensors file.
     folder.run("export --run out --format pth --out a.pth").ok();
     folder
         .run("export --run out --names timm --out b.safetensors")

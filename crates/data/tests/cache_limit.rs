@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 const COUNT: u64 = 4;
 
-/// Bytes of a cache file with four square images: magic number, count, 16 bytes per entry, pixels.
+/// Returns the size of a cache file with four square images, in bytes: magic number, count, 16
+/// bytes per entry, pixels.
 fn bytes(side: u64) -> u64 {
     16 + 8 + COUNT * (16 + side * side * 3)
 }
@@ -53,7 +54,7 @@ impl Folder {
         self.0.path().join("cache")
     }
 
-    /// Sizes and paths of the cache files.
+    /// Returns the sizes and paths of the cache files.
     fn files(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(self.cache()).unwrap().map(Result::unwrap);
         let files = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "images"));
@@ -93,11 +94,11 @@ fn the_least_recently_used_file_is_removed_first() {
     folder.age(8, 5);
     folder.age(16, 4);
     folder.age(20, 3);
-    // The oldest file is used again, so that the second one is the oldest now.
+    // The oldest file is used again, so the second one is now the least recently used.
     folder.prepare(8, None);
     folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24)));
     assert_eq!(folder.sizes(), [bytes(8), bytes(20), bytes(24)]);
-    // With a byte less one more file is removed, although nothing is written.
+    // If the limit is one byte lower, one more file is removed, although nothing is written.
     folder.prepare(24, Some(bytes(8) + bytes(20) + bytes(24) - 1));
     assert_eq!(folder.sizes(), [bytes(8), bytes(24)]);
     assert!(folder.cache().join("notes.txt").exists());

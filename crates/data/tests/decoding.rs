@@ -1,4 +1,4 @@
-//! Every kind of encoded image becomes 8-bit RGB or an error that names it.
+//! Every kind of encoded image is decoded to 8-bit RGB or gives an error that names the file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,11 +11,11 @@ use finetune_data::{
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
 use proptest::prelude::*;
 
-/// The images of files with these bytes.
+/// Writes files with these bytes and decodes them.
 fn decode(files: &[&[u8]], preprocess: &Preprocess) -> Result<Images, DataError> {
     let folder = tempfile::tempdir().unwrap();
     let samples = files.iter().enumerate().map(|(i, bytes)| {
-        // The extension says nothing about the content.
+        // The extension does not determine the format.
         let path = folder.path().join(format!("{i}.jpg"));
         std::fs::write(&path, bytes).unwrap();
         Sample {
@@ -30,7 +30,7 @@ fn decode(files: &[&[u8]], preprocess: &Preprocess) -> Result<Images, DataError>
     set.decode(preprocess)
 }
 
-/// The bytes of an image of this size, `[height, width, 3]`.
+/// Decodes an image of this size and returns its bytes, `[height, width, 3]`.
 fn pixels(bytes: &[u8], height: usize, width: usize) -> Vec<u8> {
     let preprocess = Preprocess {
         height,
@@ -54,7 +54,7 @@ fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// 2×3 pixels in six colours, rows 1 2 and 3 4 and 5 6.
+/// Returns 2×3 pixels in six colours; the rows are 1 2, 3 4 and 5 6.
 fn colours() -> ImageBuffer<Rgb<u8>, Vec<u8>> {
     ImageBuffer::from_fn(2, 3, |x, y| {
         let number = u8::try_from(2 * y + x).unwrap() + 1;
@@ -63,7 +63,7 @@ fn colours() -> ImageBuffer<Rgb<u8>, Vec<u8>> {
 }
 
 #[test]
-fn lossless_formats_are_read_by_content() {
+fn lossless_formats_are_recognised_by_their_content() {
     for format in [
         ImageFormat::Png,
         ImageFormat::Bmp,
@@ -85,14 +85,14 @@ fn grey_and_16_bits_become_8_bit_rgb_and_alpha_is_dropped() {
     assert_eq!(pixels(&encode(deep, ImageFormat::Png), 1, 1), [128; 3]);
     let deep = ImageBuffer::from_pixel(1, 1, Rgb([0_u16, 0x8080, 0xffff]));
     assert_eq!(pixels(&encode(deep, ImageFormat::Png), 1, 1), [0, 128, 255]);
-    // PIL's convert("RGB") keeps the colour below transparency.
+    // Like PIL's convert("RGB"), keeps the colour of transparent pixels.
     let clear = ImageBuffer::from_pixel(1, 1, Rgba([9_u8, 8, 7, 0]));
     assert_eq!(pixels(&encode(clear, ImageFormat::Png), 1, 1), [9, 8, 7]);
     let clear = ImageBuffer::from_pixel(1, 1, LumaA([9_u8, 0]));
     assert_eq!(pixels(&encode(clear, ImageFormat::Png), 1, 1), [9; 3]);
 }
 
-/// A JPEG file with an EXIF orientation, black on the left and white on the right.
+/// Returns a JPEG file with an EXIF orientation; its left half is black and its right half white.
 fn turned(orientation: u8) -> Vec<u8> {
     let halves = ImageBuffer::from_fn(32, 16, |x, _| {
         Rgb(if x < 16 { [0_u8; 3] } else { [255; 3] })
@@ -107,8 +107,8 @@ fn turned(orientation: u8) -> Vec<u8> {
 
 #[test]
 fn exif_orientation_is_applied() {
-    // The black half is left for 1, right for 3 (half a turn), at the top for 6 (a quarter turn clockwise)
-    // and at the bottom for 8.
+    // The black half is on the left for 1, on the right for 3 (half a turn), at the top for 6 (a
+    // quarter turn clockwise) and at the bottom for 8.
     let dark = |orientation, height, width, row, column| {
         pixels(&turned(orientation), height, width)[(row * width + column) * 3] < 10
     };
@@ -118,10 +118,11 @@ fn exif_orientation_is_applied() {
     assert!(dark(8, 32, 16, 28, 8) && !dark(8, 32, 16, 4, 8));
 }
 
-/// An 8×8 JPEG file of one CMYK colour as Photoshop writes it: inverted, no colour transform.
+/// Returns an 8×8 JPEG file of one CMYK colour as Photoshop writes it: inverted, and without a
+/// colour transform.
 ///
-/// Each component is one block with a DC coefficient of `8 · (value - 128)`, all steps 1. The
-/// twelve DC categories have codes of four bits, the end of a block the code `0`.
+/// Each component is one block with a DC coefficient of `8 · (value - 128)`; all quantisation steps
+/// are 1. The twelve DC categories have codes of four bits; the end of a block has the code `0`.
 fn cmyk(colour: [u8; 4]) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8];
     let mut segment = |marker: u8, body: &[u8]| {
@@ -191,7 +192,7 @@ fn the_error_names_the_file_and_the_reason() {
         (&b""[..], ""),
         (b"this is text", ""),
         (&png[..png.len() / 2], ""),
-        // The decoder would fill the rest with grey.
+        // The decoder alone would fill the rest with grey.
         (&photograph[..photograph.len() / 2], "it is truncated"),
         (&photograph[..photograph.len() - 2], "it is truncated"),
     ] {
@@ -202,7 +203,7 @@ fn the_error_names_the_file_and_the_reason() {
         assert!(message.ends_with("; replace or remove it"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
-    // The first of several.
+    // The error names the first of several files.
     let message = decode(&[&png, b"x", b"y"], &square).unwrap_err();
     assert!(message.to_string().contains("1.jpg"), "{message}");
 }

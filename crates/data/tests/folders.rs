@@ -1,4 +1,4 @@
-//! The forms of folders of images, and the errors of other folders.
+//! The supported layouts of image folders, and the errors for other layouts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use std::path::Path;
 use finetune_data::{ImageSet, SplitOptions, open, open_test};
 use tempfile::TempDir;
 
-/// A folder with these files, which are empty because opening decodes nothing.
+/// Returns a folder with these files, which are empty because opening a data set decodes nothing.
 fn folder(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -25,7 +25,7 @@ fn message(path: &Path) -> String {
         .to_string()
 }
 
-/// The paths of the files of a set relative to `folder`, with their labels.
+/// Returns the paths of the files of a set relative to `folder`, with their labels.
 fn files(set: &ImageSet, folder: &Path) -> Vec<(String, usize)> {
     let below = |name: String| {
         let path = Path::new(&name).strip_prefix(folder).unwrap().to_owned();
@@ -54,7 +54,7 @@ fn images_of_each_split_are_in_the_order_of_their_paths() {
         "test/cat/z.tif",
     ]);
     let splits = open(folder.path(), &SplitOptions::default()).unwrap();
-    // In the order of bytes, capitals are first.
+    // Paths are sorted by bytes, so capitals come first.
     assert_eq!(splits.classes(), ["Dog", "cat"]);
     assert_eq!(splits.name, folder.path().display().to_string());
     let wanted = [
@@ -73,7 +73,7 @@ fn images_of_each_split_are_in_the_order_of_their_paths() {
 }
 
 #[test]
-fn splits_may_have_the_names_of_the_chapter() {
+fn splits_may_have_the_names_that_the_chapter_uses() {
     let folder = folder(&[
         "train_data/a/1.png",
         "train_data/b/1.png",
@@ -204,7 +204,7 @@ mod unix {
     fn names_need_not_be_utf8() {
         let folder = folder(&["a/1.png", "a/2.png"]);
         let class = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
-        // Some file systems refuse such names.
+        // Some file systems do not allow such names.
         if fs::create_dir(&class).is_err() {
             return;
         }

@@ -15,7 +15,7 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The class and the red value of each image.
+/// Returns the class and the red value of each image.
 fn images(set: &ImageSet, cache: Cache) -> Vec<(String, u8)> {
     let folder = tempfile::tempdir().unwrap();
     let pipeline = Pipeline {
@@ -41,9 +41,9 @@ fn message(path: &Path) -> String {
 }
 
 #[test]
-fn files_of_the_hub_are_splits_with_named_classes() {
+fn files_in_the_layout_of_the_hub_are_splits_with_named_classes() {
     let splits = open(&fixture("hub"), &SplitOptions::default()).unwrap();
-    // The third class has no images.
+    // The third class of the files has no images.
     assert_eq!(splits.classes(), ["cat", "dog"]);
     let wanted = |pairs: &[(&str, u8)]| {
         let pairs = pairs.iter().map(|(class, red)| ((*class).to_owned(), *red));
@@ -125,7 +125,7 @@ fn each_invalid_file_has_its_message() {
             "{name}: {error}"
         );
     }
-    // A damaged page is an error when the labels or the images are read.
+    // A damaged page gives an error when the labels or the images are read.
     let mut damaged = whole.clone();
     damaged[4..400].fill(0xee);
     let path = folder.path().join("damaged.parquet");

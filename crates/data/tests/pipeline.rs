@@ -1,4 +1,4 @@
-//! The batches of a loader with all kinds of caches, workers, augmentation and mixing.
+//! The batches of a loader with every kind of cache, several workers, augmentation and mixing.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs)]
 
@@ -52,7 +52,7 @@ fn everything() -> Augment {
     }
 }
 
-/// The values and targets of each image, in the order of the epoch.
+/// Returns the values and targets of each image, in the order of the epoch.
 fn epoch(
     images: &Images,
     size: usize,
@@ -62,7 +62,7 @@ fn epoch(
     values(Loader::new(images, size, order).augment(augment.clone()))
 }
 
-/// The values and targets of each image of a loader.
+/// Returns the values and targets of each image of a loader.
 fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
     let mut all = Vec::new();
     for batch in loader {
@@ -82,7 +82,7 @@ fn values(loader: Loader<'_>) -> Vec<(Vec<f32>, Vec<f32>)> {
 }
 
 #[test]
-fn caches_workers_and_batch_sizes_change_nothing() {
+fn caches_workers_and_batch_sizes_do_not_change_the_images() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 13);
     for (stored, augment) in [
@@ -117,7 +117,7 @@ fn caches_workers_and_batch_sizes_change_nothing() {
 }
 
 #[test]
-fn augmentation_differs_between_epochs_and_testing_has_none() {
+fn augmentation_differs_between_epochs_and_is_off_for_testing() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 6);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
@@ -133,7 +133,7 @@ fn augmentation_differs_between_epochs_and_testing_has_none() {
 }
 
 #[test]
-fn a_view_depends_on_its_number_and_the_image_alone() {
+fn a_view_depends_only_on_its_number_and_the_image() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 7);
     let pipeline = pipeline(&folder, Cache::Memory, 2);
@@ -162,7 +162,7 @@ fn a_view_depends_on_its_number_and_the_image_alone() {
     assert_eq!(sorted(&images, 5, Some(2)), second);
     let third = sorted(&images, 5, Some(3));
     assert!(second.iter().zip(&third).all(|(a, b)| a != b));
-    // In sequential order as well.
+    // The views are the same in sequential order.
     let loader = Loader::new(&images, 2, Order::Sequential).augment(augment.clone());
     let in_order: Vec<_> = (0..7).zip(values(loader.view(4, 2))).collect();
     assert_eq!(in_order, second);
@@ -205,7 +205,7 @@ fn mixup_blends_an_image_with_the_one_before_it() {
         let (values, targets) = &mixed[position];
         assert!((targets[0] + targets[1] - 1.0).abs() < 1e-6);
         let (label, label_before) = (images.labels[order[position]], images.labels[order[before]]);
-        // If the classes differ, the target shows the share, which must be that of the image as well.
+        // If the classes differ, the target contains the share of the image itself.
         if label != label_before {
             let share = targets[label];
             for ((value, own), other) in values.iter().zip(own).zip(other) {
@@ -286,7 +286,7 @@ fn an_image_that_is_damaged_later_ends_the_epoch_with_an_error() {
         error.starts_with(&format!("cannot decode the image {name}: ")),
         "{error}"
     );
-    // Dropping a loader in the middle of an epoch ends its thread.
+    // Dropping a loader in the middle of an epoch stops its thread.
     drop(Loader::new(&images, 1, Order::Sequential).next());
 }
 
@@ -304,7 +304,7 @@ fn unusable_images_are_left_out_with_every_kind_of_cache() {
         set.prepare(&Preprocess::square(8), StoredSize::Whole, &pipeline)
     };
     let mut all = Vec::new();
-    // Twice on disk: the first writes the cache file, the second reads it.
+    // `Cache::Disk` comes twice: the first pass writes the cache file, and the second reads it.
     for cache in [Cache::Memory, Cache::Disk, Cache::Disk, Cache::None] {
         let images = with(cache, OnBadImage::Skip).unwrap();
         assert_eq!(images.len(), 9);
@@ -318,7 +318,8 @@ fn unusable_images_are_left_out_with_every_kind_of_cache() {
         all.push(epoch(&images, 4, SHUFFLED, &everything()));
     }
     assert!(all.iter().all(|epoch| *epoch == all[0]));
-    // Without skipping, the first unusable image is an error, even if the cache file left it out.
+    // Unless unusable images are skipped, the first one is an error, even if the cache file does
+    // not contain it.
     for cache in [Cache::Memory, Cache::Disk] {
         let error = with(cache, OnBadImage::Fail).unwrap_err().to_string();
         assert!(error.contains(&names[0]), "{error}");

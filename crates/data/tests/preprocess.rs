@@ -48,10 +48,11 @@ fn resizing_and_cropping_equal_torchvision_to_the_bit() {
     });
 }
 
-/// Decoders of JPEG files round differently: bounds the mean and the largest difference in levels of 255.
+/// JPEG decoders round differently, so this test limits the mean and the largest difference, in
+/// levels of 255.
 #[test]
 #[allow(clippy::cast_precision_loss)]
-fn from_a_jpeg_the_mean_difference_to_torchvision_is_below_a_level() {
+fn the_mean_difference_from_torchvision_for_a_jpeg_file_is_below_one_level() {
     compare("photo.jpg", |what, found, wanted| {
         let differences = found.iter().zip(wanted).map(|(a, b)| a.abs_diff(*b));
         let sum: u64 = differences.clone().map(u64::from).sum();

@@ -1,4 +1,4 @@
-//! Manifests, folds, links and names.
+//! Manifests, folds, links and names of files.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use finetune_data::{DataError, Fold, ImageSet, SplitOptions, Splits, open, open_test};
 use tempfile::TempDir;
 
-/// A folder with empty files of these names.
+/// Returns a folder with empty files of these names.
 fn folder(files: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in files {
@@ -36,7 +36,7 @@ fn message(name: &str, text: &str) -> String {
     splits.unwrap_err().to_string().replace(&prefix, "")
 }
 
-/// Paths relative to the folder, with their classes.
+/// Returns the paths of a set relative to the folder, with their classes.
 fn names(set: &ImageSet, folder: &Path) -> Vec<String> {
     let name = |path: String| path.replace(&format!("{}/", folder.display()), "");
     set.samples
@@ -91,7 +91,7 @@ fn a_manifest_without_splits_is_split() {
 }
 
 #[test]
-fn without_test_images_the_validation_images_are_for_testing() {
+fn validation_images_are_used_for_testing_if_there_are_no_test_images() {
     let json = r#"{"path": "p/1.png", "label": 3, "split": "train"}
         {"path": "p/2.png", "label": 4, "split": "train"}
         {"path": "p/3.png", "label": 4, "split": "val"}"#;
@@ -155,7 +155,7 @@ fn each_invalid_manifest_has_its_message() {
 }
 
 #[test]
-fn a_fold_is_for_testing_or_for_validation() {
+fn a_fold_is_used_for_testing_or_for_validation() {
     let classes = [
         "a/1.png", "a/2.png", "a/3.png", "b/4.png", "b/5.png", "b/6.png",
     ];
@@ -250,7 +250,7 @@ fn names_of_files_need_not_be_utf8_but_names_of_classes_must_differ() {
     std::fs::write(folder.path().join("a").join(odd), b"").unwrap();
     let all = open(folder.path(), &SplitOptions::default()).unwrap();
     assert_eq!(all.train.len() + all.test.len(), 5);
-    // Two names of classes that look the same when they are shown.
+    // Two names of classes that are displayed in the same way.
     for name in [&b"caf\xe9"[..], b"caf\xe8"] {
         let class = folder.path().join(OsStr::from_bytes(name));
         std::fs::create_dir(&class).unwrap();

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_replaced_whole_and_no_temporary_file_is_left() {
+    fn files_are_replaced_atomically_and_no_temporary_file_remains() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         write_bytes(&path, b"long text").unwrap();
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"short");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         assert!(write_bytes(&folder.path().join("none/a"), b"").is_err());
-        // A failed write leaves the old file and no temporary file.
+        // A failed write retains the old file and removes the temporary file.
         let broken = write_whole(&path, |temporary| {
             std::fs::write(temporary, b"half")?;
             Err(std::io::ErrorKind::StorageFull.into())

@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_printed_only_once() {
         let error = Error::during(|| "cannot resume".to_owned())(
             Error::io("read", Path::new("a"))(io::Error::other("it is\n  gone")),
         );

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_in_row_order_on_every_device_and_of_every_type() {
+    fn numbers_are_in_row_order_for_every_device_and_type() {
         let devices = [
             Device::flex(),
             Device::flex().autodiff(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tensors_own_memory_is_lent_and_stays_as_it_is() {
+    fn the_memory_of_a_tensor_is_borrowed_and_does_not_change() {
         let tensor = tensor(&Device::flex());
         let (first, second) = (Floats::of(tensor.clone()), Floats::of(tensor.clone()));
         assert_eq!(first.as_ptr(), second.as_ptr());

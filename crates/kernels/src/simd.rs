@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     #[allow(clippy::cast_precision_loss)]
-    fn every_instruction_set_computes_the_same() {
+    fn every_instruction_set_gives_the_same_results() {
         let a: Vec<f32> = (0..16).map(|i| i as f32 * 0.75 - 4.0).collect();
         let b: Vec<f32> = (0..16).map(|i| 3.0 / (1.0 + i as f32)).collect();
         let check = |got: Vec<f32>, lanes: usize| {

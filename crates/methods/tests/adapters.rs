@@ -1,5 +1,5 @@
-//! Adapters on a module that is not one of ours: the factored path's gradients against those of
-//! the composed weight, what trains and what is frozen.
+//! Adapters on a module outside this project: compares the gradients of the factored path with
+//! those of the composed weight, and tests which parameters are trained and which are frozen.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_wrap, missing_docs)]
 
@@ -19,7 +19,7 @@ use finetune_methods::{
 };
 
 #[test]
-fn lora_on_linear_by_hand() {
+fn lora_on_a_linear_layer_agrees_with_a_calculation_by_hand() {
     let device = Device::flex();
     let data = |values: &[f32], shape: [usize; 2]| {
         Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
@@ -43,7 +43,8 @@ fn lora_on_linear_by_hand() {
         ))),
         ..adapter.clone()
     };
-    // 3/1 · b · a: 3 at (output 1, input 0), 6 at (1, 1), -3 at (1, 3), and -2 times that at 3.
+    // α/r · b · a with α/r = 3: output 1 has 3 at input 0, 6 at input 1 and -3 at input 3, and
+    // output 3 has -2 times these values.
     let delta = values(adapter.delta());
     let mut wanted = vec![0.0; 42];
     for (input, a) in [(0, 1.0), (1, 2.0), (3, -1.0)] {
@@ -54,7 +55,7 @@ fn lora_on_linear_by_hand() {
 }
 
 #[test]
-fn the_factored_path_has_the_gradients_of_the_composed_weight() {
+fn the_factored_path_has_the_same_gradients_as_the_composed_weight() {
     for groups in [1, 2] {
         let device = Device::flex().autodiff();
         let shape = Shape {
@@ -89,7 +90,7 @@ fn the_factored_path_has_the_gradients_of_the_composed_weight() {
 }
 
 #[test]
-fn groups_and_dilation_are_read_from_burns_own_description() {
+fn groups_and_dilation_are_read_from_the_module_of_burn() {
     let device = Device::flex();
     for groups in [1, 3] {
         let net = Shape {
@@ -123,22 +124,22 @@ fn groups_and_dilation_are_read_from_burns_own_description() {
 }
 
 #[test]
-fn counts_are_the_formulas() {
+fn parameter_counts_agree_with_the_formulas() {
     let device = Device::flex().autodiff();
     let base = 4 * 6 * 9 + 6 + 2 * 6 + 6 * 7 + 7 + 7 * 3 + 3;
     let head = 7 * 3 + 3;
     let count = |method: &Method| count_parameters(&attach(method, plain().net(&device)));
     assert_eq!(count(&Method::Sft).trainable, base);
     assert_eq!(count(&Method::Linear).trainable, head);
-    // r · (inputs + outputs) a layer: 3 · (36 + 6) and 3 · (6 + 7).
+    // r · (inputs + outputs) per layer: 3 · (36 + 6) and 3 · (6 + 7).
     let lora = count(&lora());
     assert_eq!(lora.trainable, head + 126 + 39);
     assert_eq!(lora.total, base + 126 + 39);
-    // A tenth of 32 · 6 and of 32 · 7 entries, rounded; one projection of 32 × 36 for both.
+    // A tenth of 32 · 6 and of 32 · 7 entries, rounded; both layers share a projection of 32 × 36.
     let peft = count(&Method::SparseShared(SparseSharedConfig::default()));
     assert_eq!(peft.trainable, head + 19 + 22);
     assert_eq!(peft.total, base + 32 * 36 + 32 * 6 + 32 * 7);
-    // Without sharing each layer has its own.
+    // Without sharing, each layer has its own projection.
     let own = count(&Method::SparseShared(SparseSharedConfig {
         share: false,
         ..SparseSharedConfig::default()
@@ -146,7 +147,7 @@ fn counts_are_the_formulas() {
     assert_eq!(own.total, base + 32 * 36 + 32 * 6 + 32 * 6 + 32 * 7);
 }
 
-/// Trains a few steps; returns the net and the paths of the tensors that changed.
+/// Trains for `steps` steps; returns the network and the paths of the tensors that changed.
 fn train(method: &Method, steps: usize) -> (Net, Vec<String>) {
     let device = Device::flex().autodiff();
     let targets = Targets::all();
@@ -159,7 +160,7 @@ fn train(method: &Method, steps: usize) -> (Net, Vec<String>) {
     }
     let before = read(&net.valid());
     let x = plain().images(&device);
-    // Without moments: clearing them is the training loop's part.
+    // SGD has no moments, which only the training loop would clear.
     let mut optimizer = SgdConfig::new().init();
     for step in 1..=steps {
         let loss = net.forward(x.clone()).powi_scalar(2).sum();
@@ -199,7 +200,7 @@ fn read(net: &Net) -> Vec<(String, Vec<f32>)> {
 }
 
 #[test]
-fn each_method_changes_what_it_says_and_nothing_else() {
+fn each_method_changes_only_the_tensors_that_it_trains() {
     let (_, changed) = train(&Method::Linear, 3);
     assert_eq!(changed, ["head.weight", "head.bias"]);
     let (_, changed) = train(&lora(), 3);
@@ -208,15 +209,15 @@ fn each_method_changes_what_it_says_and_nothing_else() {
     let mut wanted = adapters.concat();
     wanted.extend(["head.weight".to_owned(), "head.bias".to_owned()]);
     assert_eq!(changed, wanted);
-    // Full fine-tuning moves the statistics as well.
+    // Full fine-tuning also updates the running statistics.
     let (_, mut changed) = train(&Method::Sft, 3);
     assert!(changed.contains(&"norm.running_mean".to_owned()));
-    // A bias before a batch norm has no gradient but rounding.
+    // The gradient of a bias before a batch norm is zero except for rounding errors.
     changed.retain(|path| path != "conv.bias");
     assert_eq!(changed.len(), 9);
 }
 
-/// `B` and mask of each adapter.
+/// Returns `B` and its mask for each adapter.
 fn sparse(net: &Net) -> [(Vec<f32>, Vec<f32>); 2] {
     let read = |adapter: &LowRank| {
         let mask = adapter.lora_b_mask.as_ref().unwrap();
@@ -270,7 +271,7 @@ fn the_mask_moves_and_nothing_outside_it_is_trained() {
 }
 
 #[test]
-fn a_method_that_changes_while_training_does_not_give_its_model_alone() {
+fn into_model_is_an_error_for_a_method_with_dynamics() {
     let device = Device::flex().autodiff();
     let targets = Targets::all();
     let scope = Scope::new("head", &targets, 0);
@@ -327,11 +328,11 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
         .attach(plain().net(&Device::flex().autodiff()), &scope)
         .unwrap();
     let mut dynamics = adapted.into_parts().dynamics.unwrap();
-    dynamics.start(200); // the moves end before step 150
+    dynamics.start(200); // the mask stops moving before step 150
     let Dynamics::MovingMask(mask) = dynamics else {
         panic!("the mask moves");
     };
-    // 0.1 · (1 + cos(π t / 150)) at t = 25, 75, 125; nothing between and at the end.
+    // 0.1 · (1 + cos(π t / 150)) at t = 25, 75, 125; 0 between these steps and at the end.
     for (step, wanted) in [
         (25, 0.186_602_5),
         (75, 0.1),
@@ -345,7 +346,7 @@ fn the_share_of_moved_entries_falls_along_a_cosine() {
 }
 
 #[test]
-fn gps_takes_each_outputs_largest_gradients() {
+fn gps_selects_the_weights_with_the_largest_gradients_of_each_output() {
     let device = Device::flex().autodiff();
     let shape = plain();
     let net = shape.net(&device);
@@ -359,7 +360,7 @@ fn gps_takes_each_outputs_largest_gradients() {
         let gradients = GradientsParams::from_grads(loss.backward(), &net);
         importance.add(&net, &gradients);
         let conv = gradients.get::<4>(net.conv.weight.id).unwrap();
-        // Linear's weight is [in, out].
+        // The weight of a Linear layer has the shape [inputs, outputs].
         let hidden = gradients
             .get::<2>(net.hidden.weight.id)
             .unwrap()
@@ -404,7 +405,7 @@ fn gps_takes_each_outputs_largest_gradients() {
 }
 
 #[test]
-fn targets_select_by_block() {
+fn targets_select_layers_by_block() {
     let first = layers(&plain().net(&Device::flex())).remove(0);
     let paths = [
         "stem.conv",
@@ -441,7 +442,7 @@ fn targets_select_by_block() {
 }
 
 #[test]
-fn whole_layers_train_beside_the_head_and_are_never_adapted() {
+fn modules_to_save_are_trained_without_an_adapter() {
     let device = Device::flex().autodiff();
     let targets = Targets::all();
     let attach = |names: &[&str]| {
@@ -479,7 +480,7 @@ fn whole_layers_train_beside_the_head_and_are_never_adapted() {
 }
 
 #[test]
-fn targets_select_by_name() {
+fn targets_select_layers_by_name() {
     let net = plain().net(&Device::flex());
     let layers = layers(&net);
     let select = |targets: Targets| {
@@ -521,7 +522,7 @@ fn targets_select_by_name() {
 }
 
 #[test]
-fn settings_out_of_range_and_second_adapters_are_refused() {
+fn settings_out_of_range_and_second_adapters_are_rejected() {
     let targets = Targets::all();
     let scope = Scope::new("head", &targets, 0);
     let net = || plain().net(&Device::flex().autodiff());

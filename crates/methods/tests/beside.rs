@@ -1,4 +1,5 @@
-//! What stands beside or behind a layer, worked out with plain tensors: AdaptFormer, VPT and SSF.
+//! Compares adapters that run parallel to a layer or after it (AdaptFormer, VPT and SSF) with the
+//! same computation in plain tensor operations.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -15,7 +16,7 @@ use finetune_methods::{
 
 const WIDTH: usize = 6;
 
-/// A block of two Linear layers on tokens, and a head on the first of them.
+/// A block of two Linear layers on tokens, and a head on the first token.
 #[derive(Module, Debug)]
 struct Net {
     mix: Linear,
@@ -33,7 +34,7 @@ impl Net {
         }
     }
 
-    /// Every token sees the mean of all, as attention would have it.
+    /// Adds a function of the mean of all tokens to each token, in place of attention.
     fn forward(&self, x: Tensor<3>) -> Tensor<2> {
         let x = prompted(&self.mix, x, |x| {
             let mean = x.clone().mean_dim(1);
@@ -49,7 +50,7 @@ fn input(device: &Device) -> Tensor<3> {
     Tensor::random([2, 5, WIDTH], Distribution::Normal(0.0, 1.0), device)
 }
 
-/// The method on the layer, everything of it that trains away from where it started.
+/// Attaches the method to the layer and adds noise to all trainable parameters.
 fn adapted(method: &Method, layer: &str, net: Net) -> Net {
     struct Stir(Vec<bool>);
     impl ModuleMapper for Stir {
@@ -87,7 +88,7 @@ fn assert_same(found: Tensor<2>, wanted: Tensor<2>) {
     }
 }
 
-/// `x·W + b` for each token.
+/// Computes `x·W + b` for each token.
 fn apply(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
     x.matmul(weight.unsqueeze()) + bias.unsqueeze()
 }
@@ -96,7 +97,7 @@ fn plain(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     apply(x, layer.weight.val(), layer.bias.as_ref().unwrap().val())
 }
 
-/// The block and the head on plain layers, from what `mix` gave.
+/// Computes the rest of the forward pass from the output of `mix`, without adapters.
 fn rest(net: &Net, x: Tensor<3>, beside: Option<Tensor<3>>) -> Tensor<2> {
     let mut y = relu(plain(&net.body, x));
     if let Some(beside) = beside {
@@ -120,7 +121,7 @@ fn adaptformer_adds_its_bottleneck_to_the_block() {
     };
     let net = adapted(&Method::Adaptformer(config), "body", base.clone());
     let head = WIDTH * 3 + 3;
-    // 2·d·w + d + w.
+    // 2·d·w + d + w parameters.
     assert_eq!(count_parameters(&net).trainable - head, 2 * 6 * 4 + 6 + 4);
     let own = trained(&net);
     let of = |name: &str| format!("body.weight.adapter.{name}");
@@ -141,7 +142,7 @@ fn adaptformer_adds_its_bottleneck_to_the_block() {
 }
 
 #[test]
-fn prompts_are_seen_by_their_block_and_leave_with_it() {
+fn prompts_are_inserted_before_their_block_and_removed_after_it() {
     let device = Device::flex().autodiff();
     let net = adapted(
         &Method::VptDeep(VptConfig { count: 4 }),
@@ -164,7 +165,7 @@ fn prompts_are_seen_by_their_block_and_leave_with_it() {
 }
 
 #[test]
-fn ssf_scales_and_shifts_outputs() {
+fn ssf_scales_and_shifts_the_outputs_of_a_layer() {
     let device = Device::flex().autodiff();
     let net = adapted(&Method::Ssf(SsfConfig {}), "body", Net::new(&device));
     let own = trained(&net);

@@ -1,5 +1,5 @@
-//! Every method on every kind of layer: a fresh adapter changes nothing, merged equals unmerged, and
-//! what was trained comes back from its bytes.
+//! Every method on every kind of layer: a fresh adapter does not change the outputs, merged and
+//! unmerged models agree, and trained tensors survive a round trip through safetensors.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -26,7 +26,7 @@ use finetune_methods::{
 use proptest::prelude::*;
 
 #[test]
-fn a_quantised_base_is_near_the_real_one_merges_and_stays_as_it_is() {
+fn a_quantised_base_approximates_the_original_can_be_merged_and_does_not_change() {
     let device = Device::flex().autodiff();
     let shape = Shape {
         inputs: 16,
@@ -64,7 +64,7 @@ fn a_quantised_base_is_near_the_real_one_merges_and_stays_as_it_is() {
 }
 
 fn lora(change: impl FnOnce(&mut LoraConfig)) -> Method {
-    // Rank 1: the property's smallest layers have no more.
+    // The smallest layers of the property test allow only rank 1.
     let mut config = LoraConfig {
         rank: 1,
         alpha: 2.5,
@@ -74,7 +74,7 @@ fn lora(change: impl FnOnce(&mut LoraConfig)) -> Method {
     Method::Lora(config)
 }
 
-/// Every method that changes weights, α ≠ r throughout.
+/// Every method that changes weights, each with α ≠ r.
 fn mergeable() -> Vec<(&'static str, Method)> {
     vec![
         ("lora", lora(|_| {})),
@@ -171,7 +171,7 @@ fn mergeable() -> Vec<(&'static str, Method)> {
     ]
 }
 
-/// Whether a method has anything to train: a block of one input cannot rotate.
+/// Returns whether a method trains parameters outside the head: a block of one input cannot rotate.
 fn rotates(method: &Method, net: &Net) -> bool {
     let layers = layers(net);
     let mut bodies = layers.iter().filter(|layer| layer.path != "head");
@@ -182,7 +182,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn merged_equals_unmerged_and_a_fresh_adapter_changes_nothing(shape in shapes()) {
+    fn merged_and_unmerged_models_agree_and_a_fresh_adapter_changes_nothing(shape in shapes()) {
         let device = Device::flex().autodiff();
         let net = shape.net(&device);
         let x = shape.images(&Device::flex());
@@ -201,18 +201,18 @@ proptest! {
             let merged = merge(&adapted).unwrap();
             prop_assert!(merged.conv.weight.reparameterization::<Adapter>().is_none());
             let apart = relative(merged.forward(x.clone()), unmerged.clone());
-            // What is left of a weight after PiSSA may be nearly nothing, and DoRA divides by its
-            // length: there rounding is blown up on both ways.
+            // PiSSA may leave a residual weight of almost 0, and DoRA divides by the norm of the
+            // weight. This amplifies the rounding errors of both models.
             let most = if name == "pissa and dora" { 1e-4 } else { 1e-5 };
             prop_assert!(apart <= most, "{name}: merged and unmerged are {apart} apart");
-            // The adapted model is the way back.
+            // Merging does not change the adapted model.
             prop_assert_eq!(values(adapted.forward(x.clone())), values(unmerged));
         }
     }
 }
 
 #[test]
-fn what_was_trained_comes_back_from_its_bytes() {
+fn trained_tensors_survive_a_round_trip_through_safetensors() {
     let device = Device::flex().autodiff();
     let net = plain().net(&device);
     let x = plain().images(&Device::flex());
@@ -226,7 +226,7 @@ fn what_was_trained_comes_back_from_its_bytes() {
             values(adapted.valid().forward(x.clone())),
             "{name}"
         );
-        // The same trains as before, and no more.
+        // The same parameters are trainable as before.
         let train = |net: &Net| -> Vec<bool> {
             parameters(net)
                 .iter()
@@ -238,7 +238,7 @@ fn what_was_trained_comes_back_from_its_bytes() {
 }
 
 #[test]
-fn another_models_adapter_is_refused_by_its_first_difference() {
+fn the_error_for_another_models_adapter_names_the_first_difference() {
     let device = Device::flex().autodiff();
     let other = Shape {
         outputs: 5,
@@ -269,7 +269,7 @@ fn another_models_adapter_is_refused_by_its_first_difference() {
 }
 
 #[test]
-fn a_broken_adapter_is_not_merged() {
+fn merging_an_adapter_whose_weights_are_not_finite_is_an_error() {
     let device = Device::flex().autodiff();
     let method = lora(|config| config.alpha = 1e38);
     let net = stir(attach(&method, plain().net(&device)));
@@ -281,7 +281,7 @@ fn a_broken_adapter_is_not_merged() {
     );
 }
 
-/// Number of parameters that train under the path of a layer.
+/// Returns the number of trainable parameters under the path of a layer.
 fn trained_in(net: &Net, layer: &Layer) -> usize {
     let prefix = format!("{}.", layer.path);
     let of_layer = counts(net)
@@ -291,7 +291,7 @@ fn trained_in(net: &Net, layer: &Layer) -> usize {
 }
 
 #[test]
-fn parameters_of_a_layer_are_what_trains_of_it() {
+fn parameters_of_counts_the_trainable_parameters_of_a_layer() {
     let device = Device::flex().autodiff();
     let shapes = [
         plain(),
@@ -321,10 +321,10 @@ fn parameters_of_a_layer_are_what_trains_of_it() {
     }
 }
 
-/// The formulas of each configuration's documentation, on a convolution of 4·3·3 → 6 and a Linear of
-/// 6 → 7, each with a bias; the head has 7·3 + 3.
+/// Uses the formulas in the documentation of each configuration, for a convolution of 4·3·3 → 6 and
+/// a Linear layer of 6 → 7, each with a bias; the head has 7·3 + 3 parameters.
 #[test]
-fn counts_are_the_documented_formulas() {
+fn parameter_counts_agree_with_the_documented_formulas() {
     let device = Device::flex().autodiff();
     let head = 7 * 3 + 3;
     let both = |conv: usize, linear: usize| head + conv + linear;
@@ -332,22 +332,23 @@ fn counts_are_the_documented_formulas() {
         ("lora", both(36 + 6, 6 + 7)),
         ("dora", both(36 + 6 + 6, 6 + 7 + 7)),
         ("lora-fa", both(6, 7)),
-        // 6 + 7 biases and the batch norm's shift of 6; the head has its own.
+        // Also 6 + 7 biases and 6 shifts of the batch norm; `head` includes the head's bias.
         ("trained biases", both(36 + 6, 6 + 7) + 6 + 7 + 6),
-        ("peft", both(12, 14)), // 0.4 of 5 a output
+        ("peft", both(12, 14)), // 0.4 of 5 entries per output
         ("vera", both(6 + 6, 6 + 7)),
         ("adalora", both(36 + 6 + 1, 6 + 7 + 1)),
         ("shira", both(36 + 6, 6 + 7)),
         ("gps", both(2 * 6, 2 * 7)),
         ("ia3", both(6, 7)),
         ("ia3 on inputs", both(4, 6)),
-        // And the batch norm's scale and shift.
+        // Also the scales and shifts of the batch norm.
         ("ssf", both(2 * 6, 2 * 7) + 2 * 6),
         ("loha", both(2 * 2 * (36 + 6), 2 * 2 * (6 + 7))),
-        // 6 = 2·3 and 4 = 2·2: C of 2×2 is whole, D of 3 × 2·9 has rank 1. 7 = 1·7 and 6 = 2·3:
-        // C of 1×2 is whole, D of 7×3 has rank 1.
+        // Convolution: 6 = 2·3 and 4 = 2·2, so C is a full 2×2 matrix, and D of 3 × 2·9 has rank 1.
+        // Linear: 7 = 1·7 and 6 = 2·3, so C is a full 1×2 matrix, and D of 7×3 has rank 1.
         ("lokr", both(2 * 2 + 3 + 18, 2 + 7 + 3)),
-        // 9 blocks of 4 inputs with 6 entries each; of the Linear layer's 6 inputs, blocks of 3.
+        // 9 blocks of 4 inputs with 6 entries each; the 6 inputs of the Linear layer are divided
+        // into 2 blocks of 3 inputs with 3 entries each.
         ("oft", both(9 * 6, 2 * 3)),
         ("exact oft", both(36 * 35 / 2, 6 * 5 / 2)),
         ("shared oft", both(18 * 17 / 2, 3)),

@@ -1,5 +1,5 @@
-//! Adapters of HF PEFT on a module that is not ours: `fixtures/hf_peft.py` wrote them, with the
-//! logits that PEFT computes, before and after an optimiser step.
+//! Reads and writes HF PEFT adapters on a module outside this project. `fixtures/hf_peft.py` wrote
+//! the adapters, and the logits that HF PEFT computes before and after an optimiser step.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -64,7 +64,7 @@ fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
         .collect()
 }
 
-/// The network with the fixtures' weights.
+/// Returns the network with the weights of the fixtures.
 fn base(device: &Device) -> Net {
     struct Put(Vec<Vec<f32>>);
     impl ModuleMapper for Put {
@@ -129,7 +129,8 @@ fn open(folder: &Path) -> HfPeftAdapter {
     HfPeftAdapter::parse(&config, &tensors).unwrap()
 }
 
-/// The network of a case: the first convolution may be 1×1, of the centres of the kernels.
+/// Returns the network of a case. In the pointwise cases, the first convolution is 1×1 and has the
+/// centres of the original kernels as its weights.
 fn base_of(case: &str, device: &Device) -> Net {
     let net = base(device);
     if !case.ends_with("pointwise") {
@@ -158,7 +159,7 @@ fn attach_to(net: Net, adapter: HfPeftAdapter) -> Result<(Parts<Net>, Method), M
     Ok((found.into_parts(), method))
 }
 
-/// Largest difference as a share of the largest value.
+/// Returns the largest difference, relative to the largest wanted value.
 fn apart<const D: usize>(found: Tensor<D>, wanted: Tensor<D>) -> f32 {
     let (found, wanted) = (found.into_data(), wanted.into_data());
     let pairs = found.iter::<f32>().zip(wanted.iter::<f32>());
@@ -192,7 +193,7 @@ const CASES: [&str; 20] = [
 ];
 
 #[test]
-fn logits_and_an_optimiser_step_are_pefts() {
+fn logits_and_an_optimiser_step_agree_with_hf_peft() {
     let device = Device::flex().autodiff();
     for case in CASES {
         let folder = fixtures().join(case);
@@ -226,10 +227,10 @@ fn logits_and_an_optimiser_step_are_pefts() {
     }
 }
 
-/// HF PEFT's unmerged `OFT` of a 3×3 convolution adds up overlapping patches, so it is compared with
-/// what HF PEFT merges.
+/// HF PEFT's unmerged OFT of a 3×3 convolution adds up overlapping patches, which no merged weight
+/// can do, so this test compares with the model that HF PEFT merged.
 #[test]
-fn a_convolutions_rotation_is_what_peft_merges() {
+fn the_rotation_of_a_convolution_agrees_with_merged_hf_peft() {
     let device = Device::flex().autodiff();
     let folder = fixtures().join("oft_kernels");
     let stored = read(&folder.join("adapter_model.safetensors"));
@@ -278,7 +279,7 @@ fn a_convolutions_rotation_is_what_peft_merges() {
 }
 
 #[test]
-fn cofts_rotations_stay_within_their_limit_while_training() {
+fn coft_rotations_stay_within_their_limit_during_training() {
     let device = Device::flex().autodiff();
     let (parts, method) = attach(open(&fixtures().join("oft_coft")), &device).unwrap();
     assert!(matches!(&method, Method::Oft(config) if config.coft));
@@ -291,7 +292,7 @@ fn cofts_rotations_stay_within_their_limit_while_training() {
         model = optimizer.step(1.0, model, gradients);
         let before = model.forward(input(&device));
         model = dynamics.after_step(step, model).0;
-        // The forward pass limited them already.
+        // The forward pass already limits the rotations.
         assert!(apart(model.forward(input(&device)), before) <= 1e-6);
         let tensors = trained(&model);
         let entries = tensors.iter().find(|tensor| tensor.path.ends_with("oft_r"));
@@ -306,7 +307,7 @@ fn cofts_rotations_stay_within_their_limit_while_training() {
 }
 
 #[test]
-fn adaloras_budget_falls_as_in_peft() {
+fn the_budget_of_adalora_falls_as_in_hf_peft() {
     let device = Device::flex().autodiff();
     let folder = fixtures().join("adalora");
     let (attached, _) = attach(open(&folder), &device).unwrap();
@@ -357,7 +358,7 @@ fn adaloras_budget_falls_as_in_peft() {
 }
 
 #[test]
-fn what_was_read_is_written_as_it_was() {
+fn an_adapter_that_was_read_is_written_unchanged() {
     let device = Device::flex().autodiff();
     for case in CASES {
         let folder = fixtures().join(case);
@@ -396,7 +397,7 @@ fn what_was_read_is_written_as_it_was() {
 }
 
 #[test]
-fn named_adapters_switch_and_combine_as_in_peft() {
+fn named_adapters_are_switched_and_combined_as_in_hf_peft() {
     let device = Device::flex().autodiff();
     let folder = fixtures().join("combine");
     let results = folder.join("results.safetensors");
@@ -433,7 +434,8 @@ fn named_adapters_switch_and_combine_as_in_peft() {
         assert!(found <= 1e-5, "{name}: {found:e} apart");
     }
 
-    // All kept, DARE is the linear one; half kept, it depends on the seed alone.
+    // With density 1, DARE equals the linear combination. With density 0.5, the result depends only
+    // on the seed.
     let mut dare = |name: &str, density: f64, seed: u64| {
         let how = Combination::Dare { density, seed };
         adapters.combine(name, &parts, how).unwrap();
@@ -445,7 +447,8 @@ fn named_adapters_switch_and_combine_as_in_peft() {
     assert!(apart(dare("again", 0.5, 0), half.clone()) == 0.0);
     assert!(apart(dare("other", 0.5, 1), half) > 1e-3);
 
-    // Merged it computes the same with plain layers, and unmerged it is what it was to the bit.
+    // The merged model has plain layers and the same outputs. Unmerging restores the outputs to the
+    // bit.
     adapters.switch("svd").unwrap();
     let beside = adapters.active().forward(x.clone());
     adapters.merge().unwrap();
@@ -456,7 +459,7 @@ fn named_adapters_switch_and_combine_as_in_peft() {
     assert!(!is_plain(adapters.active()));
     assert!(apart(adapters.active().forward(x.clone()), beside) == 0.0);
 
-    // A combination is an adapter like any other.
+    // A combination can be written and read like any other adapter.
     let (model, method) = adapters.get("cat").unwrap();
     let written = HfPeftAdapter::of(model, method, Names::same("head")).unwrap();
     let (back, _) = attach(written, &device).unwrap();
@@ -513,7 +516,7 @@ fn changed(case: &str, change: impl FnOnce(&mut HfPeftAdapter)) -> String {
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn the_error_names_what_cannot_be_read() {
     let set = |key: &'static str, value: serde_json::Value| {
         changed("lora", |adapter| {
             adapter.config.insert(key.to_owned(), value);
@@ -530,7 +533,7 @@ fn what_cannot_be_read_is_named() {
     assert!(error.contains("`init_lora_weights` is loftq"), "{error}");
     let error = set("r", "many".into());
     assert!(error.contains("`r` must be a whole number"), "{error}");
-    // A key that nobody knows yet says nothing.
+    // Unknown keys are ignored.
     let mut adapter = open(&fixtures().join("lora"));
     adapter.config.insert("a_new_idea".to_owned(), 7.into());
     assert!(attach(adapter, &Device::flex().autodiff()).is_ok());
@@ -610,7 +613,7 @@ fn what_cannot_be_read_is_named() {
     );
 }
 
-/// A method on the network, its adapters away from where they started.
+/// Attaches the method to the network and adds noise to all trainable parameters.
 fn stirred(method: &Method, targets: &str, net: Net) -> Net {
     struct Stir(Vec<bool>);
     impl ModuleMapper for Stir {
@@ -635,13 +638,13 @@ fn stirred(method: &Method, targets: &str, net: Net) -> Net {
     let net = net.map(&mut Stir(
         listed.iter().map(|param| param.trainable).collect(),
     ));
-    // Statistics that moved are saved with the adapter.
+    // The forward pass changes the running statistics, which are saved with the adapter.
     let device = net.devices().remove(0);
     let _ = net.forward(input(&device) * 2.0 + 1.0);
     net
 }
 
-/// Every method that HF PEFT can represent, and the layers that it is attached to.
+/// Returns every method that HF PEFT can represent, with the layers to which it is attached.
 #[allow(clippy::too_many_lines)] // a list
 fn exported() -> Vec<(&'static str, Method, &'static str)> {
     let lora = |change: fn(&mut LoraConfig)| {
@@ -768,7 +771,7 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
 }
 
 #[test]
-fn every_method_survives_peft_format() {
+fn every_method_survives_a_round_trip_through_the_hf_peft_format() {
     let device = Device::flex().autodiff();
     for (name, method, targets) in exported() {
         let net = stirred(&method, targets, base_of(name, &device));
@@ -787,7 +790,7 @@ fn every_method_survives_peft_format() {
 }
 
 #[test]
-fn what_peft_has_no_form_for_is_refused() {
+fn exporting_what_hf_peft_cannot_represent_is_an_error() {
     let device = Device::flex().autodiff();
     let refused = |method: &Method, targets: &str| {
         let net = stirred(method, targets, base(&device));
@@ -808,11 +811,11 @@ fn what_peft_has_no_form_for_is_refused() {
     assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));
 }
 
-/// Set `FINETUNE_PYTHON` to a Python with torch, peft and safetensors of the versions that
-/// `hf_peft.py` names, and run with `--ignored`.
+/// Opt-in: set `FINETUNE_PYTHON` to a Python interpreter with the versions of torch, peft and
+/// safetensors that `hf_peft.py` names, and run with `--ignored`.
 #[test]
 #[ignore = "needs a Python with PEFT: see above"]
-fn peft_computes_what_we_exported() {
+fn hf_peft_computes_the_same_logits_from_exported_adapters() {
     let python = std::env::var("FINETUNE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let folder = tempfile::tempdir().unwrap();
     let device = Device::flex().autodiff();

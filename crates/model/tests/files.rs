@@ -1,4 +1,4 @@
-//! Reading and writing weights files: names, layouts, what is rejected.
+//! Reading and writing weights files: names, layouts, and files that are rejected.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -30,7 +30,7 @@ fn small() -> &'static Architecture {
 }
 
 #[test]
-fn a_saved_network_has_pytorchs_names_and_loads_again() {
+fn a_saved_network_has_the_names_of_pytorch_and_can_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let network = small().build(4, 7, &Device::flex());
@@ -44,14 +44,14 @@ fn a_saved_network_has_pytorchs_names_and_loads_again() {
     assert_eq!(shapes["layer2.0.conv1.weight"], [32, 16, 3, 3]);
     assert_eq!(shapes["layer3.0.bn2.running_var"], [64]);
     assert_eq!(shapes["linear.weight"], [4, 64]);
-    // 7 convolutions, as many norms of 4 tensors, weight and bias of the head.
+    // 7 convolutions, 7 norms of 4 tensors each, and the weight and bias of the head.
     assert_eq!(shapes.len(), 7 + 7 * 4 + 2);
     let loaded = file
         .load(small(), 4, Head::Stored, &Device::flex())
         .unwrap();
     assert!(!loaded.new_head);
     assert_eq!(logits(&loaded.network, 16), logits(&network, 16));
-    // No temporary file is left.
+    // No temporary file remains.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -105,7 +105,7 @@ fn the_error_names_the_model_that_a_file_looks_like() {
     assert!(error.contains("unexpected: bn1.bias"), "{error}");
 }
 
-/// Writes a safetensors file with these tensors, all zeros, as a sparse file.
+/// Writes a safetensors file with these tensors, all of them zeros, as a sparse file.
 fn zeros(path: &Path, tensors: &[(&str, &[usize])]) {
     let mut header = serde_json::Map::new();
     let mut start = 0;
@@ -156,7 +156,7 @@ fn the_sequence_of_the_chapter_is_read_with_and_without_flatten() {
 fn a_safetensors_file_is_recognised_for_any_length_of_its_header() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.safetensors");
-    // Among them are headers of 0x280 and 0x380 bytes, whose files begin like a pickle.
+    // Files with headers of 0x280 and 0x380 bytes, which are among them, begin like a pickle.
     for length in (0..1024).step_by(8) {
         let metadata = BTreeMap::from([("note".to_owned(), "x".repeat(length))]);
         let tensor = StateTensor {
@@ -189,7 +189,7 @@ fn a_saved_adapter_on_the_same_base_gives_the_same_network() {
                 .into_parts()
                 .model
         };
-        // Changes everything that trains by one step along the gradient.
+        // Changes all trainable parameters by one step along the gradient.
         let network = attach();
         let loss = network
             .forward(Tensor::ones([1, 3, 16, 16], &device))

@@ -1,4 +1,4 @@
-//! PyTorch's own files, written by `fixtures/make.py`.
+//! Files written by PyTorch (see `fixtures/make.py`), and files written for PyTorch.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -19,7 +19,7 @@ fn open(bytes: &[u8]) -> Result<WeightsFile, String> {
     let path = folder.path().join("a.pth");
     std::fs::write(&path, bytes).unwrap();
     let mut file = WeightsFile::open(&path).map_err(|error| error.to_string())?;
-    // The bytes of a tensor may be missing from a file that opens.
+    // A file that can be opened may still lack the bytes of a tensor.
     for name in file.shapes().into_keys() {
         file.values(&name).map_err(|error| error.to_string())?;
     }
@@ -27,7 +27,7 @@ fn open(bytes: &[u8]) -> Result<WeightsFile, String> {
 }
 
 #[test]
-fn all_kinds_of_files_have_the_same_tensors() {
+fn the_same_tensors_are_read_from_all_kinds_of_files() {
     for name in [
         "zip.pth",
         "legacy.pth",

@@ -1,4 +1,4 @@
-//! Settings of the recipe in the training loop, on a network of two layers.
+//! The training loop with several settings of the recipe, on a network of two layers.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -35,7 +35,7 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-/// A network whose weights follow a formula.
+/// Returns a network whose weights follow a formula.
 fn net() -> Net {
     let device = device();
     #[allow(clippy::cast_precision_loss)]
@@ -102,7 +102,7 @@ fn recipe() -> Recipe {
 
 #[test]
 fn accumulated_batches_equal_one_large_batch() {
-    // With 25 images, three batches of 4 per step leave one image for the last step of an epoch.
+    // With 25 images and three batches of 4 per step, the last step of an epoch has one image.
     let images = images(5, 0);
     for (class_weights, label_smoothing) in
         [(ClassWeights::None, 0.0), (ClassWeights::Balanced, 0.1)]
@@ -218,7 +218,7 @@ impl Observer for EndedEarly {
 fn the_best_epoch_is_selected_and_patience_ends_a_run() {
     let (images, valid) = (images(8, 0), images(4, 7));
     let data = data(&images, Some(&valid));
-    // The learning rate is too large, so that the validation accuracy goes up and down.
+    // The learning rate is too large, so the validation accuracy rises and falls.
     let recipe = Recipe {
         epochs: 12,
         learning_rate: 0.2,
@@ -252,7 +252,7 @@ fn the_best_epoch_is_selected_and_patience_ends_a_run() {
         Some(again.accuracy().to_bits()),
         best.valid_accuracy.map(f64::to_bits)
     );
-    // The weights are those of a run that ends with that epoch.
+    // The weights are those of a run that ends after that epoch.
     let shorter = run(
         &Recipe {
             epochs: best.epoch,
@@ -301,15 +301,15 @@ fn averaged_weights_are_validated_and_returned() {
     let with = |ema| run(&Recipe { ema, ..recipe() }, &data);
     let (raw, slow) = (with(None), with(Some(0.99)));
     assert_ne!(weights(&raw.model), weights(&slow.model));
-    // Averaging does not change the training, only its result.
+    // Averaging changes only the result of training, not the training itself.
     assert_eq!(without_times(&raw.epochs), without_times(&slow.epochs));
-    // The averages of the best epoch are selected, too, and can go on training.
+    // The averages of the best epoch are selected as well, and training can continue from them.
     let valid = self::images(4, 7);
     let watched = TrainingData {
         valid: Some(&valid),
         ..data
     };
-    // With a large learning rate, an epoch before the last one is the best.
+    // With a large learning rate, the best epoch is not the last one.
     let found = [0.1, 0.2, 0.3, 0.5, 1.0]
         .into_iter()
         .find_map(|learning_rate| {
@@ -418,7 +418,7 @@ fn a_range_test_suggests_a_learning_rate_that_trains() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_holds_such_weights() {
+fn a_loss_that_is_not_finite_ends_a_run_and_no_checkpoint_contains_such_weights() {
     let images = images(4, 0);
     let data = data(&images, None);
     let recipe = Recipe {

@@ -1,4 +1,4 @@
-//! A learning-rate schedule is defined in one file, `src/recipe/schedule.rs`.
+//! Only one file lists the learning-rate schedules: `src/recipe/schedule.rs`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use finetune_training::Schedule;
 
-/// The source files of all crates, without their integration tests.
+/// Returns the source files of all crates, without their integration tests.
 fn sources() -> Vec<PathBuf> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut open: Vec<PathBuf> = std::fs::read_dir(crates)
@@ -28,21 +28,21 @@ fn sources() -> Vec<PathBuf> {
     found
 }
 
-/// The text of a file without its unit tests, which stand at its end.
+/// Returns the text of a file without the unit tests at its end.
 fn without_tests(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
     let (code, _) = text.split_once("#[cfg(test)]\nmod ").unwrap_or((&text, ""));
     code.to_owned()
 }
 
-/// The schedules that a file names, as a variant or by name.
+/// Returns the schedules that a file names, as a variant or by name.
 fn named(text: &str) -> Vec<Schedule> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let variants: Vec<&str> = text.split(|c| !is_word(c)).collect();
     let is_named = |schedule: &Schedule| {
         let variant = format!("{schedule:?}");
         let is_variant = match schedule {
-            // A word that has other meanings, too.
+            // The word also has other meanings.
             Schedule::Step => text.contains("Schedule::Step"),
             _ => variants.contains(&variant.as_str()),
         };
@@ -51,8 +51,8 @@ fn named(text: &str) -> Vec<Schedule> {
     Schedule::ALL.into_iter().filter(is_named).collect()
 }
 
-/// A file may use one schedule, e.g. as a default. One that names two would be a second list, which
-/// a new schedule would have to join.
+/// A file may use one schedule, e.g. as a default. A file that names two would be a second list, to
+/// which a new schedule would have to be added.
 #[test]
 fn no_other_file_lists_the_schedules() {
     let sources = sources();

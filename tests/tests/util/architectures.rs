@@ -1,5 +1,5 @@
-//! Every architecture against torchvision and timm. The numbers are from
-//! `tests/parity/architectures.py`, whose formula for weights and images is repeated here.
+//! Compares every architecture with torchvision and timm. `tests/parity/architectures.py` computed
+//! the expected values; its formula for weights and images is repeated here.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn fixture() -> Value {
     serde_json::from_str(include_str!("../../fixtures/architectures.json")).unwrap()
 }
 
-/// CRC-32 (IEEE), bit by bit.
+/// Computes the CRC-32 (IEEE), bit by bit.
 fn crc32(text: &str) -> u32 {
     !text.bytes().fold(!0_u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| {
@@ -29,7 +29,7 @@ fn crc32(text: &str) -> u32 {
     })
 }
 
-/// Uniform in [-1, 1): the script's hash of name and index.
+/// Returns a number in [-1, 1) that the script's hash computes from a name and an index.
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn uniform(name: &str, count: usize) -> impl Iterator<Item = f64> {
     let seed = crc32(name);
@@ -53,7 +53,7 @@ fn fill(tensor: &mut StateTensor) {
     let long = shape.iter().filter(|length| **length != 1).count();
     let position = name.ends_with("pos_embed") || name.ends_with("pos_embedding");
     let formula = |u: f64| {
-        // Only norms have weights of one axis.
+        // Only the weights of norms have a single axis.
         if name.ends_with("running_var") || (shape.len() == 1 && name.ends_with("weight")) {
             1.0 + 0.3 * u
         } else if long > 1 && !position {
@@ -97,14 +97,14 @@ fn numbers(rows: &Value) -> Vec<f64> {
         .collect()
 }
 
-/// How exactly results must agree.
+/// Largest errors that are allowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bars {
-    /// Error of logits, relative to the largest.
+    /// Error of logits, relative to the largest logit.
     pub(crate) logits: f64,
-    /// Error of the norms of gradients in evaluation mode, relative to each.
+    /// Error of the norm of each gradient in evaluation mode, relative to that norm.
     pub(crate) gradients: f64,
-    /// The same in training mode; `None` if kinks make gradients differ.
+    /// The same in training mode, or `None` if gradients differ because of kinks.
     pub(crate) training_gradients: Option<f64>,
 }
 
@@ -165,8 +165,8 @@ fn agrees(
     );
     let largest = wanted.values().fold(0.0_f64, |max, norm| max.max(*norm));
     for (name, norm) in wanted {
-        // How much changes if values that are closer to a kink than `f32` resolves are on its other
-        // side.
+        // The change of the norm if values that are closer to a kink than `f32` can resolve move to
+        // its other side.
         let kinks = case[mode]["kinks"][name].as_f64().unwrap_or(0.0);
         assert!(
             (found[name] - norm).abs() <= bar * norm + kinks + 1e-6 * largest,
@@ -191,7 +191,7 @@ pub(crate) fn check(key: &str, bars: Bars) {
         }
         _ => *architecture,
     };
-    // Through a file with the library's names, which must be recognised.
+    // Loads the weights from a file with the library's names, which must be recognised.
     let network = architecture.build(CLASSES, 0, &Device::flex());
     let mut tensors = match library {
         Some(library) => state_dict_of(&network, &architecture, library).unwrap(),
@@ -221,7 +221,7 @@ pub(crate) fn check(key: &str, bars: Bars) {
         .collect();
 
     let evaluation = network.freeze();
-    // Everything has gradients, while the norms use their running statistics.
+    // All parameters have gradients, although the norms use their running statistics.
     let evaluation = evaluation.set_require_grad_group(ParamGroup::all(), true);
     agrees(&evaluation, &names, case, "eval", bars);
     let training = evaluation.unfreeze_group(ParamGroup::all());

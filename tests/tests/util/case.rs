@@ -1,4 +1,4 @@
-//! A small run through the library, and its outcome.
+//! A small run of the library, and its outcome.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
@@ -20,7 +20,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Asserts equality to the bit; the message shows the epochs, to see where they begin to differ.
+    /// Asserts equality to the bit; the message shows the epochs of both, so that the first that
+    /// differs can be found.
     #[track_caller]
     pub fn assert_is(&self, other: &Self, name: &str) {
         assert!(
@@ -83,7 +84,7 @@ impl Case<'_> {
         from: Option<&Checkpoint>,
         observer: &mut impl Observer,
     ) -> (Outcome, Option<CachedFeatures>) {
-        // Dropout draws from a generator that the whole process shares.
+        // Dropout uses a random number generator that the whole process shares.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
         device.seed(1);
@@ -118,7 +119,7 @@ impl Case<'_> {
     }
 }
 
-/// Ten training images, so that the last batch is smaller, and five others.
+/// Returns ten training images, so that the last batch is smaller, and five validation images.
 fn images(side: usize) -> (Images, Images) {
     let all = embedded_signs().train.take_per_class(3, 0);
     let (train, valid) = all.split(0.34, 0);
@@ -133,7 +134,7 @@ pub fn lora(dropout: f64) -> Method {
     })
 }
 
-/// Keeps the first checkpoint of a run.
+/// Stores the first checkpoint of a run.
 pub struct First(pub Option<Checkpoint>);
 
 impl Observer for First {

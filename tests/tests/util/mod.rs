@@ -59,7 +59,7 @@ impl Folder {
         Outcome(output)
     }
 
-    /// The same, with a limit of `blocks` × 512 bytes on the size of files.
+    /// Like `run`, with a limit of `blocks` × 512 bytes on the size of files.
     pub fn limited(&self, args: &str, blocks: usize) -> Outcome {
         let program = env!("CARGO_BIN_EXE_finetune-under-test");
         let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {program} {args}");
@@ -72,8 +72,9 @@ impl Folder {
         Outcome(output)
     }
 
-    /// The same, with a tmpfs (mounted with `options`) in the folder `at`. Also returns the names of the
-    /// files that are left there, one per line. `None` if the system does not allow mounting.
+    /// Like `run`, with a tmpfs (mounted with `options`) in the folder `at`. Also returns the names
+    /// of the files that remain there, one per line. Returns `None` if the system does not allow
+    /// mounting.
     pub fn mounted(&self, at: &str, options: &str, args: &str) -> Option<(Outcome, String)> {
         let program = env!("CARGO_BIN_EXE_finetune-under-test");
         let script = format!(
@@ -135,7 +136,7 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// The records of a TensorBoard file; asserts that their checksums are right.
+/// Returns the records of a TensorBoard file; asserts that their checksums are right.
 pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let masked = |data: &[u8]| {
         crc32c::crc32c(data)
@@ -158,7 +159,7 @@ pub fn records(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The one line that a failed call prints.
+/// Asserts that a call failed with `code` and printed one line, and returns the line.
 pub fn line(outcome: &Outcome, code: i32) -> String {
     let text = outcome.stderr();
     let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! What every flag of the table must fulfil.
+//! Requirements that every flag of the table must meet.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use finetune::folder::Plan;
 use super::define::{Effect, Flag, Resume};
 use super::{Cli, Command, Task, Typed, table};
 
-/// What is typed after `finetune COMMAND`; `None` if clap rejects it.
+/// Parses the arguments after `finetune COMMAND`; returns `None` if clap rejects them.
 fn typed(task: Task, arguments: &[String]) -> Option<Typed> {
     let start = ["finetune", task.name()].map(ToOwned::to_owned);
     let cli = Cli::try_parse_from(start.iter().chain(arguments)).ok()?;
@@ -27,18 +27,18 @@ fn train(arguments: &[String]) -> Option<Typed> {
     typed(Task::Train, arguments)
 }
 
-/// `--method M`, for a method that has the flag.
+/// Returns `--method M`, for a method that has the flag.
 fn method(flag: &Flag) -> Vec<String> {
     let method = flag.methods.first().unwrap_or(&"lora");
     vec!["--method".to_owned(), (*method).to_owned()]
 }
 
-/// The run of nothing but a method.
+/// Returns the run of a command line that gives only a method.
 fn plain(flag: &Flag) -> RunConfig {
     train(&method(flag)).unwrap().runs().unwrap().swap_remove(0)
 }
 
-/// A run with all typed flags, if their values are in range.
+/// Applies all flags of the command line to a run, if their values are in range.
 fn applied(typed: &Typed, run: &RunConfig) -> Option<RunConfig> {
     let mut run = run.clone();
     for flag in typed.flags() {
@@ -54,7 +54,7 @@ fn argument(name: &str, value: Option<&str>) -> String {
     }
 }
 
-/// The flag with a value that changes a plain run, and that run.
+/// Returns the flag with a value that changes the plain run, and the changed run.
 fn change(flag: &Flag) -> (Typed, RunConfig) {
     let plain = plain(flag);
     let possible = flag.arg.get_possible_values();
@@ -111,8 +111,8 @@ fn every_flag_has_a_heading_and_a_short_help() {
 }
 
 #[test]
-fn every_value_of_a_library_can_be_typed() {
-    // A range test's own schedule.
+fn every_variant_of_the_library_is_a_value_of_its_flag() {
+    // Only the range test uses this schedule.
     const INTERNAL: [&str; 1] = ["sweep"];
     for flag in table::flags(Task::Train) {
         let Some(variants) = flag.variants else {
@@ -127,7 +127,7 @@ fn every_value_of_a_library_can_be_typed() {
 }
 
 #[test]
-fn a_default_that_help_shows_changes_nothing() {
+fn a_default_that_the_help_shows_does_not_change_a_run() {
     for flag in table::flags(Task::Train) {
         let [default] = flag.arg.get_default_values() else {
             continue;
@@ -156,7 +156,7 @@ fn every_flag_has_a_rule_for_resume() {
                 ),
             };
             assert!(fits, "{flag}");
-            // The first of a group gives it its name.
+            // A group has the name of its first flag.
             if let Resume::Together(group) = flag.resume {
                 let mut flags = flags.iter();
                 let first = flags
@@ -168,7 +168,7 @@ fn every_flag_has_a_rule_for_resume() {
 }
 
 #[test]
-fn resume_rejects_what_would_change_a_run_and_honours_the_rest() {
+fn resume_rejects_flags_that_would_change_a_run_and_applies_the_others() {
     let folder = Path::new("run");
     for flag in table::flags(Task::Train) {
         if !matches!(flag.effect, Effect::Run(_)) {
@@ -196,7 +196,7 @@ fn resume_rejects_what_would_change_a_run_and_honours_the_rest() {
 }
 
 #[test]
-fn later_flags_change_settings_of_augment() {
+fn specific_flags_override_the_settings_of_augment() {
     let run = |arguments: &str| {
         let arguments: Vec<_> = arguments.split(' ').map(ToOwned::to_owned).collect();
         train(&arguments).map(|typed| typed.runs().unwrap().swap_remove(0))

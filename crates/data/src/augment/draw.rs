@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_depends_on_seed_epoch_and_index_only() {
+    fn a_draw_depends_only_on_seed_epoch_and_index() {
         let augment = Augment {
             shift: 3,
             rotate: 10.0,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_images_are_mirrored_exactly() {
+    fn half_of_the_images_are_mirrored_and_keep_their_exact_values() {
         let augment = Augment {
             flip: true,
             ..Augment::default()
@@ -189,7 +189,7 @@ mod tests {
                 is
             })
             .count();
-        // Standard deviation 22.
+        // The expected count is 1000, with a standard deviation of 22.
         assert!((890..=1110).contains(&mirrored), "{mirrored}");
     }
 
@@ -223,12 +223,12 @@ mod tests {
                 first[kind] += usize::from(place == 0);
             }
         }
-        // Each comes first in a quarter of the draws: 500 ± 19.
+        // Each operation is the first in a quarter of the draws: 500 ± 19.
         assert!(
             first.iter().all(|count| (400..=600).contains(count)),
             "{first:?}"
         );
-        // Each of the five shifts in a fifth of them: 400 ± 18.
+        // Each of the five shifts occurs in a fifth of the draws: 400 ± 18.
         for shift in [-2.0_f32, -1.0, 0.0, 1.0, 2.0] {
             let is = |draw: &&Draw| (draw.warp.shift[0] - shift).abs() < 0.5;
             let count = draws.iter().filter(is).count();
@@ -251,7 +251,7 @@ mod tests {
             count += usize::from(!changed.is_empty());
             noise.extend(changed);
         }
-        // 250 ± 14.
+        // The expected count is 250 ± 14.
         assert!((195..=305).contains(&count), "{count}");
         let n = noise.len() as f32;
         let mean = noise.iter().sum::<f32>() / n;

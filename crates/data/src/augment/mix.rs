@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pasted_area_is_the_share_of_the_other_image() {
+    fn the_pasted_area_equals_the_share_of_the_other_image() {
         let augment = Augment {
             cutmix: 1.0,
             ..Augment::default()
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn mixup_and_cutmix_together_take_half_of_the_images_each() {
+    fn mixup_and_cutmix_together_are_each_applied_to_half_of_the_images() {
         let augment = Augment {
             mixup: 1e-30,
             cutmix: 1.0,

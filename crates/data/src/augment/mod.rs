@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn presets_are_in_range_and_round_trip_through_json() {
+    fn presets_are_in_range_and_survive_a_round_trip_through_json() {
         for augment in [
             Augment::default(),
             Augment::light(),
@@ -206,7 +206,7 @@ mod tests {
             let text = serde_json::to_string(&augment).unwrap();
             assert_eq!(serde_json::from_str::<Augment>(&text).unwrap(), augment);
         }
-        // As written by older versions.
+        // Older versions wrote settings in this form.
         let old =
             r#"{"flip":false,"shift":4,"rotate":10.0,"scale":0.1,"brightness":0.0,"contrast":0.0}"#;
         let old: Augment = serde_json::from_str(old).unwrap();

@@ -129,7 +129,7 @@ mod tests {
     use super::super::pillow;
     use super::*;
 
-    /// The fixtures that `tests/parity/augment.py` wrote.
+    /// Returns the fixtures that `tests/parity/augment.py` wrote.
     fn fixtures() -> (Value, impl Fn(&str) -> image::RgbImage) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/augment");
         let cases = std::fs::read(folder.join("cases.json")).unwrap();

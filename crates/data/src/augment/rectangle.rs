@@ -126,7 +126,7 @@ mod tests {
     const RATIO: [f32; 2] = [0.75, 4.0 / 3.0];
 
     #[test]
-    fn crops_have_the_areas_and_ratios_asked_for() {
+    fn crops_have_the_requested_areas_and_ratios() {
         let mut random = rng(3, 0);
         let mut areas = Vec::new();
         for _ in 0..4000 {
@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_crop_that_never_fits_is_taken_from_the_centre() {
-        // The whole area of a strip at ratios near 1: height 10, width 10 · 4/3 = 13 from column 43.
+        // At ratios near 1, no crop has the whole area of a strip. The fallback has height 10 and
+        // width 10 · 4/3 = 13, from column 43 on.
         let part = Rectangle::to_crop(&mut rng(0, 0), [10, 100], [1.0, 1.0], RATIO);
         let wanted = Rectangle {
             top: 0,
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_to_erase_are_inside_of_the_image() {
+    fn rectangles_to_erase_are_inside_the_image() {
         let mut random = rng(5, 0);
         for _ in 0..2000 {
             let part = Rectangle::to_erase(&mut random, [60, 80]).unwrap();
@@ -169,10 +170,10 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_to_paste_have_the_share_that_is_not_kept() {
+    fn rectangles_to_paste_have_the_share_of_the_other_image() {
         let mut random = rng(6, 0);
         for _ in 0..500 {
-            // √0.25 is half of both sides, unless the edge cuts them off.
+            // Each side is √0.25 = ½ of the image's, unless the edge of the image cuts it off.
             let part = Rectangle::to_paste(&mut random, [100, 60], 0.75);
             assert!((25..=50).contains(&part.height) && (15..=30).contains(&part.width));
         }

@@ -93,7 +93,7 @@ mod tests {
         std: [1.0 / 255.0; 3],
     };
 
-    /// Red values of a picture after a change.
+    /// Returns the red values of a picture after a warp.
     fn red(warp: Warp, values: &[u8], size: [usize; 2]) -> Vec<f32> {
         let pixels: Vec<u8> = values.iter().flat_map(|value| [*value, 0, 0]).collect();
         let mut out = vec![0.0; pixels.len()];
@@ -121,7 +121,7 @@ mod tests {
             ..Warp::none()
         };
         let picture = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-        // Counter-clockwise: the right column becomes the top row.
+        // The turn is counter-clockwise, so the right column becomes the top row.
         assert_eq!(
             red(turn, &picture, [3, 3]),
             [3.0, 6.0, 9.0, 2.0, 5.0, 8.0, 1.0, 4.0, 7.0]

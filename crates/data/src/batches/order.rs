@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_image_comes_once_and_the_order_differs_between_epochs() {
+    fn each_image_occurs_once_and_the_order_differs_between_epochs() {
         let order =
             |epoch| Order::Shuffled { seed: 1, epoch }.indices(&[0; 20], Sampling::Shuffled);
         let mut sorted = order(1);
@@ -139,7 +139,7 @@ mod tests {
                     .collect();
                 let count: usize = of_class.iter().sum();
                 prop_assert!(count == share || count == share + 1);
-                // The images of a class come equally often.
+                // The images of a class occur equally often.
                 let (least, most) = (count / size, count.div_ceil(*size));
                 prop_assert!(of_class.iter().all(|seen| (least..=most).contains(seen)));
             }

@@ -171,7 +171,7 @@ mod tests {
     #[allow(clippy::cast_sign_loss)]
     fn picture(side: usize, light: u8) -> Raster {
         let value = |index: usize| {
-            // The same waves at any size.
+            // The waves are the same for every size.
             let share = |place: usize| place as f64 / side as f64;
             let (x, y) = (share(index % side), share(index / side));
             let value = 100.0 + 60.0 * (7.0 * x).sin() + 40.0 * (5.0 * y + 3.0 * x).cos();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn another_size_or_brightness_is_a_near_duplicate_and_a_mirror_image_is_not() {
+    fn resized_and_brighter_pictures_are_near_duplicates_and_mirror_images_are_not() {
         let original = Fingerprint::new(&picture(64, 0));
         assert!(original.is_near(&Fingerprint::new(&picture(200, 0))));
         assert!(original.is_near(&Fingerprint::new(&picture(64, 2))));

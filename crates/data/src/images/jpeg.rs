@@ -47,14 +47,15 @@ fn byte(data: &mut impl BufRead) -> io::Result<u8> {
 mod tests {
     use super::*;
 
-    /// Start, a comment with the bytes of an end marker, a scan with a stuffed 0xff and a restart, end.
+    /// A start marker, a comment that contains the bytes of an end marker, a scan with a stuffed
+    /// 0xff and a restart marker, and an end marker.
     const WHOLE: [u8; 19] = [
         0xff, 0xd8, 0xff, 0xfe, 0, 4, 0xff, 0xd9, 0xff, 0xda, 0, 2, 7, 0xff, 0, 0xff, 0xd0, 0xff,
         0xd9,
     ];
 
     #[test]
-    fn only_an_end_marker_outside_of_other_segments_counts() {
+    fn only_an_end_marker_outside_other_segments_ends_a_file() {
         assert!(is_whole(&WHOLE[..]).unwrap());
         assert!(is_whole(&[&WHOLE[..], b"what a camera appends"].concat()[..]).unwrap());
         for length in 0..WHOLE.len() {

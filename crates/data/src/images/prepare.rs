@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_wide_image_is_cropped_at_the_centre() {
-        // The height is that of the target: columns 1 and 2 of 0..4 remain.
+        // The height already equals the target's. Columns 1 and 2 of 0..4 remain.
         let source = grey(4, 2, &[0, 1, 2, 3, 4, 5, 6, 7]);
         let (_, red) = red(&source, &Preprocess::square(2), StoredSize::Fitted);
         assert_eq!(red, [1, 2, 5, 6]);
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn halving_averages_with_the_antialiased_triangle() {
-        // PIL's triangle filter with support 2 around 1.0 and 3.0: weights 3/7, 3/7, 1/7, and mirrored.
+        // PIL's triangle filter with support 2 around 1.0 has the weights 3/7, 3/7, 1/7; around 3.0
+        // it has the same in reverse order.
         let row = [0, 0, 70, 70];
         let source = grey(4, 4, &row.repeat(4));
         let (_, red) = red(&source, &Preprocess::square(2), StoredSize::Fitted);
@@ -222,7 +223,8 @@ mod tests {
     #[test]
     fn whole_pictures_are_reduced_but_never_enlarged() {
         let strip: Vec<u8> = (0..32).collect();
-        // 8/7 of 7 is 8: 4×8 is smaller and keeps its size, 16×32 is halved.
+        // The limit of the shorter side is 8/7 · 7 = 8: 4×8 is smaller and keeps its size, and
+        // 16×32 is halved.
         let (size, values) = red(
             &grey(4, 8, &strip),
             &Preprocess::square(7),
@@ -252,8 +254,8 @@ mod tests {
     }
 
     #[test]
-    fn centre_crops_start_where_python_rounds_to() {
-        // round(0.5) = 0, round(1.5) = 2, round(2.5) = 2 in Python.
+    fn the_offsets_of_centre_crops_are_rounded_as_in_python() {
+        // In Python, round(0.5) = 0, round(1.5) = 2 and round(2.5) = 2.
         assert_eq!(
             [1, 3, 5, 4].map(|extra| crop_start(10 + extra, 10)),
             [0, 2, 2, 2]

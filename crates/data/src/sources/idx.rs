@@ -276,7 +276,8 @@ mod tests {
         std::fs::remove_file(&plain).unwrap();
         std::fs::write(&zipped, &bytes).unwrap();
         let train = open_idx(folder.path(), &OPTIONS).unwrap().train;
-        // Grey becomes three equal channels. Image 0 is [1, 2] of class 1 (seven).
+        // Grey values become three equal channels. Image 0 has the pixels [1, 2] and the class 1
+        // (seven).
         let preprocess = crate::Preprocess {
             width: 2,
             ..crate::Preprocess::square(1)

@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// A set whose samples have different names.
+    /// Returns a set whose samples all have different names.
     fn set(sizes: &[usize]) -> ImageSet {
         let mut samples = Vec::new();
         for (label, size) in sizes.iter().enumerate() {
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_split_is_stratified_and_has_every_image_once(
+        fn a_split_is_stratified_and_contains_every_image_once(
             sizes in prop::collection::vec(2_usize..30, 1..5),
             fraction in 0.0_f64..1.0,
             seed: u64,
@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn folds_are_stratified_and_have_every_image_once(
+        fn folds_are_stratified_and_contain_every_image_once(
             sizes in prop::collection::vec(2_usize..30, 1..5),
             of in 2_usize..6,
             seed: u64,
@@ -213,7 +213,11 @@ mod tests {
         }
 
         #[test]
-        fn a_larger_count_chooses_what_a_smaller_one_does(sizes in prop::collection::vec(1_usize..20, 1..4), few in 1_usize..10, seed: u64) {
+        fn a_larger_count_selects_all_images_of_a_smaller_one(
+            sizes in prop::collection::vec(1_usize..20, 1..4),
+            few in 1_usize..10,
+            seed: u64,
+        ) {
             let all = set(&sizes);
             let (few_set, more_set) = (all.take_per_class(few, seed), all.take_per_class(few + 3, seed));
             for (size, taken) in sizes.iter().zip(few_set.per_class()) {

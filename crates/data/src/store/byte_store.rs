@@ -170,7 +170,7 @@ mod tests {
             store.push(b" appended").unwrap();
             assert_eq!(store.len(), 17);
             assert_eq!(*store.read(5, 7).unwrap(), *b"was app");
-            // Reads that begin or end behind the last byte.
+            // These reads begin or end after the last byte.
             for (start, length) in [(17, 1), (10, 8), (1 << 40, 1)] {
                 let outcome = store.read(start, length);
                 assert!(
@@ -179,7 +179,7 @@ mod tests {
                 );
             }
         }
-        // The file has no name.
+        // The file has no name in its folder.
         assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0);
         let mut moved = file.into_memory(20).unwrap();
         assert!(!moved.is_file());
@@ -193,7 +193,7 @@ mod tests {
         let error = ByteStore::in_file(&file.path().join("below")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&*file.path().to_string_lossy()), "{text}");
-        // The disk is that of the nearest folder that exists.
+        // The free space is that of the nearest ancestor that exists.
         assert!(free_disk_space(&file.path().join("below")) < u64::MAX);
     }
 

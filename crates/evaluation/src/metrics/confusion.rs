@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_class_that_is_never_predicted_counts_as_zero() {
-        // Rows: 3 of 4 correct, 2 of 3, 0 of 1; class 2 is never predicted.
+        // 3 of 4, 2 of 3 and 0 of 1 images are correct; class 2 is never predicted.
         let truth = [0, 0, 0, 0, 1, 1, 1, 2];
         let predicted = [0, 0, 0, 1, 1, 1, 0, 0];
         let confusion = Confusion::from_predictions(3, &truth, &predicted).unwrap();

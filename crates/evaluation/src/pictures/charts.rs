@@ -209,7 +209,7 @@ mod tests {
         report.runs[0].train_per_class = Some(5);
         report.runs[1].train_per_class = Some(20);
         assert!(curve(&report).contains("training images per class"));
-        // The other pictures show only the larger number.
+        // The other pictures show only the runs with the larger number of images.
         let summaries = summarize(&report);
         let panels = costs(&summaries, &Looks::of(&summaries));
         assert_eq!(panels[0].rows.len(), 1);

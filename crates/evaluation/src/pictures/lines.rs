@@ -219,7 +219,7 @@ mod tests {
         let (x, y) = ranges(&series, false).unwrap();
         assert_eq!((x, y.start), (1.0..3.0, 0.0));
         assert!((y.end - 4.2).abs() < 1e-12);
-        // A single epoch lies in the middle; without one there is no picture.
+        // A single epoch is in the middle; without epochs there is no picture.
         assert_eq!(
             ranges(&[line(&[(1.0, 2.0)])], true).unwrap(),
             (0.5..1.5, 0.0..1.0)

@@ -267,7 +267,7 @@ impl Report {
 pub(crate) mod tests {
     use super::*;
 
-    /// A report with the fields that version 1 always had, and none that were added later.
+    /// A report with the original fields of version 1, without those that were added later.
     const VERSION_1: &str = r#"{"version": 1,
         "dataset": {"path": "d", "classes": ["a", "b"], "train": 4, "valid": 0, "test": 2},
         "model": "m", "device": "flex",
@@ -277,7 +277,7 @@ pub(crate) mod tests {
             "trainable_parameters": 12, "total_parameters": 56, "train_seconds": 31.0,
             "seconds_per_step": 0.19, "peak_memory_bytes": 123, "artifact_bytes": 45}]}"#;
 
-    /// [`VERSION_1`] with copies of its run that have other methods, seeds and accuracies.
+    /// Returns [`VERSION_1`] with copies of its run that have other methods, seeds and accuracies.
     pub(crate) fn with_runs(runs: &[(&str, u64, f64)]) -> Report {
         let mut report: Report = serde_json::from_str(VERSION_1).unwrap();
         let run = report.runs.remove(0);
@@ -300,7 +300,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn older_reports_say_in_the_settings_that_a_run_was_stopped() {
+    fn older_reports_record_in_the_settings_that_a_run_was_stopped() {
         let settings = r#""settings": {"stopped early": "yes"}, "artifact_bytes""#;
         let older = VERSION_1.replacen(r#""artifact_bytes""#, settings, 1);
         assert!(read(&older).unwrap().runs[0].stopped);
@@ -308,7 +308,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn version_1_is_read_and_comes_back() {
+    fn version_1_is_read_and_survives_a_round_trip() {
         let report = read(VERSION_1).unwrap();
         assert_eq!(report.runs[0].epochs[0].valid_accuracy, Some(0.8));
         assert_eq!(report.runs[0].confusion, [[1, 0], [1, 0]]);

@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(summed(&report, &summaries[0]), [[7, 1], [2, 6]]);
         let page = confusions(&report, &summaries[..1]).into_string();
         assert!(page.contains("87.5 %") && page.contains("75.0 %"), "{page}");
-        // A matrix that does not match the classes is cut and does not panic.
+        // A matrix that does not match the classes is truncated and does not cause a panic.
         report.runs[0].confusion = vec![vec![1, 2, 3]];
         confusions(&report, &summaries);
     }

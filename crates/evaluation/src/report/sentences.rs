@@ -135,7 +135,8 @@ mod tests {
     use crate::report::json::tests::with_runs;
     use crate::statistics::summary::summarize;
 
-    /// The sentences for `(method, accuracy, trainable parameters, bytes)` on 1000 test images.
+    /// Returns the sentences for `(method, accuracy, trainable parameters, bytes)` of each run on
+    /// 1000 test images.
     fn of(methods: &[(&str, f64, u64, u64)]) -> String {
         let runs: Vec<_> = methods
             .iter()
@@ -156,7 +157,7 @@ mod tests {
             ("lora", 0.942, 60, 1024),
             ("linear", 0.8, 5, 99),
         ]);
-        // Wilson of 950 in 1000: 0.93469, 0.96186.
+        // The Wilson interval of 950 of 1000 is 0.93469 to 0.96186.
         assert_eq!(
             sentence,
             "sft is the most accurate (95.0 %); lora is within 0.8 points of sft with 6.0 % of its \
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn one_method_and_no_method_and_no_smaller_method() {
+    fn one_method_no_method_and_no_smaller_method_have_their_own_sentences() {
         assert_eq!(of(&[]), "No run has finished.");
         assert_eq!(
             of(&[("sft", 0.9, 1, 1)]),

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spread_and_median() {
+    fn spread_and_median_agree_with_calculations_by_hand() {
         let spread = Spread::of(&[0.90, 0.92, 0.94]);
         assert!((spread.mean - 0.92).abs() < 1e-12 && (spread.std - 0.02).abs() < 1e-12);
         assert_eq!(

@@ -120,7 +120,8 @@ mod tests {
             (summaries[0].seeds, summaries[0].peak_memory_bytes),
             (2, Some(999))
         );
-        // (0.19 + 0.5) / 2; sqrt(2 · 0.02²) of two values 0.04 apart.
+        // The mean is (0.19 + 0.5) / 2; two values that differ by 0.04 have the standard deviation
+        // sqrt(2 · 0.02²).
         assert!((summaries[0].seconds_per_step - 0.345).abs() < 1e-12);
         assert!((summaries[0].accuracy.std - 0.0008_f64.sqrt()).abs() < 1e-12);
         report.runs[2].train_per_class = Some(5);

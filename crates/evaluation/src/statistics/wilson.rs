@@ -23,8 +23,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nine_of_ten_as_in_r() {
-        // R: binom::binom.wilson(9, 10): 0.5958500, 0.9821238.
+    fn the_interval_of_nine_of_ten_agrees_with_r() {
+        // binom::binom.wilson(9, 10) in R gives 0.5958500 and 0.9821238.
         let (low, high) = wilson(9.0, 10.0);
         assert!((low - 0.595_850_0).abs() < 1e-6 && (high - 0.982_123_8).abs() < 1e-6);
     }

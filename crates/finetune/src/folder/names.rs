@@ -195,7 +195,7 @@ mod tests {
     use finetune_methods::Method;
 
     #[test]
-    fn names_carry_the_seed_only_if_there_are_several() {
+    fn names_contain_the_seed_only_if_there_are_several() {
         let run = RunConfig::new(Method::Linear).seed(3);
         let one = RunFolder::new("out", false);
         let several = RunFolder::new("out", true);

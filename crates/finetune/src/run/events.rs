@@ -203,9 +203,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_record_is_tensorboards() {
-        // EventFileWriter of tensorboard 2.21 for `Event(wall_time=1.5, file_version="brain.Event:2")`
-        // (without a step, which is 0 there).
+    fn records_agree_with_those_of_tensorboard() {
+        // tensorboard 2.21's EventFileWriter wrote this for
+        // `Event(wall_time=1.5, file_version="brain.Event:2")`. The step is 0, so it is omitted.
         let written = record(&{
             let mut event = Vec::new();
             key(&mut event, 1, Wire::Eight);
@@ -214,7 +214,7 @@ mod tests {
             event
         });
         assert_eq!(written, RECORD);
-        // A step is a varint, and values are messages in a message.
+        // A step is a varint, and the values are nested messages.
         let event = Event::Scalars(&[("a", 0.5)]).encode(1.5, 300);
         assert_eq!(event, EVENT);
     }

@@ -1,4 +1,4 @@
-//! Compares every kernel with every instruction set with sums in `f64`.
+//! Compares the results of every kernel, for every instruction set, with sums in `f64`.
 
 use std::mem::MaybeUninit;
 
@@ -58,7 +58,7 @@ impl Reference {
     }
 }
 
-/// Random numbers from -½ to ½ that depend on the seed alone.
+/// Returns random numbers from -½ to ½ that depend only on the seed.
 #[allow(clippy::cast_precision_loss)]
 fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
@@ -73,7 +73,7 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
 
 #[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
 fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
-    // SAFETY: in tests, the buffer is initialised before.
+    // SAFETY: in tests, the buffer is already initialised.
     let found = unsafe { written(expected.len(), run) };
     let largest = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
     for (&found, expected) in found.iter().zip(expected) {
@@ -99,7 +99,7 @@ fn check(g: &Geometry) {
         compare("weight", &expected.weight, |out| {
             choose::weight_grad(level, g, &x, &grad, out);
         });
-        // The general kernels also compute what the special kernels compute.
+        // Tests the general kernels on the same geometry, even if `choose` prefers a special one.
         if depthwise::fits(g) {
             compare("depthwise output", &expected.output, |out| {
                 depthwise::run(level, &Sampled::forward(g), &x, &w, Some(&bias), out);
@@ -167,15 +167,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn kernels_compute_the_sums(g in geometry()) {
+    fn kernels_agree_with_the_sums(g in geometry()) {
         check(&g);
     }
 }
 
-/// As in the last layers of a network: more weights than images, and windows that extend far beyond
+/// The last layers of a network have more weights than pixels, and windows that extend far beyond
 /// the images.
 #[test]
-fn small_images_with_many_channels() {
+fn kernels_agree_with_the_sums_for_small_images_with_many_channels() {
     let square =
         |batch, [channels_in, channels_out]: [usize; 2], side: usize, stride: usize, groups| {
             let output = (side + 2 - 3) / stride + 1;

@@ -28,7 +28,7 @@ fn adam_step(step: u64, weight_decay: f64, decoupled: bool) -> Adam {
     }
 }
 
-/// Flex, and another backend if it is built in.
+/// Returns flex, and another backend if it is built in.
 fn devices() -> Vec<Device> {
     vec![
         Device::flex(),
@@ -63,7 +63,7 @@ fn assert_near(found: &[f32], wanted: &[f32], tolerance: f32) {
 }
 
 #[test]
-fn adam_and_adamw_are_pytorchs() {
+fn adam_and_adamw_agree_with_pytorch() {
     let cases = [
         (0.0, false, ADAM),
         (0.1, false, ADAM_DECAY),
@@ -83,7 +83,7 @@ fn adam_and_adamw_are_pytorchs() {
 }
 
 #[test]
-fn sgd_is_pytorchs() {
+fn sgd_agrees_with_pytorch() {
     for device in devices() {
         for (weight_decay, wanted) in [(0.0, SGD), (0.1, SGD_DECAY)] {
             let numbers = Sgd {
@@ -102,7 +102,7 @@ fn sgd_is_pytorchs() {
 }
 
 #[test]
-fn a_buffer_that_somebody_else_holds_stays_as_it_is() {
+fn an_optimiser_step_does_not_change_a_shared_buffer() {
     let device = Device::flex();
     let parameter = start(&device);
     let moments = [(); 2].map(|()| Tensor::<1>::zeros([4], &device));
@@ -120,8 +120,8 @@ fn a_buffer_that_somebody_else_holds_stays_as_it_is() {
 }
 
 #[test]
-fn a_gradient_made_piece_by_piece_is_the_whole_one() {
-    // Several pieces of which the last is shorter, rows longer than a piece, and a single piece.
+fn steps_with_a_gradient_computed_in_pieces_agree_with_the_whole_gradient() {
+    // Several pieces, the last of which is shorter; rows longer than a piece; and a single piece.
     for [rows, inputs, outputs] in [[5, 131, 1000], [1, 3, 70_001], [3, 70_001, 1], [2, 9, 7]] {
         for device in devices() {
             let tensor = |shape: [usize; 2], speed: f32, low: f32| {
@@ -162,10 +162,10 @@ fn a_gradient_made_piece_by_piece_is_the_whole_one() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// Compared with the same step in tensor operations on another backend; more entries than a
-    /// task has.
+    /// Compares with the same step in tensor operations on another backend, for tensors with up to
+    /// more entries than a task of the kernel.
     #[test]
-    fn adam_is_the_formula(
+    fn adam_agrees_with_tensor_operations(
         rows in 1_usize..200, columns in 1_usize..200, transposed: bool, decoupled: bool,
         step in 1_u64..2000, seed in 0_u32..1000,
     ) {

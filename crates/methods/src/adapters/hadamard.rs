@@ -65,7 +65,7 @@ mod tests {
     use crate::inspect::paths::assert_fields;
 
     #[test]
-    fn the_constants_name_the_fields() {
+    fn the_constants_are_the_names_of_the_fields() {
         let zeros = || start::full(0.0, [1, 1], &Device::flex());
         let adapter = Hadamard {
             hada_w1_a: zeros(),

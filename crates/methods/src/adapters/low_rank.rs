@@ -299,7 +299,7 @@ mod tests {
     use crate::inspect::paths::{MASK, assert_fields};
 
     #[test]
-    fn the_constants_name_the_fields() {
+    fn the_constants_are_the_names_of_the_fields() {
         let device = Device::flex();
         let matrix = || start::full(0.0, [1, 1], &device);
         let vector = || Some(start::full(0.0, [1], &device));

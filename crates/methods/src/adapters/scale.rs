@@ -87,7 +87,7 @@ mod tests {
     use crate::inspect::paths::assert_fields;
 
     #[test]
-    fn the_constants_name_the_fields() {
+    fn the_constants_are_the_names_of_the_fields() {
         let ones = || Some(start::full(1.0, [1], &Device::flex()));
         let adapter = Scale {
             on_inputs: ones(),

@@ -137,7 +137,7 @@ mod tests {
     use super::{ConvSite, Site};
 
     #[test]
-    fn a_convolution_pads_as_burns_layer_does() {
+    fn a_convolution_is_padded_like_the_layer_of_burn() {
         let device = Device::flex();
         let x = Tensor::<4>::random([2, 3, 8, 7], Distribution::Default, &device);
         for padding in [

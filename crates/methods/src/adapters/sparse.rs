@@ -75,7 +75,7 @@ mod tests {
     use crate::inspect::paths::assert_fields;
 
     #[test]
-    fn the_constants_name_the_fields() {
+    fn the_constants_are_the_names_of_the_fields() {
         let shape = WeightShape {
             outputs: 2,
             inputs: 2,

@@ -293,8 +293,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_factored_as_lycoris_does() {
-        // From peft.tuners.lokr.layer.factorization.
+    fn sizes_are_factored_as_in_lycoris() {
+        // peft.tuners.lokr.layer.factorization gives these factors.
         let found = [
             factorization(127, None),
             factorization(128, None),

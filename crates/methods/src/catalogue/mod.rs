@@ -453,7 +453,7 @@ mod tests {
     use crate::inspect::paths::ADAPTER;
 
     #[test]
-    fn a_methods_name_is_its_tag_in_files() {
+    fn the_name_of_a_method_is_its_tag_in_files() {
         for method in Method::all() {
             let text = serde_json::to_value(&method).unwrap();
             assert_eq!(text["method"], method.name());
@@ -461,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn what_separates_weight_and_tensor_is_the_reparameterizations_name() {
+    fn the_name_of_the_reparameterization_separates_weight_and_tensor_in_paths() {
         assert_eq!(ADAPTER, format!(".{}.", Adapter::NAME));
     }
 }

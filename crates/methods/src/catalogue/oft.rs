@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn sizes_are_adjusted_as_in_hf_peft() {
-        // From peft.tuners.oft.layer.OFTLayer.adjust_oft_parameters.
+        // peft.tuners.oft.layer.OFTLayer.adjust_oft_parameters gives these sizes.
         let found = [
             (36, 32),
             (36, 4),

@@ -234,7 +234,7 @@ mod tests {
     use crate::adapters::{WeightShape, start};
     use crate::inspect::paths::assert_fields;
 
-    /// Two exact rotations of 6 inputs.
+    /// Returns two exact rotations of 6 inputs.
     fn adapter(device: &Device) -> Rotation {
         let oft_r = start::full(0.0, [2, 15], device).map(|zeros: Tensor<2>| {
             let entries = zeros.random_like(Distribution::Normal(0.0, 1.0));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_constant_names_the_field() {
+    fn the_constant_is_the_name_of_the_field() {
         assert_fields(&adapter(&Device::flex().autodiff()), &[Rotation::OFT_R]);
     }
 
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_leaves_whole_blocks_unrotated_in_training_only() {
+    fn dropout_leaves_whole_blocks_unrotated_only_in_training() {
         let device = Device::flex().autodiff();
         let half = Rotation {
             dropout: 0.5,

@@ -162,7 +162,7 @@ mod tests {
     use super::{Field, assert_fields, fields};
 
     #[test]
-    fn burns_layers_and_their_fields_have_these_names() {
+    fn the_layers_of_burn_and_their_fields_have_these_names() {
         let device = Device::flex();
         let linear = LinearConfig::new(2, 3).init(&device);
         assert_fields(

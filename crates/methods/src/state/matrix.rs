@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_put_on_the_diagonal_and_taken_from_it() {
+    fn blocks_are_written_to_the_diagonal_and_read_from_it() {
         let matrix = Matrix::of(&[4, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
         let blocks = matrix.block_diagonal(2);
         assert_eq!(blocks.row(1), [3.0, 4.0, 0.0, 0.0]);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn transposing_cropping_and_repeating() {
+    fn matrices_are_transposed_cropped_and_repeated() {
         let matrix = Matrix::of(&[2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(matrix.transposed().values, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(matrix.corner(1, 2).values, [1.0, 2.0]);

@@ -1,6 +1,6 @@
-//! A module that is not one of ours, with every kind of layer, and how to look at it.
+//! A module outside this project, with every kind of layer, and helpers to examine it.
 
-#![allow(dead_code, unreachable_pub)] // each test file uses its own part
+#![allow(dead_code, unreachable_pub)] // each test file uses only some of the helpers
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -102,7 +102,7 @@ pub fn attach(method: &Method, net: Net) -> Net {
     method.attach(net, &scope).unwrap().into_parts().model
 }
 
-/// Adds random numbers to everything of the adapters that trains, as training would.
+/// Adds random numbers to all trainable parameters of adapters, to simulate training.
 pub fn stir(net: Net) -> Net {
     struct Stir(Vec<bool>);
     impl burn::module::ModuleMapper for Stir {
@@ -123,7 +123,7 @@ pub fn stir(net: Net) -> Net {
     net.map(&mut Stir(chosen.collect()))
 }
 
-/// The low-rank adapter of a weight.
+/// Returns the low-rank adapter of a weight.
 pub fn low_rank<const D: usize>(weight: &Param<Tensor<D>>) -> &LowRank {
     match weight.reparameterization::<Adapter>() {
         Some(Adapter::LowRank(adapter)) => adapter,
@@ -135,7 +135,7 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// Largest difference as a share of the largest value.
+/// Returns the largest difference, relative to the largest value of `b`.
 pub fn relative<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
     let (a, b) = (values(a), values(b));
     let largest = b

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn running_the_stages_in_two_parts_is_the_forward_pass() {
+    fn running_the_stages_in_two_parts_agrees_with_the_forward_pass() {
         let architecture = crate::Architecture::find("resnet8").unwrap();
         let network = architecture.build(3, 0, &Device::flex());
         let images = Tensor::<4>::ones([2, 3, 32, 32], &Device::flex());

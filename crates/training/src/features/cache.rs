@@ -173,7 +173,8 @@ mod tests {
         set.decode(&Preprocess::square(8)).unwrap()
     }
 
-    /// Features behind all stages except the last, of images that are `brighter` times as bright.
+    /// Computes the features after all stages except the last, for images whose values are
+    /// multiplied by `brighter`.
     fn computed(
         stages: &[Stage<'_>],
         dtype: FeatureDtype,
@@ -214,8 +215,8 @@ mod tests {
         let (half, _, rounded) = of(FeatureDtype::F16);
         assert_eq!((whole, half), (5 * 64 * 4, 5 * 64 * 2));
         assert_eq!(done + 1, stages.len());
-        // f16 rounds to a multiple of 2^(e - 10), 2^e being the largest power of 2 that is not
-        // above.
+        // f16 rounds to a multiple of 2^(e - 10), where 2^e is the largest power of 2 that is not
+        // above the value.
         for (exact, rounded) in values(exact.clone()).iter().zip(values(rounded.clone())) {
             let value = f64::from(*exact);
             let unit = value.abs().log2().floor().max(-14.0) - 10.0;
@@ -229,7 +230,7 @@ mod tests {
             let logits = whole_network.forward_range(done..stages.len(), features.into());
             Tensor::<2>::of(logits)
         };
-        // The head's weights are its outputs for unit vectors.
+        // The weights of the head are its outputs for unit vectors, less its bias.
         let zero = head(Tensor::zeros([1, 64], &device));
         let weights = head(Tensor::eye(64, &device)) - zero;
         let most = values(exact.clone().abs().matmul(weights.abs()) * 2.0_f32.powi(-11));

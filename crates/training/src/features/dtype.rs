@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(round_trip(FeatureDtype::F32, &values), Ok(bits(&values)));
         let unit = 2.0_f32.powi(-10);
         let smallest = 2.0_f32.powi(-24);
-        // Ties go to the even multiple of a unit; below 2^-14 the unit stays 2^-24.
+        // Ties are rounded to the even multiple of a unit; below 2^-14, the unit is always 2^-24.
         let cases = [
             (1.0, 1.0),
             (1.0 + 0.5 * unit, 1.0),

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn small_features_stay_in_memory_and_larger_ones_go_where_there_is_room() {
+    fn small_features_are_stored_in_memory_and_larger_ones_where_there_is_space() {
         let room = |file, memory| Room {
             small: SMALL.min(memory * MIB),
             file: file * MIB,
@@ -210,14 +210,15 @@ mod tests {
             let (stages, bytes) = room.deepest(sizes)?;
             Some((stages, room.is_for_file(bytes)))
         };
-        // The output of the last frozen stage, in memory.
+        // The output of the last frozen stage is stored in memory.
         assert_eq!(place(room(1000, 1000), &sizes), Some((3, false)));
-        // One more byte goes to a file, if it has room.
+        // With one more byte it is stored in a file, if there is space.
         let larger = [600 * MIB, 64 * MIB + 1];
         assert_eq!(place(room(1000, 1000), &larger), Some((2, true)));
         assert_eq!(place(room(64, 1000), &larger), Some((2, false)));
         assert_eq!(place(room(0, 64), &larger), None);
-        // An earlier stage may have a smaller output.
+        // An earlier stage may have a smaller output, which is stored if the later one does not
+        // fit.
         let grows = [100 * MIB, 500 * MIB];
         assert_eq!(place(room(100, 99), &grows), Some((1, true)));
         assert_eq!(place(room(99, 99), &grows), None);
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn training_and_validation_images_each_have_storage() {
+    fn training_and_validation_images_have_separate_storage() {
         let find = |feature_cache| {
             let recipe = Recipe {
                 feature_cache,

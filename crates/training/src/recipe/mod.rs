@@ -244,11 +244,12 @@ mod tests {
             change(&mut recipe);
             recipe.cached_views()
         };
-        // Each view is shown once: no gain. Mixing pairs other images in each epoch.
+        // If each view is shown only once, caching saves nothing. Mixing combines different images
+        // in each epoch, so their features cannot be cached.
         assert_eq!(cached(|r| r.epochs = 3), None);
         assert_eq!(cached(|r| r.augment.mixup = 0.2), None);
         assert_eq!(cached(|r| r.augment_views = None), None);
-        // Nothing is random: all views are the same.
+        // Without random augmentation, all views are the same.
         assert_eq!(cached(|r| r.augment = Augment::default()), Some(1));
     }
 
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_missing_in_older_files_get_the_old_behaviour() {
+    fn fields_that_older_files_lack_default_to_the_old_behaviour() {
         let old = r#"{"epochs": 3, "batch_size": 8, "optimizer": "adamw", "learning_rate": 0.1,
             "schedule": "one-cycle", "weight_decay": 0.5, "label_smoothing": 0.0,
             "augment": {}, "seed": 4}"#;
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn files_call_the_selected_epoch_keep() {
+    fn the_selected_epoch_is_named_keep_in_files() {
         let recipe = Recipe {
             select: Select::Best,
             ..Recipe::new(Optimizer::Adam, 0.001)

@@ -144,7 +144,7 @@ mod tests {
         // torch.optim.lr_scheduler.OneCycleLR(SGD(lr=1), max_lr=1, total_steps=20), PyTorch 2.15.
         let steps = [0, 2, 5, 6, 12, 19];
         assert_near(&factors(Schedule::OneCycle, &steps, 20, None), &ONE_CYCLE);
-        // The same with pct_start=0.5.
+        // The same scheduler with pct_start=0.5.
         assert_near(
             &factors(Schedule::OneCycle, &steps, 20, Some(0.5)),
             &ONE_CYCLE_HALF,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn cosine_warms_up_and_falls_to_zero() {
-        // 40 steps: 2 of warm-up, then (1 + cos(π k / 38)) / 2.
+        // With 40 steps, the factor rises for 2 steps and then is (1 + cos(π k / 38)) / 2.
         assert_near(
             &factors(Schedule::Cosine, &[0, 1, 2, 21, 40], 40, None),
             &[0.5, 1.0, 1.0, 0.5, 0.0],
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn all_lists_every_schedule_that_files_know_but_the_sweep() {
+    fn all_lists_every_schedule_that_files_may_name_except_the_sweep() {
         let error = serde_json::from_str::<Schedule>("\"?\"").unwrap_err();
         // serde lists all variants in backticks.
         let text = error.to_string();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_schedule_warms_up_as_asked_and_stays_between_0_and_1() {
+    fn every_schedule_warms_up_for_the_requested_share_and_is_between_0_and_1() {
         for schedule in Schedule::ALL {
             for warmup in [None, Some(0.25), Some(0.5)] {
                 let factors: Vec<f64> = (0..100)

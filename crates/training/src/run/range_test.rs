@@ -147,16 +147,16 @@ mod tests {
 
     #[test]
     fn the_valley_agrees_with_fastai() {
-        // Flat up to index 9, falling up to index 39, then rising. The longest falling subsequence
-        // ends at 39 and has length 31 (one flat loss and 30 that fall), so fastai lets it start at
-        // 8; 31/3 = 10.33 and 8 + 10 + 5 = 23.
+        // The losses are constant up to index 9, fall up to index 39 and then rise. The longest
+        // falling subsequence ends at 39 and has length 31 (one constant loss and 30 that fall), so
+        // fastai takes 8 as its start; 31/3 = 10.33 and 8 + 10 + 5 = 23.
         let mut losses = vec![2.0; 10];
         losses.extend((1..=30).map(|i| 2.0 - f64::from(i) * 0.05));
         losses.extend((1..=20).map(|i| 0.5 + f64::from(i)));
         assert_eq!(valley(&losses), Some(23));
         assert_eq!(valley(&[1.0, 2.0, 3.0]), None);
         assert_eq!(valley(&[]), None);
-        // Two values: length 2, end 1.
+        // With two values, the subsequence has length 2 and ends at 1.
         assert_eq!(valley(&[2.0, 1.0]), Some(0));
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn optimisers_agree_with_pytorch_and_biases_do_not_decay() {
+    fn optimisers_agree_with_pytorch_and_biases_have_no_weight_decay() {
         let device = Device::flex().autodiff();
         let fixture: Fixture =
             serde_json::from_str(include_str!("../../tests/fixtures/recipe.json")).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_fall_from_block_to_block_and_the_head_has_its_own() {
+    fn rates_fall_towards_the_first_block_and_the_head_has_its_own_rate() {
         let device = Device::flex().autodiff();
         let net = Net {
             blocks: vec![layer(&device), layer(&device)],
@@ -203,7 +203,7 @@ mod tests {
         };
         let gradients = GradientsParams::from_grads(loss(&net).backward(), &net);
         let net = optimizer.step(net, gradients, |id| groups.rates(id, 0.1));
-        // Two blocks: levels 1 and 2 of 3. Every gradient is 1.
+        // The two blocks have levels 1 and 2 of 3. Every gradient is 1.
         let moved = |before: Vec<f32>, after: Vec<f32>, by: f32| {
             for (before, after) in before.iter().zip(&after) {
                 assert!((before - after - by).abs() < 1e-6, "{before} {after} {by}");

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn levels_agree_with_beit() {
-        // Two blocks: get_num_layer_for_vit gives 0 before them, 1 and 2 in them, 3 after them.
+        // For two blocks, get_num_layer_for_vit gives 0 before them, 1 and 2 in them and 3 after
+        // them.
         let vit = [
             "patch_embed.weight",
             "cls_token",

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn balanced_weights_give_every_class_the_same_sum() {
-        // Six images, three classes: 6/(3·1), 6/(3·2), 6/(3·3).
+        // The weights for six images in three classes are 6/(3·1), 6/(3·2) and 6/(3·3).
         let weights = balanced(&[0, 1, 1, 2, 2, 2], 3);
         assert_eq!(weights, [2.0, 1.0, 6.0 / 9.0]);
         assert_eq!(balanced(&[0, 0], 2), [0.5, 0.0]);

@@ -267,17 +267,17 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_cleared_only_where_the_mask_moved() {
+    fn moments_are_cleared_only_for_entries_whose_mask_moved() {
         let mut optimizer = ModelOptimizer::new(Optimizer::Adam);
         let net = Weights::new().step(&mut optimizer, 1.0);
-        // Adam's first step has the size of the learning rate, whatever the gradient.
+        // The size of Adam's first step is the learning rate, independent of the gradient.
         assert_values(&net.a, [-0.1; 3]);
         optimizer.forget(&[Moved {
             id: net.a.id,
             keep: vec![true, false, true],
         }]);
-        // With a gradient of 0, the moments alone move a weight, by m̂/√v̂ = (0.09/0.19) /
-        // √(0.000999/0.001999).
+        // With a gradient of 0, only the moments change a weight, by the learning rate times
+        // m̂/√v̂ = (0.09/0.19) / √(0.000999/0.001999).
         let net = net.step(&mut optimizer, 0.0);
         let remembered = -0.1 - 0.1 * (0.09 / 0.19) / (0.000_999_f32 / 0.001_999).sqrt();
         assert_values(&net.a, [remembered, -0.1, remembered]);

@@ -203,7 +203,8 @@ mod tests {
     use crate::step::loss::CrossEntropy;
     use crate::step::pass::{Passes, pass};
 
-    /// Dropout draws from a generator that the whole process shares.
+    /// Cases run one at a time because dropout uses a random number generator that the whole
+    /// process shares.
     static ALONE: Mutex<()> = Mutex::new(());
 
     struct Case {
@@ -223,7 +224,8 @@ mod tests {
             }
         }
 
-        /// The model with its method, all of whose tensors differ from 0, as after training.
+        /// Attaches the method to the model and changes its tensors so that none of them is 0, as
+        /// after training.
         fn attached(&self, device: &Device) -> Parts<Network> {
             let architecture = Architecture::find(self.model).unwrap().at(32).unwrap();
             let targets = Targets::parse(self.targets).unwrap();
@@ -251,8 +253,8 @@ mod tests {
             attached
         }
 
-        /// The gradients of a step of two batches, by path, and the trained tensors and statistics
-        /// after its forward pass.
+        /// Returns the gradients of a step of two batches, by path, and the trained tensors and
+        /// statistics after its forward pass.
         fn step(&self, again: bool) -> (BTreeMap<String, Vec<f32>>, Vec<TrainedTensor>) {
             let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
             let device = Device::flex().autodiff();
@@ -329,7 +331,7 @@ mod tests {
         })
     }
 
-    /// The largest difference between two lists, divided by the largest value.
+    /// Returns the largest difference between two lists, divided by the largest value.
     fn difference(a: &[f32], b: &[f32]) -> f32 {
         assert_eq!(a.len(), b.len());
         let most = a.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
@@ -342,7 +344,7 @@ mod tests {
     fn a_segment_begins_at_each_block() {
         let device = Device::flex().autodiff();
         let of = |case: Case| Segments::of(&case.attached(&device).model).0;
-        // Stem, eight blocks, mean, head.
+        // Stages of the model: the stem, eight blocks, the mean and the head.
         let sft = of(Case::new("resnet18", Method::Sft, "all"));
         assert_eq!(sft, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         let top = of(Case::new("resnet18", lora(0.0), "layer4"));
@@ -350,7 +352,8 @@ mod tests {
         let head = of(Case::new("resnet18", Method::Linear, "all"));
         assert_eq!(head, [10]);
         assert!(Segments(head).split().is_none());
-        // Embedding, twelve blocks, class token, normalisation, head.
+        // Stages of the model: the embedding, twelve blocks, the class token, the normalisation and
+        // the head.
         let vit = of(Case::new("vit_tiny_patch16_224", Method::Sft, "all"));
         assert_eq!(vit, [(0..13).collect(), vec![14]].concat());
     }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_thaws_from_the_head_down() {
+    fn the_network_is_unfrozen_from_the_head_to_the_first_layer() {
         let device = Device::flex().autodiff();
         let layer = || {
             let param = || Param::from_tensor(Tensor::zeros([1], &device));
