@@ -44,7 +44,7 @@ pub enum DataError {
     NoClasses(PathBuf),
     /// A folder has training images in a folder of their own but no test images, or the reverse.
     #[error(
-        "{path} has a folder `{has}` but no folder `{lacks}`; add {path}/{lacks}, or give {path}/{has} to have it split",
+        "{path} has a folder `{has}` but no folder `{lacks}`; add {path}/{lacks}, or give {path}/{has} to split it automatically",
         path = path.display()
     )]
     MissingPart {
@@ -181,7 +181,7 @@ pub enum DataError {
         target: PathBuf,
     },
     /// The name of a class folder is not UTF-8, and looks like that of another class when it is shown.
-    #[error("the name of the class folder {} is not UTF-8 and reads like another's; rename it", .0.display())]
+    #[error("the name of the class folder {} is not UTF-8 and cannot be told from another's; rename it", .0.display())]
     NotUtf8(PathBuf),
     /// A Parquet file does not have images and labels.
     #[error("{}: {reason}", path.display())]

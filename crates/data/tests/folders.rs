@@ -158,11 +158,11 @@ fn each_invalid_folder_has_its_message() {
         ),
         (
             "half",
-            "{} has a folder `train` but no folder `test`; add {}/test, or give {}/train to have it split",
+            "{} has a folder `train` but no folder `test`; add {}/test, or give {}/train to split it automatically",
         ),
         (
             "other",
-            "{} has a folder `test_data` but no folder `train_data`; add {}/train_data, or give {}/test_data to have it split",
+            "{} has a folder `test_data` but no folder `train_data`; add {}/train_data, or give {}/test_data to split it automatically",
         ),
     ];
     for (name, wanted) in wrong {

@@ -261,7 +261,7 @@ fn names_of_files_need_not_be_utf8_but_names_of_classes_must_differ() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("is not UTF-8 and reads like another's; rename it"),
+        error.contains("is not UTF-8 and cannot be told from another's; rename it"),
         "{error}"
     );
 }

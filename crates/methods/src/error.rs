@@ -57,7 +57,9 @@ pub enum MethodError {
         path: String,
     },
     /// A method that chooses by gradients has none.
-    #[error("{method} chooses by the gradients before training; give them in the scope")]
+    #[error(
+        "{method} selects parameters by their gradients before training; pass them in the `Scope`"
+    )]
     NeedsGradients {
         /// The method's name.
         method: &'static str,
@@ -86,7 +88,7 @@ pub enum MethodError {
         path: String,
     },
     /// An adapter's name does not exist, or exists already.
-    #[error("there is {found} adapter `{name}`; there are: {}", names.join(", "))]
+    #[error("there is {found} adapter `{name}`; existing adapters: {}", names.join(", "))]
     AdapterName {
         /// `no` or `already an`.
         found: &'static str,

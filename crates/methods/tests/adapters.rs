@@ -400,7 +400,7 @@ fn gps_selects_the_weights_with_the_largest_gradients_of_each_output() {
     let without = method.attach(shape.net(&device), &Scope::new("head", &targets, 0));
     assert_eq!(
         without.unwrap_err().to_string(),
-        "gps chooses by the gradients before training; give them in the scope"
+        "gps selects parameters by their gradients before training; pass them in the `Scope`"
     );
 }
 

@@ -28,7 +28,7 @@ pub enum TrainingError {
     },
     /// A feature is too large for f16.
     #[error(
-        "a feature of the frozen layers is {0}, but f16 ends at 65504; cache the features as f32"
+        "a feature of the frozen layers is {0}, but the largest f16 value is 65504; cache the features as f32"
     )]
     TooLarge(f32),
     /// The recipe selects an epoch or stops by validation accuracy, and there are no validation
@@ -36,7 +36,7 @@ pub enum TrainingError {
     #[error("selecting the best epoch needs validation images, and there are none")]
     NoValidation,
     /// The loss did not fall at any learning rate of a range test.
-    #[error("the training loss falls at no learning rate; set one yourself")]
+    #[error("the range test found no learning rate that lowers the loss; set one")]
     NoRate,
     /// There is nothing to train on.
     #[error("there are no training images")]

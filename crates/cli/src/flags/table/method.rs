@@ -116,7 +116,7 @@ fn settings() -> Vec<Flag> {
             .for_method(LORA)
             .sets(lora(|lora, rank| lora.rank = rank)),
         value("lora-alpha", "X")
-            .help("Scale of the update, which is multiplied by alpha / rank")
+            .help("Numerator of the update's scale, alpha / rank")
             .default("16")
             .for_method(LORA)
             .sets(lora(|lora, alpha| lora.alpha = alpha)),
@@ -132,7 +132,7 @@ fn settings() -> Vec<Flag> {
             .for_method(PEFT)
             .sets(peft(|peft, rank| peft.rank = rank)),
         value("peft-alpha", "X")
-            .help("Scale of the update, which is multiplied by alpha / rank")
+            .help("Numerator of the update's scale, alpha / rank")
             .default("32")
             .for_method(PEFT)
             .sets(peft(|peft, alpha| peft.alpha = alpha)),

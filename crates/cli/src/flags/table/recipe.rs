@@ -131,7 +131,7 @@ fn optimizer() -> Vec<Flag> {
             .default("1")
             .sets(|run, ratio| run.recipe.head_lr_ratio = ratio),
         value("layer-decay", "R")
-            .help("Learning rate of each block, relative to that of the block above")
+            .help("Learning rate of each block, relative to the next one towards the head")
             .details(
                 "Above 0, at most 1; 0.65 to 0.8 are usual for vision transformers (BEiT, Bao et al. \
                  2022).",
@@ -151,7 +151,7 @@ fn regularization() -> Vec<Flag> {
             .help("Decay biases, normalisations and position embeddings too")
             .sets(|run, all| run.recipe.decay_all = all),
         value("clip-norm", "NORM")
-            .help("Scale the gradients of a step down to this norm if theirs is larger")
+            .help("Limit the norm of a step's gradients to this value")
             .details("The norm of all gradients together (Pascanu et al. 2013).")
             .default_is("no clipping")
             .sets(|run, norm| run.recipe.clip_norm = Some(norm)),
@@ -195,7 +195,7 @@ fn epochs_and_selection() -> Vec<Flag> {
             .default("0")
             .sets(|run, epochs| run.recipe.unfreeze_epochs = epochs),
         value("patience", "EPOCHS")
-            .help("Stop after so many epochs without a better validation accuracy")
+            .help("Stop after N epochs without a better validation accuracy")
             .details(
                 "Selects the best epoch's weights unless --keep last is given. Needs validation \
                  images.",
