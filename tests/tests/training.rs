@@ -57,7 +57,7 @@ fn the_test_images_do_not_influence_training() {
     );
     assert!(folder.exists("a/learning_rate_sft_seed0.svg"));
     let page = std::fs::read_to_string(folder.path("a/report.html")).unwrap();
-    assert!(page.contains("How the learning rate was found"));
+    assert!(page.contains("Learning rate range test"));
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -89,14 +89,14 @@ fn wrong_values_are_errors_of_one_line_with_exit_code_2() {
     let folder = Folder::colors();
     for (flag, said) in [
         ("--accumulate 0", "at least 1"),
-        ("--warmup 1.5", "at least 0, below 1"),
+        ("--warmup 1.5", "at least 0 and below 1"),
         ("--head-lr-ratio -1", "above 0"),
-        ("--layer-decay 2", "above 0, at most 1"),
+        ("--layer-decay 2", "above 0 and at most 1"),
         ("--clip-norm 0", "above 0"),
-        ("--ema 1", "above 0, below 1"),
+        ("--ema 1", "above 0 and below 1"),
         ("--patience 0", "at least 1"),
         ("--unfreeze-epochs 4", "below the number of epochs"),
-        ("--weight-decay -1", "0 or above"),
+        ("--weight-decay -1", "at least 0"),
         ("--lr 0", "above 0"),
     ] {
         let (name, value) = flag.split_once(' ').unwrap();

@@ -471,7 +471,7 @@ fn named_adapters_are_switched_and_combined_as_in_hf_peft() {
     assert!(
         error
             .to_string()
-            .starts_with("there is already an adapter `cat`; there are: a, ")
+            .starts_with("there is already an adapter `cat`; existing adapters: a, ")
     );
     let error = adapters.switch("c").unwrap_err().to_string();
     assert!(

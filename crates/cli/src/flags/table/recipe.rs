@@ -194,7 +194,7 @@ fn epochs_and_selection() -> Vec<Flag> {
             )
             .default("0")
             .sets(|run, epochs| run.recipe.unfreeze_epochs = epochs),
-        value("patience", "EPOCHS")
+        value("patience", "N")
             .help("Stop after N epochs without a better validation accuracy")
             .details(
                 "Selects the best epoch's weights unless --keep last is given. Needs validation \
