@@ -475,7 +475,7 @@ fn named_adapters_are_switched_and_combined_as_in_hf_peft() {
     );
     let error = adapters.switch("c").unwrap_err().to_string();
     assert!(
-        error.starts_with("there is no adapter `c`; there are: a, "),
+        error.starts_with("there is no adapter `c`; existing adapters: a, "),
         "{error}"
     );
     let error = adapters.combine("c", &[("a", 1.0), ("cat", 1.0)], Combination::Linear);
