@@ -273,10 +273,10 @@ fn tokens(text: &str) -> Vec<String> {
             }
         }
     }
-    without_tests(found)
+    without_tests(&found)
 }
 
-fn without_tests(tokens: Vec<String>) -> Vec<String> {
+fn without_tests(tokens: &[String]) -> Vec<String> {
     let head = ["#", "[", "cfg", "(", "test", ")", "]"];
     let mut found = Vec::new();
     let mut at = 0;

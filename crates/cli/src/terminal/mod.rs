@@ -1,7 +1,7 @@
 //! What happens at the terminal: progress, text, Ctrl-C, exit codes.
 
 #[cfg(feature = "tui")]
-mod dashboard;
+pub mod dashboard;
 pub mod exit;
 pub mod interrupt;
 pub mod notes;
