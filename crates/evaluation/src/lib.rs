@@ -5,7 +5,7 @@
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
 //! - [`pictures`]: bar charts and curves as SVG.
-//! - [`format`]: numbers with units.
+//! - [`format`](mod@format): numbers with units.
 //!
 //! The crate does not depend on Burn: it computes from counts and numbers alone.
 //!

@@ -1,9 +1,9 @@
 //! What can be typed, and what it means.
 //!
-//! The flags of `compare`, `train` and `inspect` are a [`table`]: each one is an expression that says
+//! The flags of `compare`, `train` and `inspect` are a table: each one is an expression that says
 //! how it is typed, what help shows, what it changes in a run, and what `--resume` does with it.
 //! [`Typed`] turns typed flags into runs. A new flag is a new row of the table; it is then known to
-//! help, to files of settings ([`file`]) and to `--resume` ([`resume`]).
+//! help, to files of settings ([`file`](mod@file)) and to `--resume`.
 //!
 //! The flags of the other commands are clap's derived structs.
 
