@@ -4,9 +4,8 @@
 use burn::Tensor;
 use burn::module::{Module, Param};
 
-use super::change::Change;
+use super::change::Delta;
 use super::shape::WeightShape;
-use super::site::Site;
 use crate::inspect::paths::Field;
 
 /// `ΔW = s·(B₁A₁ ⊙ B₂A₂)`, whose rank is at most `rank²`.
@@ -43,16 +42,13 @@ impl Hadamard {
     }
 }
 
-impl Change for Hadamard {
-    const MERGES: bool = true;
-
-    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let shape = base.dims();
-        base + self.shape.weight(self.delta(), shape)
+impl Delta for Hadamard {
+    fn delta(&self) -> Tensor<2> {
+        self.delta()
     }
 
-    fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
-        site.changed(x)
+    fn shape(&self) -> WeightShape {
+        self.shape
     }
 }
 

@@ -4,9 +4,8 @@
 use burn::Tensor;
 use burn::module::{Module, Param};
 
-use super::change::Change;
+use super::change::Delta;
 use super::shape::WeightShape;
-use super::site::Site;
 use crate::inspect::paths::Field;
 
 /// `ΔW = s·(C ⊗ D)`. Each of `C` and `D` is either one tensor or the product of two.
@@ -55,16 +54,13 @@ impl Kronecker {
     }
 }
 
-impl Change for Kronecker {
-    const MERGES: bool = true;
-
-    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let shape = base.dims();
-        base + self.shape.weight(self.delta(), shape)
+impl Delta for Kronecker {
+    fn delta(&self) -> Tensor<2> {
+        self.delta()
     }
 
-    fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
-        site.changed(x)
+    fn shape(&self) -> WeightShape {
+        self.shape
     }
 }
 

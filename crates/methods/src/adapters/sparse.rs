@@ -5,9 +5,8 @@ use burn::Tensor;
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, IndexingUpdateOp, Int, TensorData};
 
-use super::change::Change;
+use super::change::Delta;
 use super::shape::WeightShape;
-use super::site::Site;
 use super::start;
 use crate::inspect::paths::Field;
 
@@ -53,16 +52,13 @@ impl Sparse {
     }
 }
 
-impl Change for Sparse {
-    const MERGES: bool = true;
-
-    fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let shape = base.dims();
-        base + self.shape.weight(self.delta(), shape)
+impl Delta for Sparse {
+    fn delta(&self) -> Tensor<2> {
+        self.delta()
     }
 
-    fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
-        site.changed(x)
+    fn shape(&self) -> WeightShape {
+        self.shape
     }
 }
 
