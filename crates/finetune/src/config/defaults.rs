@@ -77,15 +77,14 @@ impl For {
 
 /// The default recipe of a method, given by name.
 #[must_use]
-pub fn recipe(method: &str, purpose: For) -> Recipe {
+pub fn recipe(name: &str, purpose: For) -> Recipe {
     let plain = Recipe::new(Optimizer::Adam, 0.001);
     if purpose == For::Chapter {
         return plain;
     }
-    let known = Method::all();
-    let rates = match known.iter().find(|known| known.name() == method) {
-        Some(method) => method.learning_rates(),
-        None => FROM_SCRATCH,
+    let rates = match method(name) {
+        Some((method, false)) => method.learning_rates(),
+        _ => FROM_SCRATCH,
     };
     let learning_rate = match purpose {
         For::Large => rates.large,
