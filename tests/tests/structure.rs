@@ -105,7 +105,19 @@ fn files_have_at_most_500_lines() {
 
 /// The Rust files below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    files(folder).into_values().map(|file| file.path).collect()
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Path of a module within its crate, e.g. `["step", "loss"]`; the crate's root is empty.
@@ -184,26 +196,18 @@ fn reachable(edges: &[BTreeSet<usize>], start: usize) -> BTreeSet<usize> {
 
 fn files(src: &Path) -> BTreeMap<Module, File> {
     let mut found = BTreeMap::new();
-    let mut open = vec![src.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let relative = path.strip_prefix(src).unwrap().with_extension("");
-                let mut module: Module = relative
-                    .iter()
-                    .map(|part| part.to_string_lossy().into_owned())
-                    .collect();
-                let last = module.last().map(String::as_str);
-                if last == Some("mod") || module == ["lib"] || module == ["main"] {
-                    module.pop();
-                }
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.insert(module, read(path, &text));
-            }
+    for path in sources(src) {
+        let relative = path.strip_prefix(src).unwrap().with_extension("");
+        let mut module: Module = relative
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned())
+            .collect();
+        let last = module.last().map(String::as_str);
+        if last == Some("mod") || module == ["lib"] || module == ["main"] {
+            module.pop();
         }
+        let text = std::fs::read_to_string(&path).unwrap();
+        found.insert(module, read(path, &text));
     }
     found
 }
@@ -240,12 +244,10 @@ fn tokens(text: &str) -> Vec<String> {
             } =>
             {
                 let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
-                let end: String = std::iter::once('"')
-                    .chain("#".repeat(hashes).chars())
-                    .collect();
+                let mut end = vec!['#'; hashes + 1];
+                end[0] = '"';
                 at += 2 + hashes;
-                while at < chars.len() && !chars[at..].iter().collect::<String>().starts_with(&end)
-                {
+                while at < chars.len() && !chars[at..].starts_with(&end) {
                     at += 1;
                 }
                 at += end.len();
