@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use finetune::machine::memory::keep_large_buffers;
 
-use terminal::{exit, interrupt, output};
+use terminal::interrupt::Role;
+use terminal::{exit, interrupt, output, process};
 
 /// The `finetune` command: parse, call one function per command, turn its outcome into an exit code.
 #[must_use]
@@ -20,12 +21,25 @@ pub fn command() -> ExitCode {
     use flags::{Cli, Command};
 
     keep_large_buffers();
-    interrupt::listen();
     let typed = match flags::file::expand(std::env::args_os().collect()) {
         Ok(typed) => typed,
         Err(error) => return failed(&error),
     };
-    let outcome = match Cli::parse_from(typed).command {
+    let command = match Cli::try_parse_from(typed) {
+        Ok(cli) => cli.command,
+        Err(error) => return not_parsed(&error),
+    };
+    match &command {
+        Command::Compare(_) | Command::Train(_) => interrupt::listen(Role::Command),
+        Command::Pretrain(args) if !args.part => interrupt::listen(Role::Command),
+        Command::Pretrain(_) | Command::Run(_) => {
+            process::end_with_parent();
+            interrupt::listen(Role::Part);
+        }
+        // They save nothing that could be half done: a signal ends them at once.
+        _ => {}
+    }
+    let outcome = match command {
         Command::Compare(args) => commands::compare(&args.0),
         Command::Train(args) => commands::train(&args.0),
         Command::Evaluate(args) => commands::evaluate(&args),
@@ -44,7 +58,22 @@ pub fn command() -> ExitCode {
     }
 }
 
+/// Shows help, the version, or what is wrong with the arguments. If that quotes characters that do not
+/// print, they are escaped, and there are no colours.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    let prints = |line: &str| finetune_files::visible(line) == line;
+    if !error.use_stderr() || text.lines().all(prints) {
+        let _ = error.print();
+    } else {
+        for line in text.lines() {
+            output::note(line);
+        }
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn failed(error: &anyhow::Error) -> ExitCode {
     output::note(&format!("error: {}", exit::line(error)));
-    ExitCode::from(exit::code(error))
+    ExitCode::from(interrupt::code().unwrap_or_else(|| exit::code(error)))
 }

@@ -219,7 +219,9 @@ pub fn one_line(error: &(dyn StdError + 'static)) -> String {
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Blanks within a line stay: they may be part of a name.
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let text = lines.collect::<Vec<_>>().join(" ");
         if !parts.last().is_some_and(|last| last.ends_with(&text)) {
             parts.push(text);
         }
@@ -235,8 +237,11 @@ mod tests {
     #[test]
     fn a_cause_is_printed_only_once() {
         let error = Error::during(|| "cannot resume".to_owned())(
-            Error::io("read", Path::new("a"))(io::Error::other("it is\n  gone")),
+            Error::io("read", Path::new("a"))(io::Error::other("`b ` is\n  gone")),
         );
-        assert_eq!(one_line(&error), "cannot resume: cannot read a: it is gone");
+        assert_eq!(
+            one_line(&error),
+            "cannot resume: cannot read a: `b ` is gone"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ModelError {
     /// There is no architecture of this name.
-    #[error("there is no model `{name}`; models: {}", known.join(", "))]
+    #[error("{}", finetune_files::unknown("model", name, known))]
     UnknownModel {
         /// The name that was asked for.
         name: String,

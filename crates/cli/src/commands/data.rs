@@ -6,7 +6,7 @@ use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
 use serde::Serialize;
 
 use crate::flags::{CheckArgs, DataArgs, DataCommand};
-use crate::terminal::output::say;
+use crate::terminal::output::{say, say_json};
 
 /// How many names of a list are shown.
 const SHOWN: usize = 4;
@@ -34,10 +34,10 @@ fn check_data(args: &CheckArgs) -> Result<()> {
     // If the data set is rejected, what is known about it is shown before the error.
     let found = splits.as_ref().ok().map(check);
     if args.printed.json {
-        say(&serde_json::to_string_pretty(&Document {
+        say_json(&Document {
             check: found.as_ref(),
             survey: survey.as_ref(),
-        })?)?;
+        })?;
     } else {
         let lines = lines(found.as_ref(), survey.as_ref());
         if !lines.is_empty() {

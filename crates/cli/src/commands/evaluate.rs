@@ -5,7 +5,7 @@ use finetune::FinishedRun;
 use serde::Serialize;
 
 use crate::flags::{EvaluateArgs, Selection};
-use crate::terminal::output::{note, say};
+use crate::terminal::output::{note, say, say_json};
 
 #[derive(Serialize)]
 struct Evaluated {
@@ -56,7 +56,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         });
     }
     if args.printed.json {
-        say(&serde_json::to_string_pretty(&evaluated)?)?;
+        say_json(&evaluated)?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use finetune_training::{Optimizer, Recipe};
 use serde_json::json;
 
 use crate::flags::Typed;
-use crate::terminal::output::say;
+use crate::terminal::output::{say, say_json};
 
 /// `finetune inspect`.
 ///
@@ -46,7 +46,7 @@ pub fn inspect(typed: &Typed) -> Result<()> {
             "predicted_memory_bytes": predicted_memory(&config.recipe, count),
             "trained": trained,
         });
-        return say(&serde_json::to_string_pretty(&document)?);
+        return say_json(&document);
     }
     if base.model.is_none() && base.weights.is_none() {
         say(&format!("{}\n\n{}\n", models(), methods()?))?;

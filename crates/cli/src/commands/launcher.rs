@@ -1,8 +1,8 @@
 //! Runs in processes of their own, so that the peak memory of each is its own.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::UNIX_EPOCH;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use finetune::comparison::{Launcher, Position};
@@ -10,8 +10,9 @@ use finetune::evaluation::Run;
 use finetune::run::Job;
 use finetune::{Error, Observer};
 
-use crate::terminal::exit;
+use crate::terminal::process::ask_to_stop;
 use crate::terminal::progress::Ui;
+use crate::terminal::{exit, interrupt};
 
 /// Starts `finetune run` for each run.
 #[derive(Debug)]
@@ -52,14 +53,15 @@ impl Processes {
             command.args(["--started", &since.as_micros().to_string()]);
         }
         let finished = command
+            .stdin(Stdio::null())
             .stdout(if self.ui == Ui::Tui {
                 Stdio::inherit()
             } else {
                 Stdio::null()
             })
             .spawn()
-            .and_then(|mut child| child.wait())
             .context("cannot start the run")?;
+        let finished = wait(finished).context("cannot wait for the run")?;
         if !finished.success() {
             match std::fs::read_to_string(result.with_extension("error")) {
                 Ok(error) => bail!(error),
@@ -71,16 +73,33 @@ impl Processes {
     }
 
     fn pretrain(&self, model: &str, out: &Path) -> Result<()> {
-        let status = Command::new(&self.program)
-            .args(["pretrain", "--model", model, "--out"])
+        let process = Command::new(&self.program)
+            .args(["pretrain", "--part", "--model", model, "--out"])
             .arg(out)
             .args(["--ui", self.ui.name()])
-            .status()
+            .spawn()
             .context("cannot start the pretraining")?;
+        let status = wait(process).context("cannot wait for the pretraining")?;
         if !status.success() {
             bail!("pretraining `{model}` did not finish");
         }
         Ok(())
+    }
+}
+
+/// Waits for a process to end, and asks it to stop if this one is asked to.
+fn wait(mut process: Child) -> std::io::Result<ExitStatus> {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let mut asked = false;
+    loop {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        if interrupt::requested() && !asked {
+            ask_to_stop(&process);
+            asked = true;
+        }
+        std::thread::sleep(INTERVAL);
     }
 }
 

@@ -6,7 +6,7 @@ use finetune::folder::predict as classes_of;
 use serde::Serialize;
 
 use crate::flags::{PredictArgs, Selection};
-use crate::terminal::output::say;
+use crate::terminal::output::{say, say_json};
 
 #[derive(Serialize)]
 struct Predicted {
@@ -31,7 +31,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     });
     if args.printed.json {
         let predictions: Vec<_> = predictions.collect();
-        return say(&serde_json::to_string_pretty(&predictions)?);
+        return say_json(&predictions);
     }
     for Predicted {
         path,

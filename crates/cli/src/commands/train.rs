@@ -10,7 +10,7 @@ use finetune::folder::Plan;
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
 use crate::terminal::notes::Notes;
-use crate::terminal::output::{note, say};
+use crate::terminal::output::{note, say, say_document};
 use crate::terminal::process::started;
 
 /// `finetune compare`.
@@ -58,7 +58,10 @@ fn new_folder(command: &str) -> PathBuf {
 
 /// Does the runs and shows their results.
 fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()> {
-    let command: Vec<String> = std::env::args().collect();
+    let arguments = std::env::args_os();
+    let command: Vec<_> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
     let report = comparison
         .command(command.join(" "))
         .started(started())
@@ -81,7 +84,7 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
 
 fn show(report: &Report, json: bool) -> Result<()> {
     if json {
-        return say(&report.to_json()?);
+        return say_document(&report.to_json()?);
     }
     if report.runs.is_empty() {
         return Ok(());

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
 use finetune::config::{DataConfig, EMBEDDED, RunConfig};
 use finetune::weights::{Metadata, locate};
+use finetune_files::unknown;
 use finetune_model::{Architecture, WeightsFile};
 
 use crate::terminal::exit::Usage;
@@ -17,8 +18,8 @@ pub struct Base {
     pub methods: Vec<String>,
     /// The first seed.
     pub seed: u64,
-    /// Number of seeds, counting up from the first.
-    pub seeds: u64,
+    /// Number of seeds, counting up from the first; `None` is 1.
+    pub seeds: Option<u64>,
     /// Name of the model.
     pub model: Option<String>,
     /// A file of pretrained weights, or its name on the Hugging Face Hub.
@@ -68,10 +69,7 @@ impl Base {
     /// size.
     pub(super) fn run(&self, method: &str, seed: u64) -> Result<RunConfig> {
         let Some((what, from_scratch)) = defaults::method(method) else {
-            let known = defaults::all_methods().join(", ");
-            bail!(Usage(format!(
-                "there is no method `{method}`; methods: {known}"
-            )));
+            bail!(Usage(unknown("method", method, &defaults::all_methods())));
         };
         let weights = match &self.weights {
             Some(name) => Some(locate(name, self.weights_sha256.as_deref())?),

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use finetune::folder::Plan;
+use finetune_files::{quoted, quoted_path, read_text};
 use serde_json::{Map, Value};
 
 use super::define::{Effect, Flag};
 use super::table::{self, CONFIG, RESUME};
 use super::task::Task;
 use crate::terminal::exit::Usage;
+
+/// The size of the largest file of settings, bytes: a `config.json` of thousands of runs.
+const LARGEST: u64 = 64 << 20;
 
 /// Replaces `--config FILE` by the flags that the file holds, except for those that are typed as
 /// well.
@@ -35,9 +39,10 @@ pub fn expand(mut typed: Vec<OsString>) -> Result<Vec<OsString>> {
     for (key, value) in settings {
         let flag = find(&flags, &key).map_err(|nearest| {
             Usage(format!(
-                "{}: {} has no setting `{key}`; the nearest is `{}`",
-                found.path.display(),
+                "{}: {} has no setting {}; the nearest is `{}`",
+                quoted_path(&found.path),
                 task.name(),
+                quoted(&key),
                 nearest.replace('-', "_")
             ))
         })?;
@@ -124,8 +129,8 @@ fn check_repetition(flags: &[Flag], typed: &[OsString], path: &Path) -> Result<(
 
 /// The file's settings; `None` if it is the configuration of runs.
 fn read(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    let text = read_text(path, LARGEST)
+        .with_context(|| format!("cannot read the configuration {}", quoted_path(path)))?;
     let invalid = |reason: String| {
         let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         Usage(format!(

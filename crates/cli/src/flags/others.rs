@@ -70,6 +70,9 @@ pub struct PretrainArgs {
     /// How progress is shown [default: bar on a terminal, else plain]
     #[arg(long, value_enum)]
     pub ui: Option<Ui>,
+    /// Whether another command started this one
+    #[arg(long, hide = true)]
+    pub part: bool,
 }
 
 /// `finetune run`: one run of a comparison, in a process of its own.

@@ -1,5 +1,7 @@
 //! From typed flags to runs.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Result, bail};
 use clap::ArgMatches;
 use finetune::config::RunConfig;
@@ -56,7 +58,7 @@ impl Typed {
     pub fn runs(&self) -> Result<Vec<RunConfig>> {
         let base = self.base();
         let mut runs = Vec::new();
-        for seed in base.seed..base.seed + base.seeds.max(1) {
+        for seed in seeds(&base)? {
             for (index, method) in base.methods.iter().enumerate() {
                 if !base.methods[..index].contains(method) {
                     runs.push(self.run(&base, method, seed, |_| true)?);
@@ -94,6 +96,24 @@ impl Typed {
         let mut flags = table::flags(self.task);
         flags.retain(|flag| flag.is_typed(&self.matches));
         flags
+    }
+}
+
+/// The seeds of the runs.
+fn seeds(base: &Base) -> Result<RangeInclusive<u64>> {
+    const MOST: u64 = 1000;
+    let (seed, seeds) = (base.seed, base.seeds.unwrap_or(1));
+    if !(1..=MOST).contains(&seeds) {
+        bail!(Usage(format!(
+            "--seeds is {seeds}, but must be from 1 to {MOST}"
+        )));
+    }
+    match seed.checked_add(seeds - 1) {
+        Some(last) => Ok(seed..=last),
+        None => bail!(Usage(format!(
+            "--seed {seed} leaves no room for --seeds {seeds}: the largest seed is {}",
+            u64::MAX
+        ))),
     }
 }
 

@@ -1,23 +1,88 @@
-//! Ctrl-C: the first one lets the current step finish, the second one ends the program.
+//! Signals that ask the process to end: Ctrl-C (SIGINT), SIGTERM, and SIGHUP when the terminal is
+//! closed.
+//!
+//! A command that trains stops after the current step and saves what is done. The second signal ends
+//! it at once. Its runs are processes of their own, which the first process tells to stop; they
+//! receive a terminal's Ctrl-C as well, so for them a second signal means nothing new.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 
-static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// The first signal; 0 before there is one.
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
-/// Exit code of a program that Ctrl-C ended, as in shells: 128 + SIGINT.
-const INTERRUPTED: i32 = 130;
-
-/// Starts listening. If that fails, Ctrl-C ends the program at once, as it does by default.
-pub fn listen() {
-    let _ = ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-    });
+/// Who a process is to the signals that it receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It was started by a person or a script.
+    Command,
+    /// It was started by a command, which passes signals on and decides when to end it.
+    Part,
 }
 
-/// Whether the user pressed Ctrl-C.
+/// Starts listening. If that fails, signals end the program at once, as they do by default.
+pub fn listen(role: Role) {
+    #[cfg(unix)]
+    if let Ok(signals) = signal_hook::iterator::Signals::new(signals()) {
+        std::thread::spawn(move || {
+            let mut signals = signals;
+            for signal in signals.forever() {
+                on_signal(signal, role);
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    {
+        const SIGINT: i32 = 2;
+        let _ = ctrlc::set_handler(move || on_signal(SIGINT, role));
+    }
+}
+
+/// The signals to listen to: not SIGHUP if it is ignored, as after `nohup`.
+#[cfg(unix)]
+fn signals() -> Vec<i32> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+/// Whether the process was started with a signal ignored, as far as the system tells.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+fn on_signal(signal: i32, role: Role) {
+    let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+    match (role, first) {
+        (Role::Part, _) => {}
+        (Role::Command, Ok(_)) => {
+            super::output::note_over_progress(
+                "stopping after the current step and saving what is done (once more ends at once)",
+            );
+        }
+        (Role::Command, Err(_)) => std::process::exit(code_of(signal)),
+    }
+}
+
+/// Whether the process was asked to end.
 #[must_use]
 pub fn requested() -> bool {
-    REQUESTED.load(Ordering::Relaxed)
+    RECEIVED.load(Ordering::Relaxed) != 0
+}
+
+/// The exit code if the process was asked to end, as in shells: 128 + the signal's number.
+#[must_use]
+pub fn code() -> Option<u8> {
+    let signal = RECEIVED.load(Ordering::Relaxed);
+    (signal != 0).then(|| u8::try_from(code_of(signal)).unwrap_or(1))
+}
+
+fn code_of(signal: i32) -> i32 {
+    128 + signal
 }

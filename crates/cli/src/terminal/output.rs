@@ -1,17 +1,85 @@
 //! What the command writes. If the reader has gone (`| head -1`), that is not an error, and must not
 //! be a panic as with `println!`.
+//!
+//! All text passes through here, so no name from a file, a folder or a data set can send an escape
+//! sequence to the terminal.
 
-use std::io::{ErrorKind, Write};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};
+use finetune_files::{shortened, visible};
+use serde::Serialize;
 
-/// Writes text and a newline to stdout.
+/// The most characters of a line on stderr.
+const LONGEST: usize = 4000;
+
+/// Writes text, which may have several lines, and a newline to stdout. Characters that do not print
+/// are escaped.
 ///
 /// # Errors
 ///
 /// Stdout cannot be written, for example because the disk behind `> FILE` is full. It is not an
 /// error if its reader has gone.
 pub fn say(text: &str) -> Result<()> {
+    let lines: Vec<_> = text.split('\n').map(visible).collect();
+    write(&lines.join("\n"))
+}
+
+/// Writes a value to stdout as a JSON document.
+///
+/// # Errors
+///
+/// As [`say`].
+pub fn say_json(value: &impl Serialize) -> Result<()> {
+    say_document(&serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a JSON document to stdout.
+///
+/// # Errors
+///
+/// As [`say`].
+pub fn say_document(json: &str) -> Result<()> {
+    write(&printable_json(json))
+}
+
+/// Writes a line to stderr, if possible. Characters that do not print, line breaks included, are
+/// escaped, and the middle of an overlong line is left out.
+pub fn note(text: &str) {
+    let text = shortened(text, LONGEST);
+    let _ = writeln!(std::io::stderr(), "{}", visible(&text));
+}
+
+/// As [`note`], on a line of its own even if another process shows a progress bar on this one.
+pub fn note_over_progress(text: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K");
+    }
+    note(text);
+}
+
+/// JSON in which the characters that a terminal does not print are escaped as JSON escapes them. In
+/// valid JSON, they are within strings.
+fn printable_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        let mut bytes = [0; 4];
+        if character == '\n'
+            || visible(character.encode_utf8(&mut bytes)).len() == character.len_utf8()
+        {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
+fn write(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
@@ -19,7 +87,22 @@ pub fn say(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to stderr, if possible.
-pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_remains_the_same_document() {
+        let name = "a\u{1b}[31m\u{9b}\u{202e}\u{e0041}é\n\"\\";
+        let json = printable_json(&serde_json::to_string_pretty(&[name]).unwrap());
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [name]);
+        assert!(
+            json.contains(r"\u001b[31m\u009b\u202e\udb40\udc41é"),
+            "{json}"
+        );
+        assert!(
+            json.chars()
+                .all(|character| !character.is_control() || character == '\n')
+        );
+    }
 }

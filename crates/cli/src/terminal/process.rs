@@ -41,3 +41,27 @@ pub fn parent() -> Option<u32> {
 pub fn parent() -> Option<u32> {
     None
 }
+
+/// Ends this process as soon as the process that started it is gone: somebody may resume what that one
+/// was doing, and this one would write into the same folder.
+pub fn end_with_parent() {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let started_by = parent();
+    std::thread::spawn(move || {
+        while parent() == started_by {
+            std::thread::sleep(INTERVAL);
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Asks a process that this one started to stop.
+#[cfg(unix)]
+pub fn ask_to_stop(process: &std::process::Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    let _ = kill_process(Pid::from_child(process), Signal::TERM);
+}
+
+/// Asks a process that this one started to stop; this system passes Ctrl-C on by itself.
+#[cfg(not(unix))]
+pub fn ask_to_stop(_: &std::process::Child) {}

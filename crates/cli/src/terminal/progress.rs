@@ -12,7 +12,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::exit::Usage;
 use super::interrupt;
 use super::output::note;
-use super::process::parent;
 
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -84,7 +83,6 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     dashboard: Option<Box<dyn Dashboard>>,
     pace: Pace,
-    parent: Option<u32>,
 }
 
 /// The speed of a run.
@@ -120,15 +118,6 @@ impl Progress {
             bar: None,
             dashboard: dashboard(ui, epochs),
             pace: Pace::default(),
-            parent: parent(),
-        }
-    }
-
-    /// If the comparison was killed, somebody may resume it, and this run would write into the same
-    /// folder.
-    fn end_with_parent(&self) {
-        if parent() != self.parent {
-            std::process::exit(1);
         }
     }
 
@@ -165,7 +154,6 @@ fn peak_memory() -> String {
 
 impl Observer for Progress {
     fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
-        self.end_with_parent();
         if self.ui == Ui::Bar {
             let bar = self.start(images);
             bar.set_position(done as u64);
@@ -179,7 +167,6 @@ impl Observer for Progress {
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
-        self.end_with_parent();
         self.pace.seconds += step.seconds;
         self.pace.steps += 1;
         self.pace.images += step.images;

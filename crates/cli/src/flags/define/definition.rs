@@ -8,7 +8,9 @@
 //!     .sets(|run, epochs| run.recipe.epochs = epochs)
 //! ```
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Result;
 use clap::builder::{PossibleValue, ValueParser};
@@ -63,7 +65,7 @@ pub(in crate::flags) fn list<T: Value>(
     metavar: &'static str,
 ) -> Definition<Vec<T>> {
     let mut list = repeated(name, metavar);
-    list.arg = list.arg.value_delimiter(',');
+    list.arg = list.arg.value_delimiter(',').value_parser(T::item());
     list
 }
 
@@ -126,8 +128,9 @@ fn parsed<T: Clone + Send + Sync + 'static>(
     metavar: &'static str,
     parser: ValueParser,
 ) -> Definition<T> {
+    // `-1` is a value, and out of range; it is not the unknown flag `-1`.
     let arg = Arg::new(name).value_name(metavar).value_parser(parser);
-    new(name, arg, one)
+    new(name, arg.allow_negative_numbers(true), one)
 }
 
 fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
@@ -326,16 +329,61 @@ impl Outcome for Result<()> {
 /// A type that clap can parse.
 pub(in crate::flags) trait Value: Clone + Send + Sync + 'static {
     fn parser() -> ValueParser;
+
+    /// The parser of an item of a list that is separated by commas.
+    fn item() -> ValueParser {
+        Self::parser()
+    }
 }
 
 macro_rules! values {
-    ($($kind:ty),+) => {
+    ($($kind:ty: $parser:expr),+ $(,)?) => {
         $(impl Value for $kind {
             fn parser() -> ValueParser {
-                value_parser!($kind).into()
+                $parser
             }
         })+
     };
 }
 
-values!(usize, u64, f32, f64, String, PathBuf, Ui);
+values! {
+    usize: ValueParser::new(whole_number::<usize>),
+    u64: ValueParser::new(whole_number::<u64>),
+    f32: ValueParser::new(number::<f32>),
+    f64: ValueParser::new(number::<f64>),
+    PathBuf: value_parser!(PathBuf),
+    Ui: value_parser!(Ui).into(),
+}
+
+fn whole_number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|error: ParseIntError| {
+        match error.kind() {
+            IntErrorKind::PosOverflow => "the number is too large",
+            _ => "write a whole number, 0 or more",
+        }
+        .to_owned()
+    })
+}
+
+/// No setting means anything as an infinite or undefined number.
+fn number<T: FromStr + Into<f64> + Copy>(text: &str) -> Result<T, String> {
+    let number: Option<T> = text.trim().parse().ok();
+    let number = number.filter(|number| (*number).into().is_finite());
+    number.ok_or_else(|| "write a number, such as 0.1 or 1e-4".to_owned())
+}
+
+impl Value for String {
+    fn parser() -> ValueParser {
+        ValueParser::string()
+    }
+
+    fn item() -> ValueParser {
+        ValueParser::new(item)
+    }
+}
+
+/// A name without the blanks around it, as after the comma of `sft, lora`.
+#[allow(clippy::unnecessary_wraps)] // clap's interface
+fn item(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
+}

@@ -42,7 +42,7 @@ fn methods() -> Vec<Flag> {
             .default_list(&defaults::METHODS)
             .only(&[Task::Compare])
             .sets_base(
-                |base, methods| base.methods = methods,
+                |base, methods: Vec<String>| base.methods = methods,
                 Resume::Rule(|base, plan| Ok(are_methods_of(base, plan))),
             ),
         value("seeds", "N")
@@ -50,12 +50,12 @@ fn methods() -> Vec<Flag> {
             .default("1")
             .only(&[Task::Compare])
             .sets_base(
-                |base, seeds| base.seeds = seeds,
+                |base, seeds| base.seeds = Some(seeds),
                 Resume::Rule(|base, plan| {
                     let mut seeds: Vec<u64> = plan.runs.iter().map(|run| run.seed).collect();
                     seeds.sort_unstable();
                     seeds.dedup();
-                    Ok(seeds.len() as u64 == base.seeds.max(1))
+                    Ok(Some(seeds.len() as u64) == base.seeds)
                 }),
             ),
     ]

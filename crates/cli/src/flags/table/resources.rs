@@ -5,7 +5,7 @@ use finetune::machine::device::canonical;
 use finetune_data::Cache;
 use finetune_training::{FeatureCache, FeatureDtype};
 
-use super::range::at_least_1;
+use super::range::threads;
 use crate::flags::define::choice::of;
 use crate::flags::define::{Flag, Resume, choice, switch, value};
 use crate::terminal::exit::Usage;
@@ -19,16 +19,16 @@ pub(super) fn flags() -> Vec<Flag> {
         value("threads", "N")
             .help("Threads that compute")
             .default_is("one per core")
-            .sets(|run, threads| -> Result<()> {
-                run.threads = Some(at_least_1("threads", threads)?);
+            .sets(|run, count| -> Result<()> {
+                run.threads = Some(threads("threads", count)?);
                 Ok(())
             })
             .resume(Resume::Honour),
         value("workers", "N")
             .help("Threads that decode and augment images")
             .default_is("as many as compute")
-            .sets(|run, threads| -> Result<()> {
-                run.data.pipeline.workers = Some(at_least_1("workers", threads)?);
+            .sets(|run, count| -> Result<()> {
+                run.data.pipeline.workers = Some(threads("workers", count)?);
                 Ok(())
             })
             .resume(Resume::Honour),

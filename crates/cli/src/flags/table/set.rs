@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use finetune::config::defaults;
 use finetune::config::settings::of;
+use finetune_files::{nearest, quoted, unknown};
 use finetune_methods::Method;
 use serde_json::Value;
 
@@ -22,22 +23,24 @@ pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
             .and_then(|(name, text)| Some((name.split_once('.')?, text)))
         else {
             bail!(Usage(format!(
-                "--set {setting}: write METHOD.KEY=VALUE, for example lora.dora=true"
+                "--set {}: write METHOD.KEY=VALUE, for example lora.dora=true",
+                quoted(setting)
             )));
         };
         let Some((named, _)) = defaults::method(name) else {
-            let known = defaults::all_methods().join(", ");
-            bail!(Usage(format!(
-                "--set {setting}: there is no method `{name}`; methods: {known}"
-            )));
+            let there_is_none = unknown("method", name, &defaults::all_methods());
+            bail!(Usage(format!("--set {}: {there_is_none}", quoted(setting))));
         };
         let keys = keys(&named)?;
         if !keys.iter().any(|known| known == key) {
-            let keys = keys.join(", ");
+            let meant = nearest(key, keys.iter().map(String::as_str));
+            let meant = meant.map_or(String::new(), |meant| format!(", did you mean `{meant}`?"));
             bail!(Usage(if keys.is_empty() {
-                format!("--set {setting}: {name} has no settings")
+                format!("--set {}: {name} has no settings", quoted(setting))
             } else {
-                format!("--set {setting}: {name} has no setting `{key}`; it has {keys}")
+                let all = keys.join(", ");
+                let key = quoted(key);
+                format!("{name} has no setting {key} (--set){meant}; it has {all}")
             }));
         }
         if named.name() != method.name() {
@@ -47,7 +50,7 @@ pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
         let new = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         value[key] = new;
         if let Err(error) = serde_json::from_value::<Method>(value.clone()) {
-            bail!(Usage(format!("--set {setting}: {error}")));
+            bail!(Usage(format!("--set {}: {error}", quoted(setting))));
         }
     }
     Ok(serde_json::from_value(value)?)
