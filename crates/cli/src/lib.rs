@@ -33,7 +33,7 @@ pub fn command() -> ExitCode {
         Command::Compare(_) | Command::Train(_) => interrupt::listen(Role::Command),
         Command::Pretrain(args) if !args.part => interrupt::listen(Role::Command),
         Command::Pretrain(_) | Command::Run(_) => {
-            process::end_with_parent();
+            process::obey_parent(interrupt::request);
             interrupt::listen(Role::Part);
         }
         // They save nothing that could be half done: a signal ends them at once.

@@ -53,7 +53,7 @@ impl Processes {
             command.args(["--started", &since.as_micros().to_string()]);
         }
         let finished = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(if self.ui == Ui::Tui {
                 Stdio::inherit()
             } else {
@@ -77,6 +77,7 @@ impl Processes {
             .args(["pretrain", "--part", "--model", model, "--out"])
             .arg(out)
             .args(["--ui", self.ui.name()])
+            .stdin(Stdio::piped())
             .spawn()
             .context("cannot start the pretraining")?;
         let status = wait(process).context("cannot wait for the pretraining")?;
@@ -90,13 +91,18 @@ impl Processes {
 /// Waits for a process to end, and asks it to stop if this one is asked to.
 fn wait(mut process: Child) -> std::io::Result<ExitStatus> {
     const INTERVAL: Duration = Duration::from_millis(10);
+    // The process ends when this end of its stdin is closed.
+    let mut stdin = process.stdin.take();
     let mut asked = false;
     loop {
         if let Some(status) = process.try_wait()? {
             return Ok(status);
         }
-        if interrupt::requested() && !asked {
-            ask_to_stop(&process);
+        if interrupt::requested()
+            && !asked
+            && let Some(stdin) = &mut stdin
+        {
+            ask_to_stop(stdin);
             asked = true;
         }
         std::thread::sleep(INTERVAL);

@@ -2,10 +2,12 @@
 //! closed.
 //!
 //! A command that trains stops after the current step and saves what is done. The second signal ends
-//! it at once. Its runs are processes of their own, which the first process tells to stop; they
-//! receive a terminal's Ctrl-C as well, so for them a second signal means nothing new.
+//! it at once. Its runs are processes of their own, which it tells to stop and which end with it. They
+//! may receive the same signals, as they do from a terminal, and leave them to the command.
 
 use std::sync::atomic::{AtomicI32, Ordering};
+
+use super::output::note_over_progress;
 
 /// The first signal; 0 before there is one.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
@@ -58,16 +60,23 @@ fn is_ignored(signal: i32) -> bool {
 }
 
 fn on_signal(signal: i32, role: Role) {
-    let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-    match (role, first) {
-        (Role::Part, _) => {}
-        (Role::Command, Ok(_)) => {
-            super::output::note_over_progress(
-                "stopping after the current step and saving what is done (once more ends at once)",
-            );
-        }
-        (Role::Command, Err(_)) => std::process::exit(code_of(signal)),
+    if role == Role::Part {
+        request();
+        return;
     }
+    let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+    if first.is_err() {
+        std::process::exit(code_of(signal));
+    }
+    note_over_progress(
+        "stopping after the current step and saving what is done (once more ends at once)",
+    );
+}
+
+/// Asks the process to end as SIGTERM does.
+pub fn request() {
+    const SIGTERM: i32 = 15;
+    let _ = RECEIVED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Whether the process was asked to end.

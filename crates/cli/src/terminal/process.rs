@@ -1,5 +1,7 @@
-//! The process: when it was started, and by whom.
+//! Processes: when this one was started, and how one that was started by another is told to stop.
 
+use std::io::{Read, Write};
+use std::process::ChildStdin;
 use std::time::{Duration, SystemTime};
 
 /// When the process was started, to 10 ms; the current time if the system does not tell.
@@ -27,41 +29,22 @@ fn age() -> Option<Duration> {
     Duration::try_from_secs_f64(uptime - ticks / TICKS_PER_SECOND).ok()
 }
 
-/// The id of the process that started this one.
-#[must_use]
-#[cfg(unix)]
-#[allow(clippy::unnecessary_wraps)] // as elsewhere
-pub fn parent() -> Option<u32> {
-    Some(std::os::unix::process::parent_id())
-}
-
-/// The id of the process that started this one; unknown on this system.
-#[must_use]
-#[cfg(not(unix))]
-pub fn parent() -> Option<u32> {
-    None
-}
-
-/// Ends this process as soon as the process that started it is gone: somebody may resume what that one
-/// was doing, and this one would write into the same folder.
-pub fn end_with_parent() {
-    const INTERVAL: Duration = Duration::from_millis(50);
-    let started_by = parent();
+/// Listens to the process that started this one, which holds the other end of this one's stdin: calls
+/// `stop` as soon as that process asks this one to stop ([`ask_to_stop`]), and ends this one as soon as
+/// that process is gone. Somebody may then resume what it was doing, and this one would write into the
+/// same folder.
+pub fn obey_parent(stop: impl Fn() + Send + 'static) {
     std::thread::spawn(move || {
-        while parent() == started_by {
-            std::thread::sleep(INTERVAL);
+        let mut byte = [0];
+        while let Ok(1) = std::io::stdin().read(&mut byte) {
+            stop();
         }
         std::process::exit(1);
     });
 }
 
 /// Asks a process that this one started to stop.
-#[cfg(unix)]
-pub fn ask_to_stop(process: &std::process::Child) {
-    use rustix::process::{Pid, Signal, kill_process};
-    let _ = kill_process(Pid::from_child(process), Signal::TERM);
+pub fn ask_to_stop(stdin: &mut ChildStdin) {
+    // If that fails, the process has ended.
+    let _ = stdin.write_all(b"\n");
 }
-
-/// Asks a process that this one started to stop; this system passes Ctrl-C on by itself.
-#[cfg(not(unix))]
-pub fn ask_to_stop(_: &std::process::Child) {}
