@@ -54,7 +54,14 @@ fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
             cause.downcast_ref(),
             Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
         )
-        || matches!(cause.downcast_ref(), Some(DataError::NotADataSet { .. }))
+        || matches!(
+            cause.downcast_ref(),
+            Some(
+                DataError::NotADataSet { .. }
+                    | DataError::Missing { .. }
+                    | DataError::NoSuchFold(_)
+            )
+        )
 }
 
 /// The error on one line, causes after colons.

@@ -102,13 +102,11 @@ impl DataConfig {
             Some(set) => set.open(&options)?,
             None => open(&self.path, &options)?,
         };
-        if self.valid_fraction > 0.0 && splits.valid.is_none() {
-            let (train, valid) = splits.train.split(self.valid_fraction, 0);
-            splits.train = train;
-            splits.valid = Some(valid);
+        if self.valid_fraction > 0.0 {
+            splits = splits.with_validation(self.valid_fraction, 0);
         }
         if let Some(count) = self.train_per_class {
-            splits.train = splits.train.take_per_class(count, seed);
+            splits = splits.with_train_per_class(count, seed);
         }
         Ok(splits)
     }
