@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::fingerprint::{Fingerprint, PartFingerprint};
 use self::format::Format;
+pub use self::folder::walk::has_image_extension;
 pub use self::idx::{IdxOptions, open_idx};
 pub use self::left_out::{LeftOut, Why};
 pub use self::named::NamedSet;

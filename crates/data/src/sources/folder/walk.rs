@@ -27,7 +27,7 @@ const SYSTEM_FOLDERS: [&str; 6] = [
 ];
 
 /// Whether a file has the extension of an image.
-pub(crate) fn has_image_extension(path: &Path) -> bool {
+pub fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     let mut known = EXTENSIONS.iter();
     known.any(|known| extension.eq_ignore_ascii_case(known))
