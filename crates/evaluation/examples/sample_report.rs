@@ -142,6 +142,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         peak_memory_bytes: Some(mebibytes << 20),
         artifact_bytes: file,
         artifacts: vec![format!("finetuned_model_{name}.safetensors")],
+        artifact_sha256: std::collections::BTreeMap::new(),
         settings,
         range_test: None,
     })

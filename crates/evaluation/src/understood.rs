@@ -59,7 +59,9 @@ impl UnderstoodPart {
     /// Number of images.
     #[must_use]
     pub fn images(&self) -> usize {
-        self.per_class.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.per_class
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 

@@ -179,7 +179,10 @@ pub enum Error {
         difference: String,
     },
     /// Another process works in the folder.
-    #[error("{} is in use by {process}; wait until it ends, or stop it", quoted_path(folder))]
+    #[error(
+        "{} is in use by {process}; wait until it ends, or stop it",
+        quoted_path(folder)
+    )]
     InUse {
         /// The folder.
         folder: PathBuf,
@@ -301,7 +304,11 @@ fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
     };
     format!(
         "the test images have {} that the model was not trained on: {}{more}; it knows {}{others}",
-        if unknown.len() == 1 { "a class" } else { "classes" },
+        if unknown.len() == 1 {
+            "a class"
+        } else {
+            "classes"
+        },
         shown.join(", "),
         known.join(", ")
     )
@@ -310,9 +317,9 @@ fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
 /// What to do about base weights that are missing.
 fn restore(sha256: Option<&str>) -> String {
     match sha256 {
-        Some(sha256) => format!(
-            "; put the file that the run started from back there (its SHA-256 is {sha256})"
-        ),
+        Some(sha256) => {
+            format!("; put the file that the run started from back there (its SHA-256 is {sha256})")
+        }
         None => "; put the file back there".to_owned(),
     }
 }

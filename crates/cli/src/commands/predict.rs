@@ -67,7 +67,11 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
         if args.printed.json {
             all.push(predicted);
         } else if let (Some(class), Some(share)) = (&predicted.class, predicted.probability) {
-            say(&format!("{}: {class} ({:.1} %)", predicted.path, 100.0 * share))?;
+            say(&format!(
+                "{}: {class} ({:.1} %)",
+                predicted.path,
+                100.0 * share
+            ))?;
         }
     }
     if args.printed.json {

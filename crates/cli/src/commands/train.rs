@@ -42,12 +42,12 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
         }
         return finish(comparison, folder, &process);
     }
-    let runs = match &process.config {
-        Some(file) => Plan::read_file(file)?.runs,
-        None => typed.runs()?,
-    };
     let out = process.out.clone().unwrap_or_else(|| new_folder(command));
-    let comparison = Comparison::new(&out, runs).replace(process.force);
+    let comparison = match &process.config {
+        Some(file) => Comparison::repeat(&out, Plan::read_file(file)?),
+        None => Comparison::new(&out, typed.runs()?),
+    };
+    let comparison = comparison.replace(process.force);
     finish(comparison, &out, &process)
 }
 

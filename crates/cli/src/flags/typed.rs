@@ -113,7 +113,7 @@ impl Typed {
             let any = |has: fn(&RunConfig) -> bool| runs.iter().any(has);
             if ABOUT_ADAPTERS.contains(&flag.name) && !any(|run| run.method.has_adapters()) {
                 bail!(Usage(format!(
-                    "{flag} chooses layers for adapters, and {trained} has none; leave it out, or \
+                    "{flag} chooses layers for adapters, and {trained} puts none on layers; leave it out, or \
                      choose another method"
                 )));
             }

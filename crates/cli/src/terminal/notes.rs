@@ -28,7 +28,9 @@ impl finetune::Observer for Notes {
     }
 
     fn on_phase(&mut self, phase: Phase) {
-        let heartbeat = self.heartbeat.get_or_insert_with(|| Heartbeat::new("start"));
+        let heartbeat = self
+            .heartbeat
+            .get_or_insert_with(|| Heartbeat::new("start"));
         heartbeat.does(activity(phase));
     }
 

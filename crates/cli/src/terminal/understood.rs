@@ -29,10 +29,7 @@ pub fn lines(understood: &Understood) -> Vec<String> {
     model(&mut block, &understood.model);
     methods(&mut block, &understood.methods);
     recipes(&mut block, &understood.methods, &understood.seeds);
-    let threads = match understood.threads {
-        1 => "1 thread".to_owned(),
-        threads => format!("{threads} threads"),
-    };
+    let threads = counted(understood.threads, "thread");
     let device = match understood.device.as_str() {
         "flex" => "cpu",
         other => other,
@@ -82,13 +79,19 @@ fn data(block: &mut Block, data: &UnderstoodData) {
     );
     for part in &data.parts {
         let asked = data.train_per_class.filter(|_| part.name == "train");
-        block.add("", &format!("{} {}", part.name, images(part, &data.classes, asked)));
+        block.add(
+            "",
+            &format!("{} {}", part.name, images(part, &data.classes, asked)),
+        );
     }
     for note in &data.notes {
         block.add("", &visible(note));
     }
     for (reason, images) in &data.left_out {
-        block.add("", &format!("left out: {} {}", number(*images), visible(reason)));
+        block.add(
+            "",
+            &format!("left out: {} {}", number(*images), visible(reason)),
+        );
     }
 }
 
@@ -115,7 +118,8 @@ fn name(class: &str) -> String {
     let short = shortened(class, 40);
     let quoted = quoted(&short);
     let plain = quoted.trim_matches('`');
-    if plain == class && plain.trim() == plain && !plain.contains([',', '·']) && !plain.is_empty() {
+    if plain == class && plain.trim() == plain && !plain.contains([',', '·']) && !plain.is_empty()
+    {
         plain.to_owned()
     } else {
         quoted
@@ -130,7 +134,9 @@ fn images(part: &UnderstoodPart, classes: &[String], asked: Option<usize>) -> St
         return number(all);
     };
     let asked = asked.filter(|asked| most < asked);
-    let asked = asked.map_or_else(String::new, |asked| format!(" ({} asked for)", number(asked)));
+    let asked = asked.map_or_else(String::new, |asked| {
+        format!(" ({} asked for)", number(asked))
+    });
     let named = part.per_class.iter().zip(classes);
     if least == most {
         return format!("{}, {} of each class{asked}", number(all), number(*least));
@@ -199,7 +205,10 @@ fn model(block: &mut Block, model: &UnderstoodModel) {
 }
 
 fn methods(block: &mut Block, methods: &[UnderstoodMethod]) {
-    let widest = methods.iter().map(|method| method.name.chars().count()).max();
+    let widest = methods
+        .iter()
+        .map(|method| method.name.chars().count())
+        .max();
     let widest = widest.unwrap_or(0);
     for (index, method) in methods.iter().enumerate() {
         let label = match (index, methods.len()) {
@@ -222,7 +231,10 @@ fn methods(block: &mut Block, methods: &[UnderstoodMethod]) {
             None => "learning rate by a range test".to_owned(),
         };
         let pad = "\u{a0}".repeat(widest - method.name.chars().count());
-        block.add(label, &format!("{}{pad}\u{a0} {trained} · {rate}", method.name));
+        block.add(
+            label,
+            &format!("{}{pad}\u{a0} {trained} · {rate}", method.name),
+        );
     }
     for line in &mut block.lines {
         *line = line.replace('\u{a0}', " ");
@@ -239,7 +251,10 @@ fn share(method: &UnderstoodMethod) -> String {
 fn recipes(block: &mut Block, methods: &[UnderstoodMethod], seeds: &[u64]) {
     let mut distinct: Vec<(&UnderstoodRecipe, Vec<&str>)> = Vec::new();
     for method in methods {
-        match distinct.iter_mut().find(|(recipe, _)| **recipe == method.recipe) {
+        match distinct
+            .iter_mut()
+            .find(|(recipe, _)| **recipe == method.recipe)
+        {
             Some((_, names)) => names.push(&method.name),
             None => distinct.push((&method.recipe, vec![&method.name])),
         }
@@ -265,13 +280,16 @@ fn recipes(block: &mut Block, methods: &[UnderstoodMethod], seeds: &[u64]) {
 fn recipe_line(recipe: &UnderstoodRecipe) -> String {
     let batch = match recipe.accumulate {
         0 | 1 => format!("batches of {}", number(recipe.batch_size)),
-        several => format!("{several} batches of {} per step", number(recipe.batch_size)),
+        several => format!(
+            "{several} batches of {} per step",
+            number(recipe.batch_size)
+        ),
     };
     let mut parts = vec![
         format!(
-            "{} epochs of {} steps",
-            number(recipe.epochs),
-            number(recipe.steps_per_epoch)
+            "{} of {}",
+            counted(recipe.epochs, "epoch"),
+            counted(recipe.steps_per_epoch, "step")
         ),
         batch,
         recipe.optimizer.clone(),
@@ -286,6 +304,12 @@ fn recipe_line(recipe: &UnderstoodRecipe) -> String {
         format!("augmentation: {}", recipe.augmentation.join(", "))
     });
     parts.join(" · ")
+}
+
+/// `1 step`, `2 steps`.
+fn counted(value: usize, what: &str) -> String {
+    let plural = if value == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(value))
 }
 
 fn number(value: usize) -> String {
@@ -320,7 +344,10 @@ mod tests {
         Understood {
             data: UnderstoodData {
                 path: "animals".to_owned(),
-                classes: classes.iter().map(|(class, _)| (*class).to_owned()).collect(),
+                classes: classes
+                    .iter()
+                    .map(|(class, _)| (*class).to_owned())
+                    .collect(),
                 parts: vec![part("train", 1), part("test", 10)],
                 train_per_class: Some(1000),
                 ..UnderstoodData::default()
@@ -372,14 +399,23 @@ mod tests {
     #[test]
     fn many_classes_are_summed_up() {
         let names: Vec<String> = (0..300).map(|index| format!("class {index}")).collect();
-        let classes: Vec<(&str, usize)> =
-            names.iter().map(String::as_str).zip((0..300).map(|i| 50 + i)).collect();
+        let classes: Vec<(&str, usize)> = names
+            .iter()
+            .map(String::as_str)
+            .zip((0..300).map(|i| 50 + i))
+            .collect();
         let block = lines(&understood(&classes));
-        assert!(block.iter().all(|line| line.chars().count() <= COLUMNS), "{block:#?}");
+        assert!(
+            block.iter().all(|line| line.chars().count() <= COLUMNS),
+            "{block:#?}"
+        );
         assert!(block.len() < 16, "{block:#?}");
         let block = block.join(" ");
         assert!(block.contains("300 classes: class 0, class 1, "), "{block}");
-        assert!(block.contains("from 50 of class 0 to 349 of class 299, median 200"), "{block}");
+        assert!(
+            block.contains("from 50 of class 0 to 349 of class 299, median 200"),
+            "{block}"
+        );
         let unequal = lines(&understood(&[("cat", 20), ("dog", 30)])).join("\n");
         assert!(unequal.contains("train 50: 20 cat, 30 dog"), "{unequal}");
     }

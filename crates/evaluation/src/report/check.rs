@@ -9,7 +9,11 @@ const MOST: u64 = 1 << 53;
 pub(super) fn problem(report: &Report) -> Option<String> {
     report.runs.iter().find_map(|run| {
         let what = of_run(run)?;
-        Some(format!("{what} of the run `{}` {} out of range", run.method, is(what)))
+        Some(format!(
+            "{what} of the run `{}` {} out of range",
+            run.method,
+            is(what)
+        ))
     })
 }
 
@@ -23,14 +27,27 @@ fn of_run(run: &Run) -> Option<&'static str> {
     let duration = |value: f64| value.is_finite() && value >= 0.0;
     let mut counts = run.confusion.iter().flatten();
     let images = counts.try_fold(0_u64, |sum, count| sum.checked_add(*count));
-    let parameters = [run.trainable_parameters, run.total_parameters, run.artifact_bytes];
+    let parameters = [
+        run.trainable_parameters,
+        run.total_parameters,
+        run.artifact_bytes,
+    ];
     let test = run.range_test.as_ref();
     let checks = [
         ("the accuracy", share(run.accuracy) && share(run.macro_f1)),
         ("the accuracies", shares(&run.per_class_accuracy)),
-        ("the confusion matrix", images.is_some_and(|images| images <= MOST)),
-        ("the parameters", parameters.iter().all(|count| *count <= MOST)),
-        ("the memory", run.peak_memory_bytes.is_none_or(|bytes| bytes <= MOST)),
+        (
+            "the confusion matrix",
+            images.is_some_and(|images| images <= MOST),
+        ),
+        (
+            "the parameters",
+            parameters.iter().all(|count| *count <= MOST),
+        ),
+        (
+            "the memory",
+            run.peak_memory_bytes.is_none_or(|bytes| bytes <= MOST),
+        ),
         (
             "the times",
             duration(run.train_seconds) && duration(run.seconds_per_step),

@@ -364,10 +364,22 @@ pub(crate) mod tests {
             read(&text).unwrap_err().to_string()
         };
         for (from, to, wanted) in [
-            ("\"accuracy\": 0.5", "\"accuracy\": 1.5", "the accuracy of the run `lora` is"),
-            ("[[1, 0]", "[[18446744073709551615, 1]", "the confusion matrix of the run"),
+            (
+                "\"accuracy\": 0.5",
+                "\"accuracy\": 1.5",
+                "the accuracy of the run `lora` is",
+            ),
+            (
+                "[[1, 0]",
+                "[[18446744073709551615, 1]",
+                "the confusion matrix of the run",
+            ),
             ("31.0", "-1", "the times of the run `lora` are out of range"),
-            ("\"train_loss\": 0.7", "\"train_loss\": 1e999", "number out of range"),
+            (
+                "\"train_loss\": 0.7",
+                "\"train_loss\": 1e999",
+                "number out of range",
+            ),
             ("\"seed\": 0", "\"seed\": -1", "expected u64"),
             ("12", "9007199254740993", "the parameters of the run"),
         ] {
@@ -375,7 +387,10 @@ pub(crate) mod tests {
             assert!(error.contains(wanted), "{error}");
         }
         for text in ["", "{", "[[[[", "null", "{\"version\": 1}", "\u{0}"] {
-            assert!(matches!(read(text), Err(EvaluationError::Format { .. })), "{text}");
+            assert!(
+                matches!(read(text), Err(EvaluationError::Format { .. })),
+                "{text}"
+            );
         }
         assert!(read(&"[".repeat(100_000)).is_err());
         let cut = |length| read(&VERSION_1[..length]).unwrap_err().to_string();

@@ -22,11 +22,17 @@ pub fn finding(summaries: &[Summary]) -> String {
     };
     let accuracy = percent(best.accuracy.mean);
     let warnings = warnings(&candidates);
-    if !candidates.iter().any(|one| one.beats_chance() != Some(false)) {
+    if !candidates
+        .iter()
+        .any(|one| one.beats_chance() != Some(false))
+    {
         return format!("{}{warnings}", chance(best, candidates.len()));
     }
     if candidates.len() == 1 {
-        return format!("{} reaches {accuracy} on the test images.{warnings}", best.method);
+        return format!(
+            "{} reaches {accuracy} on the test images.{warnings}",
+            best.method
+        );
     }
     let behind = |other: &Summary| best.accuracy.mean - other.accuracy.mean;
     let (tied, others): (Vec<&Summary>, Vec<&Summary>) = candidates
@@ -59,7 +65,10 @@ pub fn finding(summaries: &[Summary]) -> String {
             bytes(best.artifact_bytes)
         ),
     };
-    format!("{head}; {second}.{}{warnings}", indistinguishable(best, &others))
+    format!(
+        "{head}; {second}.{}{warnings}",
+        indistinguishable(best, &others)
+    )
 }
 
 /// Says that the best of so many methods may not be better than always answering the same class.
@@ -67,7 +76,10 @@ fn chance(best: &Summary, methods: usize) -> String {
     let share = best.commonest.map_or(0.0, |(_, share)| share);
     let (accuracy, share) = (percent(best.accuracy.mean), percent(share));
     let head = match methods {
-        1 => format!("{} reaches {accuracy} on the {} test images", best.method, best.test_images),
+        1 => format!(
+            "{} reaches {accuracy} on the {} test images",
+            best.method, best.test_images
+        ),
         _ => format!(
             "No method is shown to be better than chance: the most accurate, {}, reaches {accuracy} \
              on the {} test images",

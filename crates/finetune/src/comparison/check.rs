@@ -70,7 +70,10 @@ pub(super) fn check(
     // All runs that start from weights start from the same ones, which are read once.
     let mut loaded = None;
     for (index, config) in runs.iter().enumerate() {
-        if runs[..index].iter().any(|other| differ_in_seed(other, config)) {
+        if runs[..index]
+            .iter()
+            .any(|other| differ_in_seed(other, config))
+        {
             continue;
         }
         let network = match &loaded {

@@ -12,6 +12,7 @@ use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
+use crate::identity::Inputs;
 use crate::machine::threads::use_threads;
 use crate::run::{Job, Observer};
 use crate::weights::describe;
@@ -28,6 +29,8 @@ pub struct Comparison {
     done: Vec<Run>,
     resumes: bool,
     replace: bool,
+    /// What runs that are repeated were started with.
+    repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
     /// The lock of the folder of a comparison that is resumed.
@@ -44,9 +47,20 @@ impl Comparison {
             done: Vec::new(),
             resumes: false,
             replace: false,
+            repeats: None,
             command: String::new(),
             started: None,
             lock: None,
+        }
+    }
+
+    /// The same runs once more, with files in a new folder. If base weights or images are others than
+    /// they were, the observer gets a note about it.
+    #[must_use]
+    pub fn repeat(folder: impl Into<PathBuf>, plan: Plan) -> Self {
+        Self {
+            repeats: Some(plan.inputs),
+            ..Self::new(folder, plan.runs)
         }
     }
 
@@ -75,6 +89,7 @@ impl Comparison {
             done,
             resumes: true,
             replace: false,
+            repeats: None,
             command: String::new(),
             started: None,
             lock: Some(Arc::new(lock)),
@@ -162,6 +177,10 @@ impl Comparison {
                 pin(config)?;
             }
             self.plan.inputs = inputs(&self.plan.runs, &data)?;
+            let former = self.repeats.as_ref();
+            for note in former.map_or_else(Vec::new, |former| former.changes(&self.plan.inputs)) {
+                observer.note(&note);
+            }
             occupied = Some(Occupied::new(&folder, self.replace)?);
         }
         let first = self.left_mut().next().map(|run| run.clone());

@@ -83,7 +83,7 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let unreadable = data.skipped().len();
     if unreadable > 0 {
-        left_out.insert("cannot be used".to_owned(), unreadable);
+        left_out.insert("unreadable".to_owned(), unreadable);
     }
     let mut notes = Vec::new();
     if let Some(fold) = run.data.fold {
@@ -140,6 +140,8 @@ fn augmentation(augment: &Augment) -> Vec<String> {
     let Some(chosen) = chosen.as_object() else {
         return Vec::new();
     };
-    let changed = chosen.iter().filter(|(key, value)| off.get(key) != Some(value));
+    let changed = chosen
+        .iter()
+        .filter(|(key, value)| off.get(key) != Some(value));
     changed.map(|(key, _)| key.replace('_', " ")).collect()
 }

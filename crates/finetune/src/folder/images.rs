@@ -70,7 +70,14 @@ mod tests {
     fn folders_are_searched_in_the_order_of_names_and_files_are_taken_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for name in ["b/2.png", "b/1.JPG", "a.txt", "b/c/d/x.webp", ".hidden/1.png", "z.png"] {
+        for name in [
+            "b/2.png",
+            "b/1.JPG",
+            "a.txt",
+            "b/c/d/x.webp",
+            ".hidden/1.png",
+            "z.png",
+        ] {
             std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
             std::fs::write(path(name), "").unwrap();
         }
@@ -78,9 +85,19 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), path("b/loop")).unwrap();
         let paths = [path("a.txt"), folder.path().to_owned(), path("none.png")];
         let found = image_files(&paths).unwrap();
-        let wanted = ["a.txt", "b/1.JPG", "b/2.png", "b/c/d/x.webp", "z.png", "none.png"];
+        let wanted = [
+            "a.txt",
+            "b/1.JPG",
+            "b/2.png",
+            "b/c/d/x.webp",
+            "z.png",
+            "none.png",
+        ];
         assert_eq!(found.files, wanted.map(path));
         assert_eq!(found.others, 1);
-        assert_eq!(image_files(&[path("b/c")]).unwrap().files, [path("b/c/d/x.webp")]);
+        assert_eq!(
+            image_files(&[path("b/c")]).unwrap().files,
+            [path("b/c/d/x.webp")]
+        );
     }
 }

@@ -92,7 +92,9 @@ impl Lock {
     ///
     /// The process has too many open files.
     pub fn share(&self) -> Result<File, Error> {
-        self.file.try_clone().map_err(Error::io("share", &self.path))
+        self.file
+            .try_clone()
+            .map_err(Error::io("share", &self.path))
     }
 
     /// Writes down whose lock it is.
@@ -177,7 +179,10 @@ mod tests {
         let id = std::process::id().to_string();
         for refused in [Lock::check(&folder), Lock::of(&folder).map(drop)] {
             let error = refused.unwrap_err().to_string();
-            assert!(error.contains(&format!("is in use by process {id}")), "{error}");
+            assert!(
+                error.contains(&format!("is in use by process {id}")),
+                "{error}"
+            );
         }
         // A copy keeps the lock.
         let copy = lock.share().unwrap();

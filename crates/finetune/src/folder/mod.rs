@@ -14,11 +14,11 @@ mod report;
 
 pub use export::{ExportFormat, Written, export};
 pub use finished::{FinishedRun, TestImages};
+pub use images::{Found, image_files};
 pub use lock::Lock;
 pub use names::RunFolder;
 pub(crate) use occupy::{Occupied, vacant};
 pub use path::{absolute, pinned};
 pub use plan::Plan;
-pub use images::{Found, image_files};
 pub use predict::{Prediction, Predictor};
 pub use report::write_report;

@@ -193,7 +193,12 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     let mut there = path.as_path();
     loop {
         if let Ok(real) = there.canonicalize() {
-            return Some(missing.iter().rev().fold(real, |path, name| path.join(name)));
+            return Some(
+                missing
+                    .iter()
+                    .rev()
+                    .fold(real, |path, name| path.join(name)),
+            );
         }
         missing.push(there.file_name()?.to_owned());
         there = there.parent()?;
@@ -219,7 +224,10 @@ mod tests {
         for inside in ["images", "images/run", "images/../images/train/a/b"] {
             let out = RunFolder::new(folder.path().join(inside), false);
             let error = vacant(&out, &data(&images), false).unwrap_err().to_string();
-            assert!(error.contains("is inside the folder of the images"), "{error}");
+            assert!(
+                error.contains("is inside the folder of the images"),
+                "{error}"
+            );
             vacant(&out, &data(&images), true).unwrap();
         }
         for beside in ["run", "images2", "images/../run"] {
@@ -246,7 +254,11 @@ mod tests {
             out.report(),
             events.join("events.out.tfevents.0.finetune.1.0"),
         ];
-        let theirs = ["notes.txt", "adapter_mine.safetensors", "checkpoint_sft.safetensors"];
+        let theirs = [
+            "notes.txt",
+            "adapter_mine.safetensors",
+            "checkpoint_sft.safetensors",
+        ];
         let theirs = theirs.map(|name| out.path().join(name));
         for file in ours.iter().chain(&theirs) {
             std::fs::write(file, "").unwrap();

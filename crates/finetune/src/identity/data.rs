@@ -134,7 +134,11 @@ impl PartIdentity {
             )
         } else {
             let shown = &changed[..changed.len().min(SHOWN)];
-            format!("the {} images are {}", self.name, listed(shown, changed.len()))
+            format!(
+                "the {} images are {}",
+                self.name,
+                listed(shown, changed.len())
+            )
         })
     }
 }

@@ -32,4 +32,27 @@ impl Inputs {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What differs in the inputs of runs that repeat those with these, a sentence each.
+    #[must_use]
+    pub fn changes(&self, now: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        if let (Some(was), Some(is)) = (&self.weights, &now.weights)
+            && was.sha256 != is.sha256
+        {
+            changes.push(format!(
+                "the base weights are not those of the runs that are repeated: their SHA-256 is {}, it \
+                 was {}",
+                is.sha256, was.sha256
+            ));
+        }
+        if let (Some(was), Some(is)) = (&self.data, &now.data)
+            && let Some(difference) = was.difference(is)
+        {
+            changes.push(format!(
+                "the images are not those of the runs that are repeated: {difference}"
+            ));
+        }
+        changes
+    }
 }

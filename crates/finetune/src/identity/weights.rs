@@ -39,7 +39,10 @@ impl WeightsIdentity {
         let (bytes, sha256) = match file(config)? {
             None => {
                 let bytes = finetune_datasets::RESNET8_64_SIGNS;
-                (bytes.len() as u64, hexadecimal(Sha256::new_with_prefix(bytes)))
+                (
+                    bytes.len() as u64,
+                    hexadecimal(Sha256::new_with_prefix(bytes)),
+                )
             }
             Some(path) if !path.exists() => return Err(Error::NoBase { path, sha256: None }),
             Some(path) => hash_once(&path)?,
@@ -131,14 +134,20 @@ mod tests {
         assert!(error.contains("are no longer those"), "{error}");
         std::fs::remove_file(&path).unwrap();
         let error = identity.verify(&run).unwrap_err().to_string();
-        assert!(error.contains("are missing") && error.contains(abc), "{error}");
+        assert!(
+            error.contains("are missing") && error.contains(abc),
+            "{error}"
+        );
     }
 
     #[test]
     fn weights_inside_the_program_have_an_identity_and_random_ones_have_none() {
         let shipped = WeightsIdentity::of(&RunConfig::new(Method::Sft)).unwrap();
         let shipped = shipped.unwrap();
-        assert_eq!((shipped.origin.as_str(), shipped.sha256.len()), ("shipped", 64));
+        assert_eq!(
+            (shipped.origin.as_str(), shipped.sha256.len()),
+            ("shipped", 64)
+        );
         assert_eq!(WeightsIdentity::of(&RunConfig::scratch()).unwrap(), None);
     }
 }

@@ -286,7 +286,8 @@ impl Checkpoint {
         let tensors = from_safetensors(bytes).map_err(other_run)?;
         let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(other_run)?;
         let entry = |key| header.metadata().as_ref().and_then(|map| map.get(key));
-        let progress = entry(METADATA).ok_or_else(|| other_run("the file holds no training state"))?;
+        let progress =
+            entry(METADATA).ok_or_else(|| other_run("the file holds no training state"))?;
         let about = entry(ABOUT);
         if let Some(expected) = entry(CHECKSUM)
             && *expected != checksum(&tensors, progress, about.map(String::as_str))
@@ -326,9 +327,14 @@ impl Checkpoint {
                 epochs.len()
             )));
         }
-        let numbered = epochs.iter().zip(1..).all(|(epoch, number)| epoch.epoch == number);
+        let numbered = epochs
+            .iter()
+            .zip(1..)
+            .all(|(epoch, number)| epoch.epoch == number);
         if !numbered || best.is_some_and(|best| !(1..=epochs.len()).contains(&best)) {
-            return Err(other_run("the numbers of its epochs are not those of a run"));
+            return Err(other_run(
+                "the numbers of its epochs are not those of a run",
+            ));
         }
         Ok(())
     }
