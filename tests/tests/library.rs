@@ -85,7 +85,7 @@ fn a_comparison_that_an_observer_stops_resumes_to_the_same_weights() {
     assert!(matches!(finished, Error::Usage(_)), "{finished}");
 
     let run = FinishedRun::open(&broken, Some("lora"), None).unwrap();
-    let images = run.test_images(None).unwrap();
+    let images = run.test_images(None).unwrap().images;
     let confusion = run.evaluate(&images, false).unwrap();
     assert_eq!(confusion.rows(), report.runs[0].confusion);
 }

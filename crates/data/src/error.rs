@@ -2,15 +2,33 @@
 
 use std::path::PathBuf;
 
+use finetune_files::{quoted, quoted_path};
+
+use crate::sources::Fold;
+
 /// What can go wrong between a data set and its tensors. Each message names what is wrong and what to
 /// do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A path is neither a directory nor a file of a known format.
+    /// A path does not exist.
+    #[error(
+        "{} does not exist{}; give the folder that holds your images, or a {extensions} file",
+        quoted_path(path),
+        nearest(near.as_deref())
+    )]
+    Missing {
+        /// The path.
+        path: PathBuf,
+        /// The path that exists and is most like it.
+        near: Option<PathBuf>,
+        /// The extensions of all known formats.
+        extensions: String,
+    },
+    /// A path is a file of no known format.
     #[error(
         "{} is not a folder; give the folder that holds your images, or a {extensions} file",
-        path.display()
+        quoted_path(path)
     )]
     NotADataSet {
         /// The path.
@@ -18,6 +36,31 @@ pub enum DataError {
         /// The extensions of all known formats.
         extensions: String,
     },
+    /// A folder can be understood in several ways.
+    #[error("{}: {reason}", quoted_path(path))]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The test images have no labels.
+    #[error(
+        "{} has {images} image(s) but no class folders, so that they have no labels; put the images of each class into a folder of its own, or give {} to split it automatically",
+        quoted_path(path),
+        quoted_path(train)
+    )]
+    Unlabelled {
+        /// The folder of the test images.
+        path: PathBuf,
+        /// Number of images directly in it.
+        images: usize,
+        /// The folder of the training images.
+        train: PathBuf,
+    },
+    /// There is no such fold.
+    #[error("there is no fold {} of {}: there must be at least 2 folds, and they count from 1", .0.index, .0.of)]
+    NoSuchFold(Fold),
     /// A data set that is opened by its name cannot be read from where its package installs it.
     #[error("{name} is not installed (`{install}`)")]
     NotInstalled {
@@ -29,7 +72,7 @@ pub enum DataError {
         source: Box<DataError>,
     },
     /// A folder or file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", quoted_path(path))]
     Io {
         /// The folder or file.
         path: PathBuf,
@@ -38,27 +81,34 @@ pub enum DataError {
     },
     /// A folder has no folders with images.
     #[error(
-        "{folder} holds no classes; put the images of each class into a folder of its own, e.g. {folder}/cat and {folder}/dog",
-        folder = .0.display()
+        "{} holds no classes; put the images of each class into a folder of its own, e.g. {} and {}",
+        quoted_path(.0),
+        quoted_path(&.0.join("cat")),
+        quoted_path(&.0.join("dog"))
     )]
     NoClasses(PathBuf),
     /// A folder has training images in a folder of their own but no test images, or the reverse.
     #[error(
-        "{path} has a folder `{has}` but no folder `{lacks}`; add {path}/{lacks}, or give {path}/{has} to split it automatically",
-        path = path.display()
+        "{} has a folder {} but no folder {}; add {}, or give {} to split it automatically",
+        quoted_path(path),
+        quoted(has),
+        quoted(lacks),
+        quoted_path(&path.join(lacks)),
+        quoted_path(&path.join(has))
     )]
     MissingPart {
         /// The folder of the data set.
         path: PathBuf,
         /// The folder that exists.
-        has: &'static str,
+        has: String,
         /// The folder that does not.
-        lacks: &'static str,
+        lacks: String,
     },
     /// There is only one class.
     #[error(
-        "{} holds only the class `{class}`; a data set needs two classes or more",
-        path.display()
+        "{} holds only the class {}; a data set needs two classes or more",
+        quoted_path(path),
+        quoted(class)
     )]
     OneClass {
         /// The data set.
@@ -67,10 +117,13 @@ pub enum DataError {
         class: String,
     },
     /// A class has no images.
-    #[error("the class folder {} holds no images; add some or remove the folder", .0.display())]
+    #[error("the class folder {} holds no images; add some or remove the folder", quoted_path(.0))]
     EmptyClass(PathBuf),
     /// A class has too few images to be split.
-    #[error("the class `{class}` has {count} image(s); splitting needs {least} or more")]
+    #[error(
+        "the class {} has {count} image(s); splitting needs {least} or more",
+        quoted(class)
+    )]
     TooFewToSplit {
         /// The class.
         class: String,
@@ -82,7 +135,7 @@ pub enum DataError {
     /// The test or validation images have other classes than the training images.
     #[error(
         "the classes of {} differ from those of training: {}; make them the same",
-        path.display(),
+        quoted_path(path),
         differences(missing, extra)
     )]
     ClassesDiffer {
@@ -94,7 +147,10 @@ pub enum DataError {
         extra: Vec<String>,
     },
     /// An image cannot be decoded.
-    #[error("cannot decode the image {name}: {reason}; replace or remove it")]
+    #[error(
+        "cannot decode the image {}: {reason}; replace or remove it",
+        quoted(name)
+    )]
     Image {
         /// The name of the image.
         name: String,
@@ -103,7 +159,8 @@ pub enum DataError {
     },
     /// An image has more pixels than the limit.
     #[error(
-        "the image {name} has {width}×{height} pixels, more than the limit of {limit} in all; reduce it"
+        "the image {} has {width}×{height} pixels, more than the limit of {limit} in all; reduce it",
+        quoted(name)
     )]
     TooLarge {
         /// The name of the image.
@@ -116,7 +173,10 @@ pub enum DataError {
         limit: u64,
     },
     /// All images of a class were left out because they cannot be used.
-    #[error("no image of the class `{class}` can be used; the first reason: {reason}")]
+    #[error(
+        "no image of the class {} can be used; the first reason: {reason}",
+        quoted(class)
+    )]
     NoneLeft {
         /// The class.
         class: String,
@@ -124,7 +184,7 @@ pub enum DataError {
         reason: String,
     },
     /// The cache file of decoded images cannot be written or read.
-    #[error("cannot cache decoded images in {}: {source}", path.display())]
+    #[error("cannot cache decoded images in {}: {source}", quoted_path(path))]
     Cache {
         /// The cache file.
         path: PathBuf,
@@ -134,7 +194,7 @@ pub enum DataError {
     /// A file of features that were computed from the images cannot be written or read.
     #[error(
         "cannot cache the features of frozen layers in a file of {}: {source}; free space there, or cache them in memory or not at all",
-        folder.display()
+        quoted_path(folder)
     )]
     ByteStore {
         /// The folder of the file, which has no name.
@@ -154,25 +214,30 @@ pub enum DataError {
         reason: String,
     },
     /// A test or validation image has a label that no training image has.
-    #[error("{place}: no training image has the label `{label}`; labels: {classes}")]
+    #[error(
+        "{place}: no training image has the label {}; labels: {}",
+        quoted(label),
+        listed(classes)
+    )]
     UnknownLabel {
         /// The file, and the line or row.
         place: String,
         /// The label.
         label: String,
         /// The labels of the training images.
-        classes: String,
+        classes: Vec<String>,
     },
     /// A data set has no training images.
-    #[error("{} has no training images", .0.display())]
+    #[error("{} has no training images", quoted_path(.0))]
     NoTraining(PathBuf),
     /// Folds are asked for, but the data set has validation images.
-    #[error("{0} has validation images already; folds are for data sets without any")]
+    #[error("{} has validation images already; folds are for data sets without any", quoted(.0))]
     FoldsAndValid(String),
     /// A link leads out of the folder of the data set.
     #[error(
         "{} is a link to {}, outside of the folder; copy the target into the folder, or name the files in a manifest (.csv)",
-        path.display(), target.display()
+        quoted_path(path),
+        quoted_path(target)
     )]
     LinkLeaves {
         /// The link.
@@ -181,10 +246,10 @@ pub enum DataError {
         target: PathBuf,
     },
     /// The name of a class folder is not UTF-8, and looks like that of another class when it is shown.
-    #[error("the name of the class folder {} is not UTF-8 and cannot be told from another's; rename it", .0.display())]
+    #[error("the name of the class folder {} is not UTF-8 and cannot be told from another's; rename it", quoted_path(.0))]
     NotUtf8(PathBuf),
     /// A Parquet file does not have images and labels.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}", quoted_path(path))]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -192,7 +257,10 @@ pub enum DataError {
         reason: String,
     },
     /// An IDX file is not valid.
-    #[error("{} is not a readable IDX file: {reason}; download it again", path.display())]
+    #[error(
+        "{} is not a readable IDX file: {reason}; download it again",
+        quoted_path(path)
+    )]
     Idx {
         /// The file.
         path: PathBuf,
@@ -203,11 +271,30 @@ pub enum DataError {
 
 fn differences(missing: &[String], extra: &[String]) -> String {
     let part = |title: &str, names: &[String]| {
-        (!names.is_empty()).then(|| format!("{title} {}", names.join(", ")))
+        (!names.is_empty()).then(|| format!("{title} {}", listed(names)))
     };
     let parts: Vec<_> = [part("missing", missing), part("unknown", extra)]
         .into_iter()
         .flatten()
         .collect();
     parts.join("; ")
+}
+
+fn nearest(near: Option<&std::path::Path>) -> String {
+    near.map_or_else(String::new, |near| {
+        format!(" (the nearest name is {})", quoted_path(near))
+    })
+}
+
+/// The first names of a list that may be long.
+pub(crate) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let first: Vec<String> = names.iter().take(SHOWN).map(|name| quoted(name)).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    first.join(", ") + &more
 }

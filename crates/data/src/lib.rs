@@ -44,6 +44,7 @@ pub use self::error::DataError;
 pub use self::images::{Filter, Normalization, Preprocess, StoredSize};
 pub use self::sources::embedded::{embedded_signs, embedded_signs_pretrain};
 pub use self::sources::{
-    Fold, ImageSet, Sample, Source, SplitOptions, Splits, named, open, open_test,
+    Fingerprint, Fold, ImageSet, Sample, Source, SplitOptions, Splits, Understood, named, open,
+    open_test,
 };
 pub use self::store::{Cache, OnBadImage, Pipeline};

@@ -125,28 +125,30 @@ fn each_invalid_folder_has_its_message() {
         "half/train/dog/1.png",
         "half/valid/cat/1.png",
         "other/test_data/cat/1.png",
+        "alone/train/cat/1.png",
+        "alone/train/dog/1.png",
     ]);
     let at = |name: &str| folder.path().join(name);
     let wrong = [
         (
             "nowhere",
-            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl, .ndjson or .parquet file",
+            "`{}` does not exist; give the folder that holds your images, or a .csv, .tsv, .jsonl, .ndjson or .parquet file",
         ),
         (
             "file.png",
-            "{} is not a folder; give the folder that holds your images, or a .csv, .jsonl, .ndjson or .parquet file",
+            "`{}` is not a folder; give the folder that holds your images, or a .csv, .tsv, .jsonl, .ndjson or .parquet file",
         ),
         (
             "none",
-            "{} holds no classes; put the images of each class into a folder of its own, e.g. {}/cat and {}/dog",
+            "`{}` holds no classes; put the images of each class into a folder of its own, e.g. `{}/cat` and `{}/dog`",
         ),
         (
             "one",
-            "{} holds only the class `cat`; a data set needs two classes or more",
+            "`{}` holds only the class `cat`; a data set needs two classes or more",
         ),
         (
             "empty",
-            "the class folder {}/dog holds no images; add some or remove the folder",
+            "the class folder `{}/dog` holds no images; add some or remove the folder",
         ),
         (
             "few",
@@ -154,15 +156,19 @@ fn each_invalid_folder_has_its_message() {
         ),
         (
             "differ",
-            "the classes of {}/test differ from those of training: missing dog; unknown emu; make them the same",
+            "the classes of `{}/test` differ from those of training: missing `dog`; unknown `emu`; make them the same",
         ),
         (
             "half",
-            "{} has a folder `train` but no folder `test`; add {}/test, or give {}/train to split it automatically",
+            "the classes of `{}/valid` differ from those of training: missing `dog`; make them the same",
         ),
         (
             "other",
-            "{} has a folder `test_data` but no folder `train_data`; add {}/train_data, or give {}/test_data to split it automatically",
+            "`{}` has a folder `test_data` but no folder `train_data`; add `{}/train_data`, or give `{}/test_data` to split it automatically",
+        ),
+        (
+            "alone",
+            "`{}` has a folder `train` but no folder `test`; add `{}/test`, or give `{}/train` to split it automatically",
         ),
     ];
     for (name, wanted) in wrong {

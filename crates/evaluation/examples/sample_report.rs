@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runs,
         failed: Vec::new(),
         interrupted: false,
+        understood: None,
     };
     report.write(&folder)?;
     write_atomically(&folder.join("report.html"), html(&report)?.as_bytes())?;
@@ -125,6 +126,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         method: name.to_owned(),
         seed,
         train_per_class: per_class,
+        train_per_class_found: per_class,
         accuracy: confusion.accuracy(),
         macro_f1: confusion.macro_f1(),
         per_class_accuracy: confusion.per_class_accuracy(),
@@ -140,6 +142,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         peak_memory_bytes: Some(mebibytes << 20),
         artifact_bytes: file,
         artifacts: vec![format!("finetuned_model_{name}.safetensors")],
+        artifact_sha256: std::collections::BTreeMap::new(),
         settings,
         range_test: None,
     })

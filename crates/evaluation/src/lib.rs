@@ -5,6 +5,7 @@
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
 //! - [`pictures`]: bar charts and curves as SVG.
+//! - [`understood`]: what a command understood before it computed anything.
 //! - [`format`](mod@format): numbers with units.
 //!
 //! The crate does not depend on Burn: it computes from counts and numbers alone.
@@ -35,6 +36,7 @@ pub mod metrics;
 pub mod pictures;
 pub mod report;
 pub mod statistics;
+pub mod understood;
 
 pub use error::EvaluationError;
 pub use files::write_atomically;

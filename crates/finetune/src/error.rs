@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use finetune_data::DataError;
 use finetune_evaluation::EvaluationError;
+use finetune_files::{nearest, quoted, quoted_path};
 use finetune_methods::MethodError;
 use finetune_model::ModelError;
 use finetune_training::TrainingError;
@@ -51,6 +52,32 @@ pub enum Error {
         /// Why `config.json` cannot be read.
         source: io::Error,
     },
+    /// A folder whose runs have written nothing yet but perhaps checkpoints.
+    #[error(
+        "no run in {0} is finished; resume it with --resume, or use a retained checkpoint with --epoch",
+        quoted_path(folder)
+    )]
+    Unfinished {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A configuration without runs.
+    #[error("it has no runs")]
+    NoRuns,
+    /// Two runs of a configuration would write the same files.
+    #[error("it has the run {} twice", quoted(name))]
+    Twice {
+        /// The name of the run.
+        name: String,
+    },
+    /// A configuration of another version of the program.
+    #[error("it has version {found}; this program reads version {read}")]
+    Version {
+        /// Its version.
+        found: u32,
+        /// The version that is read.
+        read: u32,
+    },
     /// A folder has no run of that name.
     #[error("there is no run `{name}`; runs: {}", known.join(", "))]
     UnknownRun {
@@ -87,17 +114,90 @@ pub enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The classes of test images are not those that the model was trained on.
-    #[error(
-        "the classes of the test images ({}) differ from those that the model was trained on ({})",
-        found.join(", "),
-        trained.join(", ")
-    )]
-    OtherClasses {
-        /// The classes of the test images.
-        found: Vec<String>,
+    /// Test images have classes that the model was not trained on.
+    #[error("{}", unknown_classes(unknown, trained))]
+    UnknownClasses {
+        /// Those classes.
+        unknown: Vec<String>,
         /// The classes that the model was trained on.
         trained: Vec<String>,
+    },
+    /// The base weights of a run do not exist any more.
+    #[error("the base weights {} are missing{}", quoted_path(path), restore(sha256.as_deref()))]
+    NoBase {
+        /// The file.
+        path: PathBuf,
+        /// The SHA-256 of the file that the run started from, if it is recorded.
+        sha256: Option<String>,
+    },
+    /// The base weights of a run are others than at its start.
+    #[error(
+        "the base weights {} are no longer those that the run started from: their SHA-256 is \
+         {found}, it was {expected}; restore that file or train again",
+        quoted(origin)
+    )]
+    OtherBase {
+        /// The file, or `shipped`.
+        origin: String,
+        /// Their SHA-256.
+        found: String,
+        /// The SHA-256 at the start of the run.
+        expected: String,
+    },
+    /// A file of a run folder is not the one that the run wrote.
+    #[error(
+        "{} is not the file that the run wrote: it was changed, or belongs to another run (its \
+         SHA-256 is {found}, config.json says {expected}); restore it or train again",
+        quoted_path(path)
+    )]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The SHA-256 when the run wrote it.
+        expected: String,
+    },
+    /// The images of a run are others than at its start.
+    #[error(
+        "the images in {} are not those that the run was started with: {difference}; undo this to \
+         resume the run, or start another one",
+        quoted_path(path)
+    )]
+    OtherData {
+        /// The data set.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// A checkpoint belongs to a run with other base weights or images.
+    #[error("{} belongs to another run: {difference}", quoted_path(path))]
+    OtherRun {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// Another process works in the folder.
+    #[error(
+        "{} is in use by {process}; wait until it ends, or stop it",
+        quoted_path(folder)
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The process: `process 123`, or `another process`.
+        process: String,
+    },
+    /// A setting of a run is out of range.
+    #[error("{name} is {value}, but must be {wanted}")]
+    Setting {
+        /// The flag that sets it.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What is accepted.
+        wanted: &'static str,
     },
     /// A file has another SHA-256 than it should have.
     #[error(
@@ -181,6 +281,47 @@ pub enum Error {
         /// The other error.
         source: Box<Error>,
     },
+}
+
+/// Says which classes a model does not know, and which of its own they resemble.
+fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = unknown.iter().take(SHOWN).map(|name| {
+        match nearest(name, trained.iter().map(String::as_str)) {
+            Some(nearest) => format!("{} (did you mean {}?)", quoted(name), quoted(nearest)),
+            None => quoted(name),
+        }
+    });
+    let shown: Vec<String> = shown.collect();
+    let more = match unknown.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let known: Vec<String> = trained.iter().take(20).map(|name| quoted(name)).collect();
+    let others = match trained.len().saturating_sub(known.len()) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    format!(
+        "the test images have {} that the model was not trained on: {}{more}; it knows {}{others}",
+        if unknown.len() == 1 {
+            "a class"
+        } else {
+            "classes"
+        },
+        shown.join(", "),
+        known.join(", ")
+    )
+}
+
+/// What to do about base weights that are missing.
+fn restore(sha256: Option<&str>) -> String {
+    match sha256 {
+        Some(sha256) => {
+            format!("; put the file that the run started from back there (its SHA-256 is {sha256})")
+        }
+        None => "; put the file back there".to_owned(),
+    }
 }
 
 /// What is left of a run that diverged.

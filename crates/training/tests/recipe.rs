@@ -148,7 +148,7 @@ impl Observer for Stored {
 
     fn on_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), String> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        checkpoint.write(file.path()).unwrap();
+        checkpoint.write(file.path(), Some("about")).unwrap();
         self.0.push(std::fs::read(file.path()).unwrap());
         Ok(())
     }

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use finetune::config::DataConfig;
 use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
+use finetune_data::sources::typed;
 use serde::Serialize;
 
 use crate::flags::{CheckArgs, DataArgs, DataCommand};
@@ -23,12 +24,13 @@ pub fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn check_data(args: &CheckArgs) -> Result<()> {
-    let config = DataConfig::new(args.data.clone(), 1);
+    let path = typed(&args.data);
+    let config = DataConfig::new(path.clone(), 1);
     // A data set that is given by name has no folder to look through.
     let survey = if config.is_named() {
         None
     } else {
-        survey(&args.data)?
+        survey(&path)?
     };
     let splits = config.open(0);
     // If the data set is rejected, what is known about it is shown before the error.

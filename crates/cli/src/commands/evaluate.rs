@@ -1,7 +1,10 @@
 //! `evaluate`: loads finished runs from their files and tests them again.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use finetune::FinishedRun;
+use finetune::folder::TestImages;
 use serde::Serialize;
 
 use crate::flags::{EvaluateArgs, Selection};
@@ -30,11 +33,15 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         None => FinishedRun::open_all(folder, *epoch)?,
     };
     let mut evaluated = Vec::new();
+    let mut said = HashSet::new();
     for run in runs {
         let config = run.config();
-        let images = run.test_images(args.data.as_deref())?;
-        for broken in &images.skipped {
-            note(&format!("left out: {}", broken.reason));
+        let TestImages { images, notes } = run.test_images(args.data.as_deref())?;
+        for text in run.stopped().into_iter().chain(notes) {
+            // The runs of a folder have the same images.
+            if said.insert(text.clone()) {
+                note(&text);
+            }
         }
         let confusion = run.evaluate(&images, args.merged)?;
         if !args.printed.json {

@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use finetune::comparison::{Launcher, Position};
 use finetune::evaluation::Run;
+use finetune::folder::{Lock, Plan};
 use finetune::run::Job;
 use finetune::{Error, Observer};
 
@@ -35,7 +36,11 @@ impl Processes {
     fn run(&self, job: &Job<'_>, position: Position) -> Result<Run> {
         let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
         let (config, result) = (scratch.path().join("config"), scratch.path().join("result"));
-        std::fs::write(&config, serde_json::to_vec(job.config)?)?;
+        let plan = Plan {
+            inputs: job.inputs.clone(),
+            ..Plan::new(vec![job.config.clone()])
+        };
+        std::fs::write(&config, serde_json::to_vec(&plan)?)?;
         let title = format!("{position} {}", job.config.method_name());
         let mut command = Command::new(&self.program);
         command
@@ -52,12 +57,15 @@ impl Processes {
         if let Ok(since) = job.started.duration_since(UNIX_EPOCH) {
             command.args(["--started", &since.as_micros().to_string()]);
         }
+        // The run writes nothing there. It only keeps the folder locked if this process is killed, until
+        // it has ended as well.
+        let lock = job.lock.map(Lock::share).transpose()?;
         let finished = command
             .stdin(Stdio::piped())
-            .stdout(if self.ui == Ui::Tui {
-                Stdio::inherit()
-            } else {
-                Stdio::null()
+            .stdout(match lock {
+                _ if self.ui == Ui::Tui => Stdio::inherit(),
+                Some(lock) => Stdio::from(lock),
+                None => Stdio::null(),
             })
             .spawn()
             .context("cannot start the run")?;

@@ -14,7 +14,7 @@ use crate::terminal::progress::{Progress, Ui};
 /// A wrong call, or the images cannot be read, or the file cannot be written.
 pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let mut plan = Pretraining::new(&args.model)?;
-    plan.data.clone_from(&args.data);
+    plan.data = finetune_data::sources::typed(&args.data);
     plan.device.clone_from(&args.device);
     plan.recipe.seed = args.seed;
     plan.recipe.epochs = args.epochs.unwrap_or(plan.recipe.epochs);

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use finetune::config::RunConfig;
-use finetune::folder::RunFolder;
+use finetune::Observer;
+use finetune::folder::{Plan, RunFolder};
 use finetune::machine::threads::use_threads;
-use finetune::run::{Job, run};
+use finetune::run::{Job, Phase, run};
 
 use crate::flags::RunArgs;
 use crate::terminal::exit;
@@ -26,18 +26,22 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
 }
 
 fn one(args: &RunArgs) -> Result<()> {
-    let text = std::fs::read_to_string(&args.config).context("cannot read the run's config")?;
-    let config: RunConfig = serde_json::from_str(&text)?;
+    let plan = Plan::read_file(&args.config)?;
+    let config = plan.pick(None)?;
     use_threads(config.threads)?;
-    let data = config.images()?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
+    progress.on_phase(Phase::Images);
+    let data = config.images()?;
     let started = args
         .started
         .map(|started| UNIX_EPOCH + Duration::from_micros(started));
     let job = Job {
-        config: &config,
+        config,
         folder: &RunFolder::new(&args.out, args.with_seed),
         started: started.unwrap_or_else(SystemTime::now),
+        inputs: &plan.inputs,
+        // This process inherited it.
+        lock: None,
     };
     let result = run(&job, &data, &mut progress)?;
     std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")

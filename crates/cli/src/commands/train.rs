@@ -42,12 +42,13 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
         }
         return finish(comparison, folder, &process);
     }
-    let runs = match &process.config {
-        Some(file) => Plan::read_file(file)?.runs,
-        None => typed.runs()?,
-    };
     let out = process.out.clone().unwrap_or_else(|| new_folder(command));
-    finish(Comparison::new(&out, runs), &out, &process)
+    let comparison = match &process.config {
+        Some(file) => Comparison::repeat(&out, Plan::read_file(file)?),
+        None => Comparison::new(&out, typed.runs()?),
+    };
+    let comparison = comparison.replace(process.force);
+    finish(comparison, &out, &process)
 }
 
 /// `runs/TIME-COMMAND`.
@@ -65,9 +66,11 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     let report = comparison
         .command(command.join(" "))
         .started(started())
-        .run(&mut Processes::new(process.ui()?)?, &mut Notes)?;
+        .run(&mut Processes::new(process.ui()?)?, &mut Notes::default())?;
     show(&report, process.json)?;
-    note(&format!("results: {}", folder.display()));
+    if folder.exists() {
+        note(&format!("results: {}", folder.display()));
+    }
     match report.failed.as_slice() {
         [] if report.interrupted => bail!(
             "stopped; the finished part is in {0}; `--resume {0}` continues",

@@ -1,6 +1,6 @@
 //! The configuration that all other flags change: which method, model, weights, recipe and seed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
@@ -61,22 +61,32 @@ impl Base {
         }
     }
 
+    /// The file of pretrained weights, and what it says about its model.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has another SHA-256 than it should have.
+    pub(super) fn weights(&self) -> Result<Weights> {
+        let Some(name) = &self.weights else {
+            return Ok(Weights::default());
+        };
+        let path = locate(name, self.weights_sha256.as_deref())?;
+        let known = Known::of(&path)?;
+        Ok(Weights(Some((path, known))))
+    }
+
     /// The run of a method and seed, with defaults for everything else.
     ///
     /// # Errors
     ///
     /// A name is unknown, the weights cannot be read, or the model does not take images of that
     /// size.
-    pub(super) fn run(&self, method: &str, seed: u64) -> Result<RunConfig> {
+    pub(super) fn run(&self, weights: &Weights, method: &str, seed: u64) -> Result<RunConfig> {
         let Some((what, from_scratch)) = defaults::method(method) else {
             bail!(Usage(unknown("method", method, &defaults::all_methods())));
         };
-        let weights = match &self.weights {
-            Some(name) => Some(locate(name, self.weights_sha256.as_deref())?),
-            None => None,
-        };
-        let known = weights.as_deref().map(Known::of).transpose()?;
-        let model = match (self.named_model(), &known) {
+        let known = weights.0.as_ref().map(|(_, known)| known);
+        let model = match (self.named_model(), known) {
             (Some(model), _) => model.to_owned(),
             (None, Some(known)) => known.model()?,
             (None, None) => defaults::MODEL.to_owned(),
@@ -84,7 +94,7 @@ impl Base {
         let architecture = Architecture::find(&model)?;
         let image_size = self
             .image_size
-            .or_else(|| known?.metadata.map(|metadata| metadata.image_size))
+            .or_else(|| Some(known?.metadata.as_ref()?.image_size))
             .unwrap_or(architecture.image_size);
         architecture.at(image_size)?;
         let purpose = match (self.recipe, self.preset) {
@@ -94,7 +104,7 @@ impl Base {
         let mut run = RunConfig {
             from_scratch,
             model,
-            weights,
+            weights: weights.0.as_ref().map(|(path, _)| path.clone()),
             data: DataConfig::new(EMBEDDED.into(), image_size),
             recipe: defaults::recipe(method, purpose),
             ..RunConfig::new(what)
@@ -104,6 +114,10 @@ impl Base {
         Ok(run)
     }
 }
+
+/// A file of pretrained weights, if there is one.
+#[derive(Default)]
+pub(super) struct Weights(Option<(PathBuf, Known)>);
 
 /// What a weights file says about its model.
 struct Known {

@@ -13,6 +13,8 @@ pub struct EvaluateArgs {
     #[allow(missing_docs)]
     pub of: SelectedRun,
     /// Test images [default: those of the run]
+    ///
+    /// Their classes are matched by name with those of the model; they may be fewer.
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
     /// Evaluate the merged model instead of the base weights with the adapter
@@ -29,7 +31,9 @@ pub struct PredictArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub of: SelectedRun,
-    /// Image files
+    /// Image files, and folders, which are searched for image files
+    ///
+    /// What cannot be read is reported, the others are classified, and the exit code is 1.
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     #[command(flatten)]

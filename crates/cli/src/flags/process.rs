@@ -10,6 +10,8 @@ use crate::terminal::progress::Ui;
 pub struct Process {
     /// Folder for the results.
     pub out: Option<PathBuf>,
+    /// Whether this folder may hold files already.
+    pub force: bool,
     /// Folder of an unfinished run or comparison that is to be resumed.
     pub resume: Option<PathBuf>,
     /// The `config.json` of finished runs that are to be repeated.

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use finetune::config::RunConfig;
 use finetune::folder::{Plan, pinned};
 
+use super::base::Weights;
 use super::define::{Flag, Resume};
 use super::typed::Typed;
 use crate::terminal::exit::Usage;
@@ -108,7 +109,8 @@ impl Typed {
             // They decide about the model only.
             base.weights = None;
             let others = |flag: &Flag| !matches!(flag.resume, Resume::Honour);
-            let mut run = self.run(&base, saved.method_name(), saved.seed, others)?;
+            let none = Weights::default();
+            let mut run = self.run(&base, &none, saved.method_name(), saved.seed, others)?;
             run.recipe.feature_cache = saved.recipe.feature_cache;
             if run.recipe != saved.recipe {
                 return Ok(false);

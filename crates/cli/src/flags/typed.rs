@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use clap::ArgMatches;
 use finetune::config::RunConfig;
 use finetune::machine::device::device;
+use finetune_files::quoted;
 
-use super::base::Base;
+use super::base::{Base, Weights};
 use super::define::{Effect, Flag};
 use super::process::Process;
-use super::table;
+use super::table::{self, SET};
 use super::task::Task;
 use crate::terminal::exit::Usage;
 
@@ -57,14 +58,17 @@ impl Typed {
     /// Unknown names, files that cannot be read, and settings out of their ranges.
     pub fn runs(&self) -> Result<Vec<RunConfig>> {
         let base = self.base();
+        // The file of the weights may be large, and is the same for all runs.
+        let weights = base.weights()?;
         let mut runs = Vec::new();
         for seed in seeds(&base)? {
             for (index, method) in base.methods.iter().enumerate() {
                 if !base.methods[..index].contains(method) {
-                    runs.push(self.run(&base, method, seed, |_| true)?);
+                    runs.push(self.run(&base, &weights, method, seed, |_| true)?);
                 }
             }
         }
+        self.all_matter(&runs)?;
         Ok(runs)
     }
 
@@ -72,11 +76,12 @@ impl Typed {
     pub(super) fn run(
         &self,
         base: &Base,
+        weights: &Weights,
         method: &str,
         seed: u64,
         wanted: impl Fn(&Flag) -> bool,
     ) -> Result<RunConfig> {
-        let mut run = base.run(method, seed)?;
+        let mut run = base.run(weights, method, seed)?;
         for flag in table::flags(self.task) {
             if wanted(&flag) {
                 self.apply(&flag, &mut run)?;
@@ -84,6 +89,52 @@ impl Typed {
         }
         check(&run)?;
         Ok(run)
+    }
+
+    /// Checks that each flag changes at least one run.
+    fn all_matter(&self, runs: &[RunConfig]) -> Result<()> {
+        let mut methods: Vec<&str> = Vec::new();
+        for run in runs {
+            if !methods.contains(&run.method_name()) {
+                methods.push(run.method_name());
+            }
+        }
+        let trained = methods.join(", ");
+        let trains = |name: &str| methods.contains(&name);
+        for flag in self.flags() {
+            if let [method] = flag.methods
+                && !trains(method)
+            {
+                bail!(Usage(format!(
+                    "{flag} is a setting of {method}, but the method is {trained}; leave it out, or \
+                     choose the method {method}"
+                )));
+            }
+            let any = |has: fn(&RunConfig) -> bool| runs.iter().any(has);
+            if ABOUT_ADAPTERS.contains(&flag.name) && !any(|run| run.method.has_adapters()) {
+                bail!(Usage(format!(
+                    "{flag} chooses layers for adapters, and {trained} puts none on layers; leave it out, or \
+                     choose another method"
+                )));
+            }
+            if ABOUT_FROZEN_BASES.contains(&flag.name) && !any(|run| run.method.freezes_base()) {
+                bail!(Usage(format!(
+                    "{flag} is about a frozen base, and {trained} trains all of it; leave it out, or \
+                     choose another method"
+                )));
+            }
+        }
+        for setting in self.matches.get_many::<String>(SET).into_iter().flatten() {
+            let method = setting.split('.').next().unwrap_or_default();
+            if !trains(method) {
+                bail!(Usage(format!(
+                    "--set {} is a setting of {method}, but the method is {trained}; leave it out, or \
+                     choose the method {method}",
+                    quoted(setting)
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Changes a run as a flag says, if it was typed.
@@ -98,6 +149,17 @@ impl Typed {
         flags
     }
 }
+
+/// Flags about the layers that get adapters.
+const ABOUT_ADAPTERS: [&str; 4] = [
+    "targets",
+    "exclude-targets",
+    "layers-to-transform",
+    "layers-pattern",
+];
+
+/// Flags about what trains although the base is frozen.
+const ABOUT_FROZEN_BASES: [&str; 2] = ["modules-to-save", "batch-norm"];
 
 /// The seeds of the runs.
 fn seeds(base: &Base) -> Result<RangeInclusive<u64>> {
@@ -120,8 +182,5 @@ fn seeds(base: &Base) -> Result<RangeInclusive<u64>> {
 /// Checks what only the whole run can tell, and whether its device exists.
 fn check(run: &RunConfig) -> Result<()> {
     device(&run.device)?;
-    if let Err((name, value, wanted)) = run.recipe.augment.check() {
-        bail!(Usage(format!("{name} is {value}, but must be {wanted}")));
-    }
-    Ok(run.recipe.check()?)
+    Ok(run.check()?)
 }

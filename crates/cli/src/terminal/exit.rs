@@ -31,7 +31,7 @@ pub fn code(error: &anyhow::Error) -> u8 {
 fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(error) = cause.downcast_ref::<Error>() {
         return match error {
-            Error::Usage(_) => true,
+            Error::Usage(_) | Error::Setting { .. } => true,
             Error::Method(error) => is_wrong_call(error),
             Error::Model(error) => is_wrong_call(error),
             Error::Training(error) => is_wrong_call(error),
@@ -54,7 +54,14 @@ fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
             cause.downcast_ref(),
             Some(TrainingError::Setting { .. } | TrainingError::NoValidation)
         )
-        || matches!(cause.downcast_ref(), Some(DataError::NotADataSet { .. }))
+        || matches!(
+            cause.downcast_ref(),
+            Some(
+                DataError::NotADataSet { .. }
+                    | DataError::Missing { .. }
+                    | DataError::NoSuchFold(_)
+            )
+        )
 }
 
 /// The error on one line, causes after colons.

@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use finetune::machine::memory;
+use finetune::run::Phase;
 use finetune_training::{Epoch, Observer, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::Usage;
+use super::heartbeat::Heartbeat;
 use super::interrupt;
+use super::notes::activity;
 use super::output::note;
 
 /// How progress is shown, on stderr.
@@ -83,6 +86,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     dashboard: Option<Box<dyn Dashboard>>,
     pace: Pace,
+    /// Fills long pauses between lines; a bar and a dashboard show by themselves that training goes on.
+    heartbeat: Option<Heartbeat>,
 }
 
 /// The speed of a run.
@@ -111,7 +116,9 @@ impl Progress {
     /// The progress of one run, which is shown as `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
+        let heartbeat = matches!(ui, Ui::Plain | Ui::Bar).then(|| Heartbeat::new(&title));
         Self {
+            heartbeat,
             ui,
             title,
             epochs,
@@ -127,6 +134,24 @@ impl Progress {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
+        }
+    }
+
+    /// Says what goes on from now on; nothing while a bar shows it.
+    fn does(&self, activity: impl FnOnce() -> String) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.does(match self.ui {
+                Ui::Bar => String::new(),
+                _ => activity(),
+            });
+        }
+    }
+
+    /// Prints a line.
+    fn note(&self, line: &str) {
+        note(line);
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.printed();
         }
     }
 
@@ -154,6 +179,7 @@ fn peak_memory() -> String {
 
 impl Observer for Progress {
     fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
+        self.does(|| format!("features of the frozen layers, once: {done} of {images} images"));
         if self.ui == Ui::Bar {
             let bar = self.start(images);
             bar.set_position(done as u64);
@@ -170,7 +196,19 @@ impl Observer for Progress {
         self.pace.seconds += step.seconds;
         self.pace.steps += 1;
         self.pace.images += step.images;
-        self.pace.left = step.steps - step.step;
+        self.pace.left = step.steps.saturating_sub(step.step);
+        let speed = self.pace.images_per_second();
+        let now = || {
+            let Step {
+                step, steps, loss, ..
+            } = step;
+            format!("step {step}/{steps} · loss {loss:.3} · {speed:.0} images/s")
+        };
+        self.does(now);
+        if self.ui == Ui::Plain && self.pace.steps == 1 {
+            // A sign that training has begun; the next line may be minutes away.
+            self.note(&format!("{:>14} {}", self.title, now()));
+        }
         if self.ui == Ui::Bar {
             let epochs = self.epochs;
             let rate = self.pace.images_per_second();
@@ -199,7 +237,7 @@ impl Observer for Progress {
             bar.finish_and_clear();
         }
         if matches!(self.ui, Ui::Bar | Ui::Plain) {
-            note(&format!(
+            self.note(&format!(
                 "{:>14} stops early: no later epoch was better than epoch {best}",
                 self.title
             ));
@@ -235,7 +273,7 @@ impl Observer for Progress {
             peak_memory()
         );
         match (self.ui, &self.bar) {
-            (Ui::Plain, _) => note(&line),
+            (Ui::Plain, _) => self.note(&line),
             (Ui::Bar, Some(bar)) if *number == self.epochs => {
                 bar.finish_and_clear();
                 note(&line);
@@ -247,7 +285,13 @@ impl Observer for Progress {
 
 impl finetune::Observer for Progress {
     fn note(&mut self, text: &str) {
-        note(text);
+        Self::note(self, text);
+    }
+
+    fn on_phase(&mut self, phase: Phase) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.does(activity(phase));
+        }
     }
 
     fn stop_requested(&self) -> bool {

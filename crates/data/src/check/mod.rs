@@ -6,5 +6,6 @@ mod survey;
 
 pub use self::duplicates::Duplicates;
 pub use self::images::{Check, Part, check};
-pub use self::survey::{Fate, Ignored, Link, Survey, Why, survey};
+pub use self::survey::{Fate, Ignored, Link, Survey, survey};
 pub use crate::images::UnusableImage;
+pub use crate::sources::{LeftOut, Why};

@@ -1,14 +1,15 @@
 //! What a folder has besides its images: links, files that are left out, names that are not UTF-8.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::error::DataError;
-use crate::sources::folder::{Root, entries, has_image_extension, is_hidden, split_folders};
-use crate::sources::format_of;
+use crate::sources::folder::layout::{ClassFolder, Kind as Arranged, Layout, PartFolder};
+use crate::sources::folder::walk::{Root, entries, has_image_extension, is_hidden};
+use crate::sources::left_out::why;
+use crate::sources::{Why, format_of};
 
 /// What a folder has besides its images. Links are not followed: a target within the folder is looked at
 /// in its own place.
@@ -56,42 +57,6 @@ pub struct Ignored {
     pub why: Why,
 }
 
-/// Why a file or folder is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Why {
-    /// Its name begins with a dot.
-    Hidden,
-    /// It does not have the extension of an image.
-    Ending,
-    /// It does not have the extension of an image, but its content is an image that could be read.
-    Misnamed,
-    /// It has the extension of an image format that is not supported.
-    Format,
-    /// It is an image next to the class folders, or a folder next to `train` and `test`.
-    Place,
-}
-
-impl Why {
-    /// The reason in words, for several files.
-    #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::Hidden => "hidden",
-            Self::Ending => "without the extension of an image",
-            Self::Misnamed => "images by their content, but not by their extension",
-            Self::Format => "images of a format that is not supported",
-            Self::Place => "next to the folders of classes or splits, not in one",
-        }
-    }
-}
-
-/// Extensions of image formats that are not supported.
-const UNSUPPORTED: [&str; 14] = [
-    "heic", "heif", "avif", "jxl", "jp2", "svg", "psd", "dng", "cr2", "cr3", "nef", "arw", "raw",
-    "pdf",
-];
-
 /// Looks for what a folder of images has besides them; `None` if the data set at `path` is not a folder
 /// of images.
 ///
@@ -106,23 +71,70 @@ pub fn survey(path: &Path) -> Result<Option<Survey>, DataError> {
 }
 
 impl Survey {
-    /// Looks through a folder with one folder per class, or with one folder per split.
+    /// Looks through a folder as it was understood.
     fn of(path: &Path) -> Result<Self, DataError> {
         let root = Root::new(path)?;
         let mut survey = Self::default();
-        let Some(splits) = split_folders(path) else {
+        // What is rejected is looked through as well.
+        let Ok(layout) = Layout::of(&root, path) else {
             survey.classes(&root, path)?;
             return Ok(survey);
         };
-        for (path, kind) in survey.plain(&root, path)? {
-            match kind {
-                Kind::Folder if splits.contains(&path) => survey.classes(&root, &path)?,
-                Kind::Folder => survey.ignore(&path, Why::Place),
-                Kind::File => survey.beside(&path),
+        for folder in &layout.through {
+            for (path, kind) in survey.plain(&root, folder)? {
+                if matches!(kind, Kind::File) {
+                    survey.beside(&path);
+                }
+            }
+        }
+        match &layout.kind {
+            Arranged::Classes => survey.classes(&root, &layout.folder)?,
+            Arranged::Parts(parts) => {
+                for (path, kind) in survey.plain(&root, &layout.folder)? {
+                    match (kind, parts.iter().find(|part| part.path == path)) {
+                        (Kind::Folder, Some(part)) => survey.part(&root, part)?,
+                        (Kind::Folder, None) => survey.ignore(&path, Why::Place),
+                        (Kind::File, _) => survey.beside(&path),
+                    }
+                }
+            }
+            Arranged::ClassFirst(classes) => {
+                for (path, kind) in survey.plain(&root, &layout.folder)? {
+                    match (kind, classes.iter().find(|class| class.path == path)) {
+                        (Kind::Folder, Some(class)) => survey.class_of_parts(&root, class)?,
+                        (Kind::Folder, None) => survey.ignore(&path, Why::Place),
+                        (Kind::File, _) => survey.beside(&path),
+                    }
+                }
             }
         }
         survey.forget_targets();
         Ok(survey)
+    }
+
+    /// Looks through the folder of a part.
+    fn part(&mut self, root: &Root, part: &PartFolder) -> Result<(), DataError> {
+        if part.classes != part.path {
+            for (path, kind) in self.plain(root, &part.path)? {
+                if matches!(kind, Kind::File) {
+                    self.beside(&path);
+                }
+            }
+        }
+        self.classes(root, &part.classes)
+    }
+
+    /// Looks through the folder of a class that has a folder per part.
+    fn class_of_parts(&mut self, root: &Root, class: &ClassFolder) -> Result<(), DataError> {
+        for (path, kind) in self.plain(root, &class.path)? {
+            let is_part = class.parts.iter().any(|(_, part)| *part == path);
+            match kind {
+                Kind::Folder if is_part => self.class(root, &path)?,
+                Kind::Folder => self.ignore(&path, Why::Place),
+                Kind::File => self.beside(&path),
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is next to the splits but is used through a link.
@@ -269,20 +281,4 @@ fn link(root: &Root, path: &Path, folder: &Path) -> Link {
         target: target.display().to_string(),
         fate,
     }
-}
-
-/// Why a file without the extension of an image is left out.
-fn why(path: &Path) -> Why {
-    let extension = path.extension().unwrap_or_default();
-    if UNSUPPORTED
-        .iter()
-        .any(|other| extension.eq_ignore_ascii_case(other))
-    {
-        return Why::Format;
-    }
-    let mut head = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(32).read_to_end(&mut head));
-    let known =
-        read.is_ok() && image::guess_format(&head).is_ok_and(|format| format.reading_enabled());
-    if known { Why::Misnamed } else { Why::Ending }
 }

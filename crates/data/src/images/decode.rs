@@ -43,7 +43,9 @@ trait Visit {
 fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError> {
     match source {
         Source::File(path) => {
-            let file = std::fs::File::open(path).map_err(|source| DataError::Io {
+            // A named pipe or device is an error, and its reading may never end.
+            let opened = finetune_files::open(path);
+            let (file, _) = opened.map_err(|source| DataError::Io {
                 path: path.clone(),
                 source,
             })?;

@@ -1,9 +1,12 @@
 //! The photographs of hands that are part of the program (`finetune-datasets`).
 
+use std::path::Path;
+
 use super::named::NamedSet;
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::Splits;
+use super::understood::{From, Origin};
 
 pub(super) const SIGNS: NamedSet = NamedSet {
     name: "embedded",
@@ -20,6 +23,17 @@ pub fn embedded_signs() -> Splits {
         train: set("train"),
         valid: None,
         test: set("test"),
+        origin: Origin {
+            from: From {
+                train: Some("train".to_owned()),
+                valid: None,
+                test: Some("test".to_owned()),
+            },
+            ..Origin::new(
+                "built-in photographs of hands that show the numbers 0 to 4".to_owned(),
+                Path::new(""),
+            )
+        },
     }
 }
 

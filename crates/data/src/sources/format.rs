@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::set::ImageSet;
 use super::splits::{SplitOptions, Splits};
+use super::understood::Origin;
 use crate::error::DataError;
 
 /// A format of data sets: one file of this folder, and one row of `FORMATS` in `sources/mod.rs`.
@@ -21,5 +22,5 @@ pub(crate) struct Format {
     /// Opens a file or directory of this format.
     pub(crate) open: fn(&Path, &SplitOptions) -> Result<Splits, DataError>,
     /// Opens its test images: those of its test split if it has one, otherwise all.
-    pub(crate) open_test: fn(&Path) -> Result<ImageSet, DataError>,
+    pub(crate) open_test: fn(&Path) -> Result<(ImageSet, Origin), DataError>,
 }

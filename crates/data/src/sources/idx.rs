@@ -10,6 +10,7 @@ use super::format::Format;
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::{SplitOptions, Splits};
+use super::understood::{From, Origin};
 use crate::error::DataError;
 
 pub(super) const FORMAT: Format = Format {
@@ -17,7 +18,10 @@ pub(super) const FORMAT: Format = Format {
     extensions: &[],
     is_directory: |path| Ok(is_idx(path)),
     open: open_whole,
-    open_test: |path| Ok(open_whole(path, &SplitOptions::default())?.test),
+    open_test: |path| {
+        let splits = open_whole(path, &SplitOptions::default())?;
+        Ok((splits.test, splits.origin))
+    },
 };
 
 /// Which images to take from a folder of IDX files.
@@ -52,6 +56,17 @@ pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataE
         train: part("train", options.train_per_class)?,
         valid: None,
         test: part("t10k", options.test_per_class)?,
+        origin: Origin {
+            from: From {
+                train: Some("train".to_owned()),
+                valid: None,
+                test: Some("t10k".to_owned()),
+            },
+            ..Origin::new(
+                "IDX files with the parts `train` (train) and `t10k` (test)".to_owned(),
+                folder,
+            )
+        },
     })
 }
 

@@ -1,63 +1,91 @@
 //! From labelled images with the names of their classes to a data set.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
+use finetune_files::quoted_path;
+
+pub(super) use super::part_names::Part;
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::{SplitOptions, Splits};
-use crate::error::DataError;
+use super::understood::{From, Origin};
+use crate::error::{DataError, listed};
 
-/// The split that an image belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// The data set does not say.
-    Unknown,
-    Train,
-    Valid,
-    Test,
+/// Where a label was read, for messages.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) file: Arc<Path>,
+    /// `line` or `row`.
+    pub(super) unit: &'static str,
+    pub(super) number: u64,
 }
 
-impl Part {
-    /// The split of that name, in upper or lower case.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "train" | "training" => Some(Self::Train),
-            "valid" | "val" | "validation" | "dev" => Some(Self::Valid),
-            "test" | "testing" => Some(Self::Test),
-            _ => None,
-        }
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, unit, number } = self;
+        write!(f, "{}, {unit} {number}", quoted_path(file))
     }
 }
 
-/// An image and the name of its class.
+/// An image and its class.
 #[derive(Debug)]
-pub(super) struct Labelled {
-    pub(super) source: Source,
-    pub(super) label: String,
-    /// Where the label was read, for messages.
-    pub(super) place: String,
+struct Labelled {
+    source: Source,
+    /// Index into the labels.
+    label: usize,
+    place: Place,
 }
 
-/// Labelled images by split.
+/// Labelled images by part.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    unknown: Vec<Labelled>,
-    train: Vec<Labelled>,
-    valid: Vec<Labelled>,
-    test: Vec<Labelled>,
+    images: BTreeMap<Part, Vec<Labelled>>,
+    /// The different labels in the order in which they occurred. A million images share a few.
+    labels: Vec<String>,
+    indices: HashMap<String, usize>,
     /// Names of the classes in order, if the data set has an order; otherwise they are sorted.
     pub(super) classes: Option<Vec<String>>,
+    /// The files that each part came from.
+    pub(super) from: BTreeMap<Part, Vec<String>>,
+    pub(super) origin: Origin,
 }
 
 impl Parts {
-    pub(super) fn add(&mut self, part: Part, image: Labelled) {
-        match part {
-            Part::Unknown => self.unknown.push(image),
-            Part::Train => self.train.push(image),
-            Part::Valid => self.valid.push(image),
-            Part::Test => self.test.push(image),
-        }
+    pub(super) fn add(&mut self, part: Part, source: Source, label: &str, place: Place) {
+        let label = match self.indices.get(label) {
+            Some(index) => *index,
+            None => {
+                self.indices.insert(label.to_owned(), self.labels.len());
+                self.labels.push(label.to_owned());
+                self.labels.len() - 1
+            }
+        };
+        self.images.entry(part).or_default().push(Labelled {
+            source,
+            label,
+            place,
+        });
+    }
+
+    /// Takes the images of the first of some parts that has any.
+    fn take(&mut self, parts: &[Part]) -> (Part, Vec<Labelled>) {
+        let mut parts = parts.iter();
+        let found = parts.find_map(|part| Some((*part, self.images.remove(part)?)));
+        found.unwrap_or((Part::Unknown, Vec::new()))
+    }
+
+    fn from(&self, part: Part) -> Option<String> {
+        self.from.get(&part).map(|files| listed(files))
+    }
+
+    /// The different labels of images, sorted.
+    fn used(&self, images: &[Labelled]) -> BTreeSet<String> {
+        let used: BTreeSet<usize> = images.iter().map(|image| image.label).collect();
+        used.into_iter()
+            .map(|label| self.labels[label].clone())
+            .collect()
     }
 
     /// The data set. Without test images the validation images are for testing; without either, the
@@ -68,20 +96,15 @@ impl Parts {
         options: &SplitOptions,
     ) -> Result<Splits, DataError> {
         let name = path.display().to_string();
-        let train = if self.train.is_empty() {
-            &mut self.unknown
-        } else {
-            &mut self.train
-        };
-        let train = std::mem::take(train);
-        let used: BTreeSet<&str> = train.iter().map(|image| image.label.as_str()).collect();
+        let (part, train) = self.take(&[Part::Train, Part::Unknown]);
+        let used = self.used(&train);
         let classes: Vec<String> = match self.classes.take() {
             // A class without training images cannot be learnt.
             Some(named) => named
                 .into_iter()
-                .filter(|class| used.contains(class.as_str()))
+                .filter(|class| used.contains(class))
                 .collect(),
-            None => used.into_iter().map(str::to_owned).collect(),
+            None => used.into_iter().collect(),
         };
         match classes.as_slice() {
             [] => return Err(DataError::NoTraining(path.to_owned())),
@@ -93,65 +116,71 @@ impl Parts {
             }
             _ => {}
         }
-        let set = |images: Vec<Labelled>| image_set(images, &classes);
-        let train = set(train)?;
-        let (valid, test) = match (self.valid.is_empty(), self.test.is_empty()) {
-            (valid, false) => ((!valid).then_some(self.valid), Some(self.test)),
-            (false, true) => (None, Some(self.valid)),
-            (true, true) => (None, None),
-        };
-        let valid = valid.map(set).transpose()?;
-        match test.map(set).transpose()? {
-            Some(test) => Splits {
-                name,
-                train,
-                valid,
-                test,
-            }
-            .folded(options),
-            None => Splits::of_whole(&train, name, options),
+        let train = self.image_set(train, &classes)?;
+        let (tested, test) = self.take(&[Part::Test, Part::Valid]);
+        let (_, valid) = self.take(&[Part::Valid]);
+        let mut origin = std::mem::take(&mut self.origin);
+        if test.is_empty() {
+            return Splits::of_whole(&train, name, origin, options);
         }
+        if tested == Part::Valid {
+            let note = "no test part: the validation images are used for testing";
+            origin.made.push(note.to_owned());
+        }
+        let valid = (!valid.is_empty()).then_some(valid);
+        origin.from = From {
+            train: self.from(part),
+            valid: valid.as_ref().and_then(|_| self.from(Part::Valid)),
+            test: self.from(tested),
+        };
+        let valid = valid.map(|valid| self.image_set(valid, &classes));
+        let splits = Splits {
+            name,
+            train,
+            valid: valid.transpose()?,
+            test: self.image_set(test, &classes)?,
+            origin,
+        };
+        splits.folded(options)
     }
 
     /// The images to test with: the test images, otherwise the validation images, otherwise all.
-    pub(super) fn into_test(mut self, path: &Path) -> Result<ImageSet, DataError> {
-        let parts = [
-            &mut self.test,
-            &mut self.valid,
-            &mut self.unknown,
-            &mut self.train,
-        ];
-        let images = parts.into_iter().find(|part| !part.is_empty());
-        let images = images.map(std::mem::take).unwrap_or_default();
+    pub(super) fn into_test(mut self, path: &Path) -> Result<(ImageSet, Origin), DataError> {
+        let (part, images) = self.take(&[Part::Test, Part::Valid, Part::Unknown, Part::Train]);
         if images.is_empty() {
             return Err(DataError::NoTraining(path.to_owned()));
         }
-        let classes = self.classes.take().unwrap_or_else(|| {
-            let sorted: BTreeSet<String> = images.iter().map(|image| image.label.clone()).collect();
-            sorted.into_iter().collect()
-        });
-        image_set(images, &classes)
+        let used = self.used(&images);
+        let named = self.classes.take();
+        let classes = named.unwrap_or_else(|| used.into_iter().collect());
+        let mut origin = std::mem::take(&mut self.origin);
+        origin.from.test = self.from(part);
+        Ok((self.image_set(images, &classes)?, origin))
     }
-}
 
-/// The images of a split, whose labels must be among `classes`.
-fn image_set(images: Vec<Labelled>, classes: &[String]) -> Result<ImageSet, DataError> {
-    let pairs = classes.iter().map(String::as_str).zip(0..);
-    let labels: HashMap<&str, usize> = pairs.collect();
-    let sample = |image: Labelled| match labels.get(image.label.as_str()) {
-        Some(label) => Ok(Sample {
-            source: image.source,
-            label: *label,
-        }),
-        None => Err(DataError::UnknownLabel {
-            place: image.place,
-            label: image.label,
-            classes: classes.join(", "),
-        }),
-    };
-    let set = ImageSet {
-        classes: classes.to_vec(),
-        samples: images.into_iter().map(sample).collect::<Result<_, _>>()?,
-    };
-    Ok(set)
+    /// The images of a part, whose labels must be among `classes`.
+    fn image_set(&self, images: Vec<Labelled>, classes: &[String]) -> Result<ImageSet, DataError> {
+        let pairs = classes.iter().map(String::as_str).zip(0..);
+        let of_class: HashMap<&str, usize> = pairs.collect();
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| of_class.get(label.as_str()).copied());
+        let labels: Vec<Option<usize>> = labels.collect();
+        let sample = |image: Labelled| match labels[image.label] {
+            Some(label) => Ok(Sample {
+                source: image.source,
+                label,
+            }),
+            None => Err(DataError::UnknownLabel {
+                place: image.place.to_string(),
+                label: self.labels[image.label].clone(),
+                classes: classes.to_vec(),
+            }),
+        };
+        Ok(ImageSet {
+            classes: classes.to_vec(),
+            samples: images.into_iter().map(sample).collect::<Result<_, _>>()?,
+        })
+    }
 }

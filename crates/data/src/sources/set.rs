@@ -4,6 +4,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use super::source::Source;
+use crate::error::DataError;
 use crate::random::rng;
 
 /// An image and its label.
@@ -24,8 +25,19 @@ pub struct Fold {
     pub of: usize,
 }
 
+impl Fold {
+    /// Checks that there are two folds or more and that this is one of them.
+    pub(crate) fn check(self) -> Result<(), DataError> {
+        if self.of >= 2 && (1..=self.of).contains(&self.index) {
+            Ok(())
+        } else {
+            Err(DataError::NoSuchFold(self))
+        }
+    }
+}
+
 /// Labelled images that are not decoded yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ImageSet {
     /// Names of the classes. A label is an index into them.
     pub classes: Vec<String>,
@@ -84,6 +96,7 @@ impl ImageSet {
     ///
     /// Each class is shuffled by `seed` and dealt to the folds in turn, so that each image is in exactly
     /// one fold and the numbers of images of a class differ by at most one between folds.
+    /// If there is no such fold, no image is held out.
     #[must_use]
     pub fn fold(&self, fold: Fold, seed: u64) -> (Self, Self) {
         let mut chosen = vec![false; self.len()];
@@ -92,7 +105,7 @@ impl ImageSet {
             class.shuffle(&mut rng(seed, label as u64));
             // Each class continues where the one before ended, so that the folds have equal sizes.
             for index in class {
-                chosen[index] = dealt % fold.of == fold.index - 1;
+                chosen[index] = dealt % fold.of.max(1) + 1 == fold.index;
                 dealt += 1;
             }
         }

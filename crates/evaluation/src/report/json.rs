@@ -6,11 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use finetune_files::read_text;
+
+use super::check::problem;
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
+use crate::understood::Understood;
 
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
+
+/// Bytes that a report may have: 1000 runs of 1000 epochs and 100 classes take a third of it.
+const LIMIT: u64 = 1 << 30;
 
 /// The setting by which reports without [`Run::stopped`] say that a run was stopped.
 const STOPPED: &str = "stopped early";
@@ -43,6 +50,9 @@ pub struct Report {
     /// Whether the command was interrupted before all runs were finished.
     #[serde(default)]
     pub interrupted: bool,
+    /// What the command understood at its start.
+    #[serde(default)]
+    pub understood: Option<Understood>,
 }
 
 /// The data set of a report.
@@ -82,6 +92,9 @@ pub struct Run {
     /// Training images per class, if they were limited.
     #[serde(default)]
     pub train_per_class: Option<usize>,
+    /// Number of training images of the class with the most.
+    #[serde(default)]
+    pub train_per_class_found: Option<usize>,
     /// Share of the test images that are classified correctly.
     pub accuracy: f64,
     /// Mean of the classes' F1 scores.
@@ -119,6 +132,9 @@ pub struct Run {
     /// Paths of the files that were written, relative to the report.
     #[serde(default)]
     pub artifacts: Vec<String>,
+    /// SHA-256 of these files by name, in hexadecimal.
+    #[serde(default)]
+    pub artifact_sha256: BTreeMap<String, String>,
     /// Settings by name, for people to read: rank, learning rate, …
     #[serde(default)]
     pub settings: BTreeMap<String, String>,
@@ -190,13 +206,13 @@ impl Report {
     /// # Errors
     ///
     /// [`EvaluationError::Io`] if the file cannot be read, [`EvaluationError::Format`] if it is not a
-    /// report, [`EvaluationError::Version`] if it has another version.
+    /// report or has numbers out of their ranges, [`EvaluationError::Version`] if it has another version.
     pub fn read(path: &Path) -> Result<Self, EvaluationError> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
-        let text = std::fs::read_to_string(path).map_err(|source| EvaluationError::Io {
+        let text = read_text(path, LIMIT).map_err(|source| EvaluationError::Io {
             action: "read",
             path: path.to_owned(),
             source,
@@ -217,7 +233,13 @@ impl Report {
         for run in &mut report.runs {
             run.stopped |= run.settings.contains_key(STOPPED);
         }
-        Ok(report)
+        match problem(&report) {
+            Some(reason) => Err(EvaluationError::Format {
+                path: path.to_owned(),
+                reason,
+            }),
+            None => Ok(report),
+        }
     }
 
     /// Serialises the report as JSON.
@@ -332,6 +354,49 @@ pub(crate) mod tests {
             missing,
             Err(EvaluationError::Io { action: "read", .. })
         ));
+    }
+
+    #[test]
+    fn numbers_out_of_their_ranges_are_errors() {
+        let reason = |from: &str, to: &str| {
+            let text = VERSION_1.replacen(from, to, 1);
+            assert_ne!(text, VERSION_1);
+            read(&text).unwrap_err().to_string()
+        };
+        for (from, to, wanted) in [
+            (
+                "\"accuracy\": 0.5",
+                "\"accuracy\": 1.5",
+                "the accuracy of the run `lora` is",
+            ),
+            (
+                "[[1, 0]",
+                "[[18446744073709551615, 1]",
+                "the confusion matrix of the run",
+            ),
+            ("31.0", "-1", "the times of the run `lora` are out of range"),
+            (
+                "\"train_loss\": 0.7",
+                "\"train_loss\": 1e999",
+                "number out of range",
+            ),
+            ("\"seed\": 0", "\"seed\": -1", "expected u64"),
+            ("12", "9007199254740993", "the parameters of the run"),
+        ] {
+            let error = reason(from, to);
+            assert!(error.contains(wanted), "{error}");
+        }
+        for text in ["", "{", "[[[[", "null", "{\"version\": 1}", "\u{0}"] {
+            assert!(
+                matches!(read(text), Err(EvaluationError::Format { .. })),
+                "{text}"
+            );
+        }
+        assert!(read(&"[".repeat(100_000)).is_err());
+        let cut = |length| read(&VERSION_1[..length]).unwrap_err().to_string();
+        for length in 0..VERSION_1.len() {
+            assert!(!cut(length).is_empty());
+        }
     }
 
     #[test]

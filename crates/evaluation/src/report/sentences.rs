@@ -21,8 +21,18 @@ pub fn finding(summaries: &[Summary]) -> String {
         return "No run has finished.".to_owned();
     };
     let accuracy = percent(best.accuracy.mean);
+    let warnings = warnings(&candidates);
+    if !candidates
+        .iter()
+        .any(|one| one.beats_chance() != Some(false))
+    {
+        return format!("{}{warnings}", chance(best, candidates.len()));
+    }
     if candidates.len() == 1 {
-        return format!("{} reaches {accuracy} on the test images.", best.method);
+        return format!(
+            "{} reaches {accuracy} on the test images.{warnings}",
+            best.method
+        );
     }
     let behind = |other: &Summary| best.accuracy.mean - other.accuracy.mean;
     let (tied, others): (Vec<&Summary>, Vec<&Summary>) = candidates
@@ -55,7 +65,62 @@ pub fn finding(summaries: &[Summary]) -> String {
             bytes(best.artifact_bytes)
         ),
     };
-    format!("{head}; {second}.{}", indistinguishable(best, &others))
+    format!(
+        "{head}; {second}.{}{warnings}",
+        indistinguishable(best, &others)
+    )
+}
+
+/// Says that the best of so many methods may not be better than always answering the same class.
+fn chance(best: &Summary, methods: usize) -> String {
+    let share = best.commonest.map_or(0.0, |(_, share)| share);
+    let (accuracy, share) = (percent(best.accuracy.mean), percent(share));
+    let head = match methods {
+        1 => format!(
+            "{} reaches {accuracy} on the {} test images",
+            best.method, best.test_images
+        ),
+        _ => format!(
+            "No method is shown to be better than chance: the most accurate, {}, reaches {accuracy} \
+             on the {} test images",
+            best.method, best.test_images
+        ),
+    };
+    let Some((low, high)) = best.interval() else {
+        return format!("{head}.");
+    };
+    format!(
+        "{head}, and always answering the commonest class would reach {share}. The 95 % interval of \
+         {} is {:.1}–{:.1} %: it may have learnt nothing. Train longer, with another learning rate or \
+         on more images, or look at the images and labels.",
+        best.method,
+        100.0 * low,
+        100.0 * high
+    )
+}
+
+/// Names the methods whose training diverged.
+fn warnings(summaries: &[&Summary]) -> String {
+    let diverged = summaries.iter().filter(|summary| summary.diverged());
+    let warnings = diverged.map(|summary| {
+        format!(
+            " The training loss of {} ended at {}, but guessing has {:.2}: the training diverged; try \
+             a smaller learning rate.",
+            summary.method,
+            loss(summary.last_loss.unwrap_or(f64::NAN)),
+            summary.guessing()
+        )
+    });
+    warnings.collect()
+}
+
+/// A loss that may be huge.
+fn loss(value: f64) -> String {
+    if value.abs() < 1e6 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.2e}")
+    }
 }
 
 /// Orders the more accurate method first, and the smaller of equally accurate ones.
@@ -145,7 +210,7 @@ mod tests {
         let mut report = with_runs(&runs);
         for (run, method) in report.runs.iter_mut().zip(methods) {
             (run.trainable_parameters, run.artifact_bytes) = (method.2, method.3);
-            run.confusion = vec![vec![1000, 0], vec![0, 0]];
+            run.confusion = vec![vec![500, 0], vec![0, 500]];
         }
         finding(&summarize(&report))
     }
@@ -195,6 +260,46 @@ mod tests {
             of(&[("lora", 0.5, 60, 1024), ("sft", 0.9, 1000, 9216)]),
             "sft is the most accurate (90.0 %); no smaller method is within one point of it."
         );
+    }
+
+    #[test]
+    fn chance_is_not_praised() {
+        // Half of the images are of one class. The Wilson interval of 520 of 1000 is 0.48903 to
+        // 0.55083.
+        let sentence = of(&[("lora", 0.52, 60, 1024), ("sft", 0.48, 1000, 9216)]);
+        assert_eq!(
+            sentence,
+            "No method is shown to be better than chance: the most accurate, lora, reaches 52.0 % on \
+             the 1000 test images, and always answering the commonest class would reach 50.0 %. The \
+             95 % interval of lora is 48.9–55.1 %: it may have learnt nothing. Train longer, with \
+             another learning rate or on more images, or look at the images and labels."
+        );
+        let sentence = of(&[("lora", 0.1, 60, 1024)]);
+        assert!(sentence.starts_with("lora reaches 10.0 % on the 1000 test images, and"));
+        // 540 of 1000: 0.50904 to 0.57068.
+        let sentence = of(&[("lora", 0.54, 60, 1024)]);
+        assert_eq!(sentence, "lora reaches 54.0 % on the test images.");
+    }
+
+    #[test]
+    fn a_loss_far_above_that_of_guessing_is_named() {
+        let mut report = with_runs(&[("lora", 0, 0.9), ("sft", 0, 0.9)]);
+        for run in &mut report.runs {
+            run.confusion = vec![vec![500, 0], vec![0, 500]];
+        }
+        let said = |report: &crate::Report| finding(&summarize(report));
+        assert!(!said(&report).contains("diverged"));
+        report.runs[1].epochs[0].train_loss = 20368.4;
+        assert!(
+            said(&report).ends_with(
+                " The training loss of sft ended at 20368.40, but guessing has 0.69: the training \
+                 diverged; try a smaller learning rate."
+            ),
+            "{}",
+            said(&report)
+        );
+        report.runs[1].epochs[0].train_loss = f64::NAN;
+        assert!(said(&report).contains("ended at NaN"));
     }
 
     #[test]

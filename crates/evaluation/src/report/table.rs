@@ -71,11 +71,16 @@ pub(crate) fn row(summary: &Summary) -> [String; 8] {
     ]
 }
 
-/// `lora`, or `lora (25 per class)` if the training images were limited.
+/// `lora`, or `lora (25 per class)` if the training images were limited, or
+/// `lora (20 per class, 25 asked for)` if there are fewer.
 pub(crate) fn name(summary: &Summary) -> String {
-    match summary.train_per_class {
-        Some(count) => format!("{} ({count} per class)", summary.method),
-        None => summary.method.clone(),
+    let method = &summary.method;
+    match (summary.train_per_class, summary.train_per_class_found) {
+        (Some(asked), Some(found)) if found < asked => {
+            format!("{method} ({found} per class, {asked} asked for)")
+        }
+        (Some(count), _) => format!("{method} ({count} per class)"),
+        (None, _) => method.clone(),
     }
 }
 
@@ -109,6 +114,10 @@ mod tests {
             lines[2],
             "| lora (5 per class) | 50.00 % | 0.400 | 12 (21.4 %) | 190 ms | 31.0 s | 123 B | 45 B |"
         );
+        report.runs[0].train_per_class = Some(1000);
+        report.runs[0].train_per_class_found = Some(20);
+        let name = name(&summarize(&report)[0]);
+        assert_eq!(name, "lora (20 per class, 1000 asked for)");
         let table = table(&report);
         for cell in row(&summarize(&report)[0]) {
             assert!(table.contains(&cell), "{cell}: {table}");

@@ -21,6 +21,15 @@ pub struct Summary {
     pub macro_f1: f64,
     /// Number of test images of one run.
     pub test_images: u64,
+    /// Index of the class with the most test images, and their share: the accuracy of always
+    /// answering that class. `None` if there are no test images.
+    pub commonest: Option<(usize, f64)>,
+    /// Number of training images of the class with the most, if the report has it.
+    pub train_per_class_found: Option<usize>,
+    /// Number of classes.
+    pub classes: usize,
+    /// The highest training loss of the seeds in their last epochs; NaN if one is.
+    pub last_loss: Option<f64>,
     /// Number of trainable parameters.
     pub trainable_parameters: u64,
     /// Number of parameters.
@@ -50,6 +59,30 @@ impl Summary {
     pub fn interval(&self) -> Option<(f64, f64)> {
         let images = self.test_images as f64;
         (self.test_images > 0).then(|| wilson(self.accuracy.mean * images, images))
+    }
+
+    /// Whether the test images show that the method is better than always answering the commonest
+    /// class: that share lies below the [interval](Self::interval). `None` if there are none.
+    #[must_use]
+    pub fn beats_chance(&self) -> Option<bool> {
+        let (_, share) = self.commonest?;
+        let (low, _) = self.interval()?;
+        Some(low > share)
+    }
+
+    /// Whether training ended with a loss that is more than twice that of guessing, which is the
+    /// logarithm of the number of classes.
+    #[must_use]
+    pub fn diverged(&self) -> bool {
+        let loss = self.last_loss;
+        self.classes > 1 && loss.is_some_and(|loss| loss.is_nan() || loss > 2.0 * self.guessing())
+    }
+
+    /// The cross-entropy of guessing.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn guessing(&self) -> f64 {
+        (self.classes.max(1) as f64).ln()
     }
 }
 
@@ -90,6 +123,10 @@ fn summary(runs: &[&Run]) -> Summary {
         accuracy: Spread::of(&accuracies),
         accuracies,
         test_images: first.confusion.iter().flatten().sum(),
+        commonest: commonest(first),
+        train_per_class_found: first.train_per_class_found,
+        classes: first.confusion.len(),
+        last_loss: last_loss(runs),
         macro_f1: Spread::of(&values(|run| run.macro_f1)).mean,
         trainable_parameters: first.trainable_parameters,
         total_parameters: first.total_parameters,
@@ -98,6 +135,23 @@ fn summary(runs: &[&Run]) -> Summary {
         peak_memory_bytes: runs.iter().filter_map(|run| run.peak_memory_bytes).max(),
         artifact_bytes: first.artifact_bytes,
     }
+}
+
+/// The class with the most test images, and their share.
+#[allow(clippy::cast_precision_loss)]
+fn commonest(run: &Run) -> Option<(usize, f64)> {
+    let rows = run.confusion.iter().map(|row| row.iter().sum::<u64>());
+    let all: u64 = run.confusion.iter().flatten().sum();
+    // The first of equally common ones.
+    let most = rows.enumerate().rev().max_by_key(|(_, images)| *images);
+    most.filter(|_| all > 0)
+        .map(|(class, images)| (class, images as f64 / all as f64))
+}
+
+fn last_loss(runs: &[&Run]) -> Option<f64> {
+    let losses = runs.iter().filter_map(|run| run.epochs.last());
+    let losses = losses.map(|epoch| epoch.train_loss);
+    losses.reduce(|a, b| if a.is_nan() || a > b { a } else { b })
 }
 
 #[cfg(test)]

@@ -1,22 +1,57 @@
 //! Finds what is wrong before anything is trained or written.
 
-use finetune_methods::Importance;
+use finetune_evaluation::understood::Understood;
+use finetune_methods::inspect::ParameterCount;
+use finetune_methods::{Importance, count_parameters};
 use finetune_model::Network;
 
+use super::understood::{Found, understood};
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
+use crate::identity::{Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
-use crate::run::{Observer, attach, base};
+use crate::run::{Observer, Phase, attach, base};
 use crate::weights::{cached, describe, is_made_on_demand, is_shipped};
 
-/// Checks that the runs can be done, and returns their images. All runs use the same images.
+/// What was found.
+pub(super) struct Checked {
+    /// The images of the runs.
+    pub(super) data: Decoded,
+    pub(super) understood: Understood,
+}
+
+/// Checks that the runs can be done, and returns their images. All runs use the same images, which
+/// must be the recorded ones if `inputs` has some, as must the base weights.
 ///
 /// # Errors
 ///
-/// The images cannot be used, or a run cannot be started.
-pub(super) fn check(runs: &[RunConfig], observer: &mut impl Observer) -> Result<Decoded, Error> {
-    let first = &runs[0];
-    let data = first.images()?;
+/// The images cannot be used or are others, or a run cannot be started.
+pub(super) fn check(
+    runs: &[RunConfig],
+    inputs: &Inputs,
+    observer: &mut impl Observer,
+) -> Result<Checked, Error> {
+    let Some(first) = runs.first() else {
+        return Err(Error::Usage("there are no runs to compare".to_owned()));
+    };
+    for run in runs {
+        run.check()?;
+    }
+    let device = device(&first.device)?;
+    let architecture = first.architecture()?;
+    same_weights(runs, inputs)?;
+    observer.on_phase(Phase::Images);
+    let whole = first.data.whole()?;
+    if let Some(expected) = &inputs.data
+        && let Some(difference) = expected.difference(&first.data.identity(&whole))
+    {
+        return Err(Error::OtherData {
+            path: first.data.path.clone(),
+            difference,
+        });
+    }
+    let preprocess = first.data.preprocess(&architecture);
+    let data = (first.data).decode(whole, first.seed, &preprocess, &first.recipe.augment)?;
     for note in data.notes() {
         observer.note(&note);
     }
@@ -28,35 +63,73 @@ pub(super) fn check(runs: &[RunConfig], observer: &mut impl Observer) -> Result<
                 .to_owned(),
         ));
     }
-    let device = device(&first.device)?;
+    observer.on_phase(Phase::Weights);
     let classes = data.train.classes.len();
-    check_fits(&first.device, &first.architecture()?, classes)?;
+    check_fits(&first.device, &architecture, classes)?;
+    let mut found = Found::default();
     // All runs that start from weights start from the same ones, which are read once.
     let mut loaded = None;
-    for config in runs.iter().filter(|run| run.seed == first.seed) {
-        if is_made_on_demand(config) && !cached(&config.model)?.is_file() {
+    for (index, config) in runs.iter().enumerate() {
+        if runs[..index]
+            .iter()
+            .any(|other| differ_in_seed(other, config))
+        {
             continue;
         }
         let network = match &loaded {
             _ if config.from_scratch => base(config, classes, &device)?.0,
+            // They are made after this check.
+            _ if is_made_on_demand(config) && !cached(&config.model)?.is_file() => {
+                architecture.build(classes, config.seed, &device)
+            }
             Some(network) => Network::clone(network),
             None => {
                 let (network, notes) = base(config, classes, &device)?;
-                tell(config, &notes, observer);
+                if !is_shipped(config) {
+                    // That the shipped checkpoint gets a new head is expected.
+                    let notes = notes.into_iter();
+                    found.notes = notes
+                        .map(|note| format!("{}: {note}", describe(config)))
+                        .collect();
+                }
                 loaded.insert(network).clone()
             }
         };
-        drop(attach(config, network, &Importance::default())?);
+        let attached = attach(config, network, &Importance::default())?;
+        let count: ParameterCount = count_parameters(attached.model());
+        found.counts.push((config, count));
     }
-    Ok(data)
+    for note in &found.notes {
+        observer.note(note);
+    }
+    let understood = understood(runs, &data, found)?;
+    Ok(Checked { data, understood })
 }
 
-/// Passes on what a user should know about the weights. That the shipped checkpoint gets a new head
-/// is expected.
-fn tell(config: &RunConfig, notes: &[String], observer: &mut impl Observer) {
-    if !is_shipped(config) {
-        for note in notes {
-            observer.note(&format!("{}: {note}", describe(config)));
-        }
-    }
+/// Checks that the base weights are the recorded ones.
+fn same_weights(runs: &[RunConfig], inputs: &Inputs) -> Result<(), Error> {
+    let Some(weights) = &inputs.weights else {
+        return Ok(());
+    };
+    let mut runs = runs.iter().filter(|run| !run.from_scratch);
+    runs.try_for_each(|run| weights.verify(run))
+}
+
+/// The inputs of runs whose weights exist.
+///
+/// # Errors
+///
+/// The weights cannot be read.
+pub(super) fn inputs(runs: &[RunConfig], data: &Decoded) -> Result<Inputs, Error> {
+    let first = runs.iter().find(|run| !run.from_scratch);
+    let weights = first.map(WeightsIdentity::of).transpose()?;
+    Ok(Inputs {
+        weights: weights.flatten(),
+        data: Some(data.identity.clone()),
+    })
+}
+
+/// Whether two runs are the same but for the seed.
+fn differ_in_seed(one: &RunConfig, other: &RunConfig) -> bool {
+    one.clone().seed(other.seed) == *other
 }

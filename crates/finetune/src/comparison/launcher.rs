@@ -6,7 +6,7 @@ use std::path::Path;
 use finetune_evaluation::Run;
 
 use crate::error::Error;
-use crate::run::{Job, Observer, run};
+use crate::run::{Job, Observer, Phase, run};
 use crate::weights::Pretraining;
 
 /// The position of a run in a comparison.
@@ -65,6 +65,7 @@ impl Launcher for InProcess {
         _: Position,
         observer: &mut impl Observer,
     ) -> Result<Run, Error> {
+        observer.on_phase(Phase::Images);
         run(job, &job.config.images()?, observer)
     }
 

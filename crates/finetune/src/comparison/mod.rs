@@ -3,6 +3,7 @@
 mod check;
 mod launcher;
 mod runs;
+mod understood;
 mod weights;
 
 pub use launcher::{InProcess, Launcher, Position};

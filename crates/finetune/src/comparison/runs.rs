@@ -1,16 +1,18 @@
 //! The story of a comparison: check, run, report.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use finetune_evaluation::{DatasetInfo, Failure, Report, Run, SkippedImage, VERSION};
 
-use super::check::check;
+use super::check::{Checked, check, inputs};
 use super::launcher::{InProcess, Launcher, Position};
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
-use crate::folder::{Plan, RunFolder, write_report};
+use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
+use crate::identity::Inputs;
 use crate::machine::threads::use_threads;
 use crate::run::{Job, Observer};
 use crate::weights::describe;
@@ -26,8 +28,13 @@ pub struct Comparison {
     /// The finished runs of a comparison that is resumed.
     done: Vec<Run>,
     resumes: bool,
+    replace: bool,
+    /// What runs that are repeated were started with.
+    repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
+    /// The lock of the folder of a comparison that is resumed.
+    lock: Option<Arc<Lock>>,
 }
 
 impl Comparison {
@@ -39,19 +46,36 @@ impl Comparison {
             plan: Plan::new(runs.into_iter().collect()),
             done: Vec::new(),
             resumes: false,
+            replace: false,
+            repeats: None,
             command: String::new(),
             started: None,
+            lock: None,
+        }
+    }
+
+    /// The same runs once more, with files in a new folder. If base weights or images are others than
+    /// they were, the observer gets a note about it.
+    #[must_use]
+    pub fn repeat(folder: impl Into<PathBuf>, plan: Plan) -> Self {
+        Self {
+            repeats: Some(plan.inputs),
+            ..Self::new(folder, plan.runs)
         }
     }
 
     /// The rest of a comparison that was interrupted. Runs that were stopped continue, runs that
-    /// failed start again.
+    /// failed start again. The folder is locked from now on.
     ///
     /// # Errors
     ///
-    /// The folder holds no unfinished runs, or its files are not valid.
+    /// The folder holds no unfinished runs, its files are not valid, or another process works in it.
     pub fn resume(folder: impl Into<PathBuf>) -> Result<Self, Error> {
         let folder = folder.into();
+        // A folder without a plan is not touched.
+        drop(Plan::read_unfinished(&folder)?);
+        let lock = Lock::of(&RunFolder::new(&folder, false))?;
+        // Whoever had the lock may have finished the runs.
         let plan = Plan::read_unfinished(&folder)?;
         let report = plan.folder(&folder).report();
         let mut done = Vec::new();
@@ -64,9 +88,20 @@ impl Comparison {
             plan,
             done,
             resumes: true,
+            replace: false,
+            repeats: None,
             command: String::new(),
             started: None,
+            lock: Some(Arc::new(lock)),
         })
+    }
+
+    /// Whether new runs may have a folder that is not empty. The files of earlier runs in it are
+    /// removed, all others stay.
+    #[must_use]
+    pub fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
     }
 
     /// The command that the report names, to repeat the comparison.
@@ -120,20 +155,37 @@ impl Comparison {
         if left.is_empty() {
             left.clone_from(&self.plan.runs);
         }
+        for run in &self.plan.runs {
+            run.check()?;
+        }
         use_threads(left[0].threads)?;
         if self.resumes {
             folder.remove_temporary_files()?;
+        } else {
+            vacant(&folder, &left[0].data, self.replace)?;
         }
-        let data = check(&left, observer)?;
+        let Checked {
+            data,
+            mut understood,
+        } = check(&left, &self.plan.inputs, observer)?;
+        understood.out = self.folder.display().to_string();
+        observer.on_understood(&understood);
+        let mut occupied = None;
         if !self.resumes {
             make_missing(&left, launcher, observer)?;
             for config in &mut self.plan.runs {
                 pin(config)?;
             }
-            folder.create()?;
+            self.plan.inputs = inputs(&self.plan.runs, &data)?;
+            let former = self.repeats.as_ref();
+            for note in former.map_or_else(Vec::new, |former| former.changes(&self.plan.inputs)) {
+                observer.note(&note);
+            }
+            occupied = Some(Occupied::new(&folder, self.replace)?);
         }
         let first = self.left_mut().next().map(|run| run.clone());
         let mut report = self.report(first.as_ref().unwrap_or(&left[0]), &data);
+        report.understood = Some(understood);
         // The runs open their images themselves.
         drop(data);
         if self.resumes {
@@ -142,11 +194,31 @@ impl Comparison {
         } else {
             self.plan.begin(&folder)?;
         }
-        self.run_all(&mut report, &folder, started, launcher, observer)?;
+        let resumed = self.lock.clone();
+        let lock = occupied.as_ref().map(|occupied| &occupied.lock);
+        let lock = lock.or(resumed.as_deref());
+        self.run_all(&mut report, &folder, (started, lock), launcher, observer)?;
         if !report.interrupted && report.failed.is_empty() {
             Plan::finish(&folder)?;
         }
+        if let Some(occupied) = occupied
+            && report.runs.is_empty()
+            && !report.interrupted
+            && !self.has_checkpoints(&folder)
+        {
+            // Nothing to resume from, and nothing to look at but why the runs failed, which the
+            // caller is told.
+            occupied.abandon()?;
+        }
         Ok(report)
+    }
+
+    /// Whether a run has written something from which it can go on.
+    fn has_checkpoints(&self, folder: &RunFolder) -> bool {
+        let mut runs = self.plan.runs.iter();
+        runs.any(|run| {
+            folder.checkpoint(run).exists() || !folder.checkpointed_epochs(run).is_empty()
+        })
     }
 
     /// Does the runs that the report lacks.
@@ -154,7 +226,7 @@ impl Comparison {
         &self,
         report: &mut Report,
         folder: &RunFolder,
-        mut started: SystemTime,
+        (mut started, lock): (SystemTime, Option<&Lock>),
         launcher: &mut impl Launcher,
         observer: &mut impl Observer,
     ) -> Result<(), Error> {
@@ -170,12 +242,15 @@ impl Comparison {
                 config,
                 folder,
                 started,
+                inputs: &self.plan.inputs,
+                lock,
             };
             let position = Position {
                 number: index + 1,
                 runs: self.plan.runs.len(),
             };
-            let outcome = launcher.run(&job, position, observer);
+            let outcome = self.same_weights(config);
+            let outcome = outcome.and_then(|()| launcher.run(&job, position, observer));
             started = SystemTime::now();
             match outcome {
                 Ok(run) => report.runs.push(run),
@@ -191,6 +266,14 @@ impl Comparison {
         Ok(())
     }
 
+    /// Checks that the base weights have not changed since the comparison began, which may be long ago.
+    fn same_weights(&self, config: &RunConfig) -> Result<(), Error> {
+        match &self.plan.inputs.weights {
+            Some(weights) if !config.from_scratch => weights.verify(config),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes what is known so far: the report, and the configuration of the finished runs.
     fn save(&self, report: &Report, folder: &RunFolder) -> Result<(), Error> {
         if report.runs.is_empty() && report.failed.is_empty() {
@@ -199,7 +282,11 @@ impl Comparison {
         write_report(report, folder)?;
         let runs = self.plan.runs.iter();
         let done = runs.filter(|config| is_done(&report.runs, config));
-        self.plan.with_runs(done.cloned().collect()).write(folder)
+        let mut plan = self.plan.with_runs(done.cloned().collect());
+        for run in &report.runs {
+            plan.files.extend(run.artifact_sha256.clone());
+        }
+        plan.write(folder)
     }
 
     /// A report of the runs that are finished already.
@@ -226,6 +313,7 @@ impl Comparison {
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,
+            understood: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::identity::DataIdentity;
 use crate::machine::cache::cache_folder;
 
 /// The photographs inside the program.
@@ -53,6 +54,8 @@ pub struct Decoded {
     pub valid: Option<Images>,
     /// Test images.
     pub test: Images,
+    /// What the data set consists of, by which it can be recognised.
+    pub identity: DataIdentity,
 }
 
 /// The embedded photographs, for the default model.
@@ -94,23 +97,39 @@ impl DataConfig {
     ///
     /// The data set is not valid.
     pub fn open(&self, seed: u64) -> Result<Splits, Error> {
+        Ok(self.selected(self.whole()?, seed))
+    }
+
+    /// Opens the data set with all of its images.
+    ///
+    /// # Errors
+    ///
+    /// The data set is not valid.
+    pub(crate) fn whole(&self) -> Result<Splits, Error> {
         let options = SplitOptions {
             fold: self.fold,
             ..SplitOptions::default()
         };
-        let mut splits = match named(&self.path) {
+        Ok(match named(&self.path) {
             Some(set) => set.open(&options)?,
             None => open(&self.path, &options)?,
-        };
-        if self.valid_fraction > 0.0 && splits.valid.is_none() {
-            let (train, valid) = splits.train.split(self.valid_fraction, 0);
-            splits.train = train;
-            splits.valid = Some(valid);
+        })
+    }
+
+    /// Holds out images for validation and chooses training images, as the run says.
+    fn selected(&self, mut splits: Splits, seed: u64) -> Splits {
+        if self.valid_fraction > 0.0 {
+            splits = splits.with_validation(self.valid_fraction, 0);
         }
         if let Some(count) = self.train_per_class {
-            splits.train = splits.train.take_per_class(count, seed);
+            splits = splits.with_train_per_class(count, seed);
         }
-        Ok(splits)
+        splits
+    }
+
+    /// The identity of the data set, which [`whole`](Self::whole) opened.
+    pub(crate) fn identity(&self, whole: &Splits) -> DataIdentity {
+        DataIdentity::of(whole, &self.path)
     }
 
     /// How images are prepared for an architecture.
@@ -134,7 +153,19 @@ impl DataConfig {
         preprocess: &Preprocess,
         augment: &Augment,
     ) -> Result<Decoded, Error> {
-        let splits = self.open(seed)?;
+        self.decode(self.whole()?, seed, preprocess, augment)
+    }
+
+    /// Decodes the images of a data set that [`whole`](Self::whole) opened.
+    pub(crate) fn decode(
+        &self,
+        whole: Splits,
+        seed: u64,
+        preprocess: &Preprocess,
+        augment: &Augment,
+    ) -> Result<Decoded, Error> {
+        let identity = self.identity(&whole);
+        let splits = self.selected(whole, seed);
         let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
         let size = augment.stored_size();
         let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
@@ -144,6 +175,7 @@ impl DataConfig {
             valid: splits.valid.as_ref().map(fitted).transpose()?,
             test: fitted(&splits.test)?,
             name: splits.name,
+            identity,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What a run is: [`RunConfig`] and its defaults.
 
+mod check;
 mod data;
 pub mod defaults;
 mod format;

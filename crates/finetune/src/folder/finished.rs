@@ -1,20 +1,22 @@
 //! A finished run, loaded from its folder: its final model, or the model after one of its epochs.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::module::Module;
-use finetune_data::{Images, StoredSize, open_test};
-use finetune_evaluation::Confusion;
+use finetune_data::{ImageSet, Images, Sample, StoredSize, open_test};
+use finetune_evaluation::{Confusion, Report, Run};
 use finetune_methods::Adapted;
 use finetune_model::{Head, Network, WeightsFile, load_adapter};
-use finetune_training::{Checkpoint, Select};
+use finetune_training::Select;
 
 use super::names::RunFolder;
 use super::plan::Plan;
 use crate::config::RunConfig;
 use crate::error::Error;
+use crate::identity::{Inputs, verify};
 use crate::machine::device::device;
-use crate::run::{confusion, prepare};
+use crate::run::{confusion, prepare, read_checkpoint};
 use crate::weights::Metadata;
 
 /// A run in its folder.
@@ -23,6 +25,18 @@ pub struct FinishedRun {
     config: RunConfig,
     folder: RunFolder,
     epoch: Option<usize>,
+    inputs: Inputs,
+    /// SHA-256 of the run's files by name.
+    files: BTreeMap<String, String>,
+}
+
+/// Test images whose classes are those of a model.
+#[derive(Debug, Clone)]
+pub struct TestImages {
+    /// The images; labels index the model's classes.
+    pub images: Images,
+    /// What a user should know about them, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl FinishedRun {
@@ -59,6 +73,8 @@ impl FinishedRun {
             config: config.clone(),
             folder: plan.folder(folder),
             epoch,
+            inputs: plan.inputs.clone(),
+            files: plan.files.clone(),
         };
         match epoch {
             Some(epoch) if !run.folder.epoch_checkpoint(config, epoch).exists() => {
@@ -89,10 +105,39 @@ impl FinishedRun {
         let adapter = self.folder.adapter(&self.config);
         let file = adapter.unwrap_or_else(|| self.folder.model(&self.config));
         if self.epoch.is_some() && !file.exists() {
-            // The run is unfinished and has only checkpoints, which do not hold the names.
+            // The run is unfinished and has only checkpoints.
+            if let Some(data) = &self.inputs.data {
+                return Ok(data.classes.clone());
+            }
             return Ok(self.config.data.open(self.config.seed)?.train.classes);
         }
+        verify(&file, &self.files)?;
         Ok(Metadata::of(&WeightsFile::open(&file)?)?.classes)
+    }
+
+    /// Says that the run was stopped before its end, if it was, as far as the folder's report tells.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        if self.epoch.is_some() {
+            return None;
+        }
+        let report = Report::read(&self.folder.report()).ok()?;
+        let mut runs = report.runs.iter();
+        let is_this = |run: &&Run| {
+            run.method == self.config.method_name() && run.seed == self.config.seed && run.stopped
+        };
+        let run = runs.find(is_this)?;
+        Some(format!(
+            "{} was stopped early, in epoch {} of {}: its model is not fully trained{}",
+            self.name(),
+            run.epochs.len(),
+            self.config.recipe.epochs,
+            if self.folder.plan().exists() {
+                "; `--resume` continues it"
+            } else {
+                ""
+            }
+        ))
     }
 
     /// The model for inference. The final model is the base weights with the adapter if the method
@@ -116,7 +161,11 @@ impl FinishedRun {
                 config.method_name()
             )));
         }
-        let mut file = WeightsFile::open(&self.folder.model(config))?;
+        let path = self.folder.model(config);
+        if path.exists() {
+            verify(&path, &self.files)?;
+        }
+        let mut file = WeightsFile::open(&path)?;
         let loaded = file.load(&config.architecture()?, classes, Head::Stored, &device)?;
         Ok(loaded.network)
     }
@@ -134,32 +183,44 @@ impl FinishedRun {
         if let Some(epoch) = self.epoch {
             return self.after_epoch(epoch, classes).map(Some);
         }
+        verify(&file, &self.files)?;
         let model = self.attached(classes)?.into_parts().model;
         Ok(Some(load_adapter(model, &file)?))
     }
 
     /// Images for [`evaluate`](Self::evaluate): those of a data set, or the run's own test images.
+    /// Their classes are matched by name with those that the model was trained on; the data set may
+    /// have only some of them, in another order.
     ///
     /// # Errors
     ///
-    /// The data set is not valid, an image cannot be used, or its classes differ from those that the
-    /// model was trained on.
-    pub fn test_images(&self, data: Option<&Path>) -> Result<Images, Error> {
+    /// The data set is not valid, an image cannot be used, or it has classes that the model was not
+    /// trained on.
+    pub fn test_images(&self, data: Option<&Path>) -> Result<TestImages, Error> {
         let config = &self.config;
+        let trained = self.classes()?;
+        let mut notes = Vec::new();
         let test = match data {
-            None => config.data.open(config.seed)?.test,
+            None => {
+                let whole = config.data.whole()?;
+                let expected = self.inputs.data.as_ref();
+                let found = config.data.identity(&whole);
+                if let Some(difference) = expected.and_then(|data| data.difference(&found)) {
+                    notes.push(format!(
+                        "the images are not those that the run was started with: {difference}"
+                    ));
+                }
+                whole.test
+            }
             Some(path) => open_test(path)?,
         };
+        let (test, matched) = by_name(test, &trained)?;
+        notes.extend(matched);
         let preprocess = config.data.preprocess(&config.architecture()?);
         let images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
-        let trained = self.classes()?;
-        if images.classes != trained {
-            return Err(Error::OtherClasses {
-                found: images.classes,
-                trained,
-            });
-        }
-        Ok(images)
+        let left_out = images.skipped.iter();
+        notes.extend(left_out.map(|image| format!("left out: {}", image.reason)));
+        Ok(TestImages { images, notes })
     }
 
     /// The confusion matrix of the run's model on images.
@@ -185,15 +246,20 @@ impl FinishedRun {
     fn after_epoch(&self, epoch: usize, classes: usize) -> Result<Network, Error> {
         let path = self.folder.epoch_checkpoint(&self.config, epoch);
         let cannot = || format!("cannot read the checkpoint {}", path.display());
-        let bytes = std::fs::read(&path).map_err(Error::io("read the checkpoint", &path))?;
-        let checkpoint = Checkpoint::from_bytes(&bytes).map_err(Error::during(cannot))?;
-        drop(bytes);
+        let Some(checkpoint) = read_checkpoint(&path, &self.inputs)? else {
+            return Err(Error::Usage(self.no_checkpoint(epoch)));
+        };
         let model = checkpoint.model(self.attached(classes)?, &self.config.recipe);
         model.map_err(Error::during(cannot))
     }
 
     /// The run's method on its base, before training.
     fn attached(&self, classes: usize) -> Result<Adapted<Network>, Error> {
+        if let Some(weights) = &self.inputs.weights
+            && !self.config.from_scratch
+        {
+            weights.verify(&self.config)?;
+        }
         let device = device(&self.config.device)?.autodiff();
         Ok(prepare(&self.config, classes, &device)?.attached)
     }
@@ -216,4 +282,45 @@ impl FinishedRun {
             self.folder.path().display()
         )
     }
+}
+
+/// Images with the labels of a model's classes, which are matched by name; and a sentence about it if
+/// the classes are not simply the same.
+fn by_name(set: ImageSet, trained: &[String]) -> Result<(ImageSet, Option<String>), Error> {
+    if set.classes == trained {
+        return Ok((set, None));
+    }
+    let known: HashMap<&str, usize> = trained.iter().map(String::as_str).zip(0..).collect();
+    let labels: Vec<Option<usize>> = (set.classes.iter())
+        .map(|class| known.get(class.as_str()).copied())
+        .collect();
+    let unknown = set.classes.iter().zip(&labels);
+    let unknown: Vec<String> = unknown
+        .filter(|(_, label)| label.is_none())
+        .map(|(class, _)| class.clone())
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Error::UnknownClasses {
+            unknown,
+            trained: trained.to_vec(),
+        });
+    }
+    let samples = set.samples.into_iter().filter_map(|sample| {
+        let label = labels.get(sample.label).copied().flatten()?;
+        Some(Sample { label, ..sample })
+    });
+    let note = if set.classes.len() == trained.len() {
+        "the classes are those of the model in another order; they are matched by name".to_owned()
+    } else {
+        format!(
+            "the test images have {} of the {} classes of the model, matched by name",
+            set.classes.len(),
+            trained.len()
+        )
+    };
+    let matched = ImageSet {
+        classes: trained.to_vec(),
+        samples: samples.collect(),
+    };
+    Ok((matched, Some(note)))
 }

@@ -3,16 +3,22 @@
 
 mod export;
 mod finished;
+mod images;
+mod lock;
 mod names;
+mod occupy;
 mod path;
 mod plan;
 mod predict;
 mod report;
 
 pub use export::{ExportFormat, Written, export};
-pub use finished::FinishedRun;
+pub use finished::{FinishedRun, TestImages};
+pub use images::{Found, image_files};
+pub use lock::Lock;
 pub use names::RunFolder;
+pub(crate) use occupy::{Occupied, vacant};
 pub use path::{absolute, pinned};
 pub use plan::Plan;
-pub use predict::{Prediction, predict};
+pub use predict::{Prediction, Predictor};
 pub use report::write_report;

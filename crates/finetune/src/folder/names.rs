@@ -141,26 +141,35 @@ impl RunFolder {
         self.path.join("metrics.csv")
     }
 
-    /// Creates the folder for new runs.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be created, or it already holds runs.
-    pub fn create(&self) -> Result<(), Error> {
-        if self.plan().exists() {
-            return Err(Error::Usage(format!(
-                "{0} holds a run that was interrupted; resume it with --resume {0}, or choose another \
-                 --out",
-                self.path.display()
-            )));
+    /// The lock of the folder, as long as a process works in it.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.path.join(".lock")
+    }
+
+    /// All files that the runs of a folder write, those that may be missing included; their event
+    /// files are in [`events`](Self::events).
+    #[must_use]
+    pub fn files<'a>(&self, runs: impl IntoIterator<Item = &'a RunConfig>) -> Vec<PathBuf> {
+        let mut files = vec![
+            self.config(),
+            self.plan(),
+            self.report(),
+            self.page(),
+            self.metrics(),
+        ];
+        for run in runs {
+            files.extend([
+                self.model(run),
+                self.pytorch_model(run),
+                self.checkpoint(run),
+                self.range_test(run.method_name(), run.seed),
+            ]);
+            files.extend(self.adapter(run));
+            let epochs = self.checkpointed_epochs(run).into_iter();
+            files.extend(epochs.map(|epoch| self.epoch_checkpoint(run, epoch)));
         }
-        if self.config().exists() {
-            return Err(Error::Usage(format!(
-                "{} already holds a run; choose another --out",
-                self.path.display()
-            )));
-        }
-        std::fs::create_dir_all(&self.path).map_err(Error::io("create the folder", &self.path))
+        files
     }
 
     /// Removes the temporary files that a killed run left behind.

@@ -1,13 +1,22 @@
 //! `config.json` and `plan.json`: the runs of a folder.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use finetune_evaluation::write_atomically;
+use finetune_files::{quoted_path, read_text};
 use serde::{Deserialize, Serialize};
 
 use super::names::RunFolder;
 use crate::config::RunConfig;
 use crate::error::Error;
+use crate::identity::Inputs;
+
+/// The version of the format that is written and read.
+const VERSION: u32 = 1;
+
+/// Bytes that a plan may have: a run takes about 3 KiB, and names of classes follow.
+const LIMIT: u64 = 64 << 20;
 
 /// The runs of a folder.
 ///
@@ -21,6 +30,12 @@ pub struct Plan {
     pub with_seed: bool,
     /// The runs.
     pub runs: Vec<RunConfig>,
+    /// What they were started with.
+    #[serde(default, skip_serializing_if = "Inputs::is_empty")]
+    pub inputs: Inputs,
+    /// SHA-256 of the files that the finished runs wrote, by name, in hexadecimal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -29,9 +44,11 @@ impl Plan {
     pub fn new(runs: Vec<RunConfig>) -> Self {
         let with_seed = runs.iter().any(|run| run.seed != runs[0].seed);
         Self {
-            version: 1,
+            version: VERSION,
             with_seed,
             runs,
+            inputs: Inputs::default(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -39,9 +56,8 @@ impl Plan {
     #[must_use]
     pub fn with_runs(&self, runs: Vec<RunConfig>) -> Self {
         Self {
-            version: self.version,
-            with_seed: self.with_seed,
             runs,
+            ..self.clone()
         }
     }
 
@@ -58,11 +74,19 @@ impl Plan {
     /// The folder has no valid `config.json`.
     pub fn read(folder: &Path) -> Result<Self, Error> {
         let path = names(folder).config();
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::NoRun {
+        if path.exists() {
+            return Self::read_file(&path);
+        }
+        if names(folder).plan().exists() {
+            return Err(Error::Unfinished {
+                folder: folder.to_owned(),
+            });
+        }
+        let source = std::io::ErrorKind::NotFound.into();
+        Err(Error::NoRun {
             folder: folder.to_owned(),
             source,
-        })?;
-        Self::parse(&path, &text)
+        })
     }
 
     /// Reads the runs of a folder that may be evaluated: the finished ones; all of them if the
@@ -86,34 +110,52 @@ impl Plan {
     pub fn read_unfinished(folder: &Path) -> Result<Self, Error> {
         let names = names(folder);
         let path = names.plan();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&path, &text),
-            Err(_) if names.config().exists() => Err(Error::Usage(format!(
-                "the run in {} is finished",
-                folder.display()
-            ))),
-            Err(_) => Err(Error::Usage(format!(
-                "{} holds no unfinished run: it has no plan.json",
-                folder.display()
-            ))),
+        if path.exists() {
+            return Self::read_file(&path);
         }
+        let folder = folder.display();
+        Err(Error::Usage(if names.config().exists() {
+            format!("the run in {folder} is finished")
+        } else {
+            format!("{folder} holds no unfinished run: it has no plan.json")
+        }))
     }
 
-    /// Reads the runs of a `config.json`, to repeat them.
+    /// Reads runs from a `config.json` or `plan.json`, and checks them as if they had been typed.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is not valid.
+    /// The file cannot be read, is not valid, or has a run with a setting out of its range.
     pub fn read_file(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        Self::parse(path, &text)
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        serde_json::from_str(text).map_err(|source| Error::Config {
+        let text = read_text(path, LIMIT).map_err(Error::io("read", path))?;
+        let plan: Self = serde_json::from_str(&text).map_err(|source| Error::Config {
             path: path.to_owned(),
             source,
-        })
+        })?;
+        plan.check().map_err(Error::during(|| {
+            format!("{} cannot be used", quoted_path(path))
+        }))?;
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.version != VERSION {
+            return Err(Error::Version {
+                found: self.version,
+                read: VERSION,
+            });
+        }
+        let folder = self.folder(Path::new(""));
+        let mut names: Vec<String> = Vec::new();
+        for run in &self.runs {
+            run.check()?;
+            let name = folder.name(run);
+            if names.contains(&name) {
+                return Err(Error::Twice { name });
+            }
+            names.push(name);
+        }
+        Ok(())
     }
 
     /// Writes `plan.json`: from now on, the runs can be resumed.
@@ -167,6 +209,7 @@ impl Plan {
                 })
             }
             (None, [run]) => Ok(run),
+            (None, []) => Err(Error::NoRuns),
             (None, _) => Err(Error::Usage(format!(
                 "choose a run with --method: {}",
                 names().join(", ")

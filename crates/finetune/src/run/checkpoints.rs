@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use finetune_files::{link, write_whole};
 use finetune_training::Checkpoint;
 
+use super::job::Job;
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::folder::RunFolder;
@@ -15,6 +16,8 @@ use crate::folder::RunFolder;
 pub(super) struct Checkpoints<'a> {
     config: &'a RunConfig,
     folder: &'a RunFolder,
+    /// What the run was started with, as JSON.
+    inputs: String,
     /// Minimum time between two checkpoints.
     interval: Duration,
     /// How many of the newest epochs retain a checkpoint of their own. The best epoch retains its
@@ -25,14 +28,20 @@ pub(super) struct Checkpoints<'a> {
 
 impl<'a> Checkpoints<'a> {
     /// The checkpoints of a run that starts now.
-    pub(super) fn new(config: &'a RunConfig, folder: &'a RunFolder) -> Self {
-        Self {
+    ///
+    /// # Errors
+    ///
+    /// None for the inputs of this version.
+    pub(super) fn new(job: &Job<'a>) -> Result<Self, Error> {
+        let Job { config, folder, .. } = *job;
+        Ok(Self {
             config,
             folder,
+            inputs: serde_json::to_string(job.inputs)?,
             interval: Duration::from_secs(config.checkpoint_seconds),
             retain: config.keep_checkpoints,
             written: Instant::now(),
-        }
+        })
     }
 
     /// Whether one should be written now.
@@ -43,7 +52,11 @@ impl<'a> Checkpoints<'a> {
     /// Writes one, and removes those that are not retained.
     pub(super) fn write(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let newest = self.folder.checkpoint(self.config);
-        let write = |temporary: &Path| checkpoint.write(temporary).map_err(std::io::Error::other);
+        let about = Some(self.inputs.as_str());
+        let write = |temporary: &Path| {
+            let written = checkpoint.write(temporary, about);
+            written.map_err(std::io::Error::other)
+        };
         if self.retain > 0 {
             let own = self.of_epoch(checkpoint.epochs());
             write_whole(&own, write).map_err(Error::io("write", &own))?;

@@ -1,8 +1,9 @@
 //! The story of a run: load, attach, train, evaluate, save.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use finetune_data::Images;
 use finetune_evaluation::{Epoch, Run, median};
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
@@ -14,13 +15,15 @@ use super::checkpoints::Checkpoints;
 use super::confusion::confusion;
 use super::events::Events;
 use super::job::Job;
-use super::observer::Observer;
+use super::observer::{Observer, Phase};
 use super::prepare::{attach, base};
 use super::recorder::Recorder;
+use super::saved::read_checkpoint;
 use super::settings::settings;
 use crate::config::{Decoded, Format, RunConfig};
 use crate::error::Error;
 use crate::folder::RunFolder;
+use crate::identity::{Inputs, of_files};
 use crate::machine::device::device;
 use crate::machine::memory;
 use crate::weights::Metadata;
@@ -32,7 +35,16 @@ use crate::weights::Metadata;
 ///
 /// The run cannot be finished; then nothing of it is saved but its checkpoints.
 pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Result<Run, Error> {
-    let Job { config, folder, .. } = job;
+    let Job {
+        config,
+        folder,
+        inputs,
+        ..
+    } = job;
+    config.check()?;
+    same_images(job, data)?;
+    let checkpoint = read_checkpoint(&folder.checkpoint(config), inputs)?;
+    observer.on_phase(Phase::Weights);
     let architecture = config.architecture()?;
     let device = device(&config.device)?;
     device.seed(config.seed);
@@ -45,6 +57,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     };
     let mut recipe = config.recipe.clone();
     let range_test = if config.auto_rate {
+        observer.on_phase(Phase::RangeTest);
         Some(find_rate(config, &training, &device, observer)?)
     } else {
         None
@@ -54,11 +67,10 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     }
     let attached = fresh(config, &training, &device)?;
     let count = count_parameters(attached.model());
-    let checkpoint = saved(&folder.checkpoint(config))?;
     let done = checkpoint.as_ref().map_or(0, Checkpoint::steps);
     let mut recorder = Recorder::new(
         observer,
-        Checkpoints::new(config, folder),
+        Checkpoints::new(job)?,
         Events::create(&folder.events(config), done)?,
     );
     let trained = resume(
@@ -71,6 +83,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     )
     .map_err(|error| diverged(error, &folder.checkpoint(config)))?;
     let first_step = recorder.first_step();
+    observer.on_phase(Phase::Testing);
     let confusion = confusion(&trained.model, &data.test, config, &device)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
@@ -81,7 +94,11 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         data.train.classes.clone(),
     );
     let settings = settings(config, &recipe, &trained);
-    let (artifacts, artifact_bytes) = save(config, &trained.model, &metadata, folder)?;
+    observer.on_phase(Phase::Saving);
+    let (files, artifact_bytes) = save(config, &trained.model, &metadata, folder)?;
+    let sha256 = of_files(&files)?;
+    let names = files.iter().filter_map(|path| path.file_name());
+    let artifacts = names.map(|name| name.to_string_lossy().into_owned());
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
@@ -89,6 +106,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         method: config.method_name().to_owned(),
         seed: config.seed,
         train_per_class: config.data.train_per_class,
+        train_per_class_found: most_per_class(&data.train),
         accuracy: confusion.accuracy(),
         macro_f1: confusion.macro_f1(),
         per_class_accuracy: confusion.per_class_accuracy(),
@@ -105,7 +123,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
             .map(|startup| startup.as_secs_f64()),
         peak_memory_bytes,
         artifact_bytes,
-        artifacts,
+        artifacts: artifacts.collect(),
+        artifact_sha256: sha256,
         settings,
         range_test: range_test.map(|test| finetune_evaluation::RangeTest {
             rates: test.rates,
@@ -148,15 +167,29 @@ fn find_rate(
     Ok(test?)
 }
 
-/// The run's checkpoint, if it has one.
-fn saved(path: &Path) -> Result<Option<Checkpoint>, Error> {
-    let Ok(bytes) = std::fs::read(path) else {
-        return Ok(None);
-    };
-    let checkpoint = Checkpoint::from_bytes(&bytes);
-    checkpoint.map(Some).map_err(Error::during(|| {
-        format!("cannot resume from {}", path.display())
-    }))
+/// Checks that the images are those that the run was started with: they may change while a
+/// comparison runs.
+fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
+    let expected = job.inputs.data.as_ref();
+    let difference = expected.and_then(|expected| expected.difference(&data.identity));
+    match difference {
+        Some(difference) => Err(Error::OtherData {
+            path: job.config.data.path.clone(),
+            difference,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The number of training images of the class with the most.
+fn most_per_class(images: &Images) -> Option<usize> {
+    let mut counts = vec![0; images.classes.len()];
+    for label in &images.labels {
+        if let Some(count) = counts.get_mut(*label) {
+            *count += 1;
+        }
+    }
+    counts.into_iter().max()
 }
 
 /// Says where the last valid weights of a run are whose loss is no longer a number.
@@ -164,21 +197,21 @@ fn diverged(reason: TrainingError, path: &Path) -> Error {
     if !matches!(reason, TrainingError::NonFiniteLoss { .. }) {
         return reason.into();
     }
-    let checkpoint = saved(path).ok().flatten();
+    let checkpoint = read_checkpoint(path, &Inputs::default()).ok().flatten();
     Error::Diverged {
         reason,
         checkpoint: checkpoint.map(|checkpoint| (checkpoint.epochs(), path.to_owned())),
     }
 }
 
-/// Writes the run's models. Returns the names of the files, and the size of the smallest one that
+/// Writes the run's models. Returns the files, and the size of the smallest one that
 /// restores the model.
 fn save(
     config: &RunConfig,
     model: &Network,
     metadata: &Metadata,
     folder: &RunFolder,
-) -> Result<(Vec<String>, u64), Error> {
+) -> Result<(Vec<PathBuf>, u64), Error> {
     let architecture = config.architecture()?;
     let mut size = 0;
     let mut files = Vec::new();
@@ -196,9 +229,7 @@ fn save(
         size = save_adapter(model, &metadata.to_map()?, &path)?;
         files.push(path);
     }
-    let names = files.iter().filter_map(|path| path.file_name());
-    let names = names.map(|name| name.to_string_lossy().into_owned());
-    Ok((names.collect(), size))
+    Ok((files, size))
 }
 
 fn remove(path: &Path) -> Result<(), Error> {

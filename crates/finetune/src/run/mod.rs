@@ -10,10 +10,12 @@ mod job;
 mod observer;
 mod prepare;
 mod recorder;
+mod saved;
 mod settings;
 
 pub use confusion::confusion;
 pub use execute::run;
 pub use job::Job;
-pub use observer::Observer;
+pub use observer::{Observer, Phase};
 pub use prepare::{Prepared, attach, base, prepare};
+pub(crate) use saved::read_checkpoint;

@@ -1,5 +1,22 @@
 //! How a run communicates with its caller.
 
+use finetune_evaluation::understood::Understood;
+
+/// What a run or comparison is doing, outside of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Images are read, checked and decoded.
+    Images,
+    /// Weights are read and the method is attached.
+    Weights,
+    /// A learning rate is searched.
+    RangeTest,
+    /// The model is tested.
+    Testing,
+    /// The results are written.
+    Saving,
+}
+
 /// Watches a run, receives what a user should know, and may stop the run.
 ///
 /// The methods of [`finetune_training::Observer`] report the progress of training. `()` ignores
@@ -8,6 +25,16 @@ pub trait Observer: finetune_training::Observer {
     /// Receives a sentence for the user, for example about images that were left out.
     fn note(&mut self, text: &str) {
         let _ = text;
+    }
+
+    /// Receives what a comparison understood, before anything is computed.
+    fn on_understood(&mut self, understood: &Understood) {
+        let _ = understood;
+    }
+
+    /// Called when a phase begins that may take long.
+    fn on_phase(&mut self, phase: Phase) {
+        let _ = phase;
     }
 
     /// Whether the run should stop as soon as possible, for example because the user pressed Ctrl-C.

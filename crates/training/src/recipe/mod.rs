@@ -91,6 +91,9 @@ pub struct Recipe {
     pub gradient_checkpointing: bool,
 }
 
+/// The most epochs, images per batch and batches per step: products of two of them do not overflow.
+const MOST: usize = 1_000_000;
+
 fn one() -> usize {
     1
 }
@@ -190,9 +193,16 @@ impl Recipe {
             })
         };
         let at_least_1 = |name, value: usize| check(name, &value, "at least 1", value > 0);
+        let counted = |name, value: usize| {
+            let wanted = "from 1 to 1000000";
+            check(name, &value, wanted, (1..=MOST).contains(&value))
+        };
         at_least_1("the number of epochs", self.epochs)?;
+        counted("the number of epochs", self.epochs)?;
         at_least_1("the batch size", self.batch_size)?;
+        counted("the batch size", self.batch_size)?;
         at_least_1("the number of batches per optimiser step", self.accumulate)?;
+        counted("the number of batches per optimiser step", self.accumulate)?;
         at_least_1("the patience", self.patience.unwrap_or(1))?;
         let views = self.augment_views.unwrap_or(1);
         at_least_1("the number of views per image", views)?;

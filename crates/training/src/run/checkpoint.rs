@@ -27,6 +27,8 @@ pub struct Checkpoint {
     progress: Progress,
     /// Each path begins with the name of a [`Part`].
     tensors: Vec<TrainedTensor>,
+    /// What the file says about the run, besides its state.
+    about: Option<String>,
 }
 
 /// What a tensor of a checkpoint belongs to.
@@ -59,6 +61,10 @@ impl Part {
 
 /// The key of [`Progress`] in the metadata of the file.
 const METADATA: &str = "finetune-checkpoint";
+/// The key of [`Checkpoint::about`].
+const ABOUT: &str = "finetune-run";
+/// The key of the checksum over all of the above.
+const CHECKSUM: &str = "finetune-crc32c";
 
 impl Checkpoint {
     /// The state of a run.
@@ -70,6 +76,7 @@ impl Checkpoint {
                 ..run.progress.clone()
             },
             tensors: Vec::new(),
+            about: None,
         };
         checkpoint.add(Part::Model, trained(&run.model));
         if let Some(dynamics) = &run.dynamics {
@@ -246,35 +253,120 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes the checkpoint to a safetensors file, without a copy of the tensors in memory.
+    /// What [`write`](Self::write) was told about the run; `None` in files of versions before 0.2.
+    #[must_use]
+    pub fn about(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// Writes the checkpoint to a safetensors file, without a copy of the tensors in memory. `about`
+    /// says which run it belongs to, in whatever form the caller likes; a reader gets it from
+    /// [`about`](Self::about).
     ///
     /// # Errors
     ///
     /// [`TrainingError::Checkpoint`] if the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), TrainingError> {
-        write_safetensors(&self.tensors, &self.metadata()?, path).map_err(other_run)
-    }
-
-    fn metadata(&self) -> Result<BTreeMap<String, String>, TrainingError> {
+    pub fn write(&self, path: &Path, about: Option<&str>) -> Result<(), TrainingError> {
+        let mut metadata = BTreeMap::new();
         let progress = serde_json::to_string(&self.progress).map_err(other_run)?;
-        Ok([(METADATA.to_owned(), progress)].into())
+        let checksum = checksum(&self.tensors, &progress, about);
+        metadata.insert(METADATA.to_owned(), progress);
+        metadata.extend(about.map(|about| (ABOUT.to_owned(), about.to_owned())));
+        metadata.insert(CHECKSUM.to_owned(), checksum);
+        write_safetensors(&self.tensors, &metadata, path).map_err(other_run)
     }
 
     /// Reads a checkpoint from the bytes of a file that [`write`](Self::write) wrote.
     ///
     /// # Errors
     ///
-    /// [`TrainingError::Checkpoint`] if they are no checkpoint.
+    /// [`TrainingError::Checkpoint`] if they are no checkpoint, or one of whose values some have
+    /// changed since it was written.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TrainingError> {
         let tensors = from_safetensors(bytes).map_err(other_run)?;
         let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(other_run)?;
-        let progress = header.metadata().as_ref().and_then(|map| map.get(METADATA));
-        let progress = progress.ok_or_else(|| other_run("the file holds no training state"))?;
+        let entry = |key| header.metadata().as_ref().and_then(|map| map.get(key));
+        let progress =
+            entry(METADATA).ok_or_else(|| other_run("the file holds no training state"))?;
+        let about = entry(ABOUT);
+        if let Some(expected) = entry(CHECKSUM)
+            && *expected != checksum(&tensors, progress, about.map(String::as_str))
+        {
+            return Err(other_run("its values have changed since it was written"));
+        }
         Ok(Self {
             progress: serde_json::from_str(progress).map_err(other_run)?,
             tensors,
+            about: about.cloned(),
         })
     }
+
+    /// Checks what the file claims against a run of this recipe with so many steps per epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Checkpoint`] if a run of this recipe has no such state.
+    pub(super) fn check(&self, recipe: &Recipe, per_epoch: usize) -> Result<(), TrainingError> {
+        let Progress {
+            epochs,
+            step_seconds,
+            best,
+            ..
+        } = &self.progress;
+        if epochs.len() > recipe.epochs {
+            return Err(other_run(format!(
+                "it is of epoch {}, but the run has {} epochs",
+                epochs.len(),
+                recipe.epochs
+            )));
+        }
+        if epochs.len().checked_mul(per_epoch) != Some(step_seconds.len()) {
+            return Err(other_run(format!(
+                "it has {} steps in {} epochs, but the run has {per_epoch} per epoch",
+                step_seconds.len(),
+                epochs.len()
+            )));
+        }
+        let numbered = epochs
+            .iter()
+            .zip(1..)
+            .all(|(epoch, number)| epoch.epoch == number);
+        if !numbered || best.is_some_and(|best| !(1..=epochs.len()).contains(&best)) {
+            return Err(other_run(
+                "the numbers of its epochs are not those of a run",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// CRC-32C over names, shapes and values of the tensors in the order of their names, and over the
+/// rest, in hexadecimal. It finds damage, not forgery.
+fn checksum(tensors: &[TrainedTensor], progress: &str, about: Option<&str>) -> String {
+    let mut crc = 0;
+    let mut text = |bytes: &[u8]| {
+        crc = crc32c::crc32c_append(crc, &(bytes.len() as u64).to_le_bytes());
+        crc = crc32c::crc32c_append(crc, bytes);
+    };
+    let mut sorted: Vec<&TrainedTensor> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.path.cmp(&b.path));
+    for tensor in sorted {
+        text(tensor.path.as_bytes());
+        for length in &tensor.shape {
+            text(&(*length as u64).to_le_bytes());
+        }
+        match &tensor.values {
+            Values::Floats(values) => text(&values.to_le_bytes()),
+            Values::Indices(values) => {
+                for value in values {
+                    text(&value.to_le_bytes());
+                }
+            }
+        }
+    }
+    text(progress.as_bytes());
+    text(about.unwrap_or_default().as_bytes());
+    format!("{crc:08x}")
 }
 
 /// Every parameter once, with the first of its paths.

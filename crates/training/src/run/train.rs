@@ -59,11 +59,13 @@ pub fn resume<M: Classifier>(
 ) -> Result<Trained<M>, TrainingError> {
     recipe.check()?;
     data.check(recipe)?;
-    let steps = recipe.epochs * recipe.steps_per_epoch(data.train.len());
+    let per_epoch = recipe.steps_per_epoch(data.train.len());
+    let steps = recipe.epochs.saturating_mul(per_epoch);
     let criterion = CrossEntropy::of(recipe, data, device);
     let mut run = RunState::new(attached, recipe, steps);
     let thaw = Thaw::new(recipe.unfreeze_epochs, &run.model);
     if let Some(from) = from {
+        from.check(recipe, per_epoch)?;
         run = from.restore(run)?;
     }
 

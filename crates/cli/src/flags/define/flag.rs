@@ -24,7 +24,6 @@ pub(in crate::flags) struct Flag {
     /// The commands that accept it.
     pub(in crate::flags) tasks: &'static [Task],
     /// The methods that it applies to; all if empty.
-    #[cfg_attr(not(test), allow(dead_code))]
     pub(in crate::flags) methods: &'static [&'static str],
     /// A flag without which it means nothing.
     #[cfg_attr(not(test), allow(dead_code))]

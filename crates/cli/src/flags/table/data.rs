@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use finetune_data::sources::description;
+use finetune_data::sources::{description, typed};
 use finetune_data::{Fold, OnBadImage, Sampling};
 
 use super::range::at_least_1;
@@ -23,20 +23,22 @@ fn data_set() -> Vec<Flag> {
         value("data", "PATH")
             .help("Image folder, manifest, Parquet or IDX files, or a built-in data set")
             .details(format!(
-                "{}. Parts are `train` and `test`, and `valid` if there is one; without them, a quarter \
-                 of the images is held out for testing. A manifest has a path and a label per image. \
-                 `embedded` are photographs of hands that show the numbers 0 to 4, part of the program; \
-                 `fashion-mnist` is five classes of Debian's package dataset-fashion-mnist. See \
-                 docs/data.md.",
+                "{}. Parts are `train` and `test`, and `valid` if there is one, in any common form of \
+                 these names; without them, a quarter of the images is held out for testing. A manifest \
+                 has a path and a label per image. `embedded` are photographs of hands that show the \
+                 numbers 0 to 4, part of the program; `fashion-mnist` is five classes of Debian's \
+                 package dataset-fashion-mnist. If there is a folder of that name, the folder is used, \
+                 and the data set is `built-in:embedded`. See docs/data.md.",
                 description()
             ))
             .default("embedded")
             .sets(|run, path: PathBuf| -> Result<()> {
                 if path.to_str().is_none() {
-                    let path = path.display();
+                    let path = finetune_files::quoted_path(&path);
                     bail!(Usage(format!("the path {path} is not UTF-8; rename the folder")));
                 }
-                run.data.path = path;
+                // `embedded` in a configuration is the built-in data set, a folder is `./embedded`.
+                run.data.path = typed(&path);
                 Ok(())
             }),
         value("image-size", "PIXELS")

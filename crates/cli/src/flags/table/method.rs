@@ -13,6 +13,9 @@ use crate::flags::define::{
 };
 use crate::flags::task::Task;
 
+/// The flag for any setting of a method.
+pub(in crate::flags) const SET: &str = "set";
+
 const LORA: &[&str; 1] = &["lora"];
 const PEFT: &[&str; 1] = &["peft"];
 
@@ -196,7 +199,7 @@ fn settings() -> Vec<Flag> {
         .default("layer")
         .for_method(PEFT)
         .sets(peft(|peft, budget| peft.budget = budget)),
-        repeated("set", "METHOD.KEY=VALUE")
+        repeated(SET, "METHOD.KEY=VALUE")
             .help("Any setting of a method, for example lora.dora=true; may be repeated")
             .details(
                 "`finetune inspect` lists the methods, their settings and defaults; docs/methods.md \

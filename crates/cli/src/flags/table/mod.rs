@@ -14,6 +14,7 @@ mod set;
 use super::define::{Flag, TERMINAL, wrapped};
 use super::task::Task;
 
+pub(super) use method::SET;
 pub(super) use output::{CONFIG, RESUME};
 
 /// A heading of help, and the flags under it.

@@ -17,6 +17,14 @@ pub(super) fn flags() -> Vec<Flag> {
             .default_is("runs/TIME-COMMAND")
             .sets_process(|process, folder| process.out = Some(folder))
             .resume(Resume::Conflict),
+        switch("force")
+            .help("Use an --out that is not empty, or is inside of the images")
+            .details(
+                "The files of earlier runs in it are removed once the new ones are found to be \
+                 possible; all other files stay.",
+            )
+            .sets_process(|process, force| process.force = force)
+            .resume(Resume::Conflict),
         value(CONFIG, "FILE")
             .help("Read settings from a TOML or JSON file; other flags override them")
             .details(

@@ -17,7 +17,7 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
-use super::super::parts::{Labelled, Part, Parts};
+use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
 use crate::error::DataError;
 use crate::positioned::PositionedFile;
@@ -71,21 +71,26 @@ pub(in super::super) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataE
             names,
             copied: OnceLock::new(),
         });
+        let shared: Arc<Path> = path.as_path().into();
         for (row, label) in labels.into_iter().enumerate() {
             let source = Source::Contained {
                 container: file.clone(),
                 index: row,
             };
-            let place = format!("{}, row {row}", path.display());
-            parts.add(
-                part,
-                Labelled {
-                    source,
-                    label,
-                    place,
-                },
-            );
+            let place = Place {
+                file: Arc::clone(&shared),
+                unit: "row",
+                number: row as u64,
+            };
+            parts.add(part, source, &label, place);
         }
+        let from = parts.from.entry(part).or_default();
+        from.push(
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        );
         parts.classes = parts.classes.or(columns.classes);
     }
     Ok(parts)

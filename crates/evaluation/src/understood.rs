@@ -1,0 +1,130 @@
+//! What a command understood before it computed anything: images, model, methods, recipe, device.
+//!
+//! It is shown at the start and part of the report, so that a misunderstanding is seen early and can
+//! be found later.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a command understood.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Understood {
+    /// The images.
+    pub data: UnderstoodData,
+    /// The model and its weights.
+    pub model: UnderstoodModel,
+    /// The methods, in order.
+    pub methods: Vec<UnderstoodMethod>,
+    /// The seeds, each of which every method is trained with.
+    pub seeds: Vec<u64>,
+    /// Name of the device.
+    pub device: String,
+    /// Number of threads that compute.
+    pub threads: usize,
+    /// Folder for the results.
+    pub out: String,
+}
+
+/// The images.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnderstoodData {
+    /// The path, or the name of a built-in data set.
+    pub path: String,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Training, validation and test images.
+    pub parts: Vec<UnderstoodPart>,
+    /// How the parts came about, and whatever else was decided about them, a sentence each.
+    pub notes: Vec<String>,
+    /// Images that are not used, by reason.
+    pub left_out: BTreeMap<String, usize>,
+    /// The number of training images per class that was asked for.
+    pub train_per_class: Option<usize>,
+}
+
+/// A part of the images.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnderstoodPart {
+    /// `train`, `valid` or `test`.
+    pub name: String,
+    /// Number of images of each class.
+    pub per_class: Vec<usize>,
+}
+
+impl UnderstoodPart {
+    /// Number of images.
+    #[must_use]
+    pub fn images(&self) -> usize {
+        self.per_class
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// The model and its weights.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnderstoodModel {
+    /// Its name.
+    pub name: String,
+    /// Source of its weights: a file, `shipped`, or nothing if all runs start from random weights.
+    pub weights: Option<String>,
+    /// What should be known about them, a sentence each.
+    pub notes: Vec<String>,
+    /// Number of parameters, for these classes.
+    pub parameters: u64,
+    /// Side of the images, pixels.
+    pub image_size: usize,
+    /// Mean of red, green and blue that is subtracted from values in 0–1.
+    pub mean: [f32; 3],
+    /// Standard deviation of red, green and blue that they are divided by.
+    pub std: [f32; 3],
+    /// How images are resized: `bilinear` or `bicubic`.
+    pub filter: String,
+    /// Share of the side of the resized image that the centre crop retains.
+    pub crop: f32,
+}
+
+/// A method and how it trains.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnderstoodMethod {
+    /// Its name.
+    pub name: String,
+    /// Number of parameters that train.
+    pub trainable_parameters: u64,
+    /// Number of all parameters.
+    pub total_parameters: u64,
+    /// Pattern of the layers that get an adapter; `None` if there are no adapters.
+    pub targets: Option<String>,
+    /// The highest learning rate; `None` if a range test finds it.
+    pub learning_rate: Option<f64>,
+    /// How the model is trained.
+    pub recipe: UnderstoodRecipe,
+}
+
+/// How a model is trained.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnderstoodRecipe {
+    /// Number of passes over the training images.
+    pub epochs: usize,
+    /// Number of optimiser steps per pass.
+    pub steps_per_epoch: usize,
+    /// Number of images per batch.
+    pub batch_size: usize,
+    /// Number of batches per optimiser step.
+    pub accumulate: usize,
+    /// Name of the optimiser.
+    pub optimizer: String,
+    /// Name of the schedule of the learning rate.
+    pub schedule: String,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// What happens to training images at random, in order; empty if nothing does.
+    pub augmentation: Vec<String>,
+}

@@ -1,0 +1,147 @@
+//! What was understood of runs, in a form that can be shown.
+
+use std::collections::BTreeMap;
+
+use finetune_data::{Augment, Images};
+use finetune_evaluation::understood::{
+    Understood, UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
+};
+use finetune_methods::inspect::ParameterCount;
+
+use crate::config::{Decoded, RunConfig};
+use crate::error::Error;
+use crate::machine::device::canonical;
+use crate::weights::describe;
+
+/// What the check found out about the runs.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    /// What a user should know about the weights, a sentence each.
+    pub(super) notes: Vec<String>,
+    /// Runs and their parameters, once per method.
+    pub(super) counts: Vec<(&'a RunConfig, ParameterCount)>,
+}
+
+/// What was understood. The folder is filled in by the caller.
+///
+/// # Errors
+///
+/// None for runs that were checked.
+pub(super) fn understood(
+    runs: &[RunConfig],
+    data: &Decoded,
+    found: Found<'_>,
+) -> Result<Understood, Error> {
+    let Some(first) = runs.first() else {
+        return Ok(Understood::default());
+    };
+    let architecture = first.architecture()?;
+    let mut seeds: Vec<u64> = runs.iter().map(|run| run.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let pretrained = runs.iter().find(|run| !run.from_scratch);
+    let parameters = found.counts.iter().map(|(_, count)| count.total).min();
+    let methods = found.counts.iter();
+    let methods = methods.map(|(run, count)| method(run, *count, data));
+    Ok(Understood {
+        data: images(first, data),
+        model: UnderstoodModel {
+            name: first.model.clone(),
+            weights: pretrained.map(describe),
+            notes: found.notes.clone(),
+            parameters: parameters.unwrap_or(0) as u64,
+            image_size: first.data.image_size,
+            mean: architecture.normalization.mean,
+            std: architecture.normalization.std,
+            filter: format!("{:?}", architecture.filter).to_lowercase(),
+            crop: architecture.crop,
+        },
+        methods: methods.collect(),
+        seeds,
+        device: canonical(&first.device).to_owned(),
+        threads: first.threads.unwrap_or_else(rayon::current_num_threads),
+        out: String::new(),
+    })
+}
+
+fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
+    let part = |name: &str, images: &Images| {
+        let mut per_class = vec![0; images.classes.len()];
+        for label in &images.labels {
+            if let Some(count) = per_class.get_mut(*label) {
+                *count += 1;
+            }
+        }
+        UnderstoodPart {
+            name: name.to_owned(),
+            per_class,
+        }
+    };
+    let mut parts = vec![part("train", &data.train)];
+    parts.extend(data.valid.as_ref().map(|images| part("valid", images)));
+    parts.push(part("test", &data.test));
+    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
+    let unreadable = data.skipped().len();
+    if unreadable > 0 {
+        left_out.insert("unreadable".to_owned(), unreadable);
+    }
+    let mut notes = Vec::new();
+    if let Some(fold) = run.data.fold {
+        notes.push(format!("fold {} of {} is held out", fold.index, fold.of));
+    } else if run.data.valid_fraction > 0.0 {
+        notes.push(format!(
+            "{} % of the training images of each class are for validation",
+            100.0 * run.data.valid_fraction
+        ));
+    }
+    UnderstoodData {
+        path: data.name.clone(),
+        classes: data.train.classes.clone(),
+        parts,
+        notes,
+        left_out,
+        train_per_class: run.data.train_per_class,
+    }
+}
+
+fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodMethod {
+    let recipe = &run.recipe;
+    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let own = || {
+        let architecture = run.architecture().ok()?;
+        let own = architecture.targets_of(&run.method).ok();
+        own.map(str::to_owned)
+    };
+    UnderstoodMethod {
+        name: run.method_name().to_owned(),
+        trainable_parameters: count.trainable as u64,
+        total_parameters: count.total as u64,
+        targets: (run.method.has_adapters())
+            .then(|| run.targets.clone().or_else(own))
+            .flatten(),
+        learning_rate: (!run.auto_rate).then_some(recipe.learning_rate),
+        recipe: UnderstoodRecipe {
+            epochs: recipe.epochs,
+            steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
+            batch_size: recipe.batch_size,
+            accumulate: recipe.accumulate,
+            optimizer: name(&recipe.optimizer),
+            schedule: name(&recipe.schedule),
+            weight_decay: recipe.weight_decay,
+            augmentation: augmentation(&recipe.augment),
+        },
+    }
+}
+
+/// The settings of augmentation that are not off, by their names.
+fn augmentation(augment: &Augment) -> Vec<String> {
+    let value = |augment: &Augment| serde_json::to_value(augment).unwrap_or_default();
+    let (chosen, off) = (value(augment), value(&Augment::default()));
+    let Some(chosen) = chosen.as_object() else {
+        return Vec::new();
+    };
+    let changed = chosen
+        .iter()
+        .filter(|(key, value)| off.get(key) != Some(value));
+    changed.map(|(key, _)| key.replace('_', " ")).collect()
+}

@@ -1,0 +1,85 @@
+//! Checks of a run's settings, wherever they come from.
+
+use finetune_training::TrainingError;
+
+use super::run::RunConfig;
+use crate::error::Error;
+use crate::machine::threads::MOST_THREADS;
+
+/// The largest side of images: a single batch of larger ones would not fit into memory.
+const LARGEST_SIDE: usize = 4096;
+
+impl RunConfig {
+    /// Checks that each setting is in its range, and that the model exists and takes images of this
+    /// size. A configuration from a file is checked like one that was typed.
+    ///
+    /// Neither files nor the device are looked at.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of its range.
+    pub fn check(&self) -> Result<(), Error> {
+        let side = self.data.image_size;
+        let wanted = "at most 4096 pixels";
+        check("--image-size", side, wanted, side <= LARGEST_SIDE)?;
+        self.architecture()?;
+        self.targets()?;
+        self.recipe.check()?;
+        if let Err((name, value, wanted)) = self.recipe.augment.check() {
+            let value = value.to_string();
+            return Err(TrainingError::Setting {
+                name,
+                value,
+                wanted,
+            }
+            .into());
+        }
+        let data = &self.data;
+        let at_least_1 = |name, value: Option<u64>| {
+            let value = value.unwrap_or(1);
+            check(name, value, "at least 1", value > 0)
+        };
+        let images = data.train_per_class.map(|images| images as u64);
+        at_least_1("--train-per-class", images)?;
+        at_least_1("--max-pixels", data.max_pixels)?;
+        let fraction = data.valid_fraction;
+        let wanted = "at least 0 and below 1";
+        check(
+            "--valid-fraction",
+            fraction,
+            wanted,
+            (0.0..1.0).contains(&fraction),
+        )?;
+        if let Some(fold) = data.fold {
+            check("--folds", fold.of, "at least 2", fold.of >= 2)?;
+            let wanted = "from 1 to the number of folds";
+            let valid = (1..=fold.of).contains(&fold.index);
+            check("--fold", fold.index, wanted, valid)?;
+        }
+        for (name, threads) in [
+            ("--threads", self.threads),
+            ("--workers", data.pipeline.workers),
+        ] {
+            let threads = threads.unwrap_or(1);
+            let wanted = "from 1 to 1024";
+            check(name, threads, wanted, (1..=MOST_THREADS).contains(&threads))?;
+        }
+        Ok(())
+    }
+}
+
+fn check(
+    name: &'static str,
+    value: impl ToString,
+    wanted: &'static str,
+    valid: bool,
+) -> Result<(), Error> {
+    if valid {
+        return Ok(());
+    }
+    Err(Error::Setting {
+        name,
+        value: value.to_string(),
+        wanted,
+    })
+}

@@ -1,0 +1,298 @@
+//! The identity of a data set.
+
+use std::path::Path;
+
+use finetune_data::{ImageSet, Source, Splits};
+use finetune_files::quoted;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::hexadecimal::hexadecimal;
+
+/// How many differences of one kind a message names.
+const SHOWN: usize = 3;
+
+/// The classes and images of a data set, before any are chosen by a seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// Names of the classes, in the order of the labels.
+    pub classes: Vec<String>,
+    /// The parts that the data set has: `train`, `valid`, `test`.
+    pub parts: Vec<PartIdentity>,
+}
+
+/// The images of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartIdentity {
+    /// `train`, `valid` or `test`.
+    pub name: String,
+    /// Number of images per class.
+    pub per_class: Vec<usize>,
+    /// SHA-256 over name, size and label of each image, in order.
+    pub sha256: String,
+}
+
+impl DataIdentity {
+    /// The identity of the data set at `root`. Files below it count by their paths from there, so that
+    /// the data set may be moved.
+    #[must_use]
+    pub fn of(splits: &Splits, root: &Path) -> Self {
+        let parts = [
+            ("train", Some(&splits.train)),
+            ("valid", splits.valid.as_ref()),
+            ("test", Some(&splits.test)),
+        ];
+        let parts = parts.into_iter();
+        Self {
+            classes: splits.classes().to_vec(),
+            parts: parts
+                .filter_map(|(name, set)| Some(PartIdentity::of(name, set?, root)))
+                .collect(),
+        }
+    }
+
+    /// How another data set differs from this one, in words; `None` if it does not.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if let Some(difference) = self.other_classes(&other.classes) {
+            return Some(difference);
+        }
+        for part in &self.parts {
+            if !other.parts.iter().any(|found| found.name == part.name) {
+                return Some(format!("there are no {} images any more", part.name));
+            }
+        }
+        for part in &other.parts {
+            let Some(own) = self.parts.iter().find(|own| own.name == part.name) else {
+                return Some(format!("there were no {} images", part.name));
+            };
+            if let Some(difference) = own.difference(part, &self.classes) {
+                return Some(difference);
+            }
+        }
+        None
+    }
+
+    fn other_classes(&self, classes: &[String]) -> Option<String> {
+        if self.classes == classes {
+            return None;
+        }
+        let without = |these: &[String], those: &[String]| -> Vec<String> {
+            let these = these.iter().filter(|class| !those.contains(class));
+            these.map(|class| quoted(class)).collect()
+        };
+        let gone = without(&self.classes, classes);
+        let new = without(classes, &self.classes);
+        let list = |names: &[String]| listed(names, names.len());
+        let (one, other) = (gone.len() == 1, new.len() == 1);
+        let classes = |one: bool| if one { "the class" } else { "the classes" };
+        let are = |one: bool| if one { "is" } else { "are" };
+        Some(match (gone.as_slice(), new.as_slice()) {
+            ([], []) => "the classes have another order".to_owned(),
+            (gone, []) => format!("{} {} {} gone", classes(one), list(gone), are(one)),
+            ([], new) => format!("{} {} {} new", classes(other), list(new), are(other)),
+            (gone, new) => format!(
+                "{} {} {} gone and {} {} new",
+                classes(one),
+                list(gone),
+                are(one),
+                list(new),
+                are(other)
+            ),
+        })
+    }
+}
+
+impl PartIdentity {
+    fn of(name: &str, set: &ImageSet, root: &Path) -> Self {
+        let mut hasher = Sha256::new();
+        for sample in &set.samples {
+            identify(&sample.source, root, &mut hasher);
+            hasher.update((sample.label as u64).to_le_bytes());
+        }
+        Self {
+            name: name.to_owned(),
+            per_class: set.per_class(),
+            sha256: hexadecimal(hasher),
+        }
+    }
+
+    fn difference(&self, other: &Self, classes: &[String]) -> Option<String> {
+        if self == other {
+            return None;
+        }
+        let counts = self.per_class.iter().zip(&other.per_class).zip(classes);
+        let changed: Vec<String> = counts
+            .filter(|((was, is), _)| was != is)
+            .map(|((was, is), class)| format!("{is} of {} instead of {was}", quoted(class)))
+            .collect();
+        Some(if changed.is_empty() {
+            format!(
+                "the {} images are as many as before, but other ones: a name, a size in bytes or a \
+                 label has changed",
+                self.name
+            )
+        } else {
+            let shown = &changed[..changed.len().min(SHOWN)];
+            format!(
+                "the {} images are {}",
+                self.name,
+                listed(shown, changed.len())
+            )
+        })
+    }
+}
+
+/// The first items of a list of `all`.
+fn listed(items: &[String], all: usize) -> String {
+    let shown = &items[..items.len().min(SHOWN)];
+    match all - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Hashes what identifies an image: its name and size, or its bytes if they are in memory. Each
+/// length precedes its text, so that no two lists of images give the same bytes.
+fn identify(source: &Source, root: &Path, hasher: &mut Sha256) {
+    let mut text = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    match source {
+        Source::File(path) => {
+            text(below(path, root).as_os_str().as_encoded_bytes());
+            text(&size(path).to_le_bytes());
+        }
+        Source::Contained { container, index } => {
+            let path = container.path();
+            text(below(path, root).as_os_str().as_encoded_bytes());
+            text(&size(path).to_le_bytes());
+            text(&(*index as u64).to_le_bytes());
+        }
+        Source::Memory { name, bytes } => {
+            text(name.as_bytes());
+            text(bytes);
+        }
+        Source::Grey {
+            name,
+            height,
+            width,
+            values,
+        } => {
+            text(name.as_bytes());
+            text(&height.to_le_bytes());
+            text(&width.to_le_bytes());
+            text(values);
+        }
+    }
+}
+
+fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
+    path.strip_prefix(root).unwrap_or(path)
+}
+
+/// The size of a file; one that is missing is an error where it is read.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use finetune_data::{SplitOptions, open};
+
+    use super::*;
+
+    /// Files that are opened as images but never decoded.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "test"] {
+            for class in ["green", "red"] {
+                let class = folder.path().join(part).join(class);
+                std::fs::create_dir_all(&class).unwrap();
+                for name in ["a.png", "b.png"] {
+                    std::fs::write(class.join(name), name).unwrap();
+                }
+            }
+        }
+        folder
+    }
+
+    fn identity(root: &Path) -> DataIdentity {
+        DataIdentity::of(&open(root, &SplitOptions::default()).unwrap(), root)
+    }
+
+    #[test]
+    fn a_data_set_is_the_same_wherever_it_is() {
+        assert_eq!(identity(folder().path()), identity(folder().path()));
+        let text = serde_json::to_string(&identity(folder().path())).unwrap();
+        let read: DataIdentity = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, identity(folder().path()));
+    }
+
+    #[test]
+    fn each_change_of_a_data_set_is_described() {
+        let changed = |change: &dyn Fn(&Path)| {
+            let folder = folder();
+            let before = identity(folder.path());
+            change(folder.path());
+            before.difference(&identity(folder.path()))
+        };
+        let rename = |root: &Path, from: &str, to: &str| {
+            std::fs::rename(root.join(from), root.join(to)).unwrap();
+        };
+        let write = |root: &Path, path: &str, text: &str| {
+            std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
+            std::fs::write(root.join(path), text).unwrap();
+        };
+        assert_eq!(changed(&|_| ()), None);
+        assert_eq!(
+            changed(&|root| {
+                rename(root, "train/green", "train/zebra");
+                rename(root, "test/green", "test/zebra");
+            })
+            .unwrap(),
+            "the class `green` is gone and `zebra` is new"
+        );
+        assert_eq!(
+            changed(&|root| {
+                write(root, "train/blue/a.png", "a");
+                write(root, "test/blue/a.png", "a");
+            })
+            .unwrap(),
+            "the class `blue` is new"
+        );
+        assert_eq!(
+            changed(&|root| write(root, "train/red/c.png", "c")).unwrap(),
+            "the train images are 3 of `red` instead of 2"
+        );
+        assert_eq!(
+            changed(&|root| rename(root, "train/red/b.png", "train/green/c.png")).unwrap(),
+            "the train images are 3 of `green` instead of 2, 1 of `red` instead of 2"
+        );
+        let others = "the test images are as many as before, but other ones: a name, a size in bytes \
+                      or a label has changed";
+        for change in [
+            &|root: &Path| rename(root, "test/red/b.png", "test/red/c.png") as (),
+            &(|root: &Path| write(root, "test/red/b.png", "longer")) as &dyn Fn(&Path),
+        ] {
+            assert_eq!(changed(change).unwrap(), others);
+        }
+        assert_eq!(
+            changed(&|root| {
+                for class in ["green", "red"] {
+                    write(root, &format!("valid/{class}/a.png"), "a");
+                }
+            })
+            .unwrap(),
+            "there were no valid images"
+        );
+        let identity = identity(folder().path());
+        let mut other = identity.clone();
+        other.classes.reverse();
+        assert_eq!(
+            identity.difference(&other).unwrap(),
+            "the classes have another order"
+        );
+    }
+}

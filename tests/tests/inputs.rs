@@ -1,0 +1,292 @@
+//! Whatever goes on from a run notices that its inputs or its files have changed.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use std::path::Path;
+
+use util::{Folder, line};
+
+const TRAIN: &str = "train --data data --image-size 32 --batch-size 4 --ui none --out run";
+
+/// Weights that a run can start from.
+fn pretrained(folder: &Folder, seed: u64) {
+    let pretrain =
+        format!("pretrain --data data --epochs 1 --out base.safetensors --ui none --seed {seed}");
+    folder.run(&pretrain).ok();
+}
+
+/// Makes a run that was stopped after its first epoch: its last checkpoint and its plan.
+fn unfinished(folder: &Folder, more: &str) {
+    folder
+        .run(&format!("{TRAIN} {more} --epochs 2 --keep-checkpoints 1"))
+        .ok();
+    let path = |name: &str| folder.path(&format!("run/{name}"));
+    std::fs::rename(path("config.json"), path("plan.json")).unwrap();
+    std::fs::remove_file(path("report.json")).unwrap();
+    let method = if more.contains("lora") { "lora" } else { "sft" };
+    std::fs::rename(
+        path(&format!("checkpoint_{method}_epoch1.safetensors")),
+        path(&format!("checkpoint_{method}.safetensors")),
+    )
+    .unwrap();
+}
+
+#[test]
+fn base_weights_that_were_overwritten_or_are_missing_are_noticed() {
+    let folder = Folder::colors();
+    pretrained(&folder, 0);
+    folder
+        .run(&format!(
+            "{TRAIN} --method lora --weights base.safetensors --epochs 1"
+        ))
+        .ok();
+    let uses = [
+        "evaluate --run run",
+        "predict --run run data/test/red/000.png",
+        "export --run run --out exported.safetensors",
+        "merge --run run --out merged.safetensors",
+    ];
+    for command in uses {
+        folder.run(command).ok();
+    }
+    let config = folder.json("run/config.json");
+    let weights = &config["inputs"]["weights"];
+    assert!(
+        weights["origin"]
+            .as_str()
+            .unwrap()
+            .ends_with("base.safetensors")
+    );
+    let sha256 = weights["sha256"].as_str().unwrap().to_owned();
+    for name in ["exported.safetensors", "merged.safetensors"] {
+        std::fs::remove_file(folder.path(name)).unwrap();
+    }
+    pretrained(&folder, 1);
+    for command in uses {
+        let line = line(&folder.run(command), 1);
+        assert!(
+            line.contains("are no longer those that the run started from")
+                && line.contains(&sha256),
+            "{command}: {line}"
+        );
+    }
+    std::fs::remove_file(folder.path("base.safetensors")).unwrap();
+    for command in uses {
+        let line = line(&folder.run(command), 1);
+        assert!(
+            line.contains("are missing") && line.contains(&sha256),
+            "{line}"
+        );
+    }
+    assert!(!folder.exists("exported.safetensors") && !folder.exists("merged.safetensors"));
+    // The merged model does not need them.
+    folder.run("evaluate --run run --merged").ok();
+}
+
+#[test]
+fn a_run_is_not_resumed_on_other_base_weights() {
+    let folder = Folder::colors();
+    pretrained(&folder, 0);
+    unfinished(&folder, "--method lora --weights base.safetensors");
+    pretrained(&folder, 1);
+    let refused = line(&folder.run("train --resume run --ui none"), 1);
+    assert!(refused.contains("are no longer those"), "{refused}");
+    pretrained(&folder, 0);
+    folder.run("train --resume run --ui none").ok();
+}
+
+#[test]
+fn a_run_is_not_resumed_on_other_images() {
+    let folder = Folder::colors();
+    unfinished(&folder, "--method lora");
+    let resume = "train --resume run --ui none";
+    let rename = |from: &str, to: &str| {
+        std::fs::rename(folder.path(from), folder.path(to)).unwrap();
+    };
+    let refused = |wanted: &str| {
+        let line = line(&folder.run(resume), 1);
+        assert!(
+            line.contains("are not those that the run was started with") && line.contains(wanted),
+            "{line}"
+        );
+        assert!(folder.exists("run/plan.json") && !folder.exists("run/.lock"));
+    };
+    rename("data/train/green", "data/train/zebra");
+    rename("data/test/green", "data/test/zebra");
+    refused("the class `green` is gone and `zebra` is new");
+    rename("data/train/zebra", "data/train/green");
+    rename("data/test/zebra", "data/test/green");
+    rename("data/train/red/000.png", "data/train/green/x.png");
+    refused("the train images are 9 of `green` instead of 8, 7 of `red` instead of 8");
+    rename("data/train/green/x.png", "data/train/red/000.png");
+    std::fs::copy(
+        folder.path("data/test/red/000.png"),
+        folder.path("data/test/red/x.png"),
+    )
+    .unwrap();
+    refused("the test images are 5 of `red` instead of 4");
+    std::fs::remove_file(folder.path("data/test/red/x.png")).unwrap();
+    folder.run(resume).ok();
+}
+
+/// Flips the lowest bit of a byte from the end of a file.
+fn flip(path: &Path, from_end: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.len() - from_end;
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_bit_that_was_flipped_in_a_file_of_a_run_is_noticed() {
+    let folder = Folder::colors();
+    let train = format!("{TRAIN} --method lora --epochs 2 --keep-checkpoints 2");
+    folder.run(&train).ok();
+    for (file, command) in [
+        ("adapter_lora.safetensors", "evaluate --run run"),
+        (
+            "finetuned_model_lora.safetensors",
+            "evaluate --run run --merged",
+        ),
+        (
+            "checkpoint_lora_epoch1.safetensors",
+            "evaluate --run run --epoch 1",
+        ),
+    ] {
+        folder.run(command).ok();
+        let path = folder.path(&format!("run/{file}"));
+        for from_end in [1, 4] {
+            flip(&path, from_end);
+            let line = line(&folder.run(command), 1);
+            assert!(line.contains(file), "{line}");
+            assert!(
+                line.contains("is not the file that the run wrote")
+                    || line.contains("its values have changed since it was written"),
+                "{line}"
+            );
+            flip(&path, from_end);
+        }
+        folder.run(command).ok();
+    }
+}
+
+#[test]
+fn files_of_another_run_are_noticed() {
+    let folder = Folder::colors();
+    let train = format!("{TRAIN} --method lora --epochs 2 --keep-checkpoints 2");
+    folder.run(&train).ok();
+    let other = train.replace("--out run", "--out other");
+    // The same names, shapes and images, but other base weights.
+    pretrained(&folder, 0);
+    folder
+        .run(&format!("{other} --weights base.safetensors"))
+        .ok();
+    for (file, command) in [
+        (
+            "adapter_lora.safetensors",
+            "predict --run run data/test/red/000.png",
+        ),
+        (
+            "checkpoint_lora_epoch1.safetensors",
+            "evaluate --run run --epoch 1",
+        ),
+    ] {
+        std::fs::copy(
+            folder.path(&format!("other/{file}")),
+            folder.path(&format!("run/{file}")),
+        )
+        .unwrap();
+        let line = line(&folder.run(command), 1);
+        assert!(
+            line.contains(file) && line.contains("another run"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn test_images_are_matched_by_the_names_of_their_classes() {
+    let folder = Folder::colors();
+    folder
+        .class("data/train/blue", [20, 20, 200], 8)
+        .class("data/test/blue", [10, 10, 190], 4);
+    folder.run(&format!("{TRAIN} --method sft --epochs 8")).ok();
+    let confusion = |data: &str| {
+        let evaluated = folder
+            .run(&format!("evaluate --run run --json --data {data}"))
+            .ok();
+        (evaluated.json()[0]["confusion"].clone(), evaluated.stderr())
+    };
+    let (whole, said) = confusion("data");
+    assert_eq!(said, "");
+    // Two of the three classes: blue is 0, green 1 and red 2 for the model.
+    folder
+        .class("two/green", [10, 190, 10], 4)
+        .class("two/red", [190, 10, 10], 4);
+    let (two, said) = confusion("two");
+    assert_eq!((&two[1], &two[2]), (&whole[1], &whole[2]));
+    assert_eq!(two[0], serde_json::json!([0, 0, 0]));
+    assert_eq!(
+        said.trim_end(),
+        "the test images have 2 of the 3 classes of the model, matched by name"
+    );
+    // A manifest whose classes have another order.
+    let mut rows = String::from("path,label\n");
+    for class in ["red", "blue", "green"] {
+        for index in 0..4 {
+            rows.push_str(&format!("data/test/{class}/00{index}.png,{class}\n"));
+        }
+    }
+    std::fs::write(folder.path("test.csv"), rows).unwrap();
+    assert_eq!(confusion("test.csv").0, whole);
+    std::fs::rename(folder.path("two/red"), folder.path("two/reds")).unwrap();
+    let line = line(&folder.run("evaluate --run run --data two"), 1);
+    assert!(
+        line.ends_with(
+            "the test images have a class that the model was not trained on: `reds` (did you mean \
+             `red`?); it knows `blue`, `green`, `red`"
+        ),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_picture_that_cannot_be_read_does_not_concern_the_others() {
+    let folder = Folder::colors();
+    folder.run(&format!("{TRAIN} --method sft --epochs 1")).ok();
+    std::fs::write(folder.path("data/test/green/broken.png"), "no picture").unwrap();
+    std::fs::write(folder.path("data/test/notes.txt"), "no picture").unwrap();
+    let outcome = folder.run("predict --run run data/test/red/003.png nowhere.png data/test");
+    assert_eq!(outcome.code(), 1);
+    let paths: Vec<String> = outcome
+        .stdout()
+        .lines()
+        .map(|line| line.split_once(": ").unwrap().0.to_owned())
+        .collect();
+    let test = |name: &str| format!("data/test/{name}.png");
+    let mut wanted = vec![test("red/003")];
+    for class in ["green", "red"] {
+        wanted.extend((0..4).map(|index| test(&format!("{class}/00{index}"))));
+    }
+    assert_eq!(paths, wanted);
+    let said = outcome.stderr();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert!(lines[0].starts_with("1 files without"), "{said}");
+    assert!(
+        lines[1].contains("nowhere.png") && lines[2].contains("broken.png"),
+        "{said}"
+    );
+    assert_eq!(lines[3], "error: 2 of 11 images could not be classified");
+
+    let outcome = folder.run("predict --run run --json data/test/green nowhere.png");
+    assert_eq!(outcome.code(), 1);
+    let all = outcome.json();
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 6);
+    assert!(all[0]["class"].is_string() && all[0]["error"].is_null());
+    assert!(all[4]["error"].as_str().unwrap().contains("broken.png"));
+    assert!(all[5]["class"].is_null() && all[5]["path"] == "nowhere.png");
+}
