@@ -101,8 +101,9 @@ fn a_field_with_a_value_that_it_does_not_expect_is_an_error_or_harmless() {
                     }
                 }
                 if let Ok(report) = Report::read(&folder.path().join("report.json")) {
-                    finetune::evaluation::table(&report);
-                    finetune::evaluation::finding(&finetune::evaluation::summarize(&report));
+                    let _ = finetune::evaluation::table(&report);
+                    let _ =
+                        finetune::evaluation::finding(&finetune::evaluation::summarize(&report));
                     finetune::evaluation::html(&report).unwrap();
                 }
             }

@@ -4,6 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingError {
+    /// The observer stopped the run before its first step.
+    #[error("stopped before the first step")]
+    Stopped,
     /// A setting of the recipe is out of range.
     #[error("{name} is {value}, but must be {wanted}")]
     Setting {

@@ -69,10 +69,14 @@ impl Processes {
             })
             .spawn()
             .context("cannot start the run")?;
+        interrupt::something_is_to_be_saved();
         let finished = wait(finished).context("cannot wait for the run")?;
         if !finished.success() {
             match std::fs::read_to_string(result.with_extension("error")) {
                 Ok(error) => bail!(error),
+                Err(_) if interrupt::requested() => {
+                    bail!(Error::Stopped("stopped before the first step"))
+                }
                 Err(_) => bail!("the run ended with {finished}"),
             }
         }
@@ -124,7 +128,11 @@ impl Launcher for Processes {
         position: Position,
         _: &mut impl Observer,
     ) -> Result<Run, Error> {
-        Self::run(self, job, position).map_err(|error| Error::Process(exit::line(&error)))
+        Self::run(self, job, position).map_err(|error| match error.downcast() {
+            Ok(stopped @ Error::Stopped(_)) => stopped,
+            Ok(other) => Error::Process(exit::line(&other.into())),
+            Err(error) => Error::Process(exit::line(&error)),
+        })
     }
 
     fn pretrain(&mut self, model: &str, out: &Path, _: &mut impl Observer) -> Result<(), Error> {

@@ -21,7 +21,10 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
     let Err(error) = one(args) else {
         return Ok(());
     };
-    std::fs::write(args.result.with_extension("error"), exit::line(&error))?;
+    // That it was stopped is no news to the command that stopped it.
+    if !matches!(error.downcast_ref(), Some(finetune::Error::Stopped(_))) {
+        std::fs::write(args.result.with_extension("error"), exit::line(&error))?;
+    }
     bail!(exit::Reported)
 }
 

@@ -5,12 +5,15 @@
 //! it at once. Its runs are processes of their own, which it tells to stop and which end with it. They
 //! may receive the same signals, as they do from a terminal, and leave them to the command.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::output::note_over_progress;
 
 /// The first signal; 0 before there is one.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+/// Whether there is something to save.
+static SAVES: AtomicBool = AtomicBool::new(false);
 
 /// Who a process is to the signals that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,8 @@ fn on_signal(signal: i32, role: Role) {
         return;
     }
     let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-    if first.is_err() {
+    if first.is_err() || !SAVES.load(Ordering::Relaxed) {
+        note_over_progress("stopped");
         std::process::exit(code_of(signal));
     }
     note_over_progress(
@@ -77,6 +81,15 @@ fn on_signal(signal: i32, role: Role) {
 pub fn request() {
     const SIGTERM: i32 = 15;
     let _ = RECEIVED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
+    if !SAVES.load(Ordering::Relaxed) {
+        std::process::exit(code_of(SIGTERM));
+    }
+}
+
+/// Says that from now on there is something to save before the process ends. Until then, the first
+/// signal ends it at once.
+pub fn something_is_to_be_saved() {
+    SAVES.store(true, Ordering::Relaxed);
 }
 
 /// Whether the process was asked to end.

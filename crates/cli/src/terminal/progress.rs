@@ -192,6 +192,10 @@ impl Observer for Progress {
         self.flow()
     }
 
+    fn on_start(&mut self) {
+        interrupt::something_is_to_be_saved();
+    }
+
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
         self.pace.seconds += step.seconds;
         self.pace.steps += 1;

@@ -107,6 +107,13 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// Starts after the first `batches` batches of the epoch, whose images are not read.
+    #[must_use]
+    pub fn skip_batches(mut self, batches: usize) -> Self {
+        self.next = batches.saturating_mul(self.batch_size);
+        self
+    }
+
     /// Sets the device of the tensors.
     #[must_use]
     pub fn device(mut self, device: &Device) -> Self {
@@ -131,13 +138,20 @@ impl<'a> Loader<'a> {
         &self.epoch.indices
     }
 
+    /// Indices of the images of the batches that are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> &[usize] {
+        self.epoch.indices.get(self.next..).unwrap_or_default()
+    }
+
     /// Starts the thread that makes the batches.
     fn start(&self) -> Result<Ahead, DataError> {
         let (sender, receiver) = sync_channel(AHEAD);
         let (reader, epoch) = (self.images.reader.clone(), Arc::clone(&self.epoch));
         let (batches, size) = (self.batches(), self.batch_size);
+        let first = self.next / size;
         let work = move || {
-            for batch in 0..batches {
+            for batch in first..batches {
                 let end = (batch * size + size).min(epoch.indices.len());
                 let values = fill(&reader, &epoch, batch * size..end);
                 let failed = values.is_err();

@@ -254,6 +254,8 @@ impl Comparison {
             started = SystemTime::now();
             match outcome {
                 Ok(run) => report.runs.push(run),
+                // Nothing was done, or nothing since its last checkpoint.
+                Err(Error::Stopped(_)) => report.interrupted = true,
                 Err(error) => report.failed.push(Failure {
                     method: config.method_name().to_owned(),
                     seed: config.seed,

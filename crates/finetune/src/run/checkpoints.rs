@@ -57,7 +57,7 @@ impl<'a> Checkpoints<'a> {
             let written = checkpoint.write(temporary, about);
             written.map_err(std::io::Error::other)
         };
-        if self.retain > 0 {
+        if self.retain > 0 && !checkpoint.is_within_epoch() {
             let own = self.of_epoch(checkpoint.epochs());
             write_whole(&own, write).map_err(Error::io("write", &own))?;
             link(&own, &newest).map_err(Error::io("write", &newest))?;

@@ -194,8 +194,10 @@ fn most_per_class(images: &Images) -> Option<usize> {
 
 /// Says where the last valid weights of a run are whose loss is no longer a number.
 fn diverged(reason: TrainingError, path: &Path) -> Error {
-    if !matches!(reason, TrainingError::NonFiniteLoss { .. }) {
-        return reason.into();
+    match reason {
+        TrainingError::Stopped => return Error::Stopped("stopped before the first step"),
+        TrainingError::NonFiniteLoss { .. } => {}
+        _ => return reason.into(),
     }
     let checkpoint = read_checkpoint(path, &Inputs::default()).ok().flatten();
     Error::Diverged {

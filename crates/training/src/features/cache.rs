@@ -155,7 +155,7 @@ pub(crate) fn batches<'a>(
     device: &Device,
 ) -> Batches<'a> {
     match cached {
-        Some(cached) => cached.batches(loader.indices().to_vec(), batch_size, device),
+        Some(cached) => cached.batches(loader.remaining().to_vec(), batch_size, device),
         None => image_batches(loader),
     }
 }

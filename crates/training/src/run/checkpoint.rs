@@ -1,4 +1,4 @@
-//! The state of a run between two epochs, as a file.
+//! The state of a run between two steps, as a file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::error::TrainingError;
 use crate::recipe::Recipe;
 use crate::step::{Ema, ModelOptimizer};
 
-/// The state of a run between two epochs, from which [`resume`](crate::resume) goes on.
+/// The state of a run between two epochs, or where it was stopped within one, from which [`resume`](crate::resume) goes on.
 ///
 /// It holds the trained tensors, their average, those of the best epoch, and the state of the
 /// optimiser and of the method. The rest of the model comes from the base weights; the order and
@@ -104,6 +104,12 @@ impl Checkpoint {
     #[must_use]
     pub fn epochs(&self) -> usize {
         self.progress.epochs.len()
+    }
+
+    /// Whether the run was stopped within an epoch.
+    #[must_use]
+    pub fn is_within_epoch(&self) -> bool {
+        self.progress.partial.is_some()
     }
 
     /// The number of finished steps.
@@ -311,6 +317,7 @@ impl Checkpoint {
             epochs,
             step_seconds,
             best,
+            partial,
             ..
         } = &self.progress;
         if epochs.len() > recipe.epochs {
@@ -320,7 +327,14 @@ impl Checkpoint {
                 recipe.epochs
             )));
         }
-        if epochs.len().checked_mul(per_epoch) != Some(step_seconds.len()) {
+        let whole = epochs.len().checked_mul(per_epoch);
+        let rest = whole.and_then(|whole| step_seconds.len().checked_sub(whole));
+        let fits = match (partial, rest) {
+            (None, rest) => rest == Some(0),
+            (Some(_), Some(rest)) => rest <= per_epoch && epochs.len() < recipe.epochs,
+            (Some(_), None) => false,
+        };
+        if !fits {
             return Err(other_run(format!(
                 "it has {} steps in {} epochs, but the run has {per_epoch} per epoch",
                 step_seconds.len(),

@@ -8,8 +8,9 @@ use super::record::{Epoch, Step};
 /// Watches a run and may stop it. All methods do nothing by default; `()` is such an observer.
 pub trait Observer {
     /// Called while features of frozen layers are computed for the cache, before the first step:
-    /// `done` of `images` images are done. After `Break`, the run goes on without cached features,
-    /// even if they were to be f16.
+    /// `done` of `images` images are done. `Break` ends the run as [`TrainingError::Stopped`].
+    ///
+    /// [`TrainingError::Stopped`]: crate::TrainingError::Stopped
     fn on_features(&mut self, _done: usize, _images: usize) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -33,12 +34,14 @@ pub trait Observer {
         None
     }
 
-    /// Whether to call [`on_checkpoint`](Self::on_checkpoint) after this epoch.
+    /// Whether to call [`on_checkpoint`](Self::on_checkpoint) after this epoch. It is always called if
+    /// the run is stopped.
     fn wants_checkpoint(&self) -> bool {
         false
     }
 
-    /// Called with the state of the run after an epoch, other than the last one.
+    /// Called with the state of the run after an epoch, other than the last one, and where the run is
+    /// stopped within an epoch.
     ///
     /// # Errors
     ///

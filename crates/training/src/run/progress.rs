@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::record::Epoch;
+use super::sums::Sums;
 
 /// The numbers in a checkpoint that are not tensors.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ pub(super) struct Progress {
     pub(super) epochs: Vec<Epoch>,
     pub(super) step_seconds: Vec<f64>,
     pub(super) seconds: f64,
+    /// Sums over the steps of an epoch that was stopped before its end; `None` between epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) partial: Option<Sums>,
     /// The number of updates of the average of the weights.
     #[serde(default)]
     pub(super) ema_updates: usize,

@@ -1,5 +1,9 @@
 //! Means over the batches of an epoch.
 
+use serde::{Deserialize, Serialize};
+
+use super::exact;
+
 /// `part / whole`; 0 if both are 0.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn ratio(part: usize, whole: usize) -> f64 {
@@ -7,8 +11,9 @@ pub(super) fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 /// Sums over the batches of an epoch.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sums {
+    #[serde(with = "exact")]
     loss: f64,
     correct: usize,
     count: usize,

@@ -70,19 +70,33 @@ pub fn resume<M: Classifier>(
     }
 
     let (before, start) = (run.progress.seconds, Instant::now());
-    let frozen = FrozenFeatures::compute(&run.model, data, recipe, device, |done, images| {
-        observer.on_features(done, images)
-    })?;
-    observer.on_start();
     let mut stopped = false;
+    let frozen = FrozenFeatures::compute(&run.model, data, recipe, device, |done, images| {
+        let flow = observer.on_features(done, images);
+        stopped |= flow.is_break();
+        flow
+    })?;
+    if stopped {
+        return Err(TrainingError::Stopped);
+    }
+    observer.on_start();
     for epoch in run.progress.epochs.len() + 1..=recipe.epochs {
         if let Some(best) = run.patience_is_over(recipe) {
             observer.on_patience(best);
             break;
         }
         let epoch_start = Instant::now();
-        let mut sums = Sums::default();
-        let mut rate = recipe.learning_rate;
+        let (mut sums, mut rate, skipped) = match run.progress.partial.take() {
+            Some(sums) => {
+                let skipped = run.step() - 1 - (epoch - 1) * per_epoch;
+                (
+                    sums,
+                    recipe.rate(run.step().saturating_sub(2), steps),
+                    skipped,
+                )
+            }
+            None => (Sums::default(), recipe.learning_rate, 0),
+        };
         run.model = thaw.before(epoch, run.model);
         let passes = Passes {
             accumulate: recipe.accumulate,
@@ -91,7 +105,8 @@ pub fn resume<M: Classifier>(
             segments: Segments::for_recipe(recipe, &run.model),
             draws: Draws::new(device, recipe.seed),
         };
-        let loader = data.epoch(recipe, epoch, device);
+        let skipped = skipped.saturating_mul(recipe.accumulate);
+        let loader = data.epoch(recipe, epoch, device).skip_batches(skipped);
         let cached = frozen.as_ref().map(|frozen| frozen.train(recipe, epoch));
         let mut inputs = batches(cached, loader, recipe.batch_size, device);
         let mut step_start = Instant::now();
@@ -150,6 +165,12 @@ pub fn resume<M: Classifier>(
             }
         }
         run.model = thaw.after(epoch, run.model);
+        if stopped {
+            run.progress.seconds = before + start.elapsed().as_secs_f64();
+            run.progress.partial = Some(sums.clone());
+            save(&run, observer)?;
+            run.progress.partial = None;
+        }
         let training = epoch_start.elapsed().as_secs_f64();
         let valid = match data.valid {
             Some(images) if !stopped => {
@@ -179,15 +200,23 @@ pub fn resume<M: Classifier>(
         }
         if epoch < recipe.epochs && observer.wants_checkpoint() {
             run.progress.seconds = before + start.elapsed().as_secs_f64();
-            let checkpoint = Checkpoint::of(&run);
-            // If the epoch's last step made weights NaN or infinite, the previous checkpoint stays.
-            if checkpoint.is_finite() {
-                observer
-                    .on_checkpoint(&checkpoint)
-                    .map_err(TrainingError::WriteCheckpoint)?;
-            }
+            save(&run, observer)?;
         }
     }
     run.progress.seconds = before + start.elapsed().as_secs_f64();
     run.finish(recipe, stopped, frozen.map(FrozenFeatures::summary))
+}
+
+/// Gives the state of a run to the observer. If the last step made weights NaN or infinite, the
+/// previous checkpoint stays.
+fn save<M: Classifier>(
+    run: &RunState<M>,
+    observer: &mut impl Observer,
+) -> Result<(), TrainingError> {
+    let checkpoint = Checkpoint::of(run);
+    if !checkpoint.is_finite() {
+        return Ok(());
+    }
+    let saved = observer.on_checkpoint(&checkpoint);
+    saved.map_err(TrainingError::WriteCheckpoint)
 }
