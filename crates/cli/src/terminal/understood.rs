@@ -69,13 +69,15 @@ impl Block {
 
 fn data(block: &mut Block, data: &UnderstoodData) {
     let names = names(&data.classes);
+    let mut source = visible(&shortened(&data.path, NAMES)).into_owned();
+    if !data.layout.is_empty() {
+        source.push_str(" · ");
+        source.push_str(&visible(&data.layout));
+    }
+    block.add("data", &source);
     block.add(
-        "data",
-        &format!(
-            "{} · {} classes: {names}",
-            visible(&shortened(&data.path, NAMES)),
-            data.classes.len()
-        ),
+        "",
+        &format!("{} classes: {names}", number(data.classes.len())),
     );
     for part in &data.parts {
         let asked = data.train_per_class.filter(|_| part.name == "train");
@@ -86,12 +88,6 @@ fn data(block: &mut Block, data: &UnderstoodData) {
     }
     for note in &data.notes {
         block.add("", &visible(note));
-    }
-    for (reason, images) in &data.left_out {
-        block.add(
-            "",
-            &format!("left out: {} {}", number(*images), visible(reason)),
-        );
     }
 }
 
@@ -344,6 +340,7 @@ mod tests {
         Understood {
             data: UnderstoodData {
                 path: "animals".to_owned(),
+                layout: "folder of classes".to_owned(),
                 classes: classes
                     .iter()
                     .map(|(class, _)| (*class).to_owned())
@@ -380,7 +377,8 @@ mod tests {
         let block = block.join("\n").replace('\u{202f}', " ");
         assert_eq!(
             block,
-            "data     animals · 3 classes: cat, `dog `, bird\n         \
+            "data     animals · folder of classes\n         \
+             3 classes: cat, `dog `, bird\n         \
              train 60, 20 of each class (1 000 asked for)\n         \
              test 6, 2 of each class\n\
              model    resnet8-64 · 78 042 parameters · its own weights, part of this program\n\

@@ -1,7 +1,5 @@
 //! What was understood of runs, in a form that can be shown.
 
-use std::collections::BTreeMap;
-
 use finetune_data::{Augment, Images};
 use finetune_evaluation::understood::{
     Understood, UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
@@ -80,26 +78,17 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
     let mut parts = vec![part("train", &data.train)];
     parts.extend(data.valid.as_ref().map(|images| part("valid", images)));
     parts.push(part("test", &data.test));
-    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-    let unreadable = data.skipped().len();
-    if unreadable > 0 {
-        left_out.insert("unreadable".to_owned(), unreadable);
-    }
-    let mut notes = Vec::new();
-    if let Some(fold) = run.data.fold {
-        notes.push(format!("fold {} of {} is held out", fold.index, fold.of));
-    } else if run.data.valid_fraction > 0.0 {
-        notes.push(format!(
-            "{} % of the training images of each class are for validation",
-            100.0 * run.data.valid_fraction
-        ));
+    let mut notes = data.understood.sentences();
+    let skipped = data.skipped().len();
+    if skipped > 0 {
+        notes.push(format!("{skipped} left out, unreadable"));
     }
     UnderstoodData {
         path: data.name.clone(),
+        layout: data.understood.layout.clone(),
         classes: data.train.classes.clone(),
         parts,
         notes,
-        left_out,
         train_per_class: run.data.train_per_class,
     }
 }
