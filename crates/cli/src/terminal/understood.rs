@@ -192,7 +192,7 @@ fn model(block: &mut Block, model: &UnderstoodModel) {
     block.add(
         "images",
         &format!(
-            "{side}×{side} pixels ({}{crop}), minus {}, divided by {}",
+            "{side}×{side} pixels ({}{crop}), normalised with mean {} and std {}",
             model.filter,
             three(&model.mean),
             three(&model.std)
@@ -332,7 +332,7 @@ mod tests {
                 batch_size: 32,
                 accumulate: 1,
                 optimizer: "adam".to_owned(),
-                schedule: "onecycle".to_owned(),
+                schedule: "one-cycle".to_owned(),
                 ..UnderstoodRecipe::default()
             },
             ..UnderstoodMethod::default()
@@ -382,11 +382,11 @@ mod tests {
              train 60, 20 of each class (1 000 asked for)\n         \
              test 6, 2 of each class\n\
              model    resnet8-64 · 78 042 parameters · its own weights, part of this program\n\
-             images   64×64 pixels (bilinear), minus 0.5, divided by 0.5\n\
+             images   64×64 pixels (bilinear), normalised with mean 0.5 and std 0.5\n\
              methods  sft     all 78 042 parameters train · learning rate 0.002\n         \
              linear  325 of 78 042 parameters train (0.42 %) · learning rate by a range\n         \
              test\n\
-             recipe   12 epochs of 47 steps · batches of 32 · adam · onecycle schedule · no\n         \
+             recipe   12 epochs of 47 steps · batches of 32 · adam · one-cycle schedule · no\n         \
              augmentation\n         \
              seeds 0 to 2\n\
              device   cpu, 2 threads\n\

@@ -37,7 +37,8 @@ pub(super) fn check(
     for run in runs {
         run.check()?;
     }
-    let device = device(&first.device)?;
+    // What trains can be told only on a device with autodiff.
+    let device = device(&first.device)?.autodiff();
     let architecture = first.architecture()?;
     same_weights(runs, inputs)?;
     observer.on_phase(Phase::Images);

@@ -5,6 +5,7 @@ use finetune_evaluation::understood::{
     Understood, UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
 };
 use finetune_methods::inspect::ParameterCount;
+use serde::Serialize;
 
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
@@ -95,7 +96,6 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
 
 fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodMethod {
     let recipe = &run.recipe;
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let own = || {
         let architecture = run.architecture().ok()?;
         let own = architecture.targets_of(&run.method).ok();
@@ -114,12 +114,18 @@ fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodM
             steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
             batch_size: recipe.batch_size,
             accumulate: recipe.accumulate,
-            optimizer: name(&recipe.optimizer),
-            schedule: name(&recipe.schedule),
+            optimizer: name(recipe.optimizer),
+            schedule: name(recipe.schedule),
             weight_decay: recipe.weight_decay,
             augmentation: augmentation(&recipe.augment),
         },
     }
+}
+
+/// The name of a choice, as it is typed.
+fn name(choice: impl Serialize) -> String {
+    let value = serde_json::to_value(choice).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The settings of augmentation that are not off, by their names.
