@@ -164,7 +164,7 @@ fn a_model_learns_a_folder_and_predicts_its_images() {
     let refused = folder.run(&format!("{train} --out out"));
     assert_eq!(refused.code(), 2);
     assert!(
-        refused.stderr().contains("out already holds a run"),
+        refused.stderr().contains("`out` already holds a run"),
         "{}",
         refused.stderr()
     );

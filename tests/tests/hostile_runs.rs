@@ -101,9 +101,10 @@ fn a_field_with_a_value_that_it_does_not_expect_is_an_error_or_harmless() {
                     }
                 }
                 if let Ok(report) = Report::read(&folder.path().join("report.json")) {
-                    let _ = finetune::evaluation::table(&report);
-                    let _ =
-                        finetune::evaluation::finding(&finetune::evaluation::summarize(&report));
+                    let summaries = finetune::evaluation::summarize(&report);
+                    let said = finetune::evaluation::finding(&summaries);
+                    assert!(!said.is_empty());
+                    assert!(!finetune::evaluation::table(&report).is_empty());
                     finetune::evaluation::html(&report).unwrap();
                 }
             }

@@ -193,16 +193,15 @@ fn files_of_another_run_are_noticed() {
             "evaluate --run run --epoch 1",
         ),
     ] {
-        std::fs::copy(
-            folder.path(&format!("other/{file}")),
-            folder.path(&format!("run/{file}")),
-        )
-        .unwrap();
+        let own = folder.path(&format!("run/{file}"));
+        let bytes = std::fs::read(&own).unwrap();
+        std::fs::copy(folder.path(&format!("other/{file}")), &own).unwrap();
         let line = line(&folder.run(command), 1);
         assert!(
             line.contains(file) && line.contains("another run"),
             "{line}"
         );
+        std::fs::write(&own, bytes).unwrap();
     }
 }
 
@@ -220,7 +219,7 @@ fn test_images_are_matched_by_the_names_of_their_classes() {
         (evaluated.json()[0]["confusion"].clone(), evaluated.stderr())
     };
     let (whole, said) = confusion("data");
-    assert_eq!(said, "");
+    assert!(!said.contains("matched by name"), "{said}");
     // Two of the three classes: blue is 0, green 1 and red 2 for the model.
     folder
         .class("two/green", [10, 190, 10], 4)
@@ -228,10 +227,8 @@ fn test_images_are_matched_by_the_names_of_their_classes() {
     let (two, said) = confusion("two");
     assert_eq!((&two[1], &two[2]), (&whole[1], &whole[2]));
     assert_eq!(two[0], serde_json::json!([0, 0, 0]));
-    assert_eq!(
-        said.trim_end(),
-        "the test images have 2 of the 3 classes of the model, matched by name"
-    );
+    let wanted = "the test images have 2 of the 3 classes of the model, matched by name";
+    assert!(said.lines().any(|line| line == wanted), "{said}");
     // A manifest whose classes have another order.
     let mut rows = String::from("path,label\n");
     for class in ["red", "blue", "green"] {

@@ -20,10 +20,11 @@ fn the_block_and_the_report_say_what_was_understood() {
     let outcome = folder.run(&compare).ok();
     let said = outcome.stderr();
     for wanted in [
-        "data     data · 2 classes: green, red",
+        "data     data · folder",
+        "2 classes: green, red",
         "train 17: 8 green, 9 red (1\u{202f}000 asked for)",
         "test 8, 4 of each class",
-        "left out: 1 unreadable",
+        "1 left out, unreadable",
         "model    resnet8-64 · 7",
         "images   32×32 pixels (",
         "methods  linear  ",

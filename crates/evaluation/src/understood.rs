@@ -3,8 +3,6 @@
 //! It is shown at the start and part of the report, so that a misunderstanding is seen early and can
 //! be found later.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 /// What a command understood.
@@ -33,14 +31,15 @@ pub struct Understood {
 pub struct UnderstoodData {
     /// The path, or the name of a built-in data set.
     pub path: String,
+    /// What it is: a folder of such a form, a manifest, …
+    pub layout: String,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
     /// Training, validation and test images.
     pub parts: Vec<UnderstoodPart>,
-    /// How the parts came about, and whatever else was decided about them, a sentence each.
+    /// How the parts came about, what is not used and why, and whatever else was decided, a sentence
+    /// each.
     pub notes: Vec<String>,
-    /// Images that are not used, by reason.
-    pub left_out: BTreeMap<String, usize>,
     /// The number of training images per class that was asked for.
     pub train_per_class: Option<usize>,
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use anyhow::Result;
 use finetune::FinishedRun;
 use finetune::folder::TestImages;
+use finetune_data::sources::typed;
 use serde::Serialize;
 
 use crate::flags::{EvaluateArgs, Selection};
@@ -32,11 +33,12 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         Some(method) => vec![FinishedRun::open(folder, Some(method), *epoch)?],
         None => FinishedRun::open_all(folder, *epoch)?,
     };
+    let data = args.data.as_deref().map(typed);
     let mut evaluated = Vec::new();
     let mut said = HashSet::new();
     for run in runs {
         let config = run.config();
-        let TestImages { images, notes } = run.test_images(args.data.as_deref())?;
+        let TestImages { images, notes } = run.test_images(data.as_deref())?;
         for text in run.stopped().into_iter().chain(notes) {
             // The runs of a folder have the same images.
             if said.insert(text.clone()) {

@@ -69,13 +69,15 @@ impl Block {
 
 fn data(block: &mut Block, data: &UnderstoodData) {
     let names = names(&data.classes);
+    let mut source = visible(&shortened(&data.path, NAMES)).into_owned();
+    if !data.layout.is_empty() {
+        source.push_str(" · ");
+        source.push_str(&visible(&data.layout));
+    }
+    block.add("data", &source);
     block.add(
-        "data",
-        &format!(
-            "{} · {} classes: {names}",
-            visible(&shortened(&data.path, NAMES)),
-            data.classes.len()
-        ),
+        "",
+        &format!("{} classes: {names}", number(data.classes.len())),
     );
     for part in &data.parts {
         let asked = data.train_per_class.filter(|_| part.name == "train");
@@ -86,12 +88,6 @@ fn data(block: &mut Block, data: &UnderstoodData) {
     }
     for note in &data.notes {
         block.add("", &visible(note));
-    }
-    for (reason, images) in &data.left_out {
-        block.add(
-            "",
-            &format!("left out: {} {}", number(*images), visible(reason)),
-        );
     }
 }
 
@@ -196,7 +192,7 @@ fn model(block: &mut Block, model: &UnderstoodModel) {
     block.add(
         "images",
         &format!(
-            "{side}×{side} pixels ({}{crop}), minus {}, divided by {}",
+            "{side}×{side} pixels ({}{crop}), normalised with mean {} and std {}",
             model.filter,
             three(&model.mean),
             three(&model.std)
@@ -336,7 +332,7 @@ mod tests {
                 batch_size: 32,
                 accumulate: 1,
                 optimizer: "adam".to_owned(),
-                schedule: "onecycle".to_owned(),
+                schedule: "one-cycle".to_owned(),
                 ..UnderstoodRecipe::default()
             },
             ..UnderstoodMethod::default()
@@ -344,6 +340,7 @@ mod tests {
         Understood {
             data: UnderstoodData {
                 path: "animals".to_owned(),
+                layout: "folder of classes".to_owned(),
                 classes: classes
                     .iter()
                     .map(|(class, _)| (*class).to_owned())
@@ -380,15 +377,16 @@ mod tests {
         let block = block.join("\n").replace('\u{202f}', " ");
         assert_eq!(
             block,
-            "data     animals · 3 classes: cat, `dog `, bird\n         \
+            "data     animals · folder of classes\n         \
+             3 classes: cat, `dog `, bird\n         \
              train 60, 20 of each class (1 000 asked for)\n         \
              test 6, 2 of each class\n\
              model    resnet8-64 · 78 042 parameters · its own weights, part of this program\n\
-             images   64×64 pixels (bilinear), minus 0.5, divided by 0.5\n\
+             images   64×64 pixels (bilinear), normalised with mean 0.5 and std 0.5\n\
              methods  sft     all 78 042 parameters train · learning rate 0.002\n         \
              linear  325 of 78 042 parameters train (0.42 %) · learning rate by a range\n         \
              test\n\
-             recipe   12 epochs of 47 steps · batches of 32 · adam · onecycle schedule · no\n         \
+             recipe   12 epochs of 47 steps · batches of 32 · adam · one-cycle schedule · no\n         \
              augmentation\n         \
              seeds 0 to 2\n\
              device   cpu, 2 threads\n\

@@ -1,12 +1,20 @@
 //! Checks of a report that was read from a file: what is computed from its numbers must be possible.
 
-use super::json::{Report, Run};
+use super::json::{Epoch, Report, Run};
 
 /// The largest count that is believed: sums of counts stay exact in `f64`, and do not overflow.
 const MOST: u64 = 1 << 53;
 
+/// The largest number of an epoch that is believed.
+const MOST_EPOCHS: usize = 1_000_000_000;
+
 /// What is wrong with a report, if anything.
 pub(super) fn problem(report: &Report) -> Option<String> {
+    let data = &report.dataset;
+    let counts = [data.train, data.valid, data.test];
+    if counts.iter().any(|images| *images as u64 > MOST) {
+        return Some("the number of images is out of range".to_owned());
+    }
     report.runs.iter().find_map(|run| {
         let what = of_run(run)?;
         Some(format!(
@@ -24,6 +32,20 @@ fn is(what: &str) -> &'static str {
 fn of_run(run: &Run) -> Option<&'static str> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
     let shares = |values: &[f64]| values.iter().all(|value| share(*value));
+    // Losses are computed as `f32`. NaN stands for a training that diverged.
+    let number = |value: f64| value.is_nan() || value.abs() <= f64::from(f32::MAX);
+    let optional = |value: Option<f64>| value.is_none_or(number);
+    let epoch = |epoch: &Epoch| {
+        epoch.epoch <= MOST_EPOCHS
+            && number(epoch.train_loss)
+            && optional(epoch.valid_loss)
+            && share(epoch.train_accuracy)
+            && epoch.valid_accuracy.is_none_or(share)
+            && number(epoch.learning_rate)
+            && number(epoch.seconds)
+            && number(epoch.images_per_second)
+            && epoch.memory_bytes.is_none_or(|bytes| bytes <= MOST)
+    };
     let duration = |value: f64| value.is_finite() && value >= 0.0;
     let mut counts = run.confusion.iter().flatten();
     let images = counts.try_fold(0_u64, |sum, count| sum.checked_add(*count));
@@ -52,9 +74,17 @@ fn of_run(run: &Run) -> Option<&'static str> {
             "the times",
             duration(run.train_seconds) && duration(run.seconds_per_step),
         ),
+        ("the epochs", run.epochs.iter().all(epoch)),
         (
             "the learning rate range test",
-            test.is_none_or(|test| test.rates.len() == test.losses.len()),
+            test.is_none_or(|test| {
+                let values = test
+                    .rates
+                    .iter()
+                    .chain(&test.losses)
+                    .chain([&test.suggestion]);
+                test.rates.len() == test.losses.len() && values.copied().all(number)
+            }),
         ),
     ];
     let mut checks = checks.into_iter();

@@ -298,6 +298,11 @@ mod tests {
             "{}",
             said(&report)
         );
+        // The first epoch of a method that learns may well begin there.
+        report.runs[1].epochs[0].train_loss = 3.0;
+        assert!(!said(&report).contains("diverged"));
+        report.runs[1].accuracy = 0.5;
+        assert!(said(&report).contains("the training diverged"));
         report.runs[1].epochs[0].train_loss = f64::NAN;
         assert!(said(&report).contains("ended at NaN"));
     }

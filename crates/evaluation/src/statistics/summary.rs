@@ -70,15 +70,23 @@ impl Summary {
         Some(low > share)
     }
 
-    /// Whether training ended with a loss that is more than twice that of guessing, which is the
-    /// logarithm of the number of classes.
+    /// Whether training seems to have diverged: the loss of the last epoch is more than twice that of
+    /// [guessing](Self::guessing) although the method has not learnt to [beat
+    /// chance](Self::beats_chance), or more than a hundred times that.
     #[must_use]
     pub fn diverged(&self) -> bool {
-        let loss = self.last_loss;
-        self.classes > 1 && loss.is_some_and(|loss| loss.is_nan() || loss > 2.0 * self.guessing())
+        let Some(loss) = self.last_loss.filter(|_| self.classes > 1) else {
+            return false;
+        };
+        let times = if self.beats_chance() == Some(true) {
+            100.0
+        } else {
+            2.0
+        };
+        loss.is_nan() || loss > times * self.guessing()
     }
 
-    /// The cross-entropy of guessing.
+    /// The cross-entropy of guessing: the logarithm of the number of classes.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn guessing(&self) -> f64 {

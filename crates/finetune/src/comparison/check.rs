@@ -8,7 +8,7 @@ use finetune_model::Network;
 use super::understood::{Found, understood};
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
-use crate::identity::{Inputs, WeightsIdentity};
+use crate::identity::{DataIdentity, Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
 use crate::run::{Observer, Phase, attach, base};
 use crate::weights::{cached, describe, is_made_on_demand, is_shipped};
@@ -37,13 +37,14 @@ pub(super) fn check(
     for run in runs {
         run.check()?;
     }
-    let device = device(&first.device)?;
+    // What trains can be told only on a device with autodiff.
+    let device = device(&first.device)?.autodiff();
     let architecture = first.architecture()?;
     same_weights(runs, inputs)?;
     observer.on_phase(Phase::Images);
     let whole = first.data.whole()?;
     if let Some(expected) = &inputs.data
-        && let Some(difference) = expected.difference(&first.data.identity(&whole))
+        && let Some(difference) = expected.difference(&DataIdentity::of(&whole)?)
     {
         return Err(Error::OtherData {
             path: first.data.path.clone(),

@@ -1,12 +1,11 @@
 //! What was understood of runs, in a form that can be shown.
 
-use std::collections::BTreeMap;
-
 use finetune_data::{Augment, Images};
 use finetune_evaluation::understood::{
     Understood, UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
 };
 use finetune_methods::inspect::ParameterCount;
+use serde::Serialize;
 
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
@@ -80,33 +79,23 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
     let mut parts = vec![part("train", &data.train)];
     parts.extend(data.valid.as_ref().map(|images| part("valid", images)));
     parts.push(part("test", &data.test));
-    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-    let unreadable = data.skipped().len();
-    if unreadable > 0 {
-        left_out.insert("unreadable".to_owned(), unreadable);
-    }
-    let mut notes = Vec::new();
-    if let Some(fold) = run.data.fold {
-        notes.push(format!("fold {} of {} is held out", fold.index, fold.of));
-    } else if run.data.valid_fraction > 0.0 {
-        notes.push(format!(
-            "{} % of the training images of each class are for validation",
-            100.0 * run.data.valid_fraction
-        ));
+    let mut notes = data.understood.sentences();
+    let skipped = data.skipped().len();
+    if skipped > 0 {
+        notes.push(format!("{skipped} left out, unreadable"));
     }
     UnderstoodData {
         path: data.name.clone(),
+        layout: data.understood.layout.clone(),
         classes: data.train.classes.clone(),
         parts,
         notes,
-        left_out,
         train_per_class: run.data.train_per_class,
     }
 }
 
 fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodMethod {
     let recipe = &run.recipe;
-    let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let own = || {
         let architecture = run.architecture().ok()?;
         let own = architecture.targets_of(&run.method).ok();
@@ -125,12 +114,18 @@ fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodM
             steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
             batch_size: recipe.batch_size,
             accumulate: recipe.accumulate,
-            optimizer: name(&recipe.optimizer),
-            schedule: name(&recipe.schedule),
+            optimizer: name(recipe.optimizer),
+            schedule: name(recipe.schedule),
             weight_decay: recipe.weight_decay,
             augmentation: augmentation(&recipe.augment),
         },
     }
+}
+
+/// The name of a choice, as it is typed.
+fn name(choice: impl Serialize) -> String {
+    let value = serde_json::to_value(choice).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The settings of augmentation that are not off, by their names.

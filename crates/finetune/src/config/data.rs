@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use finetune_data::check::UnusableImage;
 use finetune_data::{
     Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
-    StoredSize, named, open,
+    StoredSize, Understood, named, open,
 };
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,8 @@ pub struct Decoded {
     pub test: Images,
     /// What the data set consists of, by which it can be recognised.
     pub identity: DataIdentity,
+    /// How the data set was understood; its numbers include images that cannot be read.
+    pub understood: Understood,
 }
 
 /// The embedded photographs, for the default model.
@@ -127,11 +129,6 @@ impl DataConfig {
         splits
     }
 
-    /// The identity of the data set, which [`whole`](Self::whole) opened.
-    pub(crate) fn identity(&self, whole: &Splits) -> DataIdentity {
-        DataIdentity::of(whole, &self.path)
-    }
-
     /// How images are prepared for an architecture.
     #[must_use]
     pub fn preprocess(&self, architecture: &Architecture) -> Preprocess {
@@ -164,8 +161,9 @@ impl DataConfig {
         preprocess: &Preprocess,
         augment: &Augment,
     ) -> Result<Decoded, Error> {
-        let identity = self.identity(&whole);
+        let identity = DataIdentity::of(&whole)?;
         let splits = self.selected(whole, seed);
+        let understood = splits.understood();
         let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
         let size = augment.stored_size();
         let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
@@ -176,6 +174,7 @@ impl DataConfig {
             test: fitted(&splits.test)?,
             name: splits.name,
             identity,
+            understood,
         })
     }
 }

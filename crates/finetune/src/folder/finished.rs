@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::module::Module;
-use finetune_data::{ImageSet, Images, Sample, StoredSize, open_test};
+use finetune_data::sources::understood_test;
+use finetune_data::{ImageSet, Images, Sample, StoredSize};
 use finetune_evaluation::{Confusion, Report, Run};
 use finetune_methods::Adapted;
 use finetune_model::{Head, Network, WeightsFile, load_adapter};
@@ -14,7 +15,7 @@ use super::names::RunFolder;
 use super::plan::Plan;
 use crate::config::RunConfig;
 use crate::error::Error;
-use crate::identity::{Inputs, verify};
+use crate::identity::{DataIdentity, Inputs, verify};
 use crate::machine::device::device;
 use crate::run::{confusion, prepare, read_checkpoint};
 use crate::weights::Metadata;
@@ -204,7 +205,7 @@ impl FinishedRun {
             None => {
                 let whole = config.data.whole()?;
                 let expected = self.inputs.data.as_ref();
-                let found = config.data.identity(&whole);
+                let found = DataIdentity::of(&whole)?;
                 if let Some(difference) = expected.and_then(|data| data.difference(&found)) {
                     notes.push(format!(
                         "the images are not those that the run was started with: {difference}"
@@ -212,7 +213,12 @@ impl FinishedRun {
                 }
                 whole.test
             }
-            Some(path) => open_test(path)?,
+            Some(path) => {
+                let (set, understood) = understood_test(path)?;
+                notes.push(format!("test images: {}", understood.layout));
+                notes.extend(understood.sentences());
+                set
+            }
         };
         let (test, matched) = by_name(test, &trained)?;
         notes.extend(matched);

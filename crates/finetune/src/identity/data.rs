@@ -1,13 +1,10 @@
 //! The identity of a data set.
 
-use std::path::Path;
-
-use finetune_data::{ImageSet, Source, Splits};
+use finetune_data::Splits;
 use finetune_files::quoted;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::hexadecimal::hexadecimal;
+use crate::error::Error;
 
 /// How many differences of one kind a message names.
 const SHOWN: usize = 3;
@@ -28,27 +25,35 @@ pub struct PartIdentity {
     pub name: String,
     /// Number of images per class.
     pub per_class: Vec<usize>,
-    /// SHA-256 over name, size and label of each image, in order.
+    /// SHA-256 over name, size and label of each image, in order: its
+    /// [`Fingerprint`](finetune_data::Fingerprint).
     pub sha256: String,
 }
 
 impl DataIdentity {
-    /// The identity of the data set at `root`. Files below it count by their paths from there, so that
-    /// the data set may be moved.
-    #[must_use]
-    pub fn of(splits: &Splits, root: &Path) -> Self {
-        let parts = [
-            ("train", Some(&splits.train)),
-            ("valid", splits.valid.as_ref()),
-            ("test", Some(&splits.test)),
+    /// The identity of a data set.
+    ///
+    /// # Errors
+    ///
+    /// The size of a file cannot be read.
+    pub fn of(splits: &Splits) -> Result<Self, Error> {
+        let sets = [
+            Some(&splits.train),
+            splits.valid.as_ref(),
+            Some(&splits.test),
         ];
-        let parts = parts.into_iter();
-        Self {
+        let parts = splits.fingerprint()?.parts.into_iter();
+        let parts = parts.zip(sets.into_iter().flatten());
+        Ok(Self {
             classes: splits.classes().to_vec(),
             parts: parts
-                .filter_map(|(name, set)| Some(PartIdentity::of(name, set?, root)))
+                .map(|(part, set)| PartIdentity {
+                    name: part.name,
+                    per_class: set.per_class(),
+                    sha256: part.sha256,
+                })
                 .collect(),
-        }
+        })
     }
 
     /// How another data set differs from this one, in words; `None` if it does not.
@@ -104,19 +109,6 @@ impl DataIdentity {
 }
 
 impl PartIdentity {
-    fn of(name: &str, set: &ImageSet, root: &Path) -> Self {
-        let mut hasher = Sha256::new();
-        for sample in &set.samples {
-            identify(&sample.source, root, &mut hasher);
-            hasher.update((sample.label as u64).to_le_bytes());
-        }
-        Self {
-            name: name.to_owned(),
-            per_class: set.per_class(),
-            sha256: hexadecimal(hasher),
-        }
-    }
-
     fn difference(&self, other: &Self, classes: &[String]) -> Option<String> {
         if self == other {
             return None;
@@ -152,53 +144,10 @@ fn listed(items: &[String], all: usize) -> String {
     }
 }
 
-/// Hashes what identifies an image: its name and size, or its bytes if they are in memory. Each
-/// length precedes its text, so that no two lists of images give the same bytes.
-fn identify(source: &Source, root: &Path, hasher: &mut Sha256) {
-    let mut text = |bytes: &[u8]| {
-        hasher.update((bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    match source {
-        Source::File(path) => {
-            text(below(path, root).as_os_str().as_encoded_bytes());
-            text(&size(path).to_le_bytes());
-        }
-        Source::Contained { container, index } => {
-            let path = container.path();
-            text(below(path, root).as_os_str().as_encoded_bytes());
-            text(&size(path).to_le_bytes());
-            text(&(*index as u64).to_le_bytes());
-        }
-        Source::Memory { name, bytes } => {
-            text(name.as_bytes());
-            text(bytes);
-        }
-        Source::Grey {
-            name,
-            height,
-            width,
-            values,
-        } => {
-            text(name.as_bytes());
-            text(&height.to_le_bytes());
-            text(&width.to_le_bytes());
-            text(values);
-        }
-    }
-}
-
-fn below<'a>(path: &'a Path, root: &Path) -> &'a Path {
-    path.strip_prefix(root).unwrap_or(path)
-}
-
-/// The size of a file; one that is missing is an error where it is read.
-fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use finetune_data::{SplitOptions, open};
 
     use super::*;
@@ -219,7 +168,7 @@ mod tests {
     }
 
     fn identity(root: &Path) -> DataIdentity {
-        DataIdentity::of(&open(root, &SplitOptions::default()).unwrap(), root)
+        DataIdentity::of(&open(root, &SplitOptions::default()).unwrap()).unwrap()
     }
 
     #[test]
