@@ -273,9 +273,15 @@ impl Fit {
         self.missing.len() + self.differing.len() + self.unexpected.len()
     }
 
+    /// How many more tensors do not match than do: negative if most match.
+    pub(super) fn excess(&self) -> i64 {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        count(self.distance()).saturating_sub(count(self.matched))
+    }
+
     /// Whether more tensors match than do not.
     pub(super) fn is_near(&self) -> bool {
-        self.matched > self.distance()
+        self.excess() < 0
     }
 
     /// What does not match, by the names of the tensors.

@@ -10,8 +10,12 @@ pub(super) fn twins(architecture: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// Found by `tests/parity/twins.py`, which compares all models of timm.
+/// Found by `tests/parity/twins.py`, which compares all models of timm 1.0.31.
 const TWINS: &[(&str, &[&str])] = &[
     ("resnet18", &["resnetblur18"]),
-    ("efficientnet_b0", &["tf_efficientnet_b0"]),
+    ("resnet50", &["resnetaa50", "resnetblur50"]),
+    (
+        "efficientnet_b0",
+        &["tf_efficientnet_b0", "efficientnet_blur_b0"],
+    ),
 ];

@@ -153,7 +153,7 @@ pub(super) fn nearest(tensors: &Tensors<'_>) -> Option<(&'static Architecture, S
         .iter()
         .map(|wanted| (wanted, wanted.nearest(true, tensors)));
     let near = fits.filter(|(_, fit)| fit.is_near());
-    let (wanted, fit) = near.max_by_key(|(_, fit)| fit.matched)?;
+    let (wanted, fit) = near.min_by_key(|(_, fit)| fit.excess())?;
     Some((wanted.architecture, fit.problems()))
 }
 

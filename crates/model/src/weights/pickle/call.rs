@@ -146,6 +146,11 @@ pub(super) fn build(machine: &mut Machine<'_>, object: Value, state: Value) -> R
 
 /// The object that a persistent id stands for: `('storage', class, key, place, length[, view])`.
 pub(super) fn persistent(machine: &mut Machine<'_>, id: Value) -> Result<Value, String> {
+    if !machine.keyed.is_empty()
+        && let Some(key) = machine.name(id)
+    {
+        return Ok(machine.keyed.get(&key).copied().unwrap_or(Value::Other));
+    }
     let store = &machine.store;
     let field = |index| store.item(id, index).unwrap_or(Value::Other);
     let tag = machine.name(field(0));
@@ -272,7 +277,7 @@ fn tensor(machine: &mut Machine<'_>, version: u8, arguments: Value) -> Result<Va
 }
 
 /// One past the last number of a storage that a tensor uses; `None` if it is beyond what memory can hold.
-fn extent(offset: u64, shape: &[usize], strides: &[usize]) -> Option<u64> {
+pub(in crate::weights) fn extent(offset: u64, shape: &[usize], strides: &[usize]) -> Option<u64> {
     if finetune_files::elements(shape)? == 0 {
         return Some(offset);
     }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use super::input::Input;
-use super::value::{Arena, LONGEST_TEXT, Node, Store, Text, Value};
+use super::pickled::Pickled;
+use super::value::{Arena, LONGEST_TEXT, Node, Store, Tensor, Text, Value};
 
 /// The most objects on the stack: of a long list, Python puts 1000 there at a time.
 const STACK: usize = 1 << 20;
@@ -26,6 +27,8 @@ pub(super) struct Machine<'a> {
     pub(super) store: Store,
     pub(super) storages: HashMap<String, (u64, u64)>,
     pub(super) unknown: Option<String>,
+    /// Tensors that persistent ids name.
+    pub(super) keyed: HashMap<String, Value>,
     pub(super) input: Input<'a>,
     pub(super) stack: Vec<Value>,
     marks: Vec<u32>,
@@ -46,6 +49,7 @@ impl<'a> Machine<'a> {
             store,
             storages: HashMap::new(),
             unknown: None,
+            keyed: HashMap::new(),
             input: Input::new(source),
             stack: Vec::new(),
             marks: Vec::new(),
@@ -55,6 +59,23 @@ impl<'a> Machine<'a> {
             empty,
             all_texts,
         })
+    }
+
+    /// Keeps a tensor that the pickle names by a persistent id.
+    pub(super) fn keep(&mut self, key: String, tensor: &Pickled) -> Result<(), String> {
+        let Some(storage) = self.text_of(&tensor.storage)? else {
+            return Ok(());
+        };
+        let node = Node::Tensor(Box::new(Tensor {
+            number: tensor.number,
+            key: storage,
+            offset: tensor.offset,
+            shape: tensor.shape.as_slice().into(),
+            strides: tensor.strides.as_slice().into(),
+        }));
+        let value = self.add(node)?;
+        self.keyed.insert(key, value);
+        Ok(())
     }
 
     /// How many bytes of the pickle have been read.

@@ -10,6 +10,7 @@ mod class;
 mod input;
 mod machine;
 mod number;
+mod pickled;
 mod run;
 mod value;
 mod walk;
@@ -17,23 +18,13 @@ mod walk;
 use std::collections::HashMap;
 use std::io::BufRead;
 
+pub(super) use self::call::extent;
 use self::machine::Machine;
 pub(super) use self::number::Number;
+pub(super) use self::pickled::Pickled;
 use self::run::run;
-use self::value::Value;
+use self::value::{Class, Value};
 pub(super) use self::walk::MOST_TENSORS;
-
-/// A tensor of a pickle: where its numbers are, in which layout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pickled {
-    pub number: Number,
-    /// The name of its storage.
-    pub storage: String,
-    /// Its first number in the storage.
-    pub offset: u64,
-    pub shape: Vec<usize>,
-    pub strides: Vec<usize>,
-}
 
 /// The tensors of a pickle.
 #[derive(Debug, Default)]
@@ -52,7 +43,23 @@ pub(super) struct Contents {
 ///
 /// A sentence about what is wrong with the pickle.
 pub(super) fn read(source: &mut dyn BufRead) -> Result<Contents, String> {
-    let pickle = run(Machine::new(source, false)?)?;
+    read_with(source, Vec::new())
+}
+
+/// Reads the tensors of a pickle, whose persistent ids may be keys of the given tensors.
+///
+/// # Errors
+///
+/// A sentence about what is wrong with the pickle.
+pub(super) fn read_with(
+    source: &mut dyn BufRead,
+    keyed: Vec<(String, Pickled)>,
+) -> Result<Contents, String> {
+    let mut machine = Machine::new(source, false)?;
+    for (key, tensor) in keyed {
+        machine.keep(key, &tensor)?;
+    }
+    let pickle = run(machine)?;
     let mut tensors = Vec::new();
     walk::tensors(&pickle, |name, tensor| {
         tensors.push((
@@ -89,6 +96,42 @@ pub(super) fn read_texts(source: &mut dyn BufRead) -> Result<Vec<String>, String
         .collect();
     let texts = texts.filter(|texts| texts.len() == length as usize);
     texts.ok_or_else(wrong)
+}
+
+/// Reads a pickle that is a tuple of a key, what belongs to it, and a class with a type of numbers: that
+/// of a storage or tensor.
+///
+/// # Errors
+///
+/// A sentence about what is wrong with the pickle.
+pub(super) fn read_fields(
+    source: &mut dyn BufRead,
+) -> Result<(String, String, Option<Number>), String> {
+    let pickle = run(Machine::new(source, false)?)?;
+    let field = |index| {
+        pickle
+            .store
+            .item(pickle.root, index)
+            .unwrap_or(Value::Other)
+    };
+    let name = |value| machine::name(&pickle.store, value);
+    let number = match field(2) {
+        Value::Class(Class::Storage(number)) => Some(number),
+        _ => None,
+    };
+    let key = name(field(0)).ok_or_else(|| "it has a tensor without a key".to_owned())?;
+    Ok((key, name(field(1)).unwrap_or_default(), number))
+}
+
+/// Reads a pickle that is a list. Returns how many items it has.
+///
+/// # Errors
+///
+/// A sentence about what is wrong with the pickle.
+pub(super) fn count_items(source: &mut dyn BufRead) -> Result<u32, String> {
+    let pickle = run(Machine::new(source, false)?)?;
+    let items = pickle.store.items(pickle.root).map(|(count, _)| count);
+    items.ok_or_else(|| "it has something else than a list: it is damaged".to_owned())
 }
 
 /// Reads a pickle that is an integer; `None` if it is something else.

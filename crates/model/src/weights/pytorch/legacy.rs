@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
+use super::opened::{Opened, big_endian};
 use super::storage::Place;
-use super::{Opened, big_endian};
 use crate::weights::pickle;
 
 /// The magic number as protocols 2 to 5 write it, in little-endian bytes, and protocols 0 and 1.

@@ -1,14 +1,17 @@
-//! PyTorch's own files (`.pth`, `.pt`, `.ckpt`, `.bin`): zip archives, and the stream of before version
-//! 1.6. Both have a pickle that describes the tensors, and storages with their numbers.
+//! PyTorch's own files (`.pth`, `.pt`, `.ckpt`, `.bin`): zip archives, the stream of before version
+//! 1.6, and the tar archive of before 0.1.10. All have a pickle that describes the tensors, and storages with their numbers.
 
 mod legacy;
+mod opened;
 mod storage;
+mod tar;
 mod zip;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
+use self::opened::{Opened, big_endian};
 use self::storage::Place;
 use self::zip::Directory;
 use super::foreign;
@@ -28,13 +31,7 @@ pub(super) struct PyTorch {
     stored: Vec<Stored>,
 }
 
-/// What a file contains, and where its storages are.
-struct Opened {
-    contents: Contents,
-    places: HashMap<String, Place>,
-}
-
-/// Whether these are the first bytes of a zip or a pickle.
+/// Whether these are the first bytes of a zip, a pickle or a tar of PyTorch.
 ///
 /// A safetensors file begins with the length of its header. The low bytes of the length may be those of
 /// a pickle, but then the brace of the header follows.
@@ -47,6 +44,7 @@ pub(super) fn is_pytorch(start: &[u8]) -> bool {
         || start.starts_with(b"PK\x05\x06")
         || (start.len() > 1 && start[0] == 0x80 && (2..=5).contains(&start[1]))
         || legacy::is_legacy(start)
+        || tar::is_tar(start)
 }
 
 impl PyTorch {
@@ -56,6 +54,8 @@ impl PyTorch {
             .map_err(|error| error.to_string())?;
         let opened = if start.starts_with(b"PK") {
             archive(&mut file, size)?
+        } else if tar::is_tar(start) {
+            tar::open(&mut file, size)?
         } else if legacy::is_legacy(start) {
             legacy::open(&mut file, size)?
         } else {
@@ -150,11 +150,6 @@ impl PyTorch {
             stored.ok_or_else(|| format!("it has no tensor {}", finetune_files::quoted(name)))?;
         Ok((entry.float(name)?, entry.rows().1, stored))
     }
-}
-
-fn big_endian() -> String {
-    "it was written on a computer with big-endian numbers; load it with torch.load and save it again"
-        .to_owned()
 }
 
 impl TensorFile for PyTorch {
