@@ -36,8 +36,9 @@ fn read(path: &Path) -> Result<usize, String> {
 
 fn check(case: &Case, folder: &Path) -> Result<(), String> {
     let path = folder.join(&case.name);
-    std::fs::write(&path, &case.bytes).unwrap();
-    let allowed = (64 << 20) + 4 * case.decoded.max(case.bytes.len());
+    let bytes = case.bytes.make();
+    let allowed = (64 << 20) + 4 * case.decoded.max(bytes.len());
+    std::fs::write(&path, bytes).unwrap();
     let before = memory::reset();
     let started = Instant::now();
     let outcome = std::panic::catch_unwind(|| read(&path));
@@ -54,7 +55,7 @@ fn check(case: &Case, folder: &Path) -> Result<(), String> {
             allowed >> 20
         ));
     }
-    if took > Duration::from_secs(20) {
+    if took > Duration::from_secs(60) {
         return Err(format!("it takes {took:?}"));
     }
     match (&outcome, case.values) {
@@ -114,7 +115,7 @@ fn hostile_files_are_errors_of_one_line_in_bounded_memory() {
                     .wrapping_add(1);
                 let [.., low, high] = state.to_be_bytes().map(usize::from);
                 let place = (low * 256 + high + (state >> 40) as usize) % bytes.len();
-                bytes[place] = (state >> 32) as u8;
+                bytes[place] = state.to_be_bytes()[3];
             }
             let path = folder.path().join("flipped");
             std::fs::write(&path, &bytes).unwrap();

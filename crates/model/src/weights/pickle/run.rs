@@ -186,7 +186,7 @@ fn calls(machine: &mut Machine<'_>, code: u8) -> Result<(), String> {
             let class = class(machine.store.str(module), machine.store.str(name));
             machine.push(Value::Class(class))
         }
-        0x82 | 0x83 | 0x84 => machine.skipped([1, 2, 4][usize::from(code - 0x82)]),
+        0x82..=0x84 => machine.skipped([1, 2, 4][usize::from(code - 0x82)]),
         b'R' | 0x81 => {
             let (arguments, function) = (machine.pop()?, machine.pop()?);
             let made = call(machine, function, arguments)?;

@@ -203,6 +203,7 @@ fn truncated() -> String {
     "its parts are incomplete: it is truncated or damaged".to_owned()
 }
 
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn text(error: std::io::Error) -> String {
     error.to_string()
 }

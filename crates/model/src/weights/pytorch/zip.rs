@@ -270,6 +270,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     found.copied().unwrap_or([0; N])
 }
 
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn text(error: std::io::Error) -> String {
     error.to_string()
 }

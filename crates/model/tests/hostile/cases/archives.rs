@@ -3,6 +3,7 @@
 use super::super::build::{Part, archive, dictionary, storage, tensor};
 use super::{Cases, good};
 
+#[allow(clippy::too_many_lines)] // a table
 pub(super) fn add(cases: &mut Cases) {
     let parts = [
         Part::stored("a/data.pkl", &good()),

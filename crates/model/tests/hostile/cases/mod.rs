@@ -8,12 +8,12 @@ mod old;
 mod pickles;
 mod tensors;
 
-use super::build::{dictionary, storage, tensor};
+use super::build::{dictionary, storage, tensor, torch};
 
 /// A file and what reading it gives.
 pub(crate) struct Case {
     pub(crate) name: String,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// Bytes of what is decompressed.
     pub(crate) decoded: usize,
     /// How many values it has; `None` if it is an error.
@@ -22,13 +22,39 @@ pub(crate) struct Case {
     pub(crate) reason: &'static str,
 }
 
+/// The bytes of a file.
+pub(crate) enum Bytes {
+    Whole(Vec<u8>),
+    /// A file of PyTorch whose pickle repeats a part so many times: made when it is needed, because it
+    /// is large.
+    Repeated(Vec<u8>, usize),
+}
+
+impl Bytes {
+    pub(crate) fn make(&self) -> Vec<u8> {
+        match self {
+            Self::Whole(bytes) => bytes.clone(),
+            Self::Repeated(part, count) => {
+                torch(&[b"\x80\x04".to_vec(), part.repeat(*count), b".".to_vec()].concat())
+            }
+        }
+    }
+}
+
 struct Cases(Vec<Case>);
 
 impl Cases {
+    fn bomb(&mut self, name: &str, part: &[u8], count: usize, reason: &'static str) {
+        self.wrong(&format!("bomb of {name}"), Vec::new(), reason);
+        if let Some(case) = self.0.last_mut() {
+            case.bytes = Bytes::Repeated(part.to_vec(), count);
+        }
+    }
+
     fn wrong(&mut self, name: &str, bytes: Vec<u8>, reason: &'static str) {
         self.0.push(Case {
             name: name.to_owned(),
-            bytes,
+            bytes: Bytes::Whole(bytes),
             decoded: 0,
             values: None,
             reason,
@@ -38,7 +64,7 @@ impl Cases {
     fn right(&mut self, name: &str, bytes: Vec<u8>, values: usize) {
         self.0.push(Case {
             name: name.to_owned(),
-            bytes,
+            bytes: Bytes::Whole(bytes),
             decoded: 0,
             values: Some(values),
             reason: "",

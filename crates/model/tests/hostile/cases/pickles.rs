@@ -3,6 +3,7 @@
 use super::super::build::{integer, storage, tensor, text, torch, tuple};
 use super::Cases;
 
+#[allow(clippy::too_many_lines)] // a table
 pub(super) fn add(cases: &mut Cases) {
     let mut wrong = |name: &str, pickle: &[u8], reason: &'static str| {
         cases.wrong(&format!("pickle {name}"), torch(pickle), reason);
