@@ -125,15 +125,15 @@ fn files_that_are_not_checkpoints_are_rejected() {
     fails(
         &folder,
         "--weights missing.safetensors",
-        1,
-        "cannot read missing.safetensors",
+        2,
+        "the weights file `missing.safetensors` does not exist",
     );
     std::fs::write(folder.path("text"), "not a checkpoint at all").unwrap();
     fails(
         &folder,
         "--weights text",
         1,
-        "text is not a readable weights file: its header says",
+        "`text` is not a readable weights file: it is a text file",
     );
     std::fs::write(folder.path("tiny"), "abc").unwrap();
     fails(&folder, "--weights tiny", 1, "it has fewer than 8 bytes");

@@ -36,7 +36,7 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
         .ok();
     let said = trained.stderr();
     assert!(
-        said.contains("weights.pth: its head for 10 classes is replaced by a new one for 2"),
+        said.contains("weights.pth`: its head for 10 classes is replaced by a new one for 2"),
         "{said}"
     );
     let report = folder.json("out/report.json");
@@ -125,7 +125,7 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
     };
     refused(
         "merge --adapter out --weights weights.pth --out c.safetensors",
-        "out is not the folder of a PEFT adapter",
+        "`out` is not the folder of a PEFT adapter",
     );
     refused(
         "merge --adapter adapter --weights weights.pth --classes red --out c.safetensors",
@@ -234,7 +234,7 @@ fn weights_that_do_not_fit_are_named() {
     fails(
         "--weights cut.pth",
         1,
-        "cut.pth is not a readable weights file",
+        "`cut.pth` is not a readable weights file: the directory at its end is missing",
     );
     let strange = finetune::model::StateTensor {
         name: "encoder.weight".to_owned(),
@@ -245,6 +245,98 @@ fn weights_that_do_not_fit_are_named() {
     fails(
         "--weights strange.pth",
         1,
-        "strange.pth does not fit any known model (its first tensor is `encoder.weight`)",
+        "`strange.pth` does not fit any known model (its first tensor is `encoder.weight`)",
     );
+}
+
+#[test]
+fn a_model_exported_as_pth_comes_back_as_itself() {
+    let folder = Folder::colors();
+    folder
+        .run("train --data data --model resnet8-64 --method linear --epochs 1 --ui none --out run")
+        .ok();
+    folder
+        .run("export --run run --format pth --out mine.pth")
+        .ok();
+    let seen = |arguments: &str| -> serde_json::Value {
+        let outcome = folder.run(&format!("inspect --json {arguments}")).ok();
+        serde_json::from_str(&outcome.stdout()).unwrap()
+    };
+    let mine = seen("--weights mine.pth");
+    assert_eq!(mine["model"], "resnet8-64");
+    assert_eq!(mine["weights"]["also_fits"], serde_json::json!(["resnet8"]));
+    assert_eq!(mine["weights"]["classes"], 2);
+    // What is typed counts more; a description of other weights does not count.
+    assert_eq!(
+        seen("--weights mine.pth --model resnet8")["model"],
+        "resnet8"
+    );
+    write(&folder, "resnet18", None);
+    std::fs::rename(folder.path("weights.pth"), folder.path("mine.pth")).unwrap();
+    assert_eq!(seen("--weights mine.pth")["model"], "resnet18");
+}
+
+#[test]
+fn weights_in_any_wrapping_give_the_same_adapter_and_say_what_is_left_out() {
+    let folder = Folder::colors();
+    let architecture = Architecture::find("resnet8").unwrap();
+    let network = architecture.build(3, 3, &Device::flex());
+    let plain = state_dict(&network, architecture).unwrap();
+    let wrapped = |prefix: &str| -> Vec<_> {
+        let mut tensors = plain.clone();
+        for tensor in &mut tensors {
+            tensor.name.insert_str(0, prefix);
+        }
+        tensors
+    };
+    let average = plain.iter().cloned().map(|mut tensor| {
+        tensor.name.insert_str(0, "ema.");
+        tensor.values = vec![0.0; tensor.values.len()].into();
+        tensor
+    });
+    let with_average = [wrapped("net.module."), average.collect()].concat();
+    write_pth(&plain, &folder.path("plain.pth")).unwrap();
+    write_pth(&with_average, &folder.path("average.pth")).unwrap();
+    write_safetensors(
+        wrapped("module."),
+        &BTreeMap::new(),
+        &folder.path("module.safetensors"),
+    )
+    .unwrap();
+    let trained = |file: &str| {
+        let arguments = format!("train {QUICK} --method linear --weights {file} --out out");
+        let outcome = folder.run(&arguments).ok();
+        let adapter = std::fs::read(folder.path("out/adapter_linear.safetensors")).unwrap();
+        std::fs::remove_dir_all(folder.path("out")).unwrap();
+        (adapter, outcome.stderr())
+    };
+    let (wanted, said) = trained("plain.pth");
+    assert!(!said.contains("sets of weights"), "{said}");
+    assert_eq!(trained("module.safetensors").0, wanted);
+    let (adapter, said) = trained("average.pth");
+    assert_eq!(adapter, wanted);
+    assert!(
+        said.contains("those under `net.module.` are used, not those under `ema.`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_trained_from() {
+    let folder = Folder::colors();
+    let architecture = Architecture::find("resnet8").unwrap();
+    let network = architecture.build(3, 3, &Device::flex());
+    let mut tensors = state_dict(&network, architecture).unwrap();
+    tensors[2].values.to_mut()[0] = f32::NEG_INFINITY;
+    write_pth(&tensors, &folder.path("infinite.pth")).unwrap();
+    let outcome = folder.run(&format!("train {QUICK} --weights infinite.pth --out out"));
+    let said = outcome.stderr();
+    assert_eq!(outcome.code(), 1, "{said}");
+    assert!(
+        said.contains(
+            "`infinite.pth` has values that are not finite (NaN or infinite) in 1 of its tensors"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("learning rate"), "{said}");
 }

@@ -95,10 +95,20 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// Weights of an unknown model.
-    #[error("{} does not fit any known model; name one with --model", path.display())]
-    UnknownWeights {
+    #[error("{0}")]
+    UnknownWeights(String),
+    /// Weights that no model can be trained from.
+    #[error(
+        "{origin} has values that are not finite (NaN or infinite) in {count} of its tensors, the first \
+         is {first}: the run that wrote it diverged, or it is damaged; use other weights"
+    )]
+    NotFinite {
         /// The file.
-        path: PathBuf,
+        origin: String,
+        /// How many tensors have such values.
+        count: usize,
+        /// The first of them, between backticks.
+        first: String,
     },
     /// A weights file of another program.
     #[error("{origin} was not written by finetune")]

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use finetune_files::{quoted, quoted_path};
+
 /// What can go wrong with models and their files. Each message names what is wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,7 +17,7 @@ pub enum ModelError {
         known: Vec<&'static str>,
     },
     /// The names that a library has for the tensors of a model are not known.
-    #[error("the names of `{library}` for `{model}` are not known; libraries: {}", known.join(", "))]
+    #[error("the names of {} for `{model}` are not known; libraries: {}", quoted(library), known.join(", "))]
     UnknownLibrary {
         /// The library that was asked for.
         library: String,
@@ -43,7 +45,7 @@ pub enum ModelError {
         side: usize,
     },
     /// A file cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}", quoted_path(path))]
     Io {
         /// `read` or `write`.
         action: &'static str,
@@ -71,7 +73,7 @@ pub enum ModelError {
         details: String,
     },
     /// An adapter of HF PEFT cannot be used.
-    #[error("the adapter in {} cannot be used: {source}", folder.display())]
+    #[error("the adapter in {} cannot be used: {source}", quoted_path(folder))]
     Adapter {
         /// The folder of the adapter.
         folder: PathBuf,

@@ -25,6 +25,6 @@ pub use self::networks::{
     ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
 };
 pub use self::weights::{
-    Head, Loaded, StateTensor, WeightsFile, is_peft, load_adapter, load_peft, save_adapter,
-    save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+    Head, Loaded, OtherSet, StateTensor, Understood, WeightsFile, is_peft, load_adapter, load_peft,
+    save_adapter, save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
 };

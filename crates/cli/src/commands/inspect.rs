@@ -6,6 +6,7 @@ use anyhow::Result;
 use finetune::config::settings;
 use finetune::machine::device::device;
 use finetune::run::prepare;
+use finetune::weights::{Understood, describe, understand};
 use finetune_methods::inspect::{ParameterCount, counts};
 use finetune_methods::{Method, ParamInfo, count_parameters};
 use finetune_model::ARCHITECTURES;
@@ -27,6 +28,7 @@ pub fn inspect(typed: &Typed) -> Result<()> {
     // What trains does not depend on the weights: random ones serve as well.
     let mut plan = config.clone();
     plan.from_scratch |= plan.weights.is_none();
+    let understood = understand(&config)?;
     let attached = prepare(&plan, process.classes, &device)?.attached;
     let count = count_parameters(attached.model());
     let mut trained = counts(attached.model());
@@ -40,6 +42,7 @@ pub fn inspect(typed: &Typed) -> Result<()> {
             .collect();
         let document = json!({
             "model": config.model,
+            "weights": understood.map(|understood| document(&understood)),
             "method": config.method_name(),
             "trainable_parameters": count.trainable,
             "total_parameters": count.total,
@@ -51,6 +54,13 @@ pub fn inspect(typed: &Typed) -> Result<()> {
     if base.model.is_none() && base.weights.is_none() {
         say(&format!("{}\n\n{}\n", models(), methods()?))?;
     }
+    if let Some(understood) = understood {
+        say(&format!(
+            "{}: {}",
+            describe(&config),
+            understood.lines().join("\n  ")
+        ))?;
+    }
     say(&format!(
         "{} with {}\n{}at least {} of memory for weights, gradients and optimiser moments, plus the \
          activations of a batch",
@@ -59,6 +69,26 @@ pub fn inspect(typed: &Typed) -> Result<()> {
         table(&trained, count),
         finetune_evaluation::bytes(predicted_memory(&config.recipe, count))
     ))
+}
+
+/// How the weights were understood, for other programs.
+fn document(understood: &Understood) -> serde_json::Value {
+    let others = understood.others.iter();
+    let others: Vec<_> = others
+        .map(|other| json!({ "prefix": other.prefix, "model": other.architecture }))
+        .collect();
+    json!({
+        "model": understood.architecture.name,
+        "also_fits": understood.also_fits,
+        "could_also_be": understood.twins,
+        "library": understood.library,
+        "prefix": understood.prefix,
+        "tensors": understood.tensors,
+        "classes": understood.classes,
+        "left_out": understood.left_out,
+        "left_out_examples": understood.left_out_examples,
+        "other_networks": others,
+    })
 }
 
 /// Bytes of the weights, and of the gradients and optimiser moments of the trained parameters, in

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
 use finetune::config::{DataConfig, EMBEDDED, RunConfig};
-use finetune::weights::{Metadata, locate};
+use finetune::weights::{Metadata, locate, unrecognised};
 use finetune_files::unknown;
 use finetune_model::{Architecture, WeightsFile};
 
@@ -129,25 +129,21 @@ impl Known {
     fn of(path: &Path) -> Result<Self> {
         let checkpoint = WeightsFile::open(path)?;
         Ok(Self {
-            metadata: Metadata::of(&checkpoint).ok(),
+            metadata: Metadata::describing(&checkpoint, path),
             checkpoint,
         })
     }
 
     /// The name of the model.
     fn model(&self) -> Result<String> {
-        if let Some(metadata) = &self.metadata {
+        if let Some(metadata) = &self.metadata
+            && Architecture::find(&metadata.model).is_ok()
+        {
             return Ok(metadata.model.clone());
         }
-        if let Some(architecture) = self.checkpoint.recognize() {
-            return Ok(architecture.name.to_owned());
+        match self.checkpoint.recognize() {
+            Some(architecture) => Ok(architecture.name.to_owned()),
+            None => bail!(unrecognised(&self.checkpoint)),
         }
-        let first = self.checkpoint.shapes().into_keys().next();
-        let first = first.unwrap_or_default();
-        bail!(
-            "{} does not fit any known model (its first tensor is `{first}`); name one with --model \
-             to see how they differ",
-            self.checkpoint.origin()
-        )
     }
 }

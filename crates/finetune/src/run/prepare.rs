@@ -1,6 +1,7 @@
 //! From a run's configuration to a network that is ready for training.
 
 use burn::tensor::Device;
+use finetune_files::quoted;
 use finetune_methods::{Adapted, Importance, Scope};
 use finetune_model::{Head, Network};
 
@@ -43,7 +44,15 @@ pub fn base(
         return Ok((architecture.build(classes, config.seed, device), Vec::new()));
     }
     let head = Head::New { seed: config.seed };
-    let loaded = weights::open(config)?.load(&architecture, classes, head, device)?;
+    let mut file = weights::open(config)?;
+    let loaded = file.load(&architecture, classes, head, device)?;
+    if let Some(first) = loaded.not_finite.first() {
+        return Err(Error::NotFinite {
+            origin: file.origin().to_owned(),
+            count: loaded.not_finite.len(),
+            first: quoted(first),
+        });
+    }
     Ok((loaded.network, loaded.notes))
 }
 

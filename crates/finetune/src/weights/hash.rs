@@ -14,7 +14,7 @@ use crate::error::Error;
 ///
 /// The file cannot be read.
 pub fn hash(path: &Path) -> Result<String, Error> {
-    let mut file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    let (mut file, _) = finetune_files::open(path).map_err(Error::io("read", path))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {

@@ -1,6 +1,7 @@
 //! What a weights file says about itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use finetune_data::{Filter, Normalization};
 use finetune_model::{Architecture, WeightsFile};
@@ -10,6 +11,12 @@ use crate::error::Error;
 
 /// The metadata's key in a safetensors file.
 const KEY: &str = "finetune";
+
+/// The most bytes of a file with metadata: those of about a million classes.
+const MOST: u64 = 64 << 20;
+
+/// The largest side of images that is believed, pixels.
+const LARGEST_SIDE: usize = 1 << 14;
 
 /// Everything that is needed to use a weights file. It is written as one JSON value under the key
 /// `finetune`, next to `format` = `pt`.
@@ -72,8 +79,49 @@ impl Metadata {
         let text = metadata
             .get(KEY)
             .ok_or_else(|| Error::NoMetadata { origin: origin() })?;
-        serde_json::from_str(text).map_err(|source| Error::Metadata {
+        let metadata: Self = serde_json::from_str(text).map_err(|source| Error::Metadata {
             origin: origin(),
+            source,
+        })?;
+        metadata.check(&origin())?;
+        Ok(metadata)
+    }
+
+    /// The metadata of the weights file at `path`: its own, or those in the JSON file of the same name
+    /// beside a PyTorch file, as [`export`](crate::folder::export) writes it. The latter may belong to
+    /// other weights, so it counts only if its model and its number of classes are those of the file.
+    #[must_use]
+    pub fn describing(checkpoint: &WeightsFile, path: &Path) -> Option<Self> {
+        if let Ok(metadata) = Self::of(checkpoint) {
+            return Some(metadata);
+        }
+        let beside = path.with_extension("json");
+        if beside == path {
+            return None;
+        }
+        let text = finetune_files::read_text(&beside, MOST).ok()?;
+        let metadata: Self = serde_json::from_str(&text).ok()?;
+        metadata.check("").ok()?;
+        let understood = checkpoint.understand_as(&metadata.model)?;
+        (understood.classes == Some(metadata.classes.len())).then_some(metadata)
+    }
+
+    /// Checks the values that are computed with: a file may claim anything.
+    fn check(&self, origin: &str) -> Result<(), Error> {
+        let positive = |value: f32| value.is_finite() && value > 0.0;
+        let Normalization { mean, std } = self.normalization;
+        let wrong = if self.image_size == 0 || self.image_size > LARGEST_SIDE {
+            format!("images of {} pixels", self.image_size)
+        } else if !positive(self.crop) || self.crop > 1.0 {
+            format!("a crop of {}", self.crop)
+        } else if !mean.iter().all(|value| value.is_finite()) || !std.into_iter().all(positive) {
+            "a normalisation that is not finite or divides by 0".to_owned()
+        } else {
+            return Ok(());
+        };
+        let source = serde_json::Error::io(std::io::Error::other(format!("it says {wrong}")));
+        Err(Error::Metadata {
+            origin: origin.to_owned(),
             source,
         })
     }

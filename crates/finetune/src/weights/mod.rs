@@ -1,5 +1,5 @@
 //! Where weights come from: a path, the Hugging Face Hub ([`locate`]), the program itself or the
-//! cache folder ([`open`]), training from random weights ([`Pretraining`]), or an adapter of HF PEFT ([`PeftAdapter`]).
+//! cache folder ([`open`]), how they were understood ([`understand`]), training from random weights ([`Pretraining`]), or an adapter of HF PEFT ([`PeftAdapter`]).
 
 mod hash;
 mod hub;
@@ -8,7 +8,9 @@ mod metadata;
 mod peft;
 mod pretraining;
 mod source;
+mod understand;
 
+pub use finetune_model::{OtherSet, Understood};
 pub use hash::hash;
 pub use hub::HubFile;
 pub use locate::locate;
@@ -16,3 +18,4 @@ pub use metadata::Metadata;
 pub use peft::PeftAdapter;
 pub use pretraining::Pretraining;
 pub use source::{cached, describe, is_made_on_demand, is_shipped, open};
+pub use understand::{understand, unrecognised};

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use finetune_files::quoted_path;
 use finetune_methods::parameters;
 use finetune_model::{
     Architecture, WeightsFile, is_peft, load_peft, state_dict, write_safetensors,
 };
 
 use super::metadata::Metadata;
+use super::understand::unrecognised;
 use crate::error::Error;
 
 /// An adapter that HF PEFT saved, and the weights that it was trained on.
@@ -36,7 +38,7 @@ impl PeftAdapter {
         if !is_peft(&self.folder) {
             return Err(Error::Usage(format!(
                 "{} is not the folder of a PEFT adapter: it has no adapter_config.json",
-                self.folder.display()
+                quoted_path(&self.folder)
             )));
         }
         let mut checkpoint = WeightsFile::open(&self.weights)?;
@@ -44,9 +46,7 @@ impl PeftAdapter {
             Some(name) => Architecture::find(name)?,
             None => checkpoint
                 .recognize()
-                .ok_or_else(|| Error::UnknownWeights {
-                    path: self.weights.clone(),
-                })?,
+                .ok_or_else(|| Error::UnknownWeights(unrecognised(&checkpoint)))?,
         };
         let device = Device::flex().autodiff();
         let (attached, method) = load_peft(&mut checkpoint, architecture, &self.folder, &device)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use finetune_files::quoted_path;
 use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{MethodError, load, trained};
 
@@ -32,12 +33,12 @@ pub fn save_adapter(
 /// [`ModelError::Io`] if the file cannot be read, and [`ModelError::Mismatch`] if a trained tensor of the
 /// network is missing from the file, has another shape there, or the file has other tensors.
 pub fn load_adapter(network: Network, path: &Path) -> Result<Network, ModelError> {
-    let bytes = std::fs::read(path).map_err(|source| ModelError::Io {
+    let bytes = finetune_files::read(path, u64::MAX).map_err(|source| ModelError::Io {
         action: "read",
         path: path.to_owned(),
         source,
     })?;
-    let origin = || path.display().to_string();
+    let origin = || quoted_path(path);
     let tensors = from_safetensors(&bytes).map_err(|error| ModelError::Format {
         origin: origin(),
         reason: error.to_string(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use finetune_files::quoted_path;
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::state::to_safetensors;
 use finetune_methods::{Adapted, Method};
@@ -14,6 +15,8 @@ use crate::weights::weights_file::{Head, WeightsFile};
 use crate::weights::write_safetensors::write_whole;
 
 const CONFIG: &str = "adapter_config.json";
+/// The most bytes of a configuration.
+const MOST_CONFIG: u64 = 16 << 20;
 const TENSORS: &str = "adapter_model.safetensors";
 
 /// Whether a folder has an adapter of HF PEFT.
@@ -66,9 +69,9 @@ pub fn load_peft(
     folder: &Path,
     device: &Device,
 ) -> Result<(Adapted<Network>, Method), ModelError> {
-    let read = |name: &str| {
+    let read = |name: &str, limit: u64| {
         let path = folder.join(name);
-        std::fs::read(&path).map_err(|source| ModelError::Io {
+        finetune_files::read(&path, limit).map_err(|source| ModelError::Io {
             action: "read",
             path,
             source,
@@ -78,8 +81,8 @@ pub fn load_peft(
         folder: folder.to_owned(),
         source,
     };
-    let config = String::from_utf8_lossy(&read(CONFIG)?).into_owned();
-    let adapter = HfPeftAdapter::parse(&config, &read(TENSORS)?).map_err(rejected)?;
+    let config = String::from_utf8_lossy(&read(CONFIG, MOST_CONFIG)?).into_owned();
+    let adapter = HfPeftAdapter::parse(&config, &read(TENSORS, u64::MAX)?).map_err(rejected)?;
     let stored = weights.shapes();
     let mut first_error = None;
     for name in architecture.all_names() {
@@ -88,9 +91,13 @@ pub fn load_peft(
         let mut tensors = adapter.tensors.iter();
         let head = tensors.find(|tensor| tensor.path.ends_with(&own));
         let of_base = || {
-            architecture
-                .all_names()
-                .find_map(|name| stored.get(&name(&format!("{}.weight", architecture.head))))
+            let prefix = weights.understand_as(architecture.name)?.prefix;
+            architecture.all_names().find_map(|name| {
+                stored.get(&format!(
+                    "{prefix}{}",
+                    name(&format!("{}.weight", architecture.head))
+                ))
+            })
         };
         let (shape, kind) = match head {
             Some(tensor) => (Some(&tensor.shape), Head::New { seed: 0 }),
@@ -106,7 +113,7 @@ pub fn load_peft(
     Err(match first_error {
         Some(error) => rejected(error),
         None => ModelError::Format {
-            origin: folder.display().to_string(),
+            origin: quoted_path(folder),
             reason: format!(
                 "no names of a library for `{}` are known",
                 architecture.name

@@ -1,72 +1,267 @@
-//! Matching the tensors of a file with those of an architecture, and recognising the architecture.
+//! Matching the tensors of a file with those of an architecture: under which prefix, in whose names, and
+//! what is left over.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
-use burn::tensor::Device;
+use finetune_files::{shortened, visible};
 
-use crate::networks::{ARCHITECTURES, Architecture, Sizes};
-use crate::weights::state_dict::{Slot, slots};
+use super::state_dict::Slot;
+use super::tensor_file::Entry;
+use crate::networks::{Architecture, Sizes};
 
-/// How the tensors of a file match those of an architecture.
-#[derive(Debug)]
-pub(super) struct Fit {
-    /// The tensors of the architecture.
+/// What wrappers insert into names: `torch.compile`, FSDP and activation checkpointing.
+const WRAPPERS: [&str; 3] = [
+    "_orig_mod.",
+    "_fsdp_wrapped_module.",
+    "_checkpoint_wrapped_module.",
+];
+
+/// The most prefixes that are tried for an architecture.
+const MOST_PREFIXES: usize = 64;
+
+/// The tensors of a file by their names without what wrappers insert.
+pub(super) struct Tensors<'a> {
+    by_name: BTreeMap<Cow<'a, str>, (&'a str, &'a [usize])>,
+}
+
+/// An architecture's tensors.
+pub(super) struct Wanted<'a> {
+    pub architecture: &'a Architecture,
     pub slots: Vec<Slot>,
-    /// Their names in the dialect of the file, in the same order.
+}
+
+/// How the tensors of a file match those of an architecture under a prefix.
+#[derive(Debug, Default)]
+pub(super) struct Fit {
+    /// What comes before the names.
+    pub prefix: String,
+    /// Which of the architecture's dialects.
+    pub dialect: usize,
+    /// The names of the slots in the file, in the same order.
     pub names: Vec<String>,
+    /// How many tensors match, without those of the head.
+    pub matched: usize,
     missing: Vec<String>,
     differing: Vec<String>,
     unexpected: Vec<String>,
+    /// Tensors under the prefix that belong to another head or to no layer of the architecture.
+    neighbours: Vec<String>,
 }
 
-type Shapes = BTreeMap<String, Vec<usize>>;
+impl<'a> Tensors<'a> {
+    pub(super) fn of(entries: &'a BTreeMap<String, Entry>) -> Self {
+        let mut by_name = BTreeMap::new();
+        for (name, entry) in entries {
+            by_name.insert(unwrapped(name), (name.as_str(), entry.shape.as_slice()));
+        }
+        Self { by_name }
+    }
 
-/// Compares the shapes of a file with the slots of an architecture, in the dialect that fits best.
-///
-/// With `new_head`, the tensors of the head are not compared.
-pub(super) fn fit(
-    slots: Vec<Slot>,
-    architecture: &Architecture,
-    new_head: bool,
-    shapes: &Shapes,
-) -> Fit {
-    let in_dialect = |name: fn(&str) -> String| {
-        let names: Vec<_> = slots.iter().map(|slot| name(&slot.path)).collect();
-        let (mut missing, mut differing) = (Vec::new(), Vec::new());
-        for (slot, name) in slots.iter().zip(&names) {
-            if new_head && is_head(&slot.path, architecture) {
+    pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a [usize])> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Names in the file of all tensors.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.by_name.values().map(|(name, _)| *name)
+    }
+
+    /// The tensors whose names begin with a prefix: what follows it, and the names in the file.
+    fn under(&self, prefix: &str) -> impl Iterator<Item = (&str, &'a str)> {
+        self.by_name
+            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+            .map_while(move |(name, (original, _))| Some((name.strip_prefix(prefix)?, *original)))
+    }
+
+    /// The prefixes under which there is a tensor of this name.
+    fn prefixes<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
+        self.by_name.keys().filter_map(move |full| {
+            let prefix = full.strip_suffix(name)?;
+            (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
+        })
+    }
+}
+
+fn unwrapped(name: &str) -> Cow<'_, str> {
+    if !WRAPPERS.iter().any(|wrapper| name.contains(wrapper)) {
+        return name.into();
+    }
+    let mut name = name.to_owned();
+    for wrapper in WRAPPERS {
+        name = name.replace(wrapper, "");
+    }
+    name.into()
+}
+
+impl Wanted<'_> {
+    /// All prefixes under which the tensors of the architecture are, in any of its dialects. The head
+    /// need not be there: it may have any shape.
+    pub(super) fn fits(&self, tensors: &Tensors<'_>) -> Vec<Fit> {
+        let mut fits: Vec<Fit> = Vec::new();
+        for dialect in 0..self.architecture.dialects.len() {
+            let names = self.names(dialect);
+            let Some(first) = self.first(&names) else {
+                continue;
+            };
+            for prefix in tensors.prefixes(first).take(MOST_PREFIXES) {
+                if self.is_there(&names, prefix, tensors)
+                    && fits.iter().all(|fit| fit.prefix != prefix)
+                {
+                    let fit = self.fit(dialect, prefix, true, tensors);
+                    if fit.is_whole() {
+                        fits.push(fit);
+                    }
+                }
+            }
+        }
+        fits
+    }
+
+    /// The prefix and dialect under which most tensors match, if not all do.
+    pub(super) fn nearest(&self, new_head: bool, tensors: &Tensors<'_>) -> Fit {
+        // Names from all over the network: any of them may be missing.
+        const TRIED: usize = 6;
+        let mut best: Option<Fit> = None;
+        for dialect in 0..self.architecture.dialects.len() {
+            let names = self.names(dialect);
+            let mut prefixes = BTreeSet::from([""]);
+            for name in names.iter().step_by(names.len() / TRIED + 1) {
+                prefixes.extend(tensors.prefixes(name).take(MOST_PREFIXES / TRIED));
+            }
+            for prefix in prefixes {
+                let fit = self.fit(dialect, prefix, new_head, tensors);
+                if best
+                    .as_ref()
+                    .is_none_or(|best| fit.distance() < best.distance())
+                {
+                    best = Some(fit);
+                }
+            }
+        }
+        best.unwrap_or_default()
+    }
+
+    fn names(&self, dialect: usize) -> Vec<String> {
+        let name = self.architecture.dialects[dialect].name;
+        self.slots.iter().map(|slot| name(&slot.path)).collect()
+    }
+
+    /// The name of the first tensor outside the head.
+    fn first<'b>(&self, names: &'b [String]) -> Option<&'b str> {
+        let mut body = self.slots.iter().zip(names);
+        let first = body.find(|(slot, _)| !is_head(&slot.path, self.architecture));
+        first.map(|(_, name)| name.as_str())
+    }
+
+    fn is_there(&self, names: &[String], prefix: &str, tensors: &Tensors<'_>) -> bool {
+        self.slots.iter().zip(names).all(|(slot, name)| {
+            is_head(&slot.path, self.architecture)
+                || tensors
+                    .get(&format!("{prefix}{name}"))
+                    .is_some_and(|(_, shape)| same(shape, slot, self.architecture))
+        })
+    }
+
+    /// Compares the tensors under a prefix. With `new_head`, those of the head are not compared.
+    pub(super) fn fit(
+        &self,
+        dialect: usize,
+        prefix: &str,
+        new_head: bool,
+        tensors: &Tensors<'_>,
+    ) -> Fit {
+        let wanted = self.names(dialect);
+        let mut fit = Fit {
+            prefix: prefix.to_owned(),
+            dialect,
+            ..Fit::default()
+        };
+        let mut known = BTreeSet::new();
+        for (slot, name) in self.slots.iter().zip(&wanted) {
+            let full = format!("{prefix}{name}");
+            known.insert(name.as_str());
+            let found = tensors.get(&full);
+            let head = is_head(&slot.path, self.architecture);
+            match found {
+                _ if head && new_head => {}
+                None => fit.missing.push(full.clone()),
+                Some((name, shape)) if !same(shape, slot, self.architecture) => {
+                    let differs = format!("{} is {shape:?} instead of {:?}", name, slot.shape);
+                    fit.differing.push(differs);
+                }
+                Some(_) if head => {}
+                Some(_) => fit.matched += 1,
+            }
+            fit.names
+                .push(found.map_or(full, |(name, _)| name.to_owned()));
+        }
+        let parts = Parts::of(self, &wanted, dialect);
+        for (name, original) in tensors.under(prefix) {
+            if known.contains(name) || name.ends_with("num_batches_tracked") {
                 continue;
             }
-            match shapes.get(name) {
-                None => missing.push(name.clone()),
-                Some(shape) if !same(shape, slot, architecture) => {
-                    differing.push(format!("{name} is {shape:?} instead of {:?}", slot.shape));
-                }
-                Some(_) => {}
-            }
+            let list = if parts.is_neighbour(name, new_head) {
+                &mut fit.neighbours
+            } else {
+                &mut fit.unexpected
+            };
+            list.push(original.to_owned());
         }
-        let known: BTreeSet<&String> = names.iter().collect();
-        let unexpected = shapes
-            .keys()
-            .filter(|name| !known.contains(name) && !name.ends_with("num_batches_tracked"))
-            .cloned()
+        fit
+    }
+}
+
+/// The first components of an architecture's names.
+struct Parts {
+    /// Of its layers without the head, without digits at their ends: `layer4` would be a further layer
+    /// of a network that has `layer1`.
+    layers: BTreeSet<String>,
+    /// What the head's names begin with.
+    head: String,
+    /// Whether nothing but the head has the first component of its names.
+    separate: bool,
+}
+
+impl Parts {
+    fn of(wanted: &Wanted<'_>, names: &[String], dialect: usize) -> Self {
+        let layers: BTreeSet<String> = wanted
+            .slots
+            .iter()
+            .zip(names)
+            .filter(|(slot, _)| !is_head(&slot.path, wanted.architecture))
+            .map(|(_, name)| stem(name))
             .collect();
-        Fit {
-            slots: Vec::new(),
-            names,
-            missing,
-            differing,
-            unexpected,
+        let name = wanted.architecture.dialects[dialect].name;
+        let weight = name(&format!("{}.weight", wanted.architecture.head));
+        let head = weight.strip_suffix("weight").unwrap_or(&weight).to_owned();
+        Self {
+            separate: !layers.contains(&stem(&head)),
+            layers,
+            head,
         }
-    };
-    let best = architecture
-        .dialects
-        .iter()
-        .map(|dialect| in_dialect(dialect.name))
-        .min_by_key(|fit| fit.missing.len() + fit.differing.len() + fit.unexpected.len());
-    let mut best = best.unwrap_or_else(|| in_dialect(str::to_owned));
-    best.slots = slots;
-    best
+    }
+
+    /// Whether a tensor that the architecture does not have belongs to another head or to something
+    /// beside the network. Inside one of its layers, it would be another network.
+    fn is_neighbour(&self, name: &str, new_head: bool) -> bool {
+        let in_head =
+            name.starts_with(&self.head) || (self.separate && stem(name) == stem(&self.head));
+        if in_head {
+            new_head
+        } else {
+            !self.layers.contains(&stem(name))
+        }
+    }
+}
+
+/// The first component of a name, without digits at its end.
+fn stem(name: &str) -> String {
+    let first = name.split('.').next().unwrap_or_default();
+    first
+        .trim_end_matches(|character: char| character.is_ascii_digit())
+        .to_owned()
 }
 
 impl Fit {
@@ -74,12 +269,29 @@ impl Fit {
         self.missing.is_empty() && self.differing.is_empty() && self.unexpected.is_empty()
     }
 
+    fn distance(&self) -> usize {
+        self.missing.len() + self.differing.len() + self.unexpected.len()
+    }
+
+    /// How many more tensors do not match than do: negative if most match.
+    pub(super) fn excess(&self) -> i64 {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        count(self.distance()).saturating_sub(count(self.matched))
+    }
+
+    /// Whether more tensors match than do not.
+    pub(super) fn is_near(&self) -> bool {
+        self.excess() < 0
+    }
+
     /// What does not match, by the names of the tensors.
     pub(super) fn problems(&self) -> String {
+        let mut unexpected = [self.unexpected.clone(), self.neighbours.clone()].concat();
+        unexpected.sort_unstable();
         let parts: Vec<_> = [
             ("missing: ", &self.missing),
             ("of another shape: ", &self.differing),
-            ("unexpected: ", &self.unexpected),
+            ("unexpected: ", &unexpected),
         ]
         .into_iter()
         .filter(|(_, list)| !list.is_empty())
@@ -87,14 +299,6 @@ impl Fit {
         .collect();
         parts.join("; ")
     }
-}
-
-/// The first architecture that has these tensors, not counting the head.
-pub(super) fn recognize(shapes: &Shapes) -> Option<&'static Architecture> {
-    ARCHITECTURES.iter().find(|architecture| {
-        let slots = slots(&architecture.uninitialized(2, &Device::flex()));
-        fit(slots, architecture, true, shapes).is_whole()
-    })
 }
 
 /// Whether the shape in the file is that of the slot or can be resampled to it. Axes of length 1 do not
@@ -134,7 +338,12 @@ pub(super) fn is_head(path: &str, architecture: &Architecture) -> bool {
 
 fn shorten(list: &[String]) -> String {
     const SHOWN: usize = 4;
-    let shown = list[..list.len().min(SHOWN)].join(", ");
+    let shown: Vec<_> = list
+        .iter()
+        .take(SHOWN)
+        .map(|name| visible(&shortened(name, 120)).into_owned())
+        .collect();
+    let shown = shown.join(", ");
     match list.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),

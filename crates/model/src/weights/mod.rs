@@ -2,13 +2,17 @@
 //! network, and writing them.
 
 mod adapter;
+mod foreign;
 mod hf_peft;
 mod matching;
+mod pickle;
 mod position;
-mod read_pytorch;
+mod pytorch;
 mod read_safetensors;
 mod state_dict;
 mod tensor_file;
+mod twins;
+mod understood;
 mod weights_file;
 mod write_pytorch;
 mod write_safetensors;
@@ -16,6 +20,7 @@ mod write_safetensors;
 pub use self::adapter::{load_adapter, save_adapter};
 pub use self::hf_peft::{is_peft, load_peft, save_peft};
 pub use self::state_dict::StateTensor;
+pub use self::understood::{OtherSet, Understood};
 pub use self::weights_file::{Head, Loaded, WeightsFile};
 pub use self::write_pytorch::write_pth;
 pub use self::write_safetensors::{save_network, state_dict, state_dict_of, write_safetensors};

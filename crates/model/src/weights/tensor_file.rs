@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use finetune_files::quoted;
 use half::{bf16, f16};
 
 /// The type of the numbers of a tensor.
@@ -21,13 +22,19 @@ pub(super) struct Entry {
     /// The type of its numbers; `None` if they are not floating-point numbers.
     pub float: Option<Float>,
     /// What the file calls the type, for messages.
-    pub dtype: String,
+    pub dtype: &'static str,
+    /// Its number in the file.
+    pub index: usize,
 }
 
 /// An open file of tensors.
 pub(super) trait TensorFile: Send {
     /// All tensors by name.
     fn entries(&self) -> &BTreeMap<String, Entry>;
+
+    /// How many numbers of a tensor may be reserved in memory before they are read: all of them, if the file
+    /// is large enough to have them. An error is the reason why it cannot be read, in words.
+    fn reserve(&self, name: &str) -> Result<usize, String>;
 
     /// Reads a tensor, `count` rows at a time, and calls `each` with the index of the first of these rows
     /// and their values as `f32`. An error is the reason in words.
@@ -94,7 +101,8 @@ impl Entry {
     pub(super) fn float(&self, name: &str) -> Result<Float, String> {
         self.float.ok_or_else(|| {
             format!(
-                "its tensor `{name}` is of {}, not f32, f16, bf16 or f64",
+                "its tensor {} is of {}, not f32, f16, bf16 or f64",
+                quoted(name),
                 self.dtype
             )
         })

@@ -1,17 +1,20 @@
 //! Reading weights files (safetensors and PyTorch), which are checked before anything is allocated.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use burn::module::ParamId;
 use burn::tensor::Device;
 
-use super::matching::{fit, is_head, is_position_embedding, recognize};
-use super::read_pytorch::{PyTorch, is_pytorch};
+use finetune_files::{quoted, quoted_path};
+
+use super::foreign;
+use super::matching::{Tensors, Wanted, is_head, is_position_embedding};
+use super::pytorch::{PyTorch, is_pytorch};
 use super::read_safetensors::SafeTensors;
 use super::tensor_file::{Entry, TensorFile};
+use super::understood::{Understood, nearest, understand};
 use crate::error::ModelError;
 use crate::networks::Architecture;
 use crate::networks::Network;
@@ -42,8 +45,10 @@ pub struct Loaded {
     pub network: Network,
     /// Whether the head is new: initialised for the classes that were asked for.
     pub new_head: bool,
-    /// Messages to the user, one sentence each: a head was replaced, a position embedding was resampled,
-    /// weights are not finite.
+    /// The names of its tensors with values that are not finite (NaN or infinite).
+    pub not_finite: Vec<String>,
+    /// Messages to the user, one sentence each: which of several networks is used, tensors are left out, a
+    /// head was replaced, a position embedding was resampled, weights are not finite.
     pub notes: Vec<String>,
 }
 
@@ -65,30 +70,40 @@ impl WeightsFile {
     /// # Errors
     ///
     /// [`ModelError::Io`] if the file cannot be read, [`ModelError::Format`] if it is neither, is
-    /// truncated, or is a pickle without tensors.
+    /// truncated or damaged, or has no tensors.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
+        // What other formats are recognised by: tar has its name after 257 bytes.
+        const START: u64 = 1024;
         let io = |source| ModelError::Io {
             action: "read",
             path: path.to_owned(),
             source,
         };
-        let origin = path.display().to_string();
-        let mut file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
+        let origin = quoted_path(path);
+        let (mut file, length) = finetune_files::open(path).map_err(io)?;
         let mut start = Vec::new();
-        file.by_ref().take(16).read_to_end(&mut start).map_err(io)?;
+        file.by_ref()
+            .take(START)
+            .read_to_end(&mut start)
+            .map_err(io)?;
+        let format = |reason| ModelError::Format {
+            origin: origin.clone(),
+            reason,
+        };
         if is_pytorch(&start) {
-            let tensors = PyTorch::open(path).map_err(|reason| ModelError::Format {
-                origin: origin.clone(),
-                reason,
-            })?;
+            let tensors = PyTorch::open(file, length, &start).map_err(format)?;
             return Ok(Self {
                 origin,
                 tensors: Box::new(tensors),
                 metadata: BTreeMap::new(),
             });
         }
-        file.rewind().map_err(io)?;
+        // A header of safetensors is shorter than 4 GiB, and an object.
+        let is_header = start.len() > 8 && start[4..9] == *b"\0\0\0\0{";
+        if !is_header && let Some(what) = foreign::what_is(&start, path) {
+            return Err(format(what));
+        }
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
         Self::safetensors(origin, file, length)
     }
 
@@ -116,7 +131,7 @@ impl WeightsFile {
         }
     }
 
-    /// The path of the file, or its name if it is in memory.
+    /// The path of the file between backticks, or its name if it is in memory: for messages.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
@@ -128,7 +143,7 @@ impl WeightsFile {
         self.metadata.clone()
     }
 
-    /// Names and shapes of its tensors.
+    /// Names, as the file has them, and shapes of all its tensors.
     #[must_use]
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.tensors
@@ -142,7 +157,28 @@ impl WeightsFile {
     /// classes; `None` if none has.
     #[must_use]
     pub fn recognize(&self) -> Option<&'static Architecture> {
-        recognize(&self.shapes())
+        Some(self.understand()?.architecture)
+    }
+
+    /// Which network the tensors are, where in the file they are, and what else is there; `None` if they
+    /// are no known network. No values are read.
+    #[must_use]
+    pub fn understand(&self) -> Option<Understood> {
+        understand(&Tensors::of(self.tensors.entries()), None)
+    }
+
+    /// As [`understand`](Self::understand), if the tensors are to be those of the architecture of this
+    /// name.
+    #[must_use]
+    pub fn understand_as(&self, model: &str) -> Option<Understood> {
+        understand(&Tensors::of(self.tensors.entries()), Some(model))
+    }
+
+    /// The architecture to which most of the tensors belong, and what does not match; `None` if fewer
+    /// than half of them belong to any.
+    #[must_use]
+    pub fn nearest(&self) -> Option<(&'static Architecture, String)> {
+        nearest(&Tensors::of(self.tensors.entries()))
     }
 
     /// Reads the values of a tensor as `f32`, in the layout of the file.
@@ -153,8 +189,12 @@ impl WeightsFile {
     pub fn values(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
         // Values that are read and converted at a time, which bounds memory besides the tensor itself.
         const PART: usize = 1 << 16;
-        let (rows, row) = self.entry(name)?.rows();
-        let mut values = Vec::with_capacity(rows * row);
+        let (_, row) = self.entry(name)?.rows();
+        let reserved = self
+            .tensors
+            .reserve(name)
+            .map_err(|reason| self.format(reason))?;
+        let mut values = Vec::with_capacity(reserved);
         let count = (PART / row.max(1)).max(1);
         self.for_rows(name, count, |_, part| values.extend_from_slice(part))?;
         Ok(values)
@@ -163,6 +203,9 @@ impl WeightsFile {
     /// Reads a matrix `[rows, columns]` and transposes it, without holding it in memory twice.
     fn transposed(&mut self, name: &str) -> Result<Vec<f32>, ModelError> {
         let (rows, columns) = self.entry(name)?.rows();
+        self.tensors
+            .reserve(name)
+            .map_err(|reason| self.format(reason))?;
         let mut values = vec![0.0; rows * columns];
         self.for_rows(name, 16, |first, part| {
             let count = part.len() / columns.max(1);
@@ -178,10 +221,15 @@ impl WeightsFile {
 
     fn entry(&self, name: &str) -> Result<&Entry, ModelError> {
         let entries = self.tensors.entries();
-        entries.get(name).ok_or_else(|| ModelError::Format {
+        let missing = || self.format(format!("it has no tensor {}", quoted(name)));
+        entries.get(name).ok_or_else(missing)
+    }
+
+    fn format(&self, reason: String) -> ModelError {
+        ModelError::Format {
             origin: self.origin.clone(),
-            reason: format!("it has no tensor `{name}`"),
-        })
+            reason,
+        }
     }
 
     fn for_rows(
@@ -192,10 +240,7 @@ impl WeightsFile {
     ) -> Result<(), ModelError> {
         self.tensors
             .for_rows(name, count, &mut each)
-            .map_err(|reason| ModelError::Format {
-                origin: self.origin.clone(),
-                reason,
-            })
+            .map_err(|reason| self.format(reason))
     }
 
     /// Builds a network of `architecture` with `classes` outputs and the weights of this file.
@@ -216,15 +261,24 @@ impl WeightsFile {
     ) -> Result<Loaded, ModelError> {
         let network = architecture.uninitialized(classes, device);
         let shapes = self.shapes();
+        let tensors = Tensors::of(self.tensors.entries());
         let new_head = matches!(head, Head::New { .. });
-        let fit = fit(slots(&network), architecture, new_head, &shapes);
+        let wanted = Wanted {
+            architecture,
+            slots: slots(&network),
+        };
+        let understood = understand(&tensors, Some(architecture.name));
+        let fit = match &understood {
+            Some(found) => wanted.fit(found.dialect, &found.prefix, new_head, &tensors),
+            None => wanted.nearest(new_head, &tensors),
+        };
         if !fit.is_whole() {
             return Err(self.mismatch(architecture, &fit.problems()));
         }
-        let mut notes = Vec::new();
+        let mut notes = understood.map_or_else(Vec::new, |found| found.notes());
         let mut not_finite = Vec::new();
         let mut values: HashMap<ParamId, Vec<f32>> = HashMap::new();
-        for (slot, name) in fit.slots.iter().zip(&fit.names) {
+        for (slot, name) in wanted.slots.iter().zip(&fit.names) {
             if new_head && is_head(&slot.path, architecture) {
                 if let Some(&[stored, ..]) = shapes.get(name).map(Vec::as_slice)
                     && slot.path.ends_with(".weight")
@@ -243,9 +297,10 @@ impl WeightsFile {
         }
         if let Some(first) = not_finite.first() {
             notes.push(format!(
-                "{} of its tensors have values that are not finite, the first is `{first}`: the model \
-                 is unusable",
-                not_finite.len()
+                "{} of its tensors have values that are not finite, the first is {}: the model is \
+                 unusable",
+                not_finite.len(),
+                quoted(first)
             ));
         }
         let mut network = apply(network, values);
@@ -255,6 +310,7 @@ impl WeightsFile {
         Ok(Loaded {
             network,
             new_head,
+            not_finite,
             notes,
         })
     }
@@ -281,7 +337,10 @@ impl WeightsFile {
         ));
         resample(&read, slot.shape[2], to).ok_or_else(|| ModelError::Format {
             origin: self.origin.clone(),
-            reason: format!("`{name}` cannot be interpolated to {to}×{to} patches"),
+            reason: format!(
+                "{} cannot be interpolated to {to}×{to} patches",
+                quoted(name)
+            ),
         })
     }
 

@@ -1,0 +1,21 @@
+//! Networks of timm whose tensors have the same names and shapes as those of a network here, and that
+//! compute something else with them.
+
+/// The networks of other libraries that cannot be told from this one by their tensors.
+pub(super) fn twins(architecture: &str) -> Vec<&'static str> {
+    TWINS
+        .iter()
+        .filter(|(name, _)| *name == architecture)
+        .flat_map(|(_, twins)| twins.iter().copied())
+        .collect()
+}
+
+/// Found by `tests/parity/twins.py`, which compares all models of timm 1.0.31.
+const TWINS: &[(&str, &[&str])] = &[
+    ("resnet18", &["resnetblur18"]),
+    ("resnet50", &["resnetaa50", "resnetblur50"]),
+    (
+        "efficientnet_b0",
+        &["tf_efficientnet_b0", "efficientnet_blur_b0"],
+    ),
+];
