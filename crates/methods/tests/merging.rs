@@ -127,6 +127,7 @@ fn mergeable() -> Vec<(&'static str, Method)> {
             Method::Loha(LohaConfig {
                 rank: 2,
                 alpha: 3.0,
+                ..LohaConfig::default()
             }),
         ),
         (
@@ -135,7 +136,7 @@ fn mergeable() -> Vec<(&'static str, Method)> {
                 rank: 1,
                 alpha: 3.0,
                 decompose_both: true,
-                decompose_factor: None,
+                ..LokrConfig::default()
             }),
         ),
         (
