@@ -61,7 +61,7 @@ fn each_setting_of_hf_peft_is_read_or_known_to_change_nothing_or_rejected() {
 }
 
 /// Common keys that some types lack.
-const OF_OTHER_TYPES: [&str; 2] = ["layers_to_transform", "layers_pattern"];
+const OF_OTHER_TYPES: [&str; 3] = ["exclude_modules", "layers_to_transform", "layers_pattern"];
 
 #[test]
 fn what_is_rejected_is_switched_off_by_default() {
