@@ -38,7 +38,11 @@ fn a_quantised_base_approximates_the_original_can_be_merged_and_does_not_change(
     let net = shape.net(&device);
     let x = shape.images(&Device::flex());
     let before = net.valid().forward(x.clone());
-    for (quantize, most) in [(Quantize::Int8, 0.02), (Quantize::Int4, 0.3)] {
+    for (quantize, most) in [
+        (Quantize::Int8, 0.02),
+        (Quantize::Int4, 0.3),
+        (Quantize::Nf4, 0.3),
+    ] {
         for dora in [false, true] {
             let method = lora(|config| (config.quantize, config.dora) = (Some(quantize), dora));
             let adapted = attach(&method, net.clone());
@@ -127,6 +131,7 @@ fn mergeable() -> Vec<(&'static str, Method)> {
             Method::Loha(LohaConfig {
                 rank: 2,
                 alpha: 3.0,
+                ..LohaConfig::default()
             }),
         ),
         (
@@ -135,7 +140,7 @@ fn mergeable() -> Vec<(&'static str, Method)> {
                 rank: 1,
                 alpha: 3.0,
                 decompose_both: true,
-                decompose_factor: None,
+                ..LokrConfig::default()
             }),
         ),
         (

@@ -3,171 +3,30 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod hf;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::CrossEntropyLossConfig;
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{GradientsParams, SgdConfig};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Distribution, Int, TensorData};
+use burn::tensor::{Device, Distribution};
 use finetune_methods::adapters::LoraInit;
-use finetune_methods::attach::Parts;
 use finetune_methods::catalogue::{
     AdaloraConfig, Bias, Ia3Config, LohaConfig, LokrConfig, OftConfig, ShiraConfig, VeraConfig,
 };
 use finetune_methods::combine::Combination;
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
-use finetune_methods::state::{from_safetensors, to_safetensors};
+use finetune_methods::state::to_safetensors;
 use finetune_methods::{
     Adapters, Floats, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets,
-    TrainedTensor, Values, conv2d, linear, load, parameters, trained,
+    TrainedTensor, Values, load, parameters, trained,
 };
-
-#[derive(Module, Debug)]
-struct Net {
-    conv: Conv2d,
-    grouped: Conv2d,
-    norm: BatchNorm,
-    hidden: Linear,
-    head: Linear,
-}
-
-impl Net {
-    fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let x = relu(conv2d(&self.conv, x));
-        let x = self.norm.forward(conv2d(&self.grouped, x));
-        let [batch, channels, height, width] = x.dims();
-        let x = x.reshape([batch, channels, height * width]).mean_dim(2);
-        let x = x.reshape([batch, channels]);
-        linear(&self.head, relu(linear(&self.hidden, x)))
-    }
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft")
-}
-
-fn read(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
-    let tensors = from_safetensors(&std::fs::read(path).unwrap()).unwrap();
-    let numbers = |values| match values {
-        Values::Floats(values) => values.into_vec(),
-        #[allow(clippy::cast_precision_loss)]
-        Values::Indices(values) => values.into_iter().map(|value| value as f32).collect(),
-    };
-    tensors
-        .into_iter()
-        .map(|tensor| (tensor.path, (tensor.shape, numbers(tensor.values))))
-        .collect()
-}
-
-/// Returns the network with the weights of the fixtures.
-fn base(device: &Device) -> Net {
-    struct Put(Vec<Vec<f32>>);
-    impl ModuleMapper for Put {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let values = self.0.remove(0);
-            param.map(|tensor| {
-                let data = TensorData::new(values, tensor.dims());
-                Tensor::from_data(data, &tensor.device()).set_require_grad(true)
-            })
-        }
-    }
-    let conv = |channels, kernel| Conv2dConfig::new(channels, kernel);
-    let padding = |rows, columns| PaddingConfig2d::Explicit(rows, columns, rows, columns);
-    let net = Net {
-        conv: conv([4, 6], [3, 3])
-            .with_stride([2, 2])
-            .with_padding(padding(1, 1))
-            .init(device),
-        grouped: conv([6, 8], [3, 1])
-            .with_groups(2)
-            .with_padding(padding(1, 1))
-            .init(device),
-        norm: BatchNormConfig::new(8).init(device),
-        hidden: LinearConfig::new(8, 7).init(device),
-        head: LinearConfig::new(7, 3).init(device),
-    };
-    let mut stored = read(&fixtures().join("base.safetensors"));
-    let values = parameters(&net).into_iter().map(|param| {
-        let name = param
-            .path
-            .replace("gamma", "weight")
-            .replace("beta", "bias");
-        let (shape, values) = stored.remove(&name).unwrap();
-        if param.owner != "Linear" || shape.len() == 1 {
-            return values;
-        }
-        let (rows, columns) = (shape[0], shape[1]);
-        let transposed = (0..rows * columns).map(|i| values[i % rows * columns + i / rows]);
-        transposed.collect()
-    });
-    let values = values.collect();
-    net.map(&mut Put(values))
-}
-
-fn tensor<const D: usize>(name: &str, path: &Path, device: &Device) -> Tensor<D> {
-    let (shape, values) = read(path).remove(name).unwrap();
-    let shape: [usize; D] = shape.try_into().unwrap();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-fn input(device: &Device) -> Tensor<4> {
-    tensor("x", &fixtures().join("base.safetensors"), device)
-}
-
-fn labels(device: &Device) -> Tensor<1, Int> {
-    tensor::<1>("labels", &fixtures().join("base.safetensors"), device).int()
-}
-
-fn open(folder: &Path) -> HfPeftAdapter {
-    let config = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
-    let tensors = std::fs::read(folder.join("adapter_model.safetensors")).unwrap();
-    HfPeftAdapter::parse(&config, &tensors).unwrap()
-}
-
-/// Returns the network of a case. In the pointwise cases, the first convolution is 1×1 and has the
-/// centres of the original kernels as its weights.
-fn base_of(case: &str, device: &Device) -> Net {
-    let net = base(device);
-    if !case.ends_with("pointwise") {
-        return net;
-    }
-    let centres = net.conv.weight.val().narrow(2, 1, 1).narrow(3, 1, 1);
-    let conv = Conv2dConfig::new([4, 6], [1, 1])
-        .with_stride([2, 2])
-        .init(device);
-    Net {
-        conv: Conv2d {
-            weight: Param::from_tensor(centres.detach()).set_require_grad(true),
-            bias: net.conv.bias.clone(),
-            ..conv
-        },
-        ..net
-    }
-}
-
-fn attach(adapter: HfPeftAdapter, device: &Device) -> Result<(Parts<Net>, Method), MethodError> {
-    attach_to(base(device), adapter)
-}
-
-fn attach_to(net: Net, adapter: HfPeftAdapter) -> Result<(Parts<Net>, Method), MethodError> {
-    let (found, method) = adapter.attach(net, Names::same("head"))?;
-    Ok((found.into_parts(), method))
-}
-
-/// Returns the largest difference, relative to the largest wanted value.
-fn apart<const D: usize>(found: Tensor<D>, wanted: Tensor<D>) -> f32 {
-    let (found, wanted) = (found.into_data(), wanted.into_data());
-    let pairs = found.iter::<f32>().zip(wanted.iter::<f32>());
-    let most = pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-    most / wanted
-        .iter::<f32>()
-        .fold(0.0_f32, |most, value| most.max(value.abs()))
-}
+use hf::{
+    Net, apart, attach, attach_to, base, base_of, fixtures, input, labels, open, read, tensor,
+};
 
 const CASES: [&str; 20] = [
     "lora",
@@ -524,19 +383,32 @@ fn the_error_names_what_cannot_be_read() {
     };
     let error = set("peft_type", "BOFT".into());
     assert!(
-        error.contains("`peft_type` is BOFT; supported: LORA"),
+        error.contains("`peft_type` is `BOFT`; supported: LORA"),
         "{error}"
     );
     let error = set("use_qalora", true.into());
     assert!(error.contains("`use_qalora` is true"), "{error}");
     let error = set("init_lora_weights", "loftq".into());
-    assert!(error.contains("`init_lora_weights` is loftq"), "{error}");
+    assert!(error.contains("`init_lora_weights` is `loftq`"), "{error}");
     let error = set("r", "many".into());
-    assert!(error.contains("`r` must be a whole number"), "{error}");
-    // Unknown keys are ignored.
+    assert!(
+        error.contains("`r` is `many`, but must be a whole number above 0"),
+        "{error}"
+    );
+    let error = set("lora_dropout", 1.0.into());
+    assert!(
+        error.contains("dropout is 1, but must be at least 0"),
+        "{error}"
+    );
+    // Unknown keys are rejected unless they are switched off.
+    let error = set("a_new_idea", 7.into());
+    assert!(error.contains("`a_new_idea` is 7"), "{error}");
     let mut adapter = open(&fixtures().join("lora"));
-    adapter.config.insert("a_new_idea".to_owned(), 7.into());
-    assert!(attach(adapter, &Device::flex().autodiff()).is_ok());
+    for off in ["null", "false", "0", "[]", "{}", "\"\""] {
+        let off = serde_json::from_str(off).unwrap();
+        adapter.config.insert("a_new_idea".to_owned(), off);
+        assert!(attach(adapter.clone(), &Device::flex().autodiff()).is_ok());
+    }
 
     let first = |adapter: &mut HfPeftAdapter, end: &str| -> usize {
         let mut paths = adapter.tensors.iter();
@@ -572,9 +444,7 @@ fn the_error_names_what_cannot_be_read() {
         }
     });
     assert!(
-        error.contains(
-            "`conv.lora_B.weight` is of shape [6, 4, 1, 1], but the model's layer needs 6 × 3"
-        ),
+        error.contains("factors of `conv` have the rank 3, but its configuration gives them 4"),
         "{error}"
     );
     let error = changed("vera", |adapter| {
@@ -726,6 +596,7 @@ fn exported() -> Vec<(&'static str, Method, &'static str)> {
             Method::Loha(LohaConfig {
                 rank: 2,
                 alpha: 3.0,
+                ..LohaConfig::default()
             }),
             "all",
         ),

@@ -38,6 +38,21 @@ pub enum TrainingError {
     /// images.
     #[error("selecting the best epoch needs validation images, and there are none")]
     NoValidation,
+    /// A batch has one image, of which a `BatchNorm` would see one value per channel.
+    #[error(
+        "{images} images in batches of {batch_size} leave a batch of 1 image, of which the BatchNorm `{norm}` would see \
+         1 value per channel: it needs at least 2; {remedy}"
+    )]
+    SingleValue {
+        /// Path of the normalisation.
+        norm: String,
+        /// The number of training images.
+        images: usize,
+        /// The batch size.
+        batch_size: usize,
+        /// What to change.
+        remedy: String,
+    },
     /// The loss did not fall at any learning rate of a range test.
     #[error("the range test found no learning rate that lowers the loss; set one")]
     NoRate,

@@ -102,8 +102,11 @@ impl Augment {
         }
     }
 
-    /// Crops of 8 % of the area or more, flips, `RandAugment` with two operations of magnitude 9, and
-    /// erasing in a quarter of the images: what timm and `DeiT` (Touvron et al. 2021) train with.
+    /// Crops of 8 % of the area or more, flips, `RandAugment` with two operations of magnitude 9 of
+    /// torchvision's scale of 30, and erasing in a quarter of the images.
+    ///
+    /// These are the kinds of changes that `DeiT` (Touvron et al. 2021) trains with, at a third of the
+    /// strength: its `rand-m9-mstd0.5-inc1` is magnitude 9 of timm's scale of 10, which is 27 here.
     #[must_use]
     pub fn strong() -> Self {
         Self {
@@ -132,6 +135,19 @@ impl Augment {
         within("mixup", self.mixup, 100.0, "from 0 (off) to 100")?;
         within("CutMix", self.cutmix, 100.0, "from 0 (off) to 100")?;
         within("the change of hue", self.hue, 0.5, "from 0 to 0.5")?;
+        let tones = [
+            ("the change of brightness", self.brightness),
+            ("the change of contrast", self.contrast),
+            ("the change of saturation", self.saturation),
+        ];
+        for (name, value) in tones {
+            within(name, value, 100.0, "from 0 to 100")?;
+        }
+        within("the rotation", self.rotate, 360.0, "from 0 to 360 degrees")?;
+        within("the change of scale", self.scale, 100.0, "from 0 to 100")?;
+        if self.shift > 10_000 {
+            return Err(("the shift", self.shift.to_string(), "at most 10000 pixels"));
+        }
         if let Some(Crop { scale, ratio }) = self.crop {
             let ordered = |[low, high]: [f32; 2], most| 0.0 < low && low <= high && high <= most;
             if !ordered(scale, 1.0) {

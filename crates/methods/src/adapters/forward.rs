@@ -18,8 +18,8 @@ use crate::catalogue::Adapter;
 #[must_use]
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     match layer.weight.reparameterization::<Adapter>() {
-        Some(adapter) => adapter.forward(&LinearSite(layer), x),
-        None => LinearSite(layer).changed(x),
+        Some(adapter) => adapter.forward(&LinearSite(layer, adapter.blocks()), x),
+        None => LinearSite(layer, None).changed(x),
     }
 }
 
@@ -34,8 +34,8 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 #[must_use]
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     match layer.weight.reparameterization::<Adapter>() {
-        Some(adapter) => adapter.forward(&ConvSite(layer), x),
-        None => ConvSite(layer).changed(x),
+        Some(adapter) => adapter.forward(&ConvSite(layer, adapter.blocks()), x),
+        None => ConvSite(layer, None).changed(x),
     }
 }
 

@@ -10,6 +10,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
 
 use super::change::Change;
+use super::quantize::{Blocks, Quantize};
 use super::shape::WeightShape;
 use super::site::Site;
 use crate::inspect::paths::Field;
@@ -56,9 +57,15 @@ pub struct LowRank {
     pub base_square: Option<Param<Tensor<1>>>,
     /// Dropout on the adapter's input, in training only.
     pub dropout: Dropout,
+    /// The scales of the blocks of a quantised base weight, frozen; `None` if the weight has them itself
+    /// or is not quantised.
+    pub base_scales: Option<Param<Tensor<1>>>,
     /// How the factors map onto the weight.
     #[module(skip)]
     pub geometry: Geometry,
+    /// How a base weight with `base_scales` is stored.
+    #[module(skip)]
+    pub quantize: Option<Quantize>,
 }
 
 impl LowRank {
@@ -84,7 +91,32 @@ impl LowRank {
             magnitude: None,
             base_square: None,
             dropout: DropoutConfig::new(0.0).init(),
+            base_scales: None,
             geometry,
+            quantize: None,
+        }
+    }
+
+    /// The scales of the blocks of its base weight.
+    pub(crate) fn blocks(&self) -> Option<Blocks> {
+        Some(Blocks {
+            scales: self.base_scales.clone()?,
+            quantize: self.quantize?,
+            shape: self.geometry.weight,
+        })
+    }
+
+    /// The same above a base weight whose scales are `blocks`.
+    pub(crate) fn above(self, blocks: Option<Blocks>) -> Self {
+        match blocks {
+            Some(Blocks {
+                scales, quantize, ..
+            }) => Self {
+                base_scales: Some(scales),
+                quantize: Some(quantize),
+                ..self
+            },
+            None => self,
         }
     }
 

@@ -31,7 +31,7 @@ pub use kronecker::Kronecker;
 pub use low_rank::{Geometry, LowRank};
 pub use prompts::Prompts;
 pub use quantize::Quantize;
-pub(crate) use quantize::dense;
+pub(crate) use quantize::{Blocks, dense};
 pub use scale::Scale;
 pub use shape::WeightShape;
 pub(crate) use site::Site;

@@ -7,7 +7,7 @@ use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
 use finetune_kernels::linear::linear as dense_linear;
 
-use super::quantize::dense;
+use super::quantize::{Blocks, dense};
 
 /// A layer whose weight carries an adapter. Outputs and inputs are on one axis of `Tensor<D>`: the
 /// last of a Linear layer's tensors, the second of a convolution's.
@@ -28,13 +28,13 @@ pub(crate) trait Site<const D: usize> {
     fn channels(&self, values: Tensor<1>) -> Tensor<D>;
 }
 
-/// A Linear layer.
-pub(crate) struct LinearSite<'a>(pub(crate) &'a Linear);
+/// A Linear layer, and the scales of its base weight if that is stored in codes.
+pub(crate) struct LinearSite<'a>(pub(crate) &'a Linear, pub(crate) Option<Blocks>);
 
 impl<const D: usize> Site<D> for LinearSite<'_> {
     fn weight(&self) -> Tensor<D> {
         // `[in, out]` under leading axes of 1: adapters only reshape it.
-        dense(self.0.weight.base()).unsqueeze()
+        dense(self.0.weight.base(), self.1.as_ref()).unsqueeze()
     }
 
     fn bias(&self) -> Option<Tensor<1>> {
@@ -43,7 +43,7 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
 
     fn base(&self, x: Tensor<D>, bias: bool) -> Tensor<D> {
         let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
-        dense_linear(x, dense(self.0.weight.base()), bias)
+        dense_linear(x, dense(self.0.weight.base(), self.1.as_ref()), bias)
     }
 
     fn changed(&self, x: Tensor<D>) -> Tensor<D> {
@@ -63,12 +63,12 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
     }
 }
 
-/// A convolution.
-pub(crate) struct ConvSite<'a>(pub(crate) &'a Conv2d);
+/// A convolution, and the scales of its base weight if that is stored in codes.
+pub(crate) struct ConvSite<'a>(pub(crate) &'a Conv2d, pub(crate) Option<Blocks>);
 
 impl Site<4> for ConvSite<'_> {
     fn weight(&self) -> Tensor<4> {
-        dense(self.0.weight.base())
+        dense(self.0.weight.base(), self.1.as_ref())
     }
 
     fn bias(&self) -> Option<Tensor<1>> {
@@ -76,7 +76,12 @@ impl Site<4> for ConvSite<'_> {
     }
 
     fn base(&self, x: Tensor<4>, bias: bool) -> Tensor<4> {
-        convolve(self.0, dense(self.0.weight.base()), x, bias)
+        convolve(
+            self.0,
+            dense(self.0.weight.base(), self.1.as_ref()),
+            x,
+            bias,
+        )
     }
 
     fn changed(&self, x: Tensor<4>) -> Tensor<4> {
@@ -150,7 +155,7 @@ mod tests {
                     .with_padding(padding.clone())
                     .with_stride(stride)
                     .init(&device);
-                let ours = ConvSite(&layer).changed(x.clone()).into_data();
+                let ours = ConvSite(&layer, None).changed(x.clone()).into_data();
                 let burns = layer.forward(x.clone()).into_data();
                 ours.assert_approx_eq::<f32>(&burns, Tolerance::default());
             }

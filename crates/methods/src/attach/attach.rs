@@ -182,10 +182,19 @@ impl Reparameterizer for Attach<'_, '_> {
             None => param,
             Some(base) => param.map(|_| layer.shape.weight(base, shape).detach()),
         };
-        let param = match made.quantize {
-            None => param,
-            Some(quantize) => param.map(|weight| quantize.quantize(weight)),
+        let Some(quantize) = made.quantize else {
+            return (param, Some(made.adapter));
         };
-        (param, Some(made.adapter))
+        let mut blocks = None;
+        let param = param.map(|weight| {
+            let stored = quantize.store(weight, layer.shape);
+            blocks = stored.blocks;
+            stored.codes
+        });
+        let adapter = match made.adapter {
+            Adapter::LowRank(adapter) => Adapter::LowRank(adapter.above(blocks)),
+            other => other,
+        };
+        (param, Some(adapter))
     }
 }

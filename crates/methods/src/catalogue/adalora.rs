@@ -14,7 +14,8 @@ use crate::adapters::{Geometry, LowRank, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
 use crate::hf_peft::{
-    ByLayer, Form, HfPeft, LayerTensors, Settings, Writer, not_in_hf_peft, param,
+    BIASES_ARE_STORED, ByLayer, Form, HfPeft, Keys, LORA_REJECTED, LORA_UNUSED, LayerTensors,
+    ONLY_AT_THE_START, Settings, Writer, not_in_hf_peft, param, rejected,
 };
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, ParamInfo};
@@ -112,7 +113,37 @@ impl Spec for AdaloraConfig {
     };
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "ADALORA",
-        supports: &[],
+        keys: Keys {
+            read: &[
+                "init_r",
+                "target_r",
+                "lora_alpha",
+                "lora_dropout",
+                "tinit",
+                "tfinal",
+                "total_step",
+                "deltaT",
+                "beta1",
+                "beta2",
+                "orth_reg_weight",
+            ],
+            unused: &[
+                ("r", "AdaLoRA's rank is `init_r`"),
+                ("rank_pattern", "the stored factors are pruned by it"),
+                ("alpha_pattern", "PEFT's AdaLoRA ignores it"),
+                ("use_rslora", "PEFT's AdaLoRA ignores it"),
+                ("init_lora_weights", ONLY_AT_THE_START),
+                ("bias", BIASES_ARE_STORED),
+                // Those of LoRA.
+                LORA_UNUSED[0],
+                LORA_UNUSED[1],
+                LORA_UNUSED[2],
+                LORA_UNUSED[3],
+                LORA_UNUSED[4],
+                LORA_UNUSED[5],
+            ],
+            rejected: &ADALORA_REJECTED,
+        },
         write,
         read: |settings, _, _| {
             Ok(Box::new(ByLayer {
@@ -258,6 +289,17 @@ fn write(config: &AdaloraConfig, to: &mut Writer<'_>) -> Result<(), MethodError>
     Ok(())
 }
 
+/// What is not supported of HF PEFT's `AdaLoRA`: what is not of `LoRA`, and `DoRA`.
+const ADALORA_REJECTED: [&str; LORA_REJECTED.len() + 1] = {
+    let mut all = ["use_dora"; LORA_REJECTED.len() + 1];
+    let mut index = 0;
+    while index < LORA_REJECTED.len() {
+        all[index] = LORA_REJECTED[index];
+        index += 1;
+    }
+    all
+};
+
 fn read(settings: &Settings<'_>) -> Result<AdaloraConfig, MethodError> {
     let defaults = AdaloraConfig::default();
     let number = |name, default| Ok(settings.or(name, Settings::number)?.unwrap_or(default));
@@ -266,10 +308,19 @@ fn read(settings: &Settings<'_>) -> Result<AdaloraConfig, MethodError> {
     let steps = number("total_step", 1.0)?.max(1.0);
     let warmup = number("tinit", 0.0)?;
     let settle = steps - number("tfinal", 0.0)?;
+    let alpha = number("lora_alpha", 8.0)?;
+    if alpha <= 0.0 {
+        // PEFT then scales by the rank instead, which it changes while it loads the file.
+        return Err(rejected(format!(
+            "`lora_alpha` is {alpha}, but must be above 0 for AdaLoRA"
+        )));
+    }
+    let rank = count("init_r", 12)?;
     Ok(AdaloraConfig {
-        rank: count("init_r", 12)?,
-        target_rank: count("target_r", 8)?,
-        alpha: number("lora_alpha", 8.0)?,
+        rank,
+        // PEFT's default of 8 may be above a smaller rank, from which nothing is then pruned.
+        target_rank: count("target_r", 8)?.min(rank),
+        alpha,
         dropout: number("lora_dropout", 0.0)?,
         warmup: warmup / steps,
         settle: settle / steps,
@@ -294,12 +345,27 @@ fn read_layer(
     if groups > 1 {
         return Ok(None);
     }
-    let Some(a) = from.matrix("lora_A", None, Some(inputs))? else {
+    let Some(mut a) = from.matrix("lora_A", None, Some(inputs))? else {
         return Ok(None);
     };
     let rank = a.rows;
-    let b = from.second("lora_B", Some(outputs), Some(rank))?;
-    let inner = from.second("lora_E", Some(rank), Some(1))?;
+    let mut b = from.second("lora_B", Some(outputs), Some(rank))?;
+    let mut inner = from.second("lora_E", Some(rank), Some(1))?;
+    if rank > config.rank {
+        return Err(MethodError::OtherBase {
+            difference: format!(
+                "its factors of `{}` have the rank {rank}, above `init_r`, which is {}",
+                from.name, config.rank
+            ),
+        });
+    }
+    // Of a layer that was pruned as a whole nothing is stored. A triplet of zeros changes nothing
+    // either, and gets no gradient.
+    let zeros = |rows: usize, columns: usize| Matrix::of(&[rows], vec![0.0; rows * columns]);
+    let rank = rank.max(1);
+    if a.rows == 0 {
+        (a, b, inner) = (zeros(1, inputs), zeros(outputs, 1), zeros(1, 1));
+    }
     let geometry = config.geometry(layer, rank);
     Ok(Some(LowRank {
         inner: Some(start::param(inner.values, [rank], device)),

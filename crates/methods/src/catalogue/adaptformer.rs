@@ -57,7 +57,7 @@ impl Spec for AdaptformerConfig {
     const HF_PEFT: HfPeft<Self, Bottleneck> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
-        check::at_least_one("width of the bottleneck", self.width)?;
+        check::count("width of the bottleneck", self.width)?;
         check::finite("scale", self.scale)?;
         check::dropout(self.dropout)
     }

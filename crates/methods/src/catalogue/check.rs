@@ -3,8 +3,21 @@
 use crate::error::MethodError;
 use crate::inspect::Layer;
 
+/// The largest rank, width or number of prompts: ten times what the widest layer has room for. More
+/// would not fit into memory.
+const LARGEST: usize = 1 << 16;
+
 pub(crate) fn rank(rank: usize) -> Result<(), MethodError> {
-    at_least_one("rank", rank)
+    count("rank", rank)
+}
+
+/// Rejects a number that decides how large tensors are if it is 0 or far too large.
+pub(crate) fn count(name: &'static str, value: usize) -> Result<(), MethodError> {
+    at_least_one(name, value)?;
+    if value > LARGEST {
+        return Err(setting(name, value, "at most 65536"));
+    }
+    Ok(())
 }
 
 /// Rejects a rank that no layer has room for. A layer with less room gets a lower rank.
@@ -27,9 +40,24 @@ pub(crate) fn at_least_one(name: &'static str, value: usize) -> Result<(), Metho
     Ok(())
 }
 
+/// Rejects what is not finite in the precision of the weights.
+#[allow(clippy::cast_possible_truncation)]
 pub(crate) fn finite(name: &'static str, value: f64) -> Result<(), MethodError> {
     if !value.is_finite() {
         return Err(setting(name, value, "a finite number"));
+    }
+    if !(value as f32).is_finite() {
+        return Err(setting(name, value, "at most 3e38, positive or negative"));
+    }
+    Ok(())
+}
+
+/// Rejects what is not above 0 and finite in the precision of the weights.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) fn positive(name: &'static str, value: f64) -> Result<(), MethodError> {
+    let value_f32 = value as f32;
+    if !(value_f32.is_finite() && value_f32 > 0.0) {
+        return Err(setting(name, value, "above 0 and at most 3e38"));
     }
     Ok(())
 }

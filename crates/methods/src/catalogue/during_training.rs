@@ -27,6 +27,8 @@ pub(crate) trait DuringTraining {
         gradients: GradientsParams,
     ) -> GradientsParams;
 
+    fn restrict<M: Module>(&self, model: M) -> M;
+
     fn after_step<M: Module>(&mut self, step: usize, model: M) -> (M, Vec<Moved>);
 }
 

@@ -12,7 +12,8 @@ use crate::adapters::{Scale, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
 use crate::hf_peft::{
-    File, Form, HfPeft, LayerTensors, ReadAdapters, Settings, Writer, any_of, rejected,
+    FOR_CONV1D, File, Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START, ReadAdapters, Settings,
+    Writer, any_of, rejected, shown,
 };
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, LayerKind, ParamInfo, regex};
@@ -67,7 +68,14 @@ impl Spec for Ia3Config {
     };
     const HF_PEFT: HfPeft<Self, Scale> = HfPeft::Own(Form {
         peft_type: "IA3",
-        supports: &[],
+        keys: Keys {
+            read: &["feedforward_modules"],
+            unused: &[
+                ("fan_in_fan_out", FOR_CONV1D),
+                ("init_ia3_weights", ONLY_AT_THE_START),
+            ],
+            rejected: &[],
+        },
         write: |_, to| {
             write(to);
             Ok(())
@@ -181,15 +189,26 @@ fn read(
     let feedforward = match settings.get("feedforward_modules") {
         None | Some(Value::Null) => Feedforward::Endings(Vec::new()),
         Some(Value::String(pattern)) => {
-            Feedforward::Expression(regex(&format!("^(?:{pattern})$"))?)
+            let whole = regex(&format!("^(?:{pattern})$"));
+            Feedforward::Expression(whole.map_err(|error| rejected(error.to_string()))?)
         }
-        Some(Value::Array(endings)) => Feedforward::Endings(
-            endings
+        Some(Value::Array(endings)) => {
+            let texts = endings
                 .iter()
-                .filter_map(|ending| ending.as_str().map(str::to_owned))
-                .collect(),
-        ),
-        Some(other) => return Err(rejected(format!("`feedforward_modules` is {other}"))),
+                .map(|ending| ending.as_str().map(str::to_owned));
+            let texts: Option<Vec<_>> = texts.collect();
+            Feedforward::Endings(texts.ok_or_else(|| {
+                rejected(
+                    "`feedforward_modules` is a list with something else than names".to_owned(),
+                )
+            })?)
+        }
+        Some(other) => {
+            let (other, wanted) = (shown(other), "a list of names or an expression");
+            return Err(rejected(format!(
+                "`feedforward_modules` is {other}, but must be {wanted}"
+            )));
+        }
     };
     Ok(Box::new(ReadIa3 {
         feedforward,

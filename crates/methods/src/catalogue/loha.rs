@@ -1,17 +1,21 @@
 //! `LoHa`, from `LyCORIS` (Yeh et al. 2024, arXiv:2309.14859), as in HF PEFT.
 
+use std::collections::BTreeMap;
+
 use burn::Tensor;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::check;
 use super::during_training::NoDynamics;
+use super::patterns::{self, Found, Patterns};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Hadamard, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::hf_peft::{ByLayer, Form, HfPeft, LayerTensors, Settings, Writer, param};
+use crate::hf_peft::{
+    Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START, Ranks, ReadAdapters, Writer, param,
+};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, ParamInfo};
 use crate::random::rng;
@@ -26,6 +30,10 @@ pub struct LohaConfig {
     pub rank: usize,
     /// The change is scaled by `alpha / rank`.
     pub alpha: f64,
+    /// Ranks of single layers, by regular expressions for the ends of their paths.
+    pub rank_pattern: BTreeMap<String, usize>,
+    /// Alphas of single layers, by regular expressions for the ends of their paths.
+    pub alpha_pattern: BTreeMap<String, f64>,
 }
 
 impl Default for LohaConfig {
@@ -33,15 +41,20 @@ impl Default for LohaConfig {
         Self {
             rank: 4,
             alpha: 8.0,
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
         }
     }
 }
 
 impl LohaConfig {
-    /// Factor `s`.
-    #[allow(clippy::cast_precision_loss)]
-    fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
+    fn patterns(&self) -> Patterns<'_> {
+        Patterns {
+            rank: self.rank,
+            alpha: self.alpha,
+            ranks: &self.rank_pattern,
+            alphas: &self.alpha_pattern,
+        }
     }
 }
 
@@ -59,26 +72,25 @@ impl Spec for LohaConfig {
     };
     const HF_PEFT: HfPeft<Self, Hadamard> = HfPeft::Own(Form {
         peft_type: "LOHA",
-        supports: &[],
+        keys: Keys {
+            read: &["r", "alpha", "rank_pattern", "alpha_pattern"],
+            unused: &[("init_weights", ONLY_AT_THE_START)],
+            rejected: &["rank_dropout", "module_dropout", "use_effective_conv2d"],
+        },
         write: |config, to| {
             write(config, to);
             Ok(())
         },
         read: |settings, _, _| {
-            let config = Self {
-                rank: settings.or("r", Settings::count)?.unwrap_or(8),
-                alpha: settings.or("alpha", Settings::number)?.unwrap_or(8.0),
-            };
-            Ok(Box::new(ByLayer {
-                settings: config,
-                read,
+            Ok(Box::new(ReadLoha {
+                ranks: Ranks::read(settings, "alpha")?,
+                found: Vec::new(),
             }))
         },
     });
 
-    fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
-        check::rank(self.rank)?;
-        check::finite("alpha", self.alpha)
+    fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
+        self.patterns().check(layers)
     }
 
     fn maker<'a>(&self, context: &Context<'a>) -> Result<AdapterMaker<'a, Self>, MethodError> {
@@ -101,7 +113,7 @@ impl Spec for LohaConfig {
     }
 
     fn parameters_of(&self, layer: &Layer) -> usize {
-        2 * self.rank * (layer.shape.inputs + layer.shape.outputs)
+        2 * self.patterns().rank_of(&layer.path) * (layer.shape.inputs + layer.shape.outputs)
     }
 }
 
@@ -112,7 +124,9 @@ struct LohaMaker {
 
 impl Maker<Hadamard> for LohaMaker {
     fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made<Hadamard> {
-        let (device, shape, rank) = (base.device(), layer.shape, self.config.rank);
+        let (device, shape) = (base.device(), layer.shape);
+        let patterns = self.config.patterns();
+        let rank = patterns.rank_of(&layer.path);
         let rng = &mut self.rng;
         let (left, right) = ([shape.outputs, rank], [rank, shape.inputs]);
         Made::from(Hadamard {
@@ -120,14 +134,15 @@ impl Maker<Hadamard> for LohaMaker {
             hada_w1_b: start::gaussian(1.0, right, &device, rng),
             hada_w2_a: start::full(0.0, left, &device),
             hada_w2_b: start::gaussian(1.0, right, &device, rng),
-            scale: self.config.scale(),
+            scale: patterns.scale_of(&layer.path),
             shape,
         })
     }
 }
 
 fn write(config: &LohaConfig, to: &mut Writer<'_>) {
-    to.insert(json!({ "peft_type": "LOHA", "r": config.rank, "alpha": config.alpha }));
+    to.insert(json!({ "peft_type": "LOHA" }));
+    config.patterns().write(to);
     let factors = [
         Hadamard::W1_A,
         Hadamard::W1_B,
@@ -137,23 +152,48 @@ fn write(config: &LohaConfig, to: &mut Writer<'_>) {
     to.copy(&factors, |_, _, matrix| vec![matrix.rows, matrix.columns]);
 }
 
-fn read(config: &LohaConfig, from: &mut LayerTensors<'_>) -> Result<Option<Hadamard>, MethodError> {
-    let shape = from.layer.shape;
-    let (outputs, inputs) = (Some(shape.outputs), Some(shape.inputs));
-    let Some(first) = from.matrix(Hadamard::W1_A.name, outputs, None)? else {
-        return Ok(None);
-    };
-    let mut next = |field: Field<'_>, rows, columns| {
-        let found = from.second(field.name, rows, columns)?;
-        Ok(param(found, from.device))
-    };
-    let rank = Some(first.columns);
-    Ok(Some(Hadamard {
-        hada_w1_b: next(Hadamard::W1_B, rank, inputs)?,
-        hada_w2_a: next(Hadamard::W2_A, outputs, rank)?,
-        hada_w2_b: next(Hadamard::W2_B, rank, inputs)?,
-        hada_w1_a: param(first, from.device),
-        scale: config.scale(),
-        shape,
-    }))
+struct ReadLoha {
+    ranks: Ranks,
+    found: Found,
+}
+
+impl ReadAdapters<LohaConfig, Hadamard> for ReadLoha {
+    #[allow(clippy::cast_precision_loss)]
+    fn read(&mut self, from: &mut LayerTensors<'_>) -> Result<Option<Hadamard>, MethodError> {
+        let shape = from.layer.shape;
+        let (outputs, inputs) = (Some(shape.outputs), Some(shape.inputs));
+        let Some(first) = from.matrix(Hadamard::W1_A.name, outputs, None)? else {
+            return Ok(None);
+        };
+        let (rank, alpha) = self.ranks.checked(from.name, first.columns)?;
+        self.found.push((from.layer.path.clone(), rank, alpha));
+        let mut next = |field: Field<'_>, rows, columns| {
+            let found = from.second(field.name, rows, columns)?;
+            Ok(param(found, from.device))
+        };
+        let inner = Some(rank);
+        Ok(Some(Hadamard {
+            hada_w1_b: next(Hadamard::W1_B, inner, inputs)?,
+            hada_w2_a: next(Hadamard::W2_A, outputs, inner)?,
+            hada_w2_b: next(Hadamard::W2_B, inner, inputs)?,
+            hada_w1_a: param(first, from.device),
+            scale: alpha / rank as f64,
+            shape,
+        }))
+    }
+
+    fn fit(&self, adapter: Hadamard, _layer: &Layer, _base: Tensor<2>) -> Made<Hadamard> {
+        Made::from(adapter)
+    }
+
+    fn method(&self) -> LohaConfig {
+        let (rank, alpha) = self.ranks.usual();
+        let (rank_pattern, alpha_pattern) = patterns::of_found(&self.found, (rank, alpha));
+        LohaConfig {
+            rank,
+            alpha,
+            rank_pattern,
+            alpha_pattern,
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! `LoKr`, from `LyCORIS` (Yeh et al. 2024, arXiv:2309.14859), as in HF PEFT.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::Tensor;
 use rand_chacha::ChaCha8Rng;
@@ -9,11 +9,15 @@ use serde_json::{Value, json};
 
 use super::check;
 use super::during_training::NoDynamics;
+use super::patterns::{self, Found, Patterns};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Kronecker, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::hf_peft::{ByLayer, Form, HfPeft, LayerTensors, Settings, Writer, param};
+use crate::hf_peft::{
+    Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START, Ranks, ReadAdapters, Settings, Writer,
+    param,
+};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, ParamInfo};
 use crate::random::rng;
@@ -29,6 +33,10 @@ pub struct LokrConfig {
     pub rank: usize,
     /// The change is scaled by `alpha / rank`.
     pub alpha: f64,
+    /// Ranks of single layers, by regular expressions for the ends of their paths.
+    pub rank_pattern: BTreeMap<String, usize>,
+    /// Alphas of single layers, by regular expressions for the ends of their paths.
+    pub alpha_pattern: BTreeMap<String, f64>,
     /// Whether the first factor may be decomposed as well.
     pub decompose_both: bool,
     /// The value of `a` and `c` if it divides the sizes. `None` takes the divisors nearest to their
@@ -41,6 +49,8 @@ impl Default for LokrConfig {
         Self {
             rank: 8,
             alpha: 16.0,
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
             decompose_both: false,
             decompose_factor: None,
         }
@@ -58,21 +68,25 @@ struct Sizes {
 }
 
 impl LokrConfig {
-    /// Factor `s`.
-    #[allow(clippy::cast_precision_loss)]
-    fn scale(&self) -> f64 {
-        self.alpha / self.rank as f64
+    fn patterns(&self) -> Patterns<'_> {
+        Patterns {
+            rank: self.rank,
+            alpha: self.alpha,
+            ranks: &self.rank_pattern,
+            alphas: &self.alpha_pattern,
+        }
     }
 
-    fn sizes(&self, shape: &WeightShape) -> Sizes {
+    /// The sizes of the factors of a weight that get the rank `rank`.
+    fn sizes(&self, shape: &WeightShape, rank: usize) -> Sizes {
         let area = shape.area();
         let (a, b) = factorization(shape.outputs, self.decompose_factor);
         let (c, d) = factorization(shape.inputs / area, self.decompose_factor);
         Sizes {
             first: [a, c],
             second: [b, d * area],
-            decompose_first: self.decompose_both && 2 * self.rank < a.max(c),
-            decompose_second: 2 * self.rank < b.max(d),
+            decompose_first: self.decompose_both && 2 * rank < a.max(c),
+            decompose_second: 2 * rank < b.max(d),
         }
     }
 }
@@ -91,30 +105,32 @@ impl Spec for LokrConfig {
     };
     const HF_PEFT: HfPeft<Self, Kronecker> = HfPeft::Own(Form {
         peft_type: "LOKR",
-        supports: &[],
+        keys: Keys {
+            read: &[
+                "r",
+                "alpha",
+                "rank_pattern",
+                "alpha_pattern",
+                "decompose_both",
+                "decompose_factor",
+            ],
+            unused: &[("init_weights", ONLY_AT_THE_START)],
+            rejected: &[
+                "rank_dropout",
+                "rank_dropout_scale",
+                "module_dropout",
+                "use_effective_conv2d",
+            ],
+        },
         write: |config, to| {
             write(config, to);
             Ok(())
         },
-        read: |settings, _, _| {
-            let factor = settings.get("decompose_factor").and_then(Value::as_i64);
-            let config = Self {
-                rank: settings.or("r", Settings::count)?.unwrap_or(8),
-                alpha: settings.or("alpha", Settings::number)?.unwrap_or(8.0),
-                decompose_both: settings.flag("decompose_both")?,
-                // -1 stands for none.
-                decompose_factor: factor.and_then(|factor| usize::try_from(factor).ok()),
-            };
-            Ok(Box::new(ByLayer {
-                settings: config,
-                read,
-            }))
-        },
+        read: |settings, _, _| Ok(Box::new(open(settings)?)),
     });
 
-    fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
-        check::rank(self.rank)?;
-        check::finite("alpha", self.alpha)?;
+    fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
+        self.patterns().check(layers)?;
         check::at_least_one("decomposition factor", self.decompose_factor.unwrap_or(1))
     }
 
@@ -138,10 +154,11 @@ impl Spec for LokrConfig {
     }
 
     fn parameters_of(&self, layer: &Layer) -> usize {
-        let sizes = self.sizes(&layer.shape);
+        let rank = self.patterns().rank_of(&layer.path);
+        let sizes = self.sizes(&layer.shape, rank);
         let factor = |[rows, columns]: [usize; 2], decompose| {
             if decompose {
-                self.rank * (rows + columns)
+                rank * (rows + columns)
             } else {
                 rows * columns
             }
@@ -158,8 +175,9 @@ struct LokrMaker {
 impl Maker<Kronecker> for LokrMaker {
     fn make(&mut self, layer: &Layer, base: Tensor<2>) -> Made<Kronecker> {
         let (device, shape, rng) = (base.device(), layer.shape, &mut self.rng);
-        let rank = self.config.rank;
-        let sizes = self.config.sizes(&shape);
+        let patterns = self.config.patterns();
+        let rank = patterns.rank_of(&layer.path);
+        let sizes = self.config.sizes(&shape, rank);
         let ([a, c], [b, d]) = (sizes.first, sizes.second);
         let (zeros, start) = (
             |shape| Some(start::full(0.0, shape, &device)),
@@ -172,7 +190,7 @@ impl Maker<Kronecker> for LokrMaker {
             lokr_w2: None,
             lokr_w2_a: None,
             lokr_w2_b: None,
-            scale: self.config.scale(),
+            scale: patterns.scale_of(&layer.path),
             shape,
         };
         // The first factor is 0, so that the change is 0 at the start.
@@ -212,10 +230,9 @@ fn write(config: &LokrConfig, to: &mut Writer<'_>) {
     let factor = config
         .decompose_factor
         .map_or(-1, |factor| i64::try_from(factor).unwrap_or(i64::MAX));
+    config.patterns().write(to);
     to.insert(json!({
         "peft_type": "LOKR",
-        "r": config.rank,
-        "alpha": config.alpha,
         "decompose_both": config.decompose_both,
         "decompose_factor": factor,
     }));
@@ -239,52 +256,105 @@ fn write(config: &LokrConfig, to: &mut Writer<'_>) {
     });
 }
 
-fn read(
-    config: &LokrConfig,
-    from: &mut LayerTensors<'_>,
-) -> Result<Option<Kronecker>, MethodError> {
-    let shape = from.layer.shape;
-    let mut sizes = HashMap::new();
-    let mut next = |field: Field<'static>| {
-        let found = from.matrix(field.name, None, None)?;
-        Ok(found.map(|matrix| {
-            sizes.insert(field.name, (matrix.rows, matrix.columns));
-            param(matrix, from.device)
-        }))
+fn open(settings: &Settings<'_>) -> Result<ReadLokr, MethodError> {
+    let factor = match settings.get("decompose_factor") {
+        None | Some(Value::Null) => None,
+        // -1 stands for none.
+        Some(value) if value.as_i64() == Some(-1) => None,
+        Some(_) => Some(settings.count("decompose_factor")?),
     };
-    let adapter = Kronecker {
-        lokr_w1: next(Kronecker::W1)?,
-        lokr_w1_a: next(Kronecker::W1_A)?,
-        lokr_w1_b: next(Kronecker::W1_B)?,
-        lokr_w2: next(Kronecker::W2)?,
-        lokr_w2_a: next(Kronecker::W2_A)?,
-        lokr_w2_b: next(Kronecker::W2_B)?,
-        scale: config.scale(),
-        shape,
-    };
-    if sizes.is_empty() {
-        return Ok(None);
-    }
-    // A factor is one tensor, or the product of two whose inner sizes agree.
-    let factor = |whole: Field<'_>, left: Field<'_>, right: Field<'_>| {
-        sizes.get(whole.name).copied().or_else(|| {
-            let ((rows, inner), (other, columns)) = (sizes.get(left.name)?, sizes.get(right.name)?);
-            (inner == other).then_some((*rows, *columns))
-        })
-    };
-    match (
-        factor(Kronecker::W1, Kronecker::W1_A, Kronecker::W1_B),
-        factor(Kronecker::W2, Kronecker::W2_A, Kronecker::W2_B),
-    ) {
-        (Some((a, c)), Some((b, d))) if a * b == shape.outputs && c * d == shape.inputs => {
-            Ok(Some(adapter))
+    Ok(ReadLokr {
+        ranks: Ranks::read(settings, "alpha")?,
+        decompose_both: settings.flag("decompose_both")?,
+        decompose_factor: factor,
+        found: Vec::new(),
+    })
+}
+
+struct ReadLokr {
+    ranks: Ranks,
+    decompose_both: bool,
+    decompose_factor: Option<usize>,
+    found: Found,
+}
+
+impl ReadAdapters<LokrConfig, Kronecker> for ReadLokr {
+    #[allow(clippy::cast_precision_loss)]
+    fn read(&mut self, from: &mut LayerTensors<'_>) -> Result<Option<Kronecker>, MethodError> {
+        let shape = from.layer.shape;
+        let (rank, alpha) = self.ranks.of(from.name);
+        let mut sizes = HashMap::new();
+        let mut next = |field: Field<'static>| {
+            let found = from.matrix(field.name, None, None)?;
+            if found
+                .as_ref()
+                .is_some_and(|matrix| matrix.values.is_empty())
+            {
+                return Err(from.lacks(field.name));
+            }
+            Ok(found.map(|matrix| {
+                sizes.insert(field.name, (matrix.rows, matrix.columns));
+                param(matrix, from.device)
+            }))
+        };
+        let adapter = Kronecker {
+            lokr_w1: next(Kronecker::W1)?,
+            lokr_w1_a: next(Kronecker::W1_A)?,
+            lokr_w1_b: next(Kronecker::W1_B)?,
+            lokr_w2: next(Kronecker::W2)?,
+            lokr_w2_a: next(Kronecker::W2_A)?,
+            lokr_w2_b: next(Kronecker::W2_B)?,
+            scale: alpha / rank as f64,
+            shape,
+        };
+        if sizes.is_empty() {
+            return Ok(None);
         }
-        _ => Err(MethodError::OtherBase {
+        self.found.push((from.layer.path.clone(), rank, alpha));
+        // A factor is one tensor, or the product of two whose inner size is the rank.
+        let factor = |whole: Field<'_>, left: Field<'_>, right: Field<'_>| match (
+            sizes.get(whole.name),
+            sizes.get(left.name),
+            sizes.get(right.name),
+        ) {
+            (Some(whole), None, None) => Some(*whole),
+            (None, Some((rows, inner)), Some((other, columns))) => {
+                (inner == other && *inner == rank).then_some((*rows, *columns))
+            }
+            _ => None,
+        };
+        let first = factor(Kronecker::W1, Kronecker::W1_A, Kronecker::W1_B);
+        let second = factor(Kronecker::W2, Kronecker::W2_A, Kronecker::W2_B);
+        let sides = first.zip(second).and_then(|((a, c), (b, d))| {
+            let (outputs, inputs) = (a.checked_mul(b)?, c.checked_mul(d)?);
+            Some((outputs, inputs))
+        });
+        if sides == Some((shape.outputs, shape.inputs)) {
+            return Ok(Some(adapter));
+        }
+        Err(MethodError::OtherBase {
             difference: format!(
-                "its LoKr factors of `{}` do not make its {} × {} weight",
+                "its LoKr factors of rank {rank} of `{}` do not make its {} × {} weight",
                 from.name, shape.outputs, shape.inputs
             ),
-        }),
+        })
+    }
+
+    fn fit(&self, adapter: Kronecker, _layer: &Layer, _base: Tensor<2>) -> Made<Kronecker> {
+        Made::from(adapter)
+    }
+
+    fn method(&self) -> LokrConfig {
+        let (rank, alpha) = self.ranks.usual();
+        let (rank_pattern, alpha_pattern) = patterns::of_found(&self.found, (rank, alpha));
+        LokrConfig {
+            rank,
+            alpha,
+            rank_pattern,
+            alpha_pattern,
+            decompose_both: self.decompose_both,
+            decompose_factor: self.decompose_factor,
+        }
     }
 }
 

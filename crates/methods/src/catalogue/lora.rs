@@ -7,24 +7,25 @@ use burn::Tensor;
 use burn::module::Param;
 use burn::nn::DropoutConfig;
 use burn::tensor::Device;
+use finetune_files::quoted;
 use rand_chacha::ChaCha8Rng;
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::check;
 use super::during_training::NoDynamics;
+use super::patterns::{Patterns, exactly};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::split::split;
 use crate::adapters::{Geometry, LoraInit, LowRank, Quantize, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
 use crate::hf_peft::{
-    File, Form, HfPeft, LayerTensors, ReadAdapters, Settings, Writer, count_of, not_in_hf_peft,
-    number_of, param, reject_dilation, rejected,
+    File, Form, HfPeft, LORA_KEYS, LayerTensors, Ranks, ReadAdapters, Settings, Writer,
+    not_in_hf_peft, param, reject_dilation, rejected, shown,
 };
 use crate::inspect::paths::Field;
-use crate::inspect::{Layer, LayerKind, ParamInfo, nearest, regex};
+use crate::inspect::{Layer, LayerKind, ParamInfo};
 use crate::random::rng;
 
 /// Which biases train beside the factors.
@@ -69,7 +70,8 @@ pub struct LoraConfig {
     pub freeze_a: bool,
     /// Which biases train as well.
     pub bias: Bias,
-    /// Store the adapted layers' weights in 8 or 4 bit ("QLoRA"); see [`Quantize`].
+    /// Store the adapted layers' weights in 8 or 4 bit; see [`Quantize`]. With `nf4` this is "QLoRA"
+    /// (Dettmers et al. 2023, arXiv:2305.14314).
     pub quantize: Option<Quantize>,
     /// Learning rate of `B` divided by that of the rest (Hayou et al. 2024, "LoRA+", arXiv:2402.12354).
     pub b_lr_ratio: f64,
@@ -101,7 +103,7 @@ impl LoraConfig {
     /// is less than its size. `None` if no rank is that low; the change itself then trains.
     #[must_use]
     pub fn rank_of(&self, layer: &Layer) -> (usize, Option<usize>) {
-        let asked = matching(&self.rank_pattern, &layer.path).unwrap_or(self.rank);
+        let asked = self.patterns().rank_of(&layer.path);
         let WeightShape {
             outputs,
             inputs,
@@ -114,18 +116,30 @@ impl LoraConfig {
     }
 
     /// Factor `s` of a layer that was asked for `rank`.
-    #[allow(clippy::cast_precision_loss)]
     pub(crate) fn scale(&self, layer: &Layer, rank: usize) -> f64 {
-        let alpha = matching(&self.alpha_pattern, &layer.path).unwrap_or(self.alpha);
+        self.scale_by(self.patterns().alpha_of(&layer.path), rank)
+    }
+
+    /// Factor `s` of an alpha and a rank.
+    #[allow(clippy::cast_precision_loss)]
+    fn scale_by(&self, alpha: f64, rank: usize) -> f64 {
         let rank = rank as f64;
         alpha / if self.rslora { rank.sqrt() } else { rank }
+    }
+
+    fn patterns(&self) -> Patterns<'_> {
+        Patterns {
+            rank: self.rank,
+            alpha: self.alpha,
+            ranks: &self.rank_pattern,
+            alphas: &self.alpha_pattern,
+        }
     }
 
     /// The same with the ranks and scales that layers have, by their paths.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn with_ranks(self, layers: &[(String, Geometry)]) -> Self {
-        let path = |path: &String| format!("^{}", regex::escape(path));
         let divisor = |rank: usize| {
             if self.rslora {
                 (rank as f64).sqrt()
@@ -139,8 +153,12 @@ impl LoraConfig {
             .map(|(layer, own)| (layer, own.scale * divisor(own.rank)))
             .filter(|(_, alpha)| (alpha - self.alpha).abs() > 1e-9 * self.alpha.abs());
         Self {
-            rank_pattern: ranks.map(|(layer, own)| (path(layer), own.rank)).collect(),
-            alpha_pattern: alphas.map(|(layer, alpha)| (path(layer), alpha)).collect(),
+            rank_pattern: ranks
+                .map(|(layer, own)| (exactly(layer), own.rank))
+                .collect(),
+            alpha_pattern: alphas
+                .map(|(layer, alpha)| (exactly(layer), alpha))
+                .collect(),
             ..self
         }
     }
@@ -160,34 +178,20 @@ impl Spec for LoraConfig {
     };
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "LORA",
-        supports: &[],
+        keys: LORA_KEYS,
         write,
         read,
     });
 
     fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
-        check::rank(self.rank)?;
-        check::finite("alpha", self.alpha)?;
+        self.patterns().check(layers)?;
         check::dropout(self.dropout)?;
-        if !(self.b_lr_ratio.is_finite() && self.b_lr_ratio > 0.0) {
-            let wanted = "above 0";
-            return Err(check::setting("LoRA+'s ratio", self.b_lr_ratio, wanted));
-        }
-        for rank in self.rank_pattern.values() {
-            check::rank(*rank)?;
-        }
-        for alpha in self.alpha_pattern.values() {
-            check::finite("alpha", *alpha)?;
-        }
-        for pattern in self.rank_pattern.keys().chain(self.alpha_pattern.keys()) {
-            let regex = suffix(pattern)?;
-            if !layers.iter().any(|layer| regex.is_match(&layer.path)) {
-                let paths = layers.iter().map(|layer| layer.path.as_str());
-                return Err(MethodError::NothingMatched {
-                    pattern: pattern.clone(),
-                    nearest: nearest(pattern, paths, 3),
-                });
-            }
+        check::positive("LoRA+'s ratio", self.b_lr_ratio)?;
+        let splits = self.init != LoraInit::Kaiming;
+        let mut alphas = self.alpha_pattern.values().chain([&self.alpha]);
+        if splits && alphas.any(|alpha| *alpha == 0.0) {
+            let wanted = "other than 0 if the factors start from the weight";
+            return Err(check::setting("alpha", 0, wanted));
         }
         if self.rank_pattern.is_empty() {
             check::rank_fits(self.rank, layers)?;
@@ -243,19 +247,6 @@ impl Spec for LoraConfig {
     }
 }
 
-/// The value of the first pattern that matches the end of a layer's path.
-fn matching<T: Copy>(patterns: &BTreeMap<String, T>, path: &str) -> Option<T> {
-    patterns
-        .iter()
-        .find(|(pattern, _)| suffix(pattern).is_ok_and(|regex| regex.is_match(path)))
-        .map(|(_, value)| *value)
-}
-
-/// A pattern as HF PEFT reads it: it must match the path or its end after a dot.
-fn suffix(pattern: &str) -> Result<Regex, MethodError> {
-    regex(&format!(r"^(.*\.)?({pattern})$"))
-}
-
 struct LoraMaker {
     config: LoraConfig,
     rng: ChaCha8Rng,
@@ -307,7 +298,9 @@ impl Maker<LowRank> for LoraMaker {
             magnitude,
             base_square,
             dropout: DropoutConfig::new(config.dropout).init(),
+            base_scales: None,
             geometry,
+            quantize: None,
         };
         Made {
             adapter,
@@ -377,25 +370,32 @@ fn read(
             "olora" => LoraInit::Olora,
             other => {
                 return Err(rejected(format!(
-                    "`init_lora_weights` is {other}, whose changed base cannot be computed again"
+                    "`init_lora_weights` is {}, whose changed base cannot be computed again",
+                    quoted(other)
                 )));
             }
         },
-        Some(other) => return Err(rejected(format!("`init_lora_weights` is {other}"))),
+        Some(other) => {
+            let other = shown(other);
+            return Err(rejected(format!("`init_lora_weights` is {other}")));
+        }
     };
     let bias = match settings.or("bias", Settings::text)?.as_deref() {
         None | Some("none") => Bias::None,
         Some("all") => Bias::All,
         Some("lora_only") => Bias::LoraOnly,
-        Some(other) => return Err(rejected(format!("`bias` is {other}"))),
+        Some(other) => {
+            let (other, known) = (quoted(other), "none, all or lora_only");
+            return Err(rejected(format!("`bias` is {other}, but must be {known}")));
+        }
     };
-    let number = |name, default| Ok(settings.or(name, Settings::number)?.unwrap_or(default));
+    let dropout = settings.or("lora_dropout", Settings::number)?;
+    let ranks = Ranks::read(settings, "lora_alpha")?;
+    let (rank, alpha) = ranks.usual();
     let config = LoraConfig {
-        rank: settings.or("r", Settings::count)?.unwrap_or(8),
-        alpha: number("lora_alpha", 8.0)?,
-        dropout: number("lora_dropout", 0.0)?,
-        rank_pattern: settings.patterns("rank_pattern", count_of)?,
-        alpha_pattern: settings.patterns("alpha_pattern", number_of)?,
+        rank,
+        alpha,
+        dropout: dropout.unwrap_or(0.0),
         rslora: settings.flag("use_rslora")?,
         dora: settings.flag("use_dora")?,
         init,
@@ -404,12 +404,14 @@ fn read(
     };
     Ok(Box::new(ReadLora {
         config,
+        ranks,
         found: Vec::new(),
     }))
 }
 
 struct ReadLora {
     config: LoraConfig,
+    ranks: Ranks,
     /// The geometries of the adapters that were read, by the paths of their layers.
     found: Vec<(String, Geometry)>,
 }
@@ -432,6 +434,7 @@ impl ReadAdapters<LoraConfig, LowRank> for ReadLora {
                 ),
             });
         }
+        let (rank, alpha) = self.ranks.checked(from.name, rows)?;
         let b = from.second("lora_B.weight", Some(shape.outputs), Some(rows / groups))?;
         let a = if groups == 1 {
             a
@@ -449,16 +452,14 @@ impl ReadAdapters<LoraConfig, LowRank> for ReadLora {
             for name in ["lora_magnitude_vector", "lora_magnitude_vector.weight"] {
                 magnitude = magnitude.or(from.numbers(name, shape.outputs)?);
             }
+            if magnitude.is_none() {
+                return Err(from.lacks("lora_magnitude_vector"));
+            }
         }
-        // HF PEFT's patterns are of its own names.
-        let named = Layer {
-            path: from.name.to_owned(),
-            ..layer.clone()
-        };
         let geometry = Geometry {
             weight: shape,
             rank: rows / groups,
-            scale: self.config.scale(&named, rows),
+            scale: self.config.scale_by(alpha, rank),
             shared: false,
             divisor: 1.0,
             dense_gradient: false,

@@ -16,6 +16,7 @@ mod lora;
 mod moving_mask;
 mod norm;
 mod oft;
+mod patterns;
 mod rank_budget;
 mod rotation;
 mod sft;
@@ -34,6 +35,7 @@ use burn::Tensor;
 use burn::module::{Module, ParamId, Reparameterization};
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
+use finetune_files::quoted;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaloraConfig;
@@ -63,11 +65,11 @@ pub use vera::VeraConfig;
 pub use vpt_deep::VptConfig;
 
 use crate::adapters::{
-    Bottleneck, Change, Hadamard, Kronecker, LowRank, Prompts, Scale, Site, Sparse, dense,
+    Blocks, Bottleneck, Change, Hadamard, Kronecker, LowRank, Prompts, Scale, Site, Sparse, dense,
 };
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::hf_peft::{File, HfPeft, LayerTensors, ReadAdapters, Settings, Writer, rejected};
+use crate::hf_peft::{File, HfPeft, Keys, LayerTensors, ReadAdapters, Settings, Writer, rejected};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, ParamInfo};
 use crate::state::TrainedTensor;
@@ -145,7 +147,17 @@ impl Reparameterization for Adapter {
     const NAME: &'static str = "adapter";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        self.change(dense(base))
+        self.change(dense(base, self.blocks().as_ref()))
+    }
+}
+
+impl Adapter {
+    /// The scales of the base weight below it, if that is stored in codes.
+    pub(crate) fn blocks(&self) -> Option<Blocks> {
+        match self {
+            Self::LowRank(adapter) => adapter.blocks(),
+            _ => None,
+        }
     }
 }
 
@@ -247,7 +259,8 @@ pub(crate) fn reader(
     let wanted = settings.text("peft_type")?;
     let all = Method::all();
     for method in &all {
-        if method.entry().peft_type() == Some(&wanted)
+        if let Some((name, _)) = method.entry().peft_type()
+            && name == wanted
             && let Some(reader) = method.entry().reader(settings, file, device)
         {
             return reader;
@@ -256,9 +269,11 @@ pub(crate) fn reader(
     let supported: Vec<&str> = all
         .iter()
         .filter_map(|method| method.entry().peft_type())
+        .map(|(name, _)| name)
         .collect();
     Err(rejected(format!(
-        "`peft_type` is {wanted}; supported: {}",
+        "`peft_type` is {}; supported: {}",
+        quoted(&wanted),
         supported.join(", ")
     )))
 }
@@ -279,7 +294,8 @@ trait Entry {
     fn dynamics(&self, seed: u64) -> Option<Dynamics>;
     fn trained_beside(&self, parameter: &ParamInfo, adapted: &[&Layer]) -> bool;
     fn faster(&self) -> Option<(f64, Field<'static>)>;
-    fn peft_type(&self) -> Option<&'static str>;
+    /// The type in HF PEFT and how its settings are treated; `None` if there is none.
+    fn peft_type(&self) -> Option<(&'static str, Keys)>;
     /// `None` if HF PEFT cannot represent the method.
     fn write(&self, to: &mut Writer<'_>) -> Option<Result<(), MethodError>>;
     /// `None` if HF PEFT has no type for the method.
@@ -343,9 +359,9 @@ where
         Spec::faster(self)
     }
 
-    fn peft_type(&self) -> Option<&'static str> {
+    fn peft_type(&self) -> Option<(&'static str, Keys)> {
         match S::HF_PEFT {
-            HfPeft::Own(form) => Some(form.peft_type),
+            HfPeft::Own(form) => Some((form.peft_type, form.keys)),
             HfPeft::Nothing | HfPeft::AsAnother(_) => None,
         }
     }
@@ -368,7 +384,7 @@ where
             return None;
         };
         let reader = settings
-            .reject_all_but(form.supports)
+            .reject_all_but(&form.keys)
             .and_then(|()| (form.read)(settings, file, device));
         Some(reader.map(|own| {
             Box::new(TypedReader::<S> {
@@ -446,22 +462,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use burn::module::Reparameterization;
-
-    use super::{Adapter, Method};
-    use crate::inspect::paths::ADAPTER;
-
-    #[test]
-    fn the_name_of_a_method_is_its_tag_in_files() {
-        for method in Method::all() {
-            let text = serde_json::to_value(&method).unwrap();
-            assert_eq!(text["method"], method.name());
-        }
-    }
-
-    #[test]
-    fn the_name_of_the_reparameterization_separates_weight_and_tensor_in_paths() {
-        assert_eq!(ADAPTER, format!(".{}.", Adapter::NAME));
-    }
-}
+mod tests;

@@ -216,6 +216,27 @@ impl DuringTraining for MovingMask {
         gradients
     }
 
+    /// Only the entries under the mask are left.
+    fn restrict<M: Module>(&self, model: M) -> M {
+        let mut reader = Reader::default();
+        model.visit(&mut reader);
+        let inside = |mut layer: Masked| {
+            for (value, active) in layer.values.iter_mut().zip(&layer.active) {
+                if !active {
+                    *value = 0.0;
+                }
+            }
+            (layer.id, layer)
+        };
+        model.map(&mut Replace {
+            stack: PathStack::default(),
+            new: reader.found.into_iter().map(inside).collect(),
+            mask: None,
+            tie: false,
+            projection: None,
+        })
+    }
+
     /// Moves the masks if a move is due, and makes all layers share the first one's projection if it
     /// trains.
     fn after_step<M: Module>(&mut self, step: usize, model: M) -> (M, Vec<Moved>) {

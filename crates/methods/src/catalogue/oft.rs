@@ -5,7 +5,7 @@ use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::check;
 use super::during_training::{DuringTraining, Moved};
@@ -15,7 +15,8 @@ use crate::adapters::{WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
 use crate::hf_peft::{
-    ByLayer, Form, HfPeft, LayerTensors, Settings, Writer, not_in_hf_peft, param, rejected,
+    BIASES_ARE_STORED, ByLayer, FOR_CONV1D, Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START,
+    Settings, Writer, is_off, not_in_hf_peft, param, rejected,
 };
 use crate::inspect::paths::{Field, PathStack, follow_paths};
 use crate::inspect::{Layer, LayerKind, ParamInfo};
@@ -115,7 +116,24 @@ impl Spec for OftConfig {
     };
     const HF_PEFT: HfPeft<Self, Rotation> = HfPeft::Own(Form {
         peft_type: "OFT",
-        supports: &["module_dropout"],
+        keys: Keys {
+            read: &[
+                "r",
+                "oft_block_size",
+                "module_dropout",
+                "coft",
+                "eps",
+                "block_share",
+                "use_cayley_neumann",
+                "num_cayley_neumann_terms",
+            ],
+            unused: &[
+                ("fan_in_fan_out", FOR_CONV1D),
+                ("bias", BIASES_ARE_STORED),
+                ("init_weights", ONLY_AT_THE_START),
+            ],
+            rejected: &[],
+        },
         write,
         read: |settings, _, _| {
             Ok(Box::new(ByLayer {
@@ -130,12 +148,10 @@ impl Spec for OftConfig {
             return Err(check::setting("block size", self.block_size, "at least 2"));
         }
         check::at_least_one("number of blocks", self.blocks.unwrap_or(1))?;
-        if !(self.eps.is_finite() && self.eps > 0.0) {
-            return Err(check::setting("eps", self.eps, "above 0"));
-        }
-        if self.neumann_terms < 2 {
+        check::positive("eps", self.eps)?;
+        if !(2..=MOST_TERMS).contains(&self.neumann_terms) {
             let terms = self.neumann_terms;
-            return Err(check::setting("number of terms", terms, "at least 2"));
+            return Err(check::setting("number of terms", terms, "from 2 to 100"));
         }
         check::dropout(self.module_dropout)
     }
@@ -161,6 +177,10 @@ impl Spec for OftConfig {
         self.rotations(&layer.shape, block) * triangle(block)
     }
 }
+
+/// The most terms of a series: each is a product of matrices, and in a series that converges the last
+/// of so many is far below what a number can hold.
+const MOST_TERMS: usize = 100;
 
 /// The divisor of `size` that is nearest to `wanted`, the lower one of two (HF PEFT's
 /// `adjust_oft_parameters`).
@@ -226,6 +246,11 @@ impl DuringTraining for RotationLimit {
         gradients: GradientsParams,
     ) -> GradientsParams {
         gradients
+    }
+
+    /// The mean of matrices within the limit is within it.
+    fn restrict<M: Module>(&self, model: M) -> M {
+        model
     }
 
     /// Shortens the matrices that an optimiser step made too long; the optimiser forgets nothing.
@@ -319,25 +344,37 @@ fn not_supported(layer: &Layer) -> Option<&'static str> {
 
 fn read(settings: &Settings<'_>) -> Result<OftConfig, MethodError> {
     let defaults = OftConfig::default();
-    let count = |name| {
-        let value = settings.get(name).and_then(Value::as_u64);
-        let count = value.and_then(|value| usize::try_from(value).ok());
-        count.filter(|count| *count > 0)
+    // 0 stands for none.
+    let count = |name: &str| match settings.get(name) {
+        Some(value) if is_off(value) => Ok(None),
+        _ => settings.or(name, Settings::count),
     };
+    if settings.get("oft_block_size").is_none() {
+        return Err(rejected(
+            "`oft_block_size` is missing: the adapter was made by PEFT 0.14 or older, whose OFT              computed something else"
+                .to_owned(),
+        ));
+    }
+    let (block_size, blocks) = (count("oft_block_size")?, count("r")?);
+    if block_size.is_some() == blocks.is_some() {
+        return Err(rejected(
+            "either `r` or `oft_block_size` must be 0, and not both".to_owned(),
+        ));
+    }
     let series = match settings.get("use_cayley_neumann") {
         None => defaults.cayley_neumann,
         Some(_) => settings.flag("use_cayley_neumann")?,
     };
     Ok(OftConfig {
-        block_size: count("oft_block_size").unwrap_or(defaults.block_size),
-        blocks: count("r"),
+        block_size: block_size.unwrap_or(defaults.block_size),
+        blocks,
         block_share: settings.flag("block_share")?,
         coft: settings.flag("coft")?,
         eps: settings
             .or("eps", Settings::number)?
             .unwrap_or(defaults.eps),
         cayley_neumann: series,
-        neumann_terms: count("num_cayley_neumann_terms").unwrap_or(defaults.neumann_terms),
+        neumann_terms: count("num_cayley_neumann_terms")?.unwrap_or(defaults.neumann_terms),
         module_dropout: settings
             .or("module_dropout", Settings::number)?
             .unwrap_or(0.0),

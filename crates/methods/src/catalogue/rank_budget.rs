@@ -127,9 +127,12 @@ impl RankBudget {
         if let Some(left) = &self.left {
             return prune(model, adapters, left);
         }
-        for adapter in &adapters {
-            for factor in [&adapter.q, &adapter.p, &adapter.lambda] {
-                self.smooth(factor);
+        // As in HF PEFT, the last pruning goes by the importance of the step before.
+        if !self.has_fallen(step) {
+            for adapter in &adapters {
+                for factor in [&adapter.q, &adapter.p, &adapter.lambda] {
+                    self.smooth(factor);
+                }
             }
         }
         let all: usize = adapters
@@ -314,6 +317,17 @@ impl DuringTraining for RankBudget {
         };
         model.visit(&mut visitor);
         gradients
+    }
+
+    /// Once the budget has fallen, the entries that were pruned stay at 0. Before that, they may grow
+    /// again after each pruning.
+    fn restrict<M: Module>(&self, model: M) -> M {
+        let Some(left) = &self.left else {
+            return model;
+        };
+        let mut reader = Reader::default();
+        model.visit(&mut reader);
+        prune(model, reader.found, left)
     }
 
     /// Updates the importance and prunes if that is due. Once the budget has fallen, the same entries

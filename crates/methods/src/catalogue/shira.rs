@@ -16,7 +16,10 @@ use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Sparse, WeightShape};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::hf_peft::{ByLayer, Form, HfPeft, LayerTensors, Settings, Writer, not_in_hf_peft};
+use crate::hf_peft::{
+    ByLayer, FOR_CONV1D, Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START, Settings, Writer,
+    not_in_hf_peft,
+};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, LayerKind, ParamInfo};
 use crate::random::rng;
@@ -60,7 +63,16 @@ impl Spec for ShiraConfig {
     };
     const HF_PEFT: HfPeft<Self, Sparse> = HfPeft::Own(Form {
         peft_type: "SHIRA",
-        supports: &[],
+        keys: Keys {
+            read: &["r"],
+            unused: &[
+                ("mask_type", "the positions of the entries are stored"),
+                ("random_seed", "the positions of the entries are stored"),
+                ("fan_in_fan_out", FOR_CONV1D),
+                ("init_weights", ONLY_AT_THE_START),
+            ],
+            rejected: &[],
+        },
         write,
         read: |settings, _, _| {
             let config = Self {
@@ -179,7 +191,7 @@ fn read(_config: &ShiraConfig, from: &mut LayerTensors<'_>) -> Result<Option<Spa
         .filter(|positions| index_shape.first() == Some(&2) && positions.len() == count)
         .ok_or_else(wrong)?;
     let distinct: HashSet<_> = positions.iter().collect();
-    if distinct.len() != count {
+    if count == 0 || distinct.len() != count {
         return Err(wrong());
     }
     let values = from.numbers(Sparse::WEIGHT.name, count)?;

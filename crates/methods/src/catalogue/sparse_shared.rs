@@ -254,7 +254,9 @@ impl Maker<LowRank> for SparseSharedMaker {
             magnitude: None,
             base_square: None,
             dropout: DropoutConfig::new(config.dropout).init(),
+            base_scales: None,
             geometry,
+            quantize: None,
         })
     }
 }

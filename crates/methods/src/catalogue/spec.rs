@@ -34,7 +34,8 @@ pub(crate) trait Spec: Sized + Clone + 'static {
     /// Its form in HF PEFT's files.
     const HF_PEFT: HfPeft<Self, Self::Adapter>;
 
-    /// Checks the settings for the layers that get an adapter.
+    /// Checks the settings for the layers that get an adapter, or the settings alone if there are no
+    /// layers: every number is in its range before anything is made of it.
     ///
     /// # Errors
     ///

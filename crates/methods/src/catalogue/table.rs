@@ -126,6 +126,15 @@ macro_rules! table {
                 }
             }
 
+            /// The model with everything at 0 that the method has removed, for a model whose weights are
+            /// not those of the last step, such as their average.
+            #[must_use]
+            pub fn restrict<M: Module>(&self, model: M) -> M {
+                match self {
+                    $(Self::$dynamics(dynamics) => dynamics.restrict(model),)*
+                }
+            }
+
             /// Changes the model after the optimiser's step `step`; the first is 1.
             ///
             /// Returns the model and what moved: the caller clears the optimiser's state there.

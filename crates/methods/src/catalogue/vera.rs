@@ -14,7 +14,10 @@ use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Geometry, LowRank, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
-use crate::hf_peft::{File, Form, HfPeft, LayerTensors, ReadAdapters, Settings, Writer};
+use crate::hf_peft::{
+    BIASES_ARE_STORED, FOR_CONV1D, File, Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START,
+    ReadAdapters, Settings, Writer,
+};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, LayerKind, ParamInfo};
 use crate::random::rng;
@@ -57,7 +60,20 @@ impl Spec for VeraConfig {
     };
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "VERA",
-        supports: &[],
+        keys: Keys {
+            read: &["r", "d_initial", "vera_dropout"],
+            unused: &[
+                (
+                    "projection_prng_key",
+                    "the file has the factors that it draws",
+                ),
+                ("save_projection", "the file has the factors or lacks them"),
+                ("fan_in_fan_out", FOR_CONV1D),
+                ("bias", BIASES_ARE_STORED),
+                ("init_weights", ONLY_AT_THE_START),
+            ],
+            rejected: &[],
+        },
         write,
         read,
     });
@@ -231,6 +247,15 @@ impl ReadAdapters<VeraConfig, LowRank> for ReadVera {
         let Some(d) = from.numbers("vera_lambda_d", rank)? else {
             return Ok(None);
         };
+        if self.config.rank != rank || b.dims()[1] != rank {
+            return Err(MethodError::OtherBase {
+                difference: format!(
+                    "its shared factors are of ranks {rank} and {}, but `r` is {}",
+                    b.dims()[1],
+                    self.config.rank
+                ),
+            });
+        }
         let outer = from.numbers("vera_lambda_b", shape.outputs)?;
         let fits = shape.inputs <= widest && shape.outputs <= b.dims()[0];
         let Some(outer) = outer.filter(|_| fits) else {

@@ -48,7 +48,7 @@ impl Spec for VptConfig {
     const HF_PEFT: HfPeft<Self, Prompts> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {
-        check::at_least_one("number of prompts", self.count)
+        check::count("number of prompts", self.count)
     }
 
     fn maker<'a>(&self, context: &Context<'a>) -> Result<AdapterMaker<'a, Self>, MethodError> {

@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleDisplay, ParamGroup};
 use serde_json::{Map, Value};
 
 use super::names::Names;
+use super::ranks::Order;
 use super::read::{File, LayerTensors};
 use super::settings::{Settings, rejected};
 use super::write::Writer;
@@ -20,6 +21,7 @@ pub struct HfPeftAdapter {
     pub config: Map<String, Value>,
     /// `adapter_model.safetensors`.
     pub tensors: Vec<TrainedTensor>,
+    order: Order,
 }
 
 impl HfPeftAdapter {
@@ -43,6 +45,7 @@ impl HfPeftAdapter {
         Ok(Self {
             config: writer.config,
             tensors: writer.found,
+            order: Order::default(),
         })
     }
 
@@ -52,9 +55,14 @@ impl HfPeftAdapter {
     ///
     /// [`MethodError::HfPeftConfig`] and [`MethodError::Bytes`].
     pub fn parse(config: &str, tensors: &[u8]) -> Result<Self, MethodError> {
+        let order = Order::read(config);
         let config = serde_json::from_str(config).map_err(|error| rejected(error.to_string()))?;
         let tensors = from_safetensors(tensors)?;
-        Ok(Self { config, tensors })
+        Ok(Self {
+            config,
+            tensors,
+            order,
+        })
     }
 
     /// The text of `adapter_config.json`.
@@ -77,7 +85,14 @@ impl HfPeftAdapter {
     ) -> Result<(Adapted<M>, Method), MethodError> {
         let device = model.devices().into_iter().next().unwrap_or_default();
         let mut file = File::new(self.tensors);
-        let mut reader = reader(&Settings(&self.config), &mut file, &device)?;
+        let settings = Settings {
+            map: &self.config,
+            order: &self.order,
+        };
+        let mut reader = reader(&settings, &mut file, &device)?;
+        // Settings from a file pass the same checks as typed ones, before an adapter is made of them.
+        let unusable = |error: MethodError| rejected(error.to_string());
+        reader.method().check(&[]).map_err(unusable)?;
         let listed = parameters(&model);
         let mut trained = head_ids(&listed, names.head)?;
         let all = layers(&model);

@@ -3,6 +3,7 @@
 use burn::Tensor;
 use burn::tensor::Device;
 
+use super::keys::Keys;
 use super::read::{File, LayerTensors};
 use super::settings::Settings;
 use super::write::Writer;
@@ -24,8 +25,8 @@ pub(crate) enum HfPeft<S, A> {
 pub(crate) struct Form<S, A> {
     /// The value of `peft_type`.
     pub(crate) peft_type: &'static str,
-    /// Which of the [settings that are rejected](super::settings::REJECTED) it supports.
-    pub(crate) supports: &'static [&'static str],
+    /// How the keys of its settings are treated.
+    pub(crate) keys: Keys,
     /// Writes the settings and the adapters of a model.
     pub(crate) write: fn(&S, &mut Writer<'_>) -> Result<(), MethodError>,
     /// Reads the settings, and prepares reading the adapters.

@@ -12,14 +12,20 @@
 
 mod adapter;
 mod form;
+mod keys;
 mod names;
+mod ranks;
 mod read;
 mod settings;
 mod write;
 
 pub use adapter::HfPeftAdapter;
 pub(crate) use form::{ByLayer, Form, HfPeft, ReadAdapters};
+pub(crate) use keys::{
+    BIASES_ARE_STORED, FOR_CONV1D, Keys, LORA_KEYS, LORA_REJECTED, LORA_UNUSED, ONLY_AT_THE_START,
+};
 pub use names::Names;
+pub(crate) use ranks::Ranks;
 pub(crate) use read::{File, LayerTensors, param};
-pub(crate) use settings::{Settings, count_of, number_of, rejected};
+pub(crate) use settings::{Settings, is_off, rejected, shown};
 pub(crate) use write::{Writer, any_of, not_in_hf_peft, reject_dilation};

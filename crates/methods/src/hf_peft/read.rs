@@ -13,6 +13,7 @@ use crate::error::MethodError;
 use crate::inspect::paths::burn_names::LINEAR;
 use crate::inspect::{Layer, ParamInfo};
 use crate::state::{Matrix, TrainedTensor, Values, floats};
+use finetune_files::quoted;
 
 /// The tensors of a file that nothing has taken yet.
 pub(crate) struct File {
@@ -51,6 +52,11 @@ impl File {
             ))
         })?;
         let (shape, values) = floats(tensor)?;
+        if values.is_empty() {
+            return Err(MethodError::OtherBase {
+                difference: format!("its `{name}` of shape {shape:?} is empty"),
+            });
+        }
         Ok(param(Matrix::of(&shape, values), device).set_require_grad(false))
     }
 
@@ -102,7 +108,7 @@ impl File {
         match self.tensors.into_keys().next() {
             None => Ok(()),
             Some(path) => Err(MethodError::OtherBase {
-                difference: format!("it has `{path}`, which the model has no place for"),
+                difference: format!("it has {}, which the model has no place for", quoted(&path)),
             }),
         }
     }
@@ -154,9 +160,14 @@ impl LayerTensors<'_> {
         columns: Option<usize>,
     ) -> Result<Matrix, MethodError> {
         let found = self.matrix(name, rows, columns)?;
-        found.ok_or_else(|| MethodError::OtherBase {
+        found.ok_or_else(|| self.lacks(name))
+    }
+
+    /// The error of a tensor that is not there.
+    pub(crate) fn lacks(&self, name: &str) -> MethodError {
+        MethodError::OtherBase {
             difference: format!("it lacks `{PREFIX}{}.{name}`", self.name),
-        })
+        }
     }
 
     /// Takes a tensor of `count` numbers, whatever its shape.

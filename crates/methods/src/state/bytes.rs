@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use finetune_files::{quoted, shortened, visible};
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors, View};
@@ -73,7 +74,7 @@ pub fn from_safetensors(bytes: &[u8]) -> Result<Vec<TrainedTensor>, MethodError>
 fn values(name: &str, view: &TensorView<'_>) -> Result<Values, MethodError> {
     let data = view.data();
     let place = |value: i64| {
-        u32::try_from(value).map_err(|_| failed(&format!("`{name}` has the place {value}")))
+        u32::try_from(value).map_err(|_| failed(&format!("{} has the place {value}", quoted(name))))
     };
     Ok(match view.dtype() {
         Dtype::F32 => Values::Floats(each(data, f32::from_le_bytes).into()),
@@ -96,7 +97,7 @@ fn values(name: &str, view: &TensorView<'_>) -> Result<Values, MethodError> {
                 .map(place)
                 .collect::<Result<_, _>>()?,
         ),
-        other => return Err(failed(&format!("`{name}` is of {other:?}"))),
+        other => return Err(failed(&format!("{} is of {other:?}", quoted(name)))),
     })
 }
 
@@ -110,7 +111,7 @@ fn each<const N: usize, T>(data: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
 
 fn failed(reason: &dyn std::fmt::Display) -> MethodError {
     MethodError::Bytes {
-        reason: reason.to_string(),
+        reason: visible(&shortened(&reason.to_string(), 300)).into_owned(),
     }
 }
 

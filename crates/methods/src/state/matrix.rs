@@ -15,9 +15,17 @@ impl Matrix {
     /// A tensor with its first axis as rows and the other axes flattened into columns.
     pub(crate) fn of(shape: &[usize], values: Vec<f32>) -> Self {
         let rows = shape.first().copied().unwrap_or(1);
+        let columns = if rows == 0 {
+            // The sizes come from a file, and there are no values that bound them.
+            shape[1..]
+                .iter()
+                .fold(1, |product: usize, size| product.saturating_mul(*size))
+        } else {
+            values.len() / rows
+        };
         Self {
             rows,
-            columns: values.len() / rows.max(1),
+            columns,
             values,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Int, TensorData};
+use finetune_files::quoted;
 use finetune_kernels::Floats;
 
 use crate::error::MethodError;
@@ -126,7 +127,7 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
     }
     if let Some(path) = given.keys().min() {
         return Err(MethodError::OtherBase {
-            difference: format!("it has `{path}`, which the model has not"),
+            difference: format!("it has {}, which the model has not", quoted(path)),
         });
     }
     Ok(put(model, new))

@@ -95,6 +95,11 @@ impl ConvNext {
 }
 
 impl Staged for ConvNext {
+    /// timm has the normalisation in its head.
+    fn beside_head(&self) -> &'static [&'static str] {
+        &["norm"]
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["stem", "stem_norm"], |images| {
             over_channels(&self.stem_norm, conv2d(&self.stem, images))

@@ -46,6 +46,12 @@ macro_rules! families {
                     $(Self::$variant(network) => network.stages(),)+
                 }
             }
+
+            fn beside_head(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant(network) => network.beside_head(),)+
+                }
+            }
         }
 
         /// The function that builds an architecture.
@@ -192,8 +198,13 @@ impl Architecture {
         self.builder.build(&self.spec, classes, device)
     }
 
-    /// The function from a path to the name in a library; without a library, in the first.
-    pub(crate) fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
+    /// The function from a path in Burn's names, in which the `gamma` and `beta` of normalisations are
+    /// already called `weight` and `bias`, to the name in a library; without a library, in the first.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::UnknownLibrary`] if the library's names are not known.
+    pub fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
         let Some(library) = library else {
             return Ok(self.all_names().next().unwrap_or(str::to_owned));
         };

@@ -124,6 +124,12 @@ pub trait Staged {
     /// `[batch, classes]`.
     fn stages(&self) -> Vec<Stage<'_>>;
 
+    /// Paths of layers between the blocks and the head that timm counts to the head, where learning
+    /// rates fall from layer to layer. None by default: it counts such layers to the last block.
+    fn beside_head(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Runs some of the stages.
     ///
     /// # Panics

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use finetune_files::quoted_path;
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::state::to_safetensors;
-use finetune_methods::{Adapted, Method};
+use finetune_methods::{Adapted, Method, MethodError};
 
 use crate::error::ModelError;
 use crate::networks::Architecture;
@@ -15,9 +15,13 @@ use crate::weights::weights_file::{Head, WeightsFile};
 use crate::weights::write_safetensors::write_whole;
 
 const CONFIG: &str = "adapter_config.json";
-/// The most bytes of a configuration.
-const MOST_CONFIG: u64 = 16 << 20;
 const TENSORS: &str = "adapter_model.safetensors";
+
+/// The largest `adapter_config.json`, bytes: a thousand times what PEFT writes.
+const LARGEST_CONFIG: u64 = 1 << 24;
+
+/// The most classes of a head that is not compared with that of the base.
+const MOST_CLASSES: usize = 1 << 20;
 
 /// Whether a folder has an adapter of HF PEFT.
 #[must_use]
@@ -69,20 +73,25 @@ pub fn load_peft(
     folder: &Path,
     device: &Device,
 ) -> Result<(Adapted<Network>, Method), ModelError> {
-    let read = |name: &str, limit: u64| {
+    let failed = |name: &str| {
         let path = folder.join(name);
-        finetune_files::read(&path, limit).map_err(|source| ModelError::Io {
+        |source| ModelError::Io {
             action: "read",
             path,
             source,
-        })
+        }
     };
     let rejected = |source| ModelError::Adapter {
         folder: folder.to_owned(),
         source,
     };
-    let config = String::from_utf8_lossy(&read(CONFIG, MOST_CONFIG)?).into_owned();
-    let adapter = HfPeftAdapter::parse(&config, &read(TENSORS, u64::MAX)?).map_err(rejected)?;
+    let config = finetune_files::read_text(&folder.join(CONFIG), LARGEST_CONFIG);
+    let config = config.map_err(failed(CONFIG))?;
+    // What is decoded of the tensors is as large as the file.
+    let tensors = finetune_files::read(&folder.join(TENSORS), u64::MAX);
+    let tensors = tensors.map_err(failed(TENSORS))?;
+    let adapter = HfPeftAdapter::parse(&config, &tensors).map_err(rejected)?;
+    drop(tensors);
     let stored = weights.shapes();
     let mut first_error = None;
     for name in architecture.all_names() {
@@ -100,7 +109,20 @@ pub fn load_peft(
             })
         };
         let (shape, kind) = match head {
-            Some(tensor) => (Some(&tensor.shape), Head::New { seed: 0 }),
+            Some(tensor) => {
+                // A network with so many classes is built before the tensor is compared with it.
+                let inputs = of_base().and_then(|shape| shape.get(1));
+                let fits = matches!(tensor.shape[..], [1..=MOST_CLASSES, own]
+                    if inputs.is_none_or(|inputs| *inputs == own));
+                if !fits {
+                    let (name, shape) = (finetune_files::quoted(&tensor.path), &tensor.shape);
+                    first_error = first_error.or(Some(MethodError::OtherBase {
+                        difference: format!("its head {name} is of shape {shape:?}"),
+                    }));
+                    continue;
+                }
+                (Some(&tensor.shape), Head::New { seed: 0 })
+            }
             None => (of_base(), Head::Stored),
         };
         let classes = shape.and_then(|shape| shape.first()).copied().unwrap_or(1);

@@ -106,6 +106,9 @@ fn yes() -> bool {
     true
 }
 
+/// The largest learning rate, norm and weight decay: steps are computed in `f32`.
+const LARGEST_STEP: f64 = 1e30;
+
 impl Recipe {
     /// 10 epochs of batches of 64 images at a constant learning rate and no regularisation.
     #[must_use]
@@ -180,7 +183,6 @@ impl Recipe {
     ///
     /// [`TrainingError::Setting`] names the first setting that is out of range.
     pub fn check(&self) -> Result<(), TrainingError> {
-        let above_0 = |value: f64| value.is_finite() && value > 0.0;
         let share = |value: f64| (0.0..1.0).contains(&value);
         let check = |name, value: &dyn ToString, wanted, valid: bool| {
             if valid {
@@ -192,25 +194,25 @@ impl Recipe {
                 wanted,
             })
         };
-        let at_least_1 = |name, value: usize| check(name, &value, "at least 1", value > 0);
         let counted = |name, value: usize| {
+            check(name, &value, "at least 1", value > 0)?;
             let wanted = "from 1 to 1000000";
             check(name, &value, wanted, (1..=MOST).contains(&value))
         };
-        at_least_1("the number of epochs", self.epochs)?;
         counted("the number of epochs", self.epochs)?;
-        at_least_1("the batch size", self.batch_size)?;
         counted("the batch size", self.batch_size)?;
-        at_least_1("the number of batches per optimiser step", self.accumulate)?;
         counted("the number of batches per optimiser step", self.accumulate)?;
-        at_least_1("the patience", self.patience.unwrap_or(1))?;
+        counted("the patience", self.patience.unwrap_or(1))?;
         let views = self.augment_views.unwrap_or(1);
-        at_least_1("the number of views per image", views)?;
+        counted("the number of views per image", views)?;
         let cached =
             self.feature_dtype == FeatureDtype::F32 || self.feature_cache != FeatureCache::Off;
         let wanted = "f32 if the feature cache is off";
         check("the type of cached features", &"f16", wanted, cached)?;
-        let positive = |name, value: f64| check(name, &value, "above 0", above_0(value));
+        let positive = |name, value: f64| {
+            check(name, &value, "above 0", value > 0.0)?;
+            check(name, &value, "at most 1e30", value <= LARGEST_STEP)
+        };
         positive("the learning rate", self.learning_rate)?;
         positive("the learning rate ratio of the head", self.head_lr_ratio)?;
         positive("the gradient norm", self.clip_norm.unwrap_or(1.0))?;
@@ -225,8 +227,20 @@ impl Recipe {
         let valid = decay > 0.0 && decay <= 1.0;
         check("the layer decay", &decay, "above 0 and at most 1", valid)?;
         let decay = self.weight_decay;
-        let valid = decay.is_finite() && decay >= 0.0;
-        check("the weight decay", &decay, "at least 0", valid)?;
+        let valid = (0.0..=LARGEST_STEP).contains(&decay);
+        check(
+            "the weight decay",
+            &decay,
+            "at least 0 and at most 1e30",
+            valid,
+        )?;
+        if let Err((name, value, wanted)) = self.augment.check() {
+            return Err(TrainingError::Setting {
+                name,
+                value,
+                wanted,
+            });
+        }
         let epochs = self.unfreeze_epochs;
         let valid = epochs == 0 || epochs < self.epochs;
         let name = "the number of epochs until the whole network trains";

@@ -66,6 +66,9 @@ const ABOUT: &str = "finetune-run";
 /// The key of the checksum over all of the above.
 const CHECKSUM: &str = "finetune-crc32c";
 
+/// The name of the steps at which the entries of a parameter were last cleared.
+const CLEARED: &str = "cleared";
+
 impl Checkpoint {
     /// The state of a run.
     pub(super) fn of<M: Module>(run: &RunState<M>) -> Self {
@@ -154,6 +157,16 @@ impl Checkpoint {
                 continue;
             };
             self.progress.steps.insert(param.path.clone(), memory.steps);
+            if let Some(cleared) = &memory.cleared {
+                let cleared = cleared
+                    .iter()
+                    .map(|step| u32::try_from(*step).unwrap_or(u32::MAX));
+                found.push(TrainedTensor {
+                    path: format!("{}:{CLEARED}", param.path),
+                    shape: param.shape.clone(),
+                    values: Values::Indices(cleared.collect()),
+                });
+            }
             for (name, moment) in optimizer.names().iter().zip(&memory.moments) {
                 found.push(TrainedTensor {
                     path: format!("{}:{name}", param.path),
@@ -205,10 +218,16 @@ impl Checkpoint {
         attached: Adapted<M>,
         recipe: &Recipe,
     ) -> Result<M, TrainingError> {
-        let model = load(attached.into_parts().model, self.part(Part::Model)).map_err(other_run)?;
+        let mut parts = attached.into_parts();
+        let model = load(parts.model, self.part(Part::Model)).map_err(other_run)?;
         let Some(decay) = recipe.ema else {
             return Ok(model);
         };
+        if let Some(dynamics) = &mut parts.dynamics {
+            dynamics
+                .restore(&model, self.part(Part::Method))
+                .map_err(other_run)?;
+        }
         let device = model.devices().into_iter().next().unwrap_or_default();
         let mut ema = Ema::new(decay, &model);
         ema.restore(
@@ -216,7 +235,7 @@ impl Checkpoint {
             self.part(Part::Average),
             &device.inner(),
         )?;
-        Ok(ema.on(model))
+        Ok(ema.output(model, parts.dynamics.as_ref()))
     }
 
     fn restore_optimizer<M: Module>(
@@ -226,14 +245,17 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<(), TrainingError> {
         let mut moments: HashMap<String, Vec<f32>> = HashMap::new();
+        let mut cleared: HashMap<String, Vec<u64>> = HashMap::new();
         for tensor in self.part(Part::Optimizer) {
-            let Values::Floats(values) = tensor.values else {
-                return Err(other_run(format!(
-                    "`{}` does not hold numbers",
-                    tensor.path
-                )));
-            };
-            moments.insert(tensor.path, values.into_vec());
+            match tensor.values {
+                Values::Floats(values) => {
+                    moments.insert(tensor.path, values.into_vec());
+                }
+                Values::Indices(steps) => {
+                    let steps = steps.into_iter().map(u64::from).collect();
+                    cleared.insert(tensor.path, steps);
+                }
+            }
         }
         let mut left = self.progress.steps.len();
         for param in first_occurrences(model) {
@@ -248,7 +270,19 @@ impl Checkpoint {
                     .ok_or_else(|| other_run(format!("`{path}` of {size} values is missing")))
             });
             let found = found.collect::<Result<_, _>>()?;
-            optimizer.restore(param.id, *steps, found, device);
+            // Checkpoints of older versions, and of masks that have not moved, have none.
+            let cleared = cleared.remove(&format!("{}:{CLEARED}", param.path));
+            let size = param.shape.iter().product::<usize>();
+            let fits = |cleared: &Vec<u64>| {
+                cleared.len() == size && cleared.iter().all(|step| step <= steps)
+            };
+            if cleared.as_ref().is_some_and(|cleared| !fits(cleared)) {
+                return Err(other_run(format!(
+                    "the steps of the entries of `{}` do not fit",
+                    param.path
+                )));
+            }
+            optimizer.restore(param.id, *steps, found, cleared, device);
             left -= 1;
         }
         if left > 0 {

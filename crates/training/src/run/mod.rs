@@ -8,6 +8,7 @@ mod observer;
 mod progress;
 mod range_test;
 mod record;
+mod single_value;
 mod state;
 mod sums;
 mod train;

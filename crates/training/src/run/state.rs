@@ -2,6 +2,7 @@
 
 use finetune_methods::attach::Parts;
 use finetune_methods::{Adapted, Dynamics, load, parameters, trained};
+use finetune_model::Staged;
 
 use super::best::Best;
 use super::progress::Progress;
@@ -36,9 +37,11 @@ impl<M: Classifier> RunState<M> {
         if let Some(dynamics) = &mut dynamics {
             dynamics.start(steps);
         }
+        let beside_head = model.staged().map_or(&[][..], Staged::beside_head);
+        let listed = parameters(&model);
         Self {
             optimizer: ModelOptimizer::new(recipe.optimizer),
-            groups: Groups::new(recipe, &parameters(&model), &head, faster.as_ref()),
+            groups: Groups::new(recipe, &listed, &head, beside_head, faster.as_ref()),
             ema: recipe.ema.map(|decay| Ema::new(decay, &model)),
             model,
             dynamics,
@@ -55,7 +58,7 @@ impl<M: Classifier> RunState<M> {
     /// The model that is validated and saved: with averaged weights if the recipe averages them.
     pub(super) fn output(&self) -> M {
         match &self.ema {
-            Some(ema) => ema.on(self.model.clone()),
+            Some(ema) => ema.output(self.model.clone(), self.dynamics.as_ref()),
             None => self.model.clone(),
         }
     }

@@ -9,6 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::evaluate::{Predictions, predict};
 use super::observer::Observer;
 use super::record::{Epoch, Step};
+use super::single_value;
 use super::state::RunState;
 use super::sums::{Sums, ratio};
 use super::trained::Trained;
@@ -25,8 +26,9 @@ use crate::step::{CrossEntropy, Draws, Passes, Segments, Thaw, clipped, pass};
 ///
 /// # Errors
 ///
-/// [`TrainingError::Setting`], [`NoImages`](TrainingError::NoImages) and
-/// [`NoValidation`](TrainingError::NoValidation) before anything is computed;
+/// [`TrainingError::Setting`], [`NoImages`](TrainingError::NoImages),
+/// [`NoValidation`](TrainingError::NoValidation) and [`SingleValue`](TrainingError::SingleValue) before
+/// anything is computed;
 /// [`Data`](TrainingError::Data), [`NoRoom`](TrainingError::NoRoom) and
 /// [`TooLarge`](TrainingError::TooLarge) from reading images and caching features;
 /// [`NonFiniteLoss`](TrainingError::NonFiniteLoss) and
@@ -63,6 +65,7 @@ pub fn resume<M: Classifier>(
     let steps = recipe.epochs.saturating_mul(per_epoch);
     let criterion = CrossEntropy::of(recipe, data, device);
     let mut run = RunState::new(attached, recipe, steps);
+    single_value::check(&run.model, data, recipe, device)?;
     let thaw = Thaw::new(recipe.unfreeze_epochs, &run.model);
     if let Some(from) = from {
         from.check(recipe, per_epoch)?;
@@ -141,6 +144,9 @@ pub fn resume<M: Classifier>(
                 let moved;
                 (run.model, moved) = dynamics.after_step(step, run.model);
                 run.optimizer.forget(&moved);
+                if let Some(ema) = &mut run.ema {
+                    ema.forget(&moved);
+                }
             }
             if let Some(ema) = &mut run.ema {
                 ema.update(&run.model);

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, TensorData};
-use finetune_methods::{Floats, TrainedTensor, Values, parameters};
+use finetune_methods::catalogue::Moved;
+use finetune_methods::{Dynamics, Floats, TrainedTensor, Values, parameters};
 
 use crate::error::TrainingError;
 
@@ -53,8 +54,30 @@ impl Ema {
     }
 
     /// The model with the averages in place of its weights; it can go on training.
-    pub(crate) fn on<M: Module>(&self, model: M) -> M {
+    fn on<M: Module>(&self, model: M) -> M {
         model.map(&mut Replace(&self.averages))
+    }
+
+    /// The model that is validated and saved: [`on`](Self::on) without what the method has removed
+    /// from the model, whose average may be left.
+    pub(crate) fn output<M: Module>(&self, model: M, dynamics: Option<&Dynamics>) -> M {
+        let model = self.on(model);
+        match dynamics {
+            Some(dynamics) => dynamics.restrict(model),
+            None => model,
+        }
+    }
+
+    /// Sets the averages to 0 where a mask that has moved does not keep them: an entry that grows
+    /// again has no past.
+    pub(crate) fn forget(&mut self, moved: &[Moved]) {
+        for moved in moved {
+            let Some(average) = self.averages.remove(&moved.id) else {
+                continue;
+            };
+            let kept = average.clone() * kept(moved, &average);
+            self.averages.insert(moved.id, kept);
+        }
     }
 
     /// The number of updates so far.
@@ -110,6 +133,13 @@ impl Ema {
         }
         Ok(())
     }
+}
+
+/// 1 for the entries that a move of a mask keeps and 0 for the others, like the flat tensor `like`.
+pub(super) fn kept(moved: &Moved, like: &Tensor<1>) -> Tensor<1> {
+    let keep = moved.keep.iter().map(|keep| f32::from(u8::from(*keep)));
+    let data = TensorData::new(keep.collect(), like.shape());
+    Tensor::from_data(data, &like.device())
 }
 
 /// The decay of update `update` (from 1).

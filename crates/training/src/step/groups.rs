@@ -6,7 +6,7 @@ use burn::module::ParamId;
 use finetune_methods::ParamInfo;
 use finetune_methods::attach::Faster;
 
-use super::levels::Levels;
+use super::levels::{Levels, is_under};
 use super::optimizer::Rates;
 use crate::recipe::Recipe;
 
@@ -29,18 +29,20 @@ struct Group {
 
 impl Groups {
     /// `head` is the path of the head, empty if it is unknown; `faster` lists parameters to which
-    /// the method gives another learning rate. A shared parameter is treated by its first path.
+    /// the method gives another learning rate; `beside_head` are the paths of layers that have the
+    /// head's level. A shared parameter is treated by its first path.
     pub(crate) fn new(
         recipe: &Recipe,
         parameters: &[ParamInfo],
         head: &str,
+        beside_head: &[&str],
         faster: Option<&Faster>,
     ) -> Self {
-        let levels = Levels::of(parameters);
+        let levels = Levels::as_timm(parameters, head, beside_head);
         let mut of = HashMap::new();
         for param in parameters {
             let mut factor = below(recipe.layer_decay, levels.top() - levels.get(param.id));
-            if in_head(&param.path, head) {
+            if is_under(&param.path, head) {
                 factor *= recipe.head_lr_ratio;
             }
             if let Some(faster) = faster.filter(|faster| faster.parameters.contains(&param.id)) {
@@ -71,13 +73,6 @@ impl Groups {
 /// `decay` to the power of `levels`.
 fn below(decay: f64, levels: usize) -> f64 {
     (0..levels).fold(1.0, |factor, _| factor * decay)
-}
-
-fn in_head(path: &str, head: &str) -> bool {
-    !head.is_empty()
-        && path
-            .strip_prefix(head)
-            .is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Whether weight decay applies to a parameter by default: to matrices and kernels, but not to
@@ -154,7 +149,7 @@ mod tests {
                 ..Recipe::new(wanted.optimizer, 0.01)
             };
             let mut net = layer(&device);
-            let groups = Groups::new(&recipe, &parameters(&net), "", None);
+            let groups = Groups::new(&recipe, &parameters(&net), "", &[], None);
             let mut optimizer = ModelOptimizer::new(wanted.optimizer);
             for step in 1..=4_u8 {
                 let step = f32::from(step);
@@ -194,7 +189,7 @@ mod tests {
             parameters: vec![net.blocks[1].bias.id],
         };
         let before = net.clone();
-        let groups = Groups::new(&recipe, &parameters(&net), "head", Some(&faster));
+        let groups = Groups::new(&recipe, &parameters(&net), "head", &[], Some(&faster));
         let mut optimizer = ModelOptimizer::new(Optimizer::Sgd);
         let loss = |net: &Net| {
             let layers = net.blocks.iter().chain([&net.head]);

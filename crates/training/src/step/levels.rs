@@ -1,6 +1,6 @@
 //! How deep in its network a parameter is, for layer-wise learning rates and thawing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use burn::module::ParamId;
 use finetune_methods::ParamInfo;
@@ -18,42 +18,87 @@ pub(crate) struct Levels {
 }
 
 impl Levels {
-    /// Counts levels as `BEiT` does: layers before the blocks have level 0, block `i` (from 0) has
-    /// level `i + 1`, and layers after the blocks share the top level with the head. In a network
-    /// without numbered blocks, each layer has a level of its own.
+    /// Counts levels as `BEiT` does, for thawing: layers before the blocks have level 0, block `i`
+    /// (from 0) has level `i + 1`, and layers after the blocks share the top level with the head. In a
+    /// network without numbered blocks, each layer has a level of its own.
     ///
     /// `parameters` must be in the order of the module's fields, which is the order of computation.
     pub(crate) fn of(parameters: &[ParamInfo]) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        let blocks = parameters.iter().filter_map(|param| block(&param.path));
-        for name in blocks {
-            if names.last() != Some(&name) {
-                names.push(name);
-            }
-        }
-        let mut of = HashMap::new();
+        let names = names(parameters, |_| false);
         if names.is_empty() {
-            for param in parameters {
-                let layer = layer(&param.path);
-                if names.last().map(String::as_str) != Some(layer) {
-                    names.push(layer.to_owned());
-                }
-                of.entry(param.id).or_insert(names.len() - 1);
-            }
-            let top = names.len().saturating_sub(1);
-            return Self { of, top };
+            return Self::by_layer(parameters);
         }
         let top = names.len() + 1;
         let mut reached = 0;
+        let level = |param: &ParamInfo| match block(&param.path) {
+            Some(name) => {
+                reached = position(&names, &name) + 1;
+                reached
+            }
+            None if reached == 0 => 0,
+            None => top,
+        };
+        Self::collect(parameters, level, top)
+    }
+
+    /// Counts levels as timm does, for learning rates (`param_groups_layer_decay` with the model's
+    /// `group_matcher(coarse=False)`): as [`of`](Self::of), but layers after the blocks belong to the
+    /// last block unless they belong to the head, and what a stage computes before its first block
+    /// belongs to that block.
+    ///
+    /// `head` is the path of the head, empty if it is unknown; `beside_head` are the paths of layers
+    /// that have its level as well.
+    pub(crate) fn as_timm(parameters: &[ParamInfo], head: &str, beside_head: &[&str]) -> Self {
+        // Of a stage with numbered blocks, what stands outside of them joins its first block.
+        let stages: HashSet<String> = parameters.iter().filter_map(|p| stage(&p.path)).collect();
+        let names = names(parameters, |name| stages.contains(name));
+        if names.is_empty() {
+            return Self::by_layer(parameters);
+        }
+        let of_head = |path: &str| {
+            let mut heads = beside_head.iter().chain([&head]);
+            head.is_empty() || heads.any(|head| is_under(path, head))
+        };
+        let top = names.len() + 1;
+        let mut reached = 0;
+        let level = |param: &ParamInfo| match block(&param.path) {
+            Some(name) if stages.contains(&name) => reached + 1,
+            Some(name) => {
+                reached = position(&names, &name) + 1;
+                reached
+            }
+            None if reached == 0 => 0,
+            None if of_head(&param.path) => top,
+            None => reached,
+        };
+        Self::collect(parameters, level, top)
+    }
+
+    /// A level per layer.
+    fn by_layer(parameters: &[ParamInfo]) -> Self {
+        let mut reached = None;
+        let mut top = 0;
+        let level = |param: &ParamInfo| {
+            let layer = layer(&param.path).to_owned();
+            if reached.as_ref().is_some_and(|last| *last != layer) {
+                top += 1;
+            }
+            reached = Some(layer);
+            top
+        };
+        let levels = Self::collect(parameters, level, 0);
+        Self { top, ..levels }
+    }
+
+    fn collect(
+        parameters: &[ParamInfo],
+        mut level: impl FnMut(&ParamInfo) -> usize,
+        top: usize,
+    ) -> Self {
+        let mut of = HashMap::new();
         for param in parameters {
-            let level = match block(&param.path) {
-                Some(name) => {
-                    reached = names.iter().position(|known| *known == name).unwrap_or(0) + 1;
-                    reached
-                }
-                None if reached == 0 => 0,
-                None => top,
-            };
+            let level = level(param);
+            // A shared parameter has the level of its first path.
             of.entry(param.id).or_insert(level);
         }
         Self { of, top }
@@ -68,6 +113,35 @@ impl Levels {
     pub(crate) fn top(&self) -> usize {
         self.top
     }
+}
+
+/// The names of the blocks in the order of computation, without those that `skip` names.
+fn names(parameters: &[ParamInfo], skip: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let blocks = parameters.iter().filter_map(|param| block(&param.path));
+    for name in blocks.filter(|name| !skip(name)) {
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn position(names: &[String], name: &str) -> usize {
+    names.iter().position(|known| known == name).unwrap_or(0)
+}
+
+/// Whether a parameter is of the layer or module at `path`.
+pub(super) fn is_under(parameter: &str, path: &str) -> bool {
+    let rest = parameter.strip_prefix(path);
+    !path.is_empty() && rest.is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The path of the stage whose numbered blocks a parameter is in, e.g. `stages.0`.
+fn stage(path: &str) -> Option<String> {
+    let name = block(path)?;
+    let (stage, _) = name.rsplit_once(".blocks.")?;
+    Some(stage.to_owned())
 }
 
 /// The part of a path that names its block. It ends at the first number, as in `layer1.0`, or at
@@ -91,10 +165,16 @@ fn layer(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use burn::tensor::Device;
+    use finetune_methods::parameters;
+    use finetune_model::{Architecture, Staged};
+
     use super::*;
 
-    fn levels(paths: &[&str]) -> Vec<usize> {
-        let parameters: Vec<ParamInfo> = paths
+    fn listed(paths: &[&str]) -> Vec<ParamInfo> {
+        paths
             .iter()
             .map(|path| ParamInfo {
                 path: (*path).to_owned(),
@@ -105,10 +185,41 @@ mod tests {
                 changes: true,
                 owner: String::new(),
             })
-            .collect();
+            .collect()
+    }
+
+    fn levels(paths: &[&str]) -> Vec<usize> {
+        let parameters = listed(paths);
         let levels = Levels::of(&parameters);
         assert_eq!(levels.get(ParamId::new()), levels.top());
         parameters.iter().map(|p| levels.get(p.id)).collect()
+    }
+
+    /// `tests/fixtures/layer_decay.py` wrote timm's layers of each network.
+    #[test]
+    fn levels_for_learning_rates_agree_with_timm() {
+        type Layers = BTreeMap<String, BTreeMap<String, usize>>;
+        let timm: Layers =
+            serde_json::from_str(include_str!("../../tests/fixtures/layer_decay.json")).unwrap();
+        assert_eq!(timm.len(), 7);
+        let device = Device::flex();
+        for (name, layers) in timm {
+            let architecture = Architecture::find(&name).unwrap();
+            let network = architecture.build(10, 0, &device);
+            let parameters = parameters(&network);
+            let levels = Levels::as_timm(&parameters, architecture.head, network.beside_head());
+            assert_eq!(levels.top(), *layers.values().max().unwrap(), "{name}");
+            let names = architecture.names(Some("timm")).unwrap();
+            let mut seen = 0;
+            for param in parameters.iter().filter(|param| !param.buffer) {
+                let path = param.path.replace(".gamma", ".weight");
+                let theirs = names(&path.replace(".beta", ".bias"));
+                let wanted = layers.get(&theirs);
+                assert_eq!(Some(&levels.get(param.id)), wanted, "{name}: {theirs}");
+                seen += 1;
+            }
+            assert_eq!(seen, layers.len(), "{name}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use finetune_kernels::linear::OuterProducts;
 use finetune_kernels::optim::{Adam, Gradient, Sgd, adam, sgd};
 use finetune_methods::catalogue::Moved;
 
+use super::ema::kept;
 use crate::recipe::Optimizer;
 
 /// The learning rate and the weight decay of one parameter in one step.
@@ -29,6 +30,9 @@ pub(crate) struct Memory {
     pub(crate) steps: u64,
     /// Adam's two moments, or the velocity of SGD, as flat tensors in row order.
     pub(crate) moments: Vec<Tensor<1>>,
+    /// The number of steps at which each entry's moments were last set to 0, if a mask has cleared
+    /// some: Adam corrects its moments by the number of steps since then.
+    pub(crate) cleared: Option<Vec<u64>>,
 }
 
 /// An optimiser and its state.
@@ -70,10 +74,21 @@ impl ModelOptimizer {
                 continue;
             };
             for moment in &mut memory.moments {
-                let keep = moved.keep.iter().map(|keep| f32::from(u8::from(*keep)));
-                let data = TensorData::new(keep.collect(), moment.shape());
-                let keep = Tensor::from_data(data, &moment.device());
-                *moment = moment.clone() * keep;
+                *moment = moment.clone() * kept(moved, moment);
+            }
+            // The velocity of SGD is not corrected.
+            if self.kind != Optimizer::Sgd {
+                let steps = memory.steps;
+                let cleared = memory
+                    .cleared
+                    .get_or_insert_with(|| vec![0; moved.keep.len()]);
+                let lost = cleared
+                    .iter_mut()
+                    .zip(&moved.keep)
+                    .filter(|(_, keep)| !**keep);
+                for (step, _) in lost {
+                    *step = steps;
+                }
             }
         }
     }
@@ -89,6 +104,7 @@ impl ModelOptimizer {
         id: ParamId,
         steps: u64,
         moments: Vec<Vec<f32>>,
+        cleared: Option<Vec<u64>>,
         device: &Device,
     ) {
         let tensor = |values: Vec<f32>| {
@@ -96,7 +112,12 @@ impl ModelOptimizer {
             Tensor::from_data(TensorData::new(values, shape), device)
         };
         let moments = moments.into_iter().map(tensor).collect();
-        self.memory.insert(id, Memory { steps, moments });
+        let memory = Memory {
+            steps,
+            moments,
+            cleared,
+        };
+        self.memory.insert(id, memory);
     }
 
     /// The names of the moments in a checkpoint.
@@ -117,11 +138,16 @@ impl ModelOptimizer {
         let shape = parameter.shape();
         let size = shape.num_elements();
         let device = parameter.device();
-        let Memory { steps, mut moments } = self.memory.remove(&id).unwrap_or_else(|| Memory {
+        let Memory {
+            steps,
+            mut moments,
+            cleared,
+        } = self.memory.remove(&id).unwrap_or_else(|| Memory {
             steps: 0,
             moments: (self.names().iter())
                 .map(|_| zeros(size, &device))
                 .collect(),
+            cleared: None,
         });
         let steps = steps + 1;
         let parameter = parameter.reshape([size]);
@@ -142,7 +168,12 @@ impl ModelOptimizer {
                 let (second, first) = (moments.pop(), moments.pop());
                 let [first, second] =
                     [first, second].map(|moment| moment.unwrap_or_else(|| zeros(size, &device)));
-                let (stepped, after) = adam(parameter, gradient, [first, second], step);
+                let (stepped, after) = match &cleared {
+                    None => adam(parameter, gradient, [first, second], step),
+                    Some(cleared) => {
+                        adam_by_entry(parameter, gradient, [first, second], step, cleared)
+                    }
+                };
                 moments.extend(after);
                 stepped
             }
@@ -159,9 +190,60 @@ impl ModelOptimizer {
                 stepped
             }
         };
-        self.memory.insert(id, Memory { steps, moments });
+        let memory = Memory {
+            steps,
+            moments,
+            cleared,
+        };
+        self.memory.insert(id, memory);
         stepped.reshape(shape)
     }
+}
+
+/// A step of Adam in which each entry's moments are corrected by the number of steps since they were
+/// cleared, so that an entry that begins anew takes the steps of a new parameter.
+#[allow(clippy::cast_possible_truncation)]
+fn adam_by_entry(
+    parameter: Tensor<1>,
+    gradient: Gradient<1>,
+    [first, second]: [Tensor<1>; 2],
+    step: Adam,
+    cleared: &[u64],
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let gradient = match gradient {
+        Gradient::Whole(gradient) => gradient,
+        Gradient::Outer(outer) => outer.product().reshape(parameter.shape()),
+    };
+    let (parameter, gradient) = if step.decoupled {
+        let left = 1.0 - step.learning_rate * step.weight_decay;
+        (parameter * left, gradient)
+    } else {
+        let gradient = gradient + parameter.clone() * step.weight_decay;
+        (parameter, gradient)
+    };
+    let [beta_1, beta_2] = step.betas;
+    let first = first * beta_1 + gradient.clone() * (1.0 - beta_1);
+    let second = second * beta_2 + gradient.clone() * gradient * (1.0 - beta_2);
+    // Few different numbers of steps occur: one per move of the mask.
+    let mut known: HashMap<u64, [f32; 2]> = HashMap::new();
+    let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+    for cleared in cleared {
+        let steps = step.step - cleared;
+        let [one, two] = *known.entry(steps).or_insert_with(|| {
+            let corrected = |beta: f64| (1.0 - beta.powf(steps as f64)) as f32;
+            [corrected(beta_1), corrected(beta_2)]
+        });
+        of_first.push(one);
+        of_second.push(two);
+    }
+    let tensor = |values: Vec<f32>| {
+        let data = TensorData::new(values, parameter.shape());
+        Tensor::<1>::from_data(data, &parameter.device())
+    };
+    let mean = first.clone() / tensor(of_first);
+    let root = (second.clone() / tensor(of_second)).sqrt() + step.epsilon;
+    let stepped = parameter.clone() - mean / root * step.learning_rate;
+    (stepped, [first, second])
 }
 
 /// The moments before the first step. `Tensor::zeros` would allocate and copy a second buffer on
@@ -285,6 +367,54 @@ mod tests {
         assert_values(&net.frozen, [0.0; 3]);
         assert!(net.a.val().is_require_grad() && !net.frozen.val().is_require_grad());
         assert!(optimizer.memory(net.frozen.id).is_none());
+    }
+
+    /// PyTorch's Adam of a new parameter is the standard: `groups.rs` compares its steps with ours.
+    #[test]
+    fn an_entry_that_begins_anew_takes_the_steps_of_a_new_parameter() {
+        for kind in [Optimizer::Adam, Optimizer::AdamW] {
+            let gradients = [1.0, -0.3, 0.8, 0.05, -2.0, 0.4];
+            let mut old = ModelOptimizer::new(kind);
+            let mut net = Weights::new();
+            for _ in 0..40 {
+                net = net.step(&mut old, 1.0);
+            }
+            let start = net.a.val().into_data().iter::<f32>().next().unwrap();
+            old.forget(&[Moved {
+                id: net.a.id,
+                keep: vec![true, false, true],
+            }]);
+            let mut new = ModelOptimizer::new(kind);
+            let mut fresh = Weights::new();
+            for gradient in gradients {
+                net = net.step(&mut old, gradient);
+                fresh = fresh.step(&mut new, gradient);
+                let values: Vec<f32> = net.a.val().into_data().iter().collect();
+                let wanted = fresh.a.val().into_data().iter::<f32>().next().unwrap();
+                let moved = values[1] - start;
+                assert!((moved - wanted).abs() < 2e-5, "{kind:?}: {moved} {wanted}");
+                // The others go on as they would have, as the parameter beside them does.
+                let beside = net.b.val().into_data().iter::<f32>().next().unwrap();
+                assert!((values[0] - beside).abs() < 2e-5, "{kind:?}");
+            }
+            // Constant gradients: each step has the size of the learning rate, 0.1.
+            let mut net = Weights::new();
+            let mut optimizer = ModelOptimizer::new(kind);
+            for step in 0..60_u8 {
+                let before: Vec<f32> = net.a.val().into_data().iter().collect();
+                net = net.step(&mut optimizer, 1.0);
+                let after: Vec<f32> = net.a.val().into_data().iter().collect();
+                for (before, after) in before.iter().zip(&after) {
+                    assert!((before - after - 0.1).abs() < 1e-4, "{before} {after}");
+                }
+                if step % 20 == 10 {
+                    optimizer.forget(&[Moved {
+                        id: net.a.id,
+                        keep: vec![false, true, step == 10],
+                    }]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -81,7 +81,8 @@ pub(super) fn flags() -> Vec<Flag> {
         value_by("rand-augment", "N,M", rand_augment)
             .help("RandAugment: N random operations of magnitude M, for example 2,9")
             .details(
-                "N is at most 14, M from 0 to 30 (Cubuk et al. 2020, arXiv:1909.13719).",
+                "N is at most 14, M from 0 to 30 (Cubuk et al. 2020, arXiv:1909.13719), as in \
+                 torchvision; timm's scale ends at 10, so that its 9 is 27 here.",
             )
             .default_is("none; 2,9 with --augment strong")
             .sets(|run, operations| run.recipe.augment.rand_augment = Some(operations))
