@@ -50,8 +50,20 @@ def main() -> None:
     write("texts.parquet", ["b", "a", "b", "a"], pa.string(), None, compression="none")
     write("numbers.parquet", [7, 3, 7, 3], pa.int32(), None)
     write("unlabelled.parquet", [0, -1], pa.int64(), NAMES)
-    schema = pa.schema([("picture", pa.binary()), ("label", pa.int64())])
-    pq.write_table(pa.table({"picture": [b""], "label": [0]}, schema=schema), OUT / "columns.parquet")
+    # Every type of labels, and every compression.
+    for name in ("uint8", "int16", "uint32", "uint64", "float32", "float64"):
+        write(f"types/{name}.parquet", [7, 3, 7, 3], getattr(pa, name)(), None)
+    write("types/bool.parquet", [True, False, True, False], pa.bool_(), None)
+    write("types/binary.parquet", [b"b", b"a", b"b", b"a"], pa.binary(), None)
+    write("fractions.parquet", [0.5, 1.0], pa.float64(), None)
+    for name in ("gzip", "brotli", "lz4", "snappy", "zstd"):
+        write(f"codecs/{name}.parquet", [7, 3, 7, 3], pa.int64(), None, compression=name)
+    # Bytes without a struct, in a column of another name.
+    schema = pa.schema([("picture", pa.binary()), ("Class", pa.int64())])
+    rows = {"picture": [png(i + 1) for i in range(4)], "Class": [7, 3, 7, 3]}
+    pq.write_table(pa.table(rows, schema=schema), OUT / "picture.parquet")
+    schema = pa.schema([("number", pa.int64()), ("label", pa.int64())])
+    pq.write_table(pa.table({"number": [1], "label": [0]}, schema=schema), OUT / "columns.parquet")
 
 
 if __name__ == "__main__":

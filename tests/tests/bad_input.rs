@@ -10,7 +10,13 @@ use util::{Folder, fails};
 #[test]
 fn folders_that_are_not_data_sets_are_rejected() {
     let folder = Folder::colors();
-    fails(&folder, "--data nowhere", 2, "nowhere is not a folder");
+    fails(
+        &folder,
+        "--data dtaa",
+        2,
+        "`dtaa` does not exist (the nearest name is `data`); give the folder",
+    );
+    fails(&folder, "--data nowhere", 2, "`nowhere` does not exist");
     folder.class("none/a/deep/er", [0; 3], 0);
     fails(&folder, "--data none", 1, "holds no classes");
     folder
@@ -20,19 +26,68 @@ fn folders_that_are_not_data_sets_are_rejected() {
         &folder,
         "--data one",
         1,
-        "one/train holds only the class `cat`",
+        "`one/train` holds only the class `cat`",
     );
     folder.class("data/train/blue", [0; 3], 0);
-    fails(&folder, "--data data", 1, "data/train/blue holds no images");
+    fails(
+        &folder,
+        "--data data",
+        1,
+        "`data/train/blue` holds no images",
+    );
     folder.class("data/train/blue", [20, 20, 200], 1);
     fails(
         &folder,
         "--data data",
         1,
-        "the classes of data/test differ from those of training: missing blue",
+        "the classes of `data/test` differ from those of training: missing `blue`",
     );
     folder.class("data/test/bleu", [20, 20, 200], 1);
-    fails(&folder, "--data data", 1, "missing blue; unknown bleu");
+    fails(&folder, "--data data", 1, "missing `blue`; unknown `bleu`");
+}
+
+#[test]
+fn the_size_of_the_images_is_checked_before_anything_else() {
+    let folder = Folder::colors();
+    for side in ["100000", "0", "18446744073709551615"] {
+        fails(
+            &folder,
+            &format!("--data data --image-size {side}"),
+            2,
+            "pixels",
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn named_pipes_are_errors_and_not_waited_for() {
+    let folder = Folder::colors();
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.path(name))
+            .status();
+        assert!(made.unwrap().success());
+    };
+    pipe("data/train/red/pipe.png");
+    let message = "`data/train/red/pipe.png`: it is a named pipe, not a regular file";
+    for cache in ["memory", "none"] {
+        fails(&folder, &format!("--data data --cache {cache}"), 1, message);
+    }
+    let outcome = folder.run("data check data");
+    assert_eq!(outcome.code(), 1);
+    assert!(
+        outcome.stdout().contains("broken: "),
+        "{}",
+        outcome.stdout()
+    );
+    pipe("images.csv");
+    fails(
+        &folder,
+        "--data images.csv",
+        1,
+        "`images.csv`: it is a named pipe, not a regular file",
+    );
 }
 
 #[test]
@@ -45,14 +100,14 @@ fn corrupt_images_are_named() {
         &folder,
         "--data data",
         1,
-        "cannot decode the image data/train/red/003.png",
+        "cannot decode the image `data/train/red/003.png`",
     );
     std::fs::write(&image, b"").unwrap();
     fails(
         &folder,
         "--data data",
         1,
-        "cannot decode the image data/train/red/003.png",
+        "cannot decode the image `data/train/red/003.png`",
     );
     std::fs::write(&image, b"this is text").unwrap();
     fails(&folder, "--data data", 1, "replace or remove it");

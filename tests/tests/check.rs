@@ -36,7 +36,7 @@ fn broken_images_duplicates_and_leaks_are_found() {
     assert!(
         clean
             .stdout()
-            .contains("train       12 images: four 4, three 8"),
+            .contains("train       12 images: `four` 4, `three` 8"),
         "{}",
         clean.stdout()
     );
@@ -95,7 +95,69 @@ fn broken_images_duplicates_and_leaks_are_found() {
 
     let missing = folder.run("data check nowhere");
     assert_eq!(missing.code(), 2);
-    assert!(missing.stderr().contains("nowhere is not a folder"));
+    assert!(missing.stderr().contains("`nowhere` does not exist"));
+}
+
+#[test]
+fn images_that_look_alike_are_no_error_and_no_images_are_to_be_discarded() {
+    let folder = Folder::new();
+    // Pictures of one colour, of which those of a class look the same but for the brightness.
+    for part in ["train", "test"] {
+        folder
+            .class(&format!("data/{part}/red"), [200, 20, 20], 60)
+            .class(&format!("data/{part}/green"), [20, 200, 20], 5);
+    }
+    // The same pixels in both parts are an error, and are taken away here.
+    for class in ["red", "green"] {
+        for name in util::names(&folder.path(&format!("data/test/{class}"))) {
+            let path = folder.path(&format!("data/test/{class}/{name}"));
+            let mut picture = image::open(&path).unwrap().into_rgb8();
+            picture.get_pixel_mut(0, 0).0 = [1, 2, 3];
+            picture.save(path).unwrap();
+        }
+    }
+    let outcome = folder.run("data check data").ok();
+    let text = outcome.stdout();
+    assert!(
+        text.starts_with("read as: folder with parts `train` (train) and `test` (test)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("train with --sampling balanced or --class-weights balanced"),
+        "{text}"
+    );
+    assert!(!text.contains("--train-per-class"), "{text}");
+    assert!(!text.contains("in several splits"), "{text}");
+}
+
+#[test]
+fn what_was_understood_is_shown() {
+    let folder = Folder::colors();
+    std::fs::rename(folder.path("data/train"), folder.path("data/Training")).unwrap();
+    std::fs::rename(folder.path("data/test"), folder.path("data/val")).unwrap();
+    let outcome = folder.run("data check data");
+    let text = outcome.stdout();
+    assert!(
+        text.starts_with(
+            "read as: folder with parts `Training` (train) and `val` (valid), one folder per class\n\
+             note: no test part: `val` is used for testing\n"
+        ),
+        "{text}"
+    );
+    let found = folder.run("data check data --json").json();
+    assert_eq!(found["understood"]["parts"][1]["from"], "val");
+    // A folder that is called like the built-in photographs is used if it is there.
+    std::fs::rename(folder.path("data"), folder.path("embedded")).unwrap();
+    let text = folder.run("data check embedded").stdout();
+    assert!(
+        text.contains(
+            "note: `./embedded` is the folder here; the data set that is part of the program is \
+             `built-in:embedded`\n"
+        ),
+        "{text}"
+    );
+    let built_in = folder.run("data check built-in:embedded --json").json();
+    assert_eq!(built_in["parts"][0]["classes"]["0"], 150);
 }
 
 /// Returns a folder with harmless links, and with files that are not images of the data set.
@@ -175,10 +237,10 @@ fn links_and_ignored_files_are_listed() {
     );
     let text = folder.run("data check data").stdout();
     for line in [
-        "ignored, next to the folders of classes or splits, not in one: data/old, data/train/loose.png\n",
-        "ignored, hidden: data/train/red/.DS_Store\n",
-        "ignored, images by their content, but not by their extension: data/train/red/photo.bak\n",
-        "/data/train/red/001.png (followed)\n",
+        "ignored, next to the folders of classes or splits, not in one: `data/old`, `data/train/loose.png`\n",
+        "ignored, hidden: `data/train/red/.DS_Store`\n",
+        "ignored, images by their content, but not by their extension: `data/train/red/photo.bak`\n",
+        "/data/train/red/001.png` (followed)\n",
         "→ 1 image(s) are left out because of their extension: rename them",
         "→ 1 image(s) are of a format that is not supported: convert them to PNG or JPEG",
         "→ 1 link(s) lead to a folder above them",
@@ -194,7 +256,7 @@ fn links_and_ignored_files_are_listed() {
     assert_eq!(refused.code(), 1);
     let said = refused.stderr();
     assert!(
-        said.contains("green/a.png is a link to ") && said.lines().count() == 1,
+        said.contains("green/a.png` is a link to ") && said.lines().count() == 1,
         "{said}"
     );
     assert_eq!(
@@ -207,7 +269,7 @@ fn links_and_ignored_files_are_listed() {
     );
     let text = folder.run("data check data").stdout();
     assert!(
-        text.contains("elsewhere.png (leaves the folder, rejected)\n"),
+        text.contains("elsewhere.png` (leaves the folder, rejected)\n"),
         "{text}"
     );
     assert!(
@@ -238,7 +300,7 @@ fn names_that_are_not_utf8_are_listed() {
     );
     let text = folder.run("data check data").stdout();
     assert!(
-        text.contains("not UTF-8: data/train/red/caf\u{fffd}.png\n"),
+        text.contains("not UTF-8: `data/train/red/caf\u{fffd}.png`\n"),
         "{text}"
     );
     assert!(

@@ -51,7 +51,7 @@ fn wrong_manifests_are_rejected() {
         &folder,
         "--data a.csv",
         1,
-        "a.csv, line 26: data/train/red/nowhere.png does not exist",
+        "`a.csv`, line 26: `data/train/red/nowhere.png` does not exist",
     );
     let text = text.replace("nowhere", "000") + "data/train/red/000.png,blue,test\n";
     std::fs::write(folder.path("a.csv"), &text).unwrap();
@@ -59,19 +59,53 @@ fn wrong_manifests_are_rejected() {
         &folder,
         "--data a.csv",
         1,
-        "a.csv, line 27: no training image has the label `blue`; labels: green, red",
+        "`a.csv`, line 27: no training image has the label `blue`; labels: `green`, `red`",
     );
     std::fs::write(
         folder.path("a.csv"),
-        text.replace("path,label", "path,class"),
+        text.replace("path,label", "path,kind"),
     )
     .unwrap();
     fails(
         &folder,
         "--data a.csv",
         1,
-        "a.csv: it has no column `label`",
+        "`a.csv`: it has no column `label`",
     );
+}
+
+#[test]
+fn a_folder_called_embedded_is_used_and_old_configurations_mean_the_photographs() {
+    let folder = Folder::colors();
+    let train = "train --method linear --epochs 1 --ui none";
+    folder
+        .run(&format!("{train} --train-per-class 2 --out a"))
+        .ok();
+    assert_eq!(
+        folder.json("a/report.json")["dataset"]["path"],
+        "embedded:signs"
+    );
+    std::fs::rename(folder.path("data"), folder.path("embedded")).unwrap();
+    folder.run(&format!("{train} --data embedded --out b")).ok();
+    let dataset = folder.json("b/report.json")["dataset"].clone();
+    assert_eq!(
+        (&dataset["path"], &dataset["train"]),
+        (&"./embedded".into(), &16.into())
+    );
+    // The run before means the photographs, also beside the folder.
+    let again = folder.run("evaluate --run a --json").ok().json();
+    assert_eq!(
+        again[0]["accuracy"],
+        folder.json("a/report.json")["runs"][0]["accuracy"]
+    );
+    let typed = format!("{train} --data built-in:embedded --train-per-class 2 --out c");
+    folder.run(&typed).ok();
+    assert_eq!(folder.json("c/report.json")["dataset"]["train"], 10);
+    // So does the default.
+    folder
+        .run(&format!("{train} --train-per-class 2 --out d"))
+        .ok();
+    assert_eq!(folder.json("d/report.json")["dataset"]["train"], 10);
 }
 
 #[test]
@@ -86,7 +120,7 @@ fn bad_images_are_left_out_counted_and_listed() {
         &folder,
         "--data data",
         1,
-        "cannot decode the image data/train/green/001.png",
+        "cannot decode the image `data/train/green/001.png`",
     );
     for (out, cache) in [
         ("memory", "memory"),
@@ -107,7 +141,7 @@ fn bad_images_are_left_out_counted_and_listed() {
         assert!(page.contains("<td>data/train/green/001.png</td><td>"));
         assert_eq!(
             stderr
-                .matches("left out: cannot decode the image data/")
+                .matches("left out: cannot decode the image `data/")
                 .count(),
             3,
             "{stderr}"
@@ -148,7 +182,7 @@ fn images_with_too_many_pixels_are_rejected() {
         &folder,
         "--data data --max-pixels 300",
         1,
-        "000.png has 20×16 pixels, more than the limit of 300 in all",
+        "000.png` has 20×16 pixels, more than the limit of 300 in all",
     );
     // A short file whose header declares 60000×60000 pixels.
     let bomb = folder.path("data/train/red/bomb.png");
@@ -167,7 +201,7 @@ fn images_with_too_many_pixels_are_rejected() {
         &folder,
         "--data data",
         1,
-        "bomb.png has 60000×60000 pixels, more than the limit of 100000000",
+        "bomb.png` has 60000×60000 pixels, more than the limit of 100000000",
     );
 }
 
@@ -198,13 +232,13 @@ fn links_out_of_the_folder_are_rejected() {
         &folder,
         "--data data",
         1,
-        "data/train/red/link.png is a link to ",
+        "data/train/red/link.png` is a link to ",
     );
     fails(
         &folder,
         "--data data",
         1,
-        "elsewhere.png, outside of the folder; copy the target into the folder",
+        "elsewhere.png`, outside of the folder; copy the target into the folder",
     );
 }
 
@@ -225,7 +259,7 @@ fn a_part_of_the_data_set_may_be_a_link_that_stays_inside_the_folder() {
     std::fs::rename(folder.path("data/pool"), folder.path("pool")).unwrap();
     std::fs::remove_file(&test).unwrap();
     std::os::unix::fs::symlink(folder.path("pool"), &test).unwrap();
-    fails(&folder, "--data data", 1, "data/test is a link to ");
+    fails(&folder, "--data data", 1, "data/test` is a link to ");
 }
 
 #[cfg(target_os = "linux")]

@@ -172,6 +172,14 @@ pub enum DataError {
         /// Most pixels that are accepted.
         limit: u64,
     },
+    /// The images of a model would be too large, or have no pixels.
+    #[error("the image size is {side}, but must be from 1 to {most} pixels")]
+    ImageSize {
+        /// A side in pixels.
+        side: usize,
+        /// The longest side.
+        most: usize,
+    },
     /// All images of a class were left out because they cannot be used.
     #[error(
         "no image of the class {} can be used; the first reason: {reason}",

@@ -198,7 +198,7 @@ fn the_error_names_the_file_and_the_reason() {
     ] {
         let message = reason(bytes, &square);
         assert!(message.starts_with("cannot decode the image "), "{message}");
-        assert!(message.contains("0.jpg: "), "{message}");
+        assert!(message.contains("0.jpg`: "), "{message}");
         assert!(message.contains(wanted), "{message}");
         assert!(message.ends_with("; replace or remove it"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");

@@ -107,7 +107,7 @@ fn each_invalid_file_has_its_message() {
     );
     let error = message(&fixture("columns.parquet"));
     assert!(
-        error.ends_with("it has no column `image`; its columns are: picture, label"),
+        error.ends_with("it has no column `image`; its columns are: `number`, `label`"),
         "{error}"
     );
     let folder = tempfile::tempdir().unwrap();
@@ -146,5 +146,98 @@ fn each_invalid_file_has_its_message() {
     let other = folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("all.parquet"), &whole).unwrap();
+    std::fs::write(other.join("train-0.parquet"), &whole).unwrap();
     assert!(message(&other).contains("its name must begin with train-, validation- or test-"));
+    let error = message(&fixture("fractions.parquet"));
+    assert!(
+        error.ends_with("row 0 has the label 0.5, which is neither a whole number nor text"),
+        "{error}"
+    );
+}
+
+/// Returns the classes of the images in the order of their pixels, whose red values are 1, 2, ….
+fn classes(path: &Path) -> Vec<String> {
+    let splits = open(path, &SplitOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let mut all = images(&splits.train, Cache::Memory);
+    all.extend(images(&splits.test, Cache::Memory));
+    all.sort_by_key(|(_, red)| *red);
+    all.into_iter().map(|(class, _)| class).collect()
+}
+
+#[test]
+fn labels_have_any_type_of_text_and_whole_numbers() {
+    for name in ["uint8", "int16", "uint32", "uint64", "float32", "float64"] {
+        let path = fixture(&format!("types/{name}.parquet"));
+        assert_eq!(classes(&path), ["7", "3", "7", "3"], "{name}");
+    }
+    assert_eq!(
+        classes(&fixture("types/bool.parquet")),
+        ["1", "0", "1", "0"]
+    );
+    assert_eq!(
+        classes(&fixture("types/binary.parquet")),
+        ["b", "a", "b", "a"]
+    );
+    assert_eq!(classes(&fixture("picture.parquet")), ["7", "3", "7", "3"]);
+}
+
+#[test]
+fn files_have_any_common_compression() {
+    for name in ["gzip", "brotli", "lz4", "snappy", "zstd"] {
+        let path = fixture(&format!("codecs/{name}.parquet"));
+        assert_eq!(classes(&path), ["7", "3", "7", "3"], "{name}");
+    }
+}
+
+#[test]
+fn folders_of_files_are_arranged_as_on_the_hub() {
+    let make = |files: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::copy(fixture("texts.parquet"), path).unwrap();
+        }
+        folder
+    };
+    for files in [
+        [
+            "train-00000-of-00001.parquet",
+            "test-00000-of-00001.parquet",
+        ],
+        ["data/train.parquet", "data/test.parquet"],
+        [
+            "default/train-00000-of-00001.parquet",
+            "default/test-00000-of-00001.parquet",
+        ],
+        ["train/0000.parquet", "test/0000.parquet"],
+        [
+            "plain_text/train/0000.parquet",
+            "plain_text/test/0000.parquet",
+        ],
+        ["Training/part-0.parquet", "Testing/part-0.parquet"],
+    ] {
+        let folder = make(&files);
+        let splits = open(folder.path(), &SplitOptions::default()).unwrap();
+        assert_eq!((splits.train.len(), splits.test.len()), (4, 4), "{files:?}");
+        assert_eq!(splits.understood().made, [""; 0]);
+        assert_eq!(open_test(folder.path()).unwrap().len(), 4);
+    }
+    // Shards without parts are one set.
+    let splits = open(
+        make(&["0000.parquet", "0001.parquet"]).path(),
+        &SplitOptions::default(),
+    );
+    let splits = splits.unwrap();
+    assert_eq!((splits.train.len(), splits.test.len()), (6, 2));
+    assert_eq!(splits.understood().made.len(), 1);
+    let folder = make(&[
+        "one/train/0.parquet",
+        "one/test/0.parquet",
+        "two/train/0.parquet",
+    ]);
+    assert!(
+        message(folder.path())
+            .ends_with("it has several data sets: `one`, `two`; give the folder of one of them")
+    );
 }

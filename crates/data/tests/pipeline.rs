@@ -283,7 +283,7 @@ fn an_image_that_is_damaged_later_ends_the_epoch_with_an_error() {
     assert_eq!(outcomes.len(), 3, "two batches and an error");
     let error = outcomes[2].as_ref().unwrap_err().to_string();
     assert!(
-        error.starts_with(&format!("cannot decode the image {name}: ")),
+        error.starts_with(&format!("cannot decode the image `{name}`: ")),
         "{error}"
     );
     // Dropping a loader in the middle of an epoch stops its thread.

@@ -3,7 +3,8 @@
 use anyhow::{Result, bail};
 use finetune::config::DataConfig;
 use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
-use finetune_data::sources::typed;
+use finetune_data::sources::{Understood, typed};
+use finetune_files::quoted;
 use serde::Serialize;
 
 use crate::flags::{CheckArgs, DataArgs, DataCommand};
@@ -11,6 +12,9 @@ use crate::terminal::output::{say, say_json};
 
 /// How many names of a list are shown.
 const SHOWN: usize = 4;
+
+/// How many classes, broken images and groups of duplicates are shown.
+const LISTED: usize = 50;
 
 /// `finetune data`.
 ///
@@ -64,7 +68,10 @@ struct Document<'a> {
 
 /// The lines to show, suggestions last.
 fn lines(found: Option<&Check>, survey: Option<&Survey>) -> Vec<String> {
-    let mut lines = found.map(images).unwrap_or_default();
+    let mut lines = found
+        .map(|found| understood(&found.understood))
+        .unwrap_or_default();
+    lines.extend(found.map(images).unwrap_or_default());
     lines.extend(survey.map(others).unwrap_or_default());
     let mut suggestions = found.map(Check::suggestions).unwrap_or_default();
     suggestions.extend(survey.map(Survey::suggestions).unwrap_or_default());
@@ -89,7 +96,11 @@ fn others(found: &Survey) -> Vec<String> {
         let of_fate: Vec<_> = of_fate.collect();
         let (first, more) = first(&of_fate);
         for Link { link, target, .. } in first {
-            lines.push(format!("link: {link} → {target} ({becomes})"));
+            lines.push(format!(
+                "link: {} → {} ({becomes})",
+                quoted(link),
+                quoted(target)
+            ));
         }
         if let Some(more) = more {
             lines.push(format!("link:{more} ({becomes})"));
@@ -110,16 +121,35 @@ fn others(found: &Survey) -> Vec<String> {
     lines
 }
 
+/// The first classes and their numbers of images.
+fn classes_of(classes: &[String]) -> String {
+    let (first, more) = first_of(classes, LISTED);
+    first.join(", ") + &more.unwrap_or_default()
+}
+
 /// The first items of a list, and how many more there are.
 fn first<T>(all: &[T]) -> (&[T], Option<String>) {
-    let first = &all[..all.len().min(SHOWN)];
+    first_of(all, SHOWN)
+}
+
+fn first_of<T>(all: &[T], shown: usize) -> (&[T], Option<String>) {
+    let first = &all[..all.len().min(shown)];
     let more = all.len() - first.len();
     (first, (more > 0).then(|| format!(" and {more} more")))
 }
 
 fn listed(names: &[&str]) -> String {
     let (first, more) = first(names);
+    let first: Vec<String> = first.iter().map(|name| quoted(name)).collect();
     first.join(", ") + &more.unwrap_or_default()
+}
+
+/// How the data set was understood.
+fn understood(understood: &Understood) -> Vec<String> {
+    let mut lines = vec![format!("read as: {}", understood.layout)];
+    let decided = understood.made.iter().chain(&understood.notes);
+    lines.extend(decided.map(|sentence| format!("note: {sentence}")));
+    lines
 }
 
 /// The images and their problems.
@@ -129,13 +159,13 @@ fn images(found: &Check) -> Vec<String> {
         let classes: Vec<_> = part
             .classes
             .iter()
-            .map(|(class, count)| format!("{class} {count}"))
+            .map(|(class, count)| format!("{} {count}", quoted(class)))
             .collect();
         let all: usize = part.classes.values().sum();
         lines.push(format!(
             "{:<6} {all:>7} images: {}",
             part.name,
-            classes.join(", ")
+            classes_of(&classes)
         ));
     }
     if let Some([smallest, median, largest]) = found.shorter_sides {
@@ -153,13 +183,19 @@ fn images(found: &Check) -> Vec<String> {
     for image in found.wrong_endings.iter().take(SHOWN) {
         lines.push(format!(
             "wrong file extension: {}: {}",
-            image.image, image.reason
+            quoted(&image.image),
+            image.reason
         ));
     }
-    for image in &found.broken {
-        lines.push(format!("broken: {}", image.reason));
-    }
-    for group in &found.duplicates {
+    let (broken, more) = first_of(&found.broken, LISTED);
+    lines.extend(
+        broken
+            .iter()
+            .map(|image| format!("broken: {}", image.reason)),
+    );
+    lines.extend(more.map(|more| format!("broken:{more}; --json lists all")));
+    let (groups, more_groups) = first_of(&found.duplicates, LISTED);
+    for group in groups {
         let kind = if group.exact {
             "identical"
         } else {
@@ -171,9 +207,9 @@ fn images(found: &Check) -> Vec<String> {
         } else {
             ""
         };
-        let (first, more) = first(&group.images);
-        let more = more.unwrap_or_default();
-        lines.push(format!("{kind}{leak}{labels}: {}{more}", first.join(", ")));
+        let names: Vec<&str> = group.images.iter().map(String::as_str).collect();
+        lines.push(format!("{kind}{leak}{labels}: {}", listed(&names)));
     }
+    lines.extend(more_groups.map(|more| format!("duplicates:{more} group(s); --json lists all")));
     lines
 }

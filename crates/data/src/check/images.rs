@@ -1,14 +1,17 @@
 //! Checking the images of a data set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
 
+use finetune_files::quoted;
 use image::ImageFormat;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::duplicates::{Candidate, Duplicates, duplicates};
+use super::duplicates::{Candidate, Duplicates, Look, duplicates};
 use crate::images::{Preprocess, UnusableImage, read, read_header};
-use crate::sources::{Source, Splits};
+use crate::sources::{Source, Splits, Understood};
 
 /// What is in a data set, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +28,8 @@ pub struct Check {
     pub wrong_endings: Vec<UnusableImage>,
     /// Shorter sides of the usable images in pixels: smallest, median, largest.
     pub shorter_sides: Option<[usize; 3]>,
+    /// How the data set was understood.
+    pub understood: Understood,
 }
 
 /// One split of a data set.
@@ -49,8 +54,7 @@ struct Usable {
 /// Decodes all images of a data set and looks for what is wrong: images that cannot be used,
 /// duplicates, wrong extensions.
 ///
-/// Near duplicates are copies of another size or quality, or of slightly different brightness. All
-/// pairs of images are compared.
+/// Near duplicates are copies of another size or quality, or of slightly different brightness.
 #[must_use]
 pub fn check(splits: &Splits) -> Check {
     let mut named = vec![("train", &splits.train)];
@@ -62,38 +66,34 @@ pub fn check(splits: &Splits) -> Check {
         .enumerate()
         .flat_map(|(split, (_, set))| set.samples.iter().map(move |sample| (split, sample)))
         .collect();
-    let outcomes: Vec<Result<(Usable, Candidate), UnusableImage>> = all
+    // A manifest may name a file many times; it is decoded once.
+    let mut indices: HashMap<&Path, usize> = HashMap::new();
+    let mut different = Vec::new();
+    let mut index_of = Vec::with_capacity(all.len());
+    for (_, sample) in &all {
+        let next = different.len();
+        let index = match &sample.source {
+            Source::File(path) => *indices.entry(path).or_insert(next),
+            _ => next,
+        };
+        if index == next {
+            different.push(&sample.source);
+        }
+        index_of.push(index);
+    }
+    let outcomes: Vec<Result<(Usable, Arc<Look>), UnusableImage>> = different
         .par_iter()
-        .map(|(split, sample)| {
-            let name = sample.source.name();
-            let header = read_header(&sample.source, limit);
-            match header.and_then(|header| Ok((header, read(&sample.source, limit)?))) {
-                Ok((header, image)) => {
-                    let usable = Usable {
-                        name: name.clone(),
-                        format: header.format,
-                        other_format: header
-                            .format
-                            .and_then(|format| other_format(&sample.source, format)),
-                        shorter: image.width.min(image.height),
-                    };
-                    Ok((usable, Candidate::new(name, *split, sample.label, &image)))
-                }
-                Err(error) => Err(UnusableImage {
-                    image: name,
-                    reason: error.to_string(),
-                }),
-            }
-        })
+        .map(|source| look(source, limit))
         .collect();
     let (mut usable, mut candidates, mut broken) = (Vec::new(), Vec::new(), Vec::new());
-    for outcome in outcomes {
-        match outcome {
-            Ok((image, candidate)) => {
+    for ((split, sample), index) in all.iter().zip(index_of) {
+        match &outcomes[index] {
+            Ok((image, look)) => {
+                let name = image.name.clone();
                 usable.push(image);
-                candidates.push(candidate);
+                candidates.push(Candidate::new(name, *split, sample.label, Arc::clone(look)));
             }
-            Err(image) => broken.push(image),
+            Err(image) => broken.push(image.clone()),
         }
     }
     let mut sides: Vec<usize> = usable.iter().map(|image| image.shorter).collect();
@@ -122,6 +122,29 @@ pub fn check(splits: &Splits) -> Check {
         duplicates: duplicates(&candidates),
         shorter_sides: (!sides.is_empty())
             .then(|| [sides[0], sides[sides.len() / 2], sides[sides.len() - 1]]),
+        understood: splits.understood(),
+    }
+}
+
+/// Decodes an image.
+fn look(source: &Source, limit: u64) -> Result<(Usable, Arc<Look>), UnusableImage> {
+    let name = source.name();
+    let header = read_header(source, limit);
+    match header.and_then(|header| Ok((header, read(source, limit)?))) {
+        Ok((header, image)) => {
+            let format = header.format;
+            let usable = Usable {
+                name,
+                format,
+                other_format: format.and_then(|format| other_format(source, format)),
+                shorter: image.width.min(image.height),
+            };
+            Ok((usable, Arc::new(Look::new(&image))))
+        }
+        Err(error) => Err(UnusableImage {
+            image: name,
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -140,15 +163,11 @@ fn title(format: ImageFormat) -> String {
 }
 
 impl Check {
-    /// Whether results on this data set would be wrong: an image cannot be used, or duplicates are in
-    /// several splits or have different labels.
+    /// Whether results on this data set would be wrong: an image cannot be used, or the same image is in
+    /// several splits or has different labels.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        !self.broken.is_empty()
-            || self
-                .duplicates
-                .iter()
-                .any(|group| group.leak || group.labels_differ)
+        !self.broken.is_empty() || self.duplicates.iter().any(Duplicates::is_error)
     }
 
     /// What to do about what is wrong, one sentence each.
@@ -168,44 +187,10 @@ impl Check {
                 self.wrong_endings.len()
             ));
         }
-        let count = |which: fn(&&Duplicates) -> bool| self.duplicates.iter().filter(which).count();
-        let leaks = count(|group| group.leak);
-        if leaks > 0 {
-            found.push(format!(
-                "{leaks} group(s) of (near) duplicates are in several splits: leave each group in one \
-                 split, or test images will have been learnt from"
-            ));
-        }
-        let labels = count(|group| group.labels_differ);
-        if labels > 0 {
-            found.push(format!(
-                "{labels} group(s) of (near) duplicates have different labels: correct the labels"
-            ));
-        }
-        let rest = count(|group| !group.leak && !group.labels_differ);
-        if rest > 0 {
-            found.push(format!(
-                "{rest} group(s) of (near) duplicates within a split teach the model little"
-            ));
-        }
-        if let Some(train) = self.parts.first() {
-            let most = train.classes.iter().max_by_key(|(_, count)| **count);
-            let least = train.classes.iter().min_by_key(|(_, count)| **count);
-            if let (Some((most, many)), Some((least, few))) = (most, least) {
-                if *many >= 3 * *few {
-                    found.push(format!(
-                        "`{most}` has {many} training images and `{least}` {few}: add some of \
-                         `{least}`, or take as many of each with --train-per-class {few}"
-                    ));
-                } else if *few < 20 {
-                    found.push(format!(
-                        "`{least}` has {few} training images; 20 or more per class are a good start"
-                    ));
-                }
-            }
-        }
+        found.extend(self.about_duplicates());
+        found.extend(self.about_classes());
         if let Some([smallest, median, _]) = self.shorter_sides
-            && smallest * 4 < median
+            && smallest.saturating_mul(4) < median
         {
             found.push(format!(
                 "the shorter side of the smallest image is {smallest} pixels, the median is {median}: \
@@ -213,5 +198,62 @@ impl Check {
             ));
         }
         found
+    }
+
+    fn about_duplicates(&self) -> Vec<String> {
+        type Test = fn(&&Duplicates) -> bool;
+        let kinds: [(Test, &str); 6] = [
+            (
+                |group| group.exact && group.leak,
+                "group(s) of identical images are in several splits: leave each in one split, or test \
+                 images will have been learnt from",
+            ),
+            (
+                |group| group.exact && group.labels_differ,
+                "group(s) of identical images have different labels: correct the labels",
+            ),
+            (
+                |group| group.exact && !group.leak && !group.labels_differ,
+                "group(s) of identical images within a split teach the model little",
+            ),
+            (
+                |group| !group.exact && group.leak,
+                "group(s) of images that look nearly the same are in several splits: have a look; if they \
+                 are copies, leave each in one split",
+            ),
+            (
+                |group| !group.exact && !group.leak && group.labels_differ,
+                "group(s) of images that look nearly the same have different labels: have a look at the \
+                 labels",
+            ),
+            (
+                |group| !group.exact && !group.leak && !group.labels_differ,
+                "group(s) of images within a split look nearly the same; copies teach the model little",
+            ),
+        ];
+        let counted = kinds.into_iter().filter_map(|(test, what)| {
+            let count = self.duplicates.iter().filter(test).count();
+            (count > 0).then(|| format!("{count} {what}"))
+        });
+        counted.collect()
+    }
+
+    fn about_classes(&self) -> Option<String> {
+        let classes = &self.parts.first()?.classes;
+        let (most, many) = classes.iter().max_by_key(|(_, count)| **count)?;
+        let (least, few) = classes.iter().min_by_key(|(_, count)| **count)?;
+        let (most, least) = (quoted(most), quoted(least));
+        if *many >= few.saturating_mul(3) {
+            Some(format!(
+                "{most} has {many} training images and {least} {few}: add some of {least}, or train with \
+                 --sampling balanced or --class-weights balanced"
+            ))
+        } else if *few < 20 {
+            Some(format!(
+                "{least} has {few} training images; 20 or more per class are a good start"
+            ))
+        } else {
+            None
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a folder has besides its images: links, files that are left out, names that are not UTF-8.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -99,8 +100,12 @@ impl Survey {
                 }
             }
             Arranged::ClassFirst(classes) => {
+                let of_path: HashMap<&Path, &ClassFolder> = classes
+                    .iter()
+                    .map(|class| (class.path.as_path(), class))
+                    .collect();
                 for (path, kind) in survey.plain(&root, &layout.folder)? {
-                    match (kind, classes.iter().find(|class| class.path == path)) {
+                    match (kind, of_path.get(path.as_path())) {
                         (Kind::Folder, Some(class)) => survey.class_of_parts(&root, class)?,
                         (Kind::Folder, None) => survey.ignore(&path, Why::Place),
                         (Kind::File, _) => survey.beside(&path),

@@ -6,6 +6,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
 use super::jpeg::is_whole;
 use super::raster::Raster;
+use super::{png, tiff};
 use crate::error::DataError;
 use crate::sources::Source;
 
@@ -38,6 +39,8 @@ trait Visit {
     ) -> Result<Self::Outcome, DataError>;
 
     fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Self::Outcome>;
+
+    fn max_pixels(&self) -> u64;
 }
 
 fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError> {
@@ -60,9 +63,12 @@ fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError
             width,
             values,
             ..
-        } => visitor
-            .grey(*width, *height, values)
-            .ok_or_else(|| failed(source, &"it has fewer values than pixels")),
+        } => {
+            check_size(source, *width, *height, visitor.max_pixels())?;
+            visitor
+                .grey(*width, *height, values)
+                .ok_or_else(|| failed(source, &"it has fewer values than pixels"))
+        }
     }
 }
 
@@ -87,17 +93,7 @@ fn open<'a>(
     let decoder = reader.into_decoder();
     let decoder = decoder.map_err(|error| failed(source, &error))?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > limit {
-        return Err(DataError::TooLarge {
-            name: source.name(),
-            width,
-            height,
-            limit,
-        });
-    }
-    if width == 0 || height == 0 {
-        return Err(failed(source, &"it has no pixels"));
-    }
+    check_size(source, width, height, limit)?;
     Ok((decoder, format))
 }
 
@@ -108,13 +104,26 @@ struct ReadHeader {
 impl Visit for ReadHeader {
     type Outcome = Header;
 
-    fn encoded(&self, data: impl BufRead + Seek, source: &Source) -> Result<Header, DataError> {
-        let (_, format) = open(data, source, self.max_pixels)?;
-        Ok(Header { format })
+    fn encoded(&self, mut data: impl BufRead + Seek, source: &Source) -> Result<Header, DataError> {
+        let opened = open(&mut data, source, self.max_pixels);
+        match opened.map(|(_, format)| format) {
+            Ok(format) => Ok(Header { format }),
+            Err(error @ DataError::TooLarge { .. }) => Err(error),
+            Err(error) => match second(&mut data, source, self.max_pixels) {
+                Some(outcome) => outcome.map(|(_, format)| Header {
+                    format: Some(format),
+                }),
+                None => Err(error),
+            },
+        }
     }
 
     fn grey(&self, _: u32, _: u32, _: &[u8]) -> Option<Header> {
         Some(Header { format: None })
+    }
+
+    fn max_pixels(&self) -> u64 {
+        self.max_pixels
     }
 }
 
@@ -126,25 +135,100 @@ impl Visit for Decode {
     type Outcome = Raster;
 
     fn encoded(&self, mut data: impl BufRead + Seek, source: &Source) -> Result<Raster, DataError> {
-        let (mut decoder, format) = open(&mut data, source, self.max_pixels)?;
-        let orientation = decoder.orientation();
-        let orientation = orientation.map_err(|error| failed(source, &error))?;
-        let image = DynamicImage::from_decoder(decoder);
-        let mut image = image.map_err(|error| failed(source, &error))?;
-        if format == Some(ImageFormat::Jpeg) {
-            let whole = data.rewind().and_then(|()| is_whole(&mut data));
-            if !whole.map_err(|error| failed(source, &error))? {
-                return Err(failed(source, &"it is truncated"));
-            }
+        match first(&mut data, source, self.max_pixels) {
+            Ok(image) => Ok(image),
+            Err(error @ DataError::TooLarge { .. }) => Err(error),
+            Err(error) => match second(&mut data, source, self.max_pixels) {
+                Some(outcome) => outcome.map(|(image, _)| image),
+                None => Err(error),
+            },
         }
-        image.apply_orientation(orientation);
-        Ok(raster(image.into_rgb8()))
     }
 
     fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Raster> {
         let rgb = values.iter().flat_map(|value| [*value; 3]).collect();
         RgbImage::from_raw(width, height, rgb).map(raster)
     }
+
+    fn max_pixels(&self) -> u64 {
+        self.max_pixels
+    }
+}
+
+/// Decodes an image of a common kind.
+fn first(
+    mut data: impl BufRead + Seek,
+    source: &Source,
+    max_pixels: u64,
+) -> Result<Raster, DataError> {
+    let (mut decoder, format) = open(&mut data, source, max_pixels)?;
+    let orientation = decoder.orientation();
+    let orientation = orientation.map_err(|error| failed(source, &error))?;
+    let image = DynamicImage::from_decoder(decoder);
+    let mut image = image.map_err(|error| failed(source, &error))?;
+    if format == Some(ImageFormat::Jpeg) {
+        let whole = data.rewind().and_then(|()| is_whole(&mut data));
+        if !whole.map_err(|error| failed(source, &error))? {
+            return Err(failed(source, &"it is truncated"));
+        }
+    }
+    image.apply_orientation(orientation);
+    Ok(raster(image.into_rgb8()))
+}
+
+/// Decodes an image that the first decoder does not: kinds of TIFF, and PNG files with a damaged end.
+/// `None` if it is nothing of the kind.
+fn second(
+    data: &mut (impl BufRead + Seek),
+    source: &Source,
+    max_pixels: u64,
+) -> Option<Result<(Raster, ImageFormat), DataError>> {
+    let mut start = [0; 8];
+    let read = data.rewind().and_then(|()| data.read_exact(&mut start));
+    read.and_then(|()| data.rewind()).ok()?;
+    if png::is_png(&start) {
+        let repaired = png::repaired(data, max_pixels)?;
+        let image = first(Cursor::new(repaired), source, max_pixels);
+        return image.ok().map(|image| Ok((image, ImageFormat::Png)));
+    }
+    if !tiff::is_tiff(&start) {
+        return None;
+    }
+    let check = |width, height| check_size(source, width, height, max_pixels);
+    let image = match tiff::decode(data, max_pixels, check) {
+        Ok((image, orientation)) => {
+            let mut image = DynamicImage::ImageRgb8(image);
+            image.apply_orientation(orientation);
+            Ok((raster(image.into_rgb8()), ImageFormat::Tiff))
+        }
+        Err(tiff::Failure::Size(error)) => Err(error),
+        Err(tiff::Failure::Other(reason)) => Err(failed(source, &reason)),
+    };
+    Some(image)
+}
+
+/// Longest side of an image. What is longer cannot be resized to the size of a model, because resizing
+/// multiplies its pixels.
+const LONGEST_SIDE: u32 = 1 << 20;
+
+/// Checks the size of an image before it is decoded.
+fn check_size(source: &Source, width: u32, height: u32, limit: u64) -> Result<(), DataError> {
+    if u64::from(width) * u64::from(height) > limit {
+        return Err(DataError::TooLarge {
+            name: source.name(),
+            width,
+            height,
+            limit,
+        });
+    }
+    if width == 0 || height == 0 {
+        return Err(failed(source, &"it has no pixels"));
+    }
+    if width.max(height) > LONGEST_SIDE {
+        let reason = format!("its sides, {width}×{height}, are too unequal for resizing");
+        return Err(failed(source, &reason));
+    }
+    Ok(())
 }
 
 fn raster(image: RgbImage) -> Raster {

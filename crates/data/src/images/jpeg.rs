@@ -1,20 +1,36 @@
 //! Finding truncated JPEG files, because the decoder fills missing pixels with grey.
 
-use std::io::{self, BufRead, ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read, Seek, SeekFrom};
 
-/// Whether the file has an end marker (ITU-T T.81, annex B).
+/// Whether the file has an end marker (ITU-T T.81, annex B), or zeros in its place.
+///
+/// Files that were copied in blocks end with zeros. Of a baseline file all pixels are decoded before
+/// they are met, and Pillow reads it; of a progressive file it cannot be known.
 ///
 /// # Errors
 ///
 /// The file cannot be read.
-pub(crate) fn is_whole(mut data: impl BufRead) -> io::Result<bool> {
-    match to_end_marker(&mut data) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+pub(crate) fn is_whole(mut data: impl BufRead + Seek) -> io::Result<bool> {
+    let mut baseline = false;
+    match to_end_marker(&mut data, &mut baseline) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            Ok(baseline && ends_with_zeros(&mut data)?)
+        }
         outcome => outcome.map(|()| true),
     }
 }
 
-fn to_end_marker(data: &mut impl BufRead) -> io::Result<()> {
+/// Fewest zeros that stand for an end marker: the decoder must not need what would follow them.
+const ZEROS: usize = 16;
+
+fn ends_with_zeros(data: &mut (impl BufRead + Seek)) -> io::Result<bool> {
+    let mut end = [1; ZEROS];
+    data.seek(SeekFrom::End(-(ZEROS as i64)))?;
+    data.read_exact(&mut end)?;
+    Ok(end == [0; ZEROS])
+}
+
+fn to_end_marker(data: &mut impl BufRead, baseline: &mut bool) -> io::Result<()> {
     loop {
         // Compressed data holds 0xff only before 0x00 or a restart marker.
         data.skip_until(0xff)?;
@@ -29,6 +45,8 @@ fn to_end_marker(data: &mut impl BufRead) -> io::Result<()> {
             // Not a marker, or a marker without a length.
             0x00 | 0x01 | 0xd0..=0xd8 => {}
             _ => {
+                // The frames of sequential files (SOF0 and SOF1).
+                *baseline |= matches!(marker, 0xc0 | 0xc1);
                 let length = u16::from_be_bytes([byte(data)?, byte(data)?]);
                 let rest = u64::from(length.saturating_sub(2));
                 io::copy(&mut data.by_ref().take(rest), &mut io::sink())?;
@@ -45,7 +63,7 @@ fn byte(data: &mut impl BufRead) -> io::Result<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::Cursor;
 
     /// A start marker, a comment that contains the bytes of an end marker, a scan with a stuffed
     /// 0xff and a restart marker, and an end marker.
@@ -56,10 +74,28 @@ mod tests {
 
     #[test]
     fn only_an_end_marker_outside_other_segments_ends_a_file() {
-        assert!(is_whole(&WHOLE[..]).unwrap());
-        assert!(is_whole(&[&WHOLE[..], b"what a camera appends"].concat()[..]).unwrap());
+        let is_whole = |bytes: &[u8]| super::is_whole(Cursor::new(bytes)).unwrap();
+        assert!(is_whole(&WHOLE));
+        assert!(is_whole(&[&WHOLE[..], b"what a camera appends"].concat()));
         for length in 0..WHOLE.len() {
-            assert!(!is_whole(&WHOLE[..length]).unwrap(), "{length}");
+            assert!(!is_whole(&WHOLE[..length]), "{length}");
         }
+    }
+
+    #[test]
+    fn zeros_end_a_baseline_file() {
+        let is_whole = |bytes: &[u8]| super::is_whole(Cursor::new(bytes)).unwrap();
+        let file = |frame: u8, zeros: usize| {
+            [
+                &WHOLE[..2],
+                &[0xff, frame, 0, 2],
+                &WHOLE[8..17],
+                &vec![0; zeros],
+            ]
+            .concat()
+        };
+        assert!(is_whole(&file(0xc0, 16)));
+        assert!(!is_whole(&file(0xc0, 15)));
+        assert!(!is_whole(&file(0xc2, 16)));
     }
 }

@@ -3,9 +3,11 @@
 mod decode;
 mod jpeg;
 mod normalization;
+mod png;
 pub(crate) mod prepare;
 pub(crate) mod raster;
 pub(crate) mod resize;
+mod tiff;
 mod unusable;
 
 pub(crate) use self::decode::{read, read_header};

@@ -42,6 +42,9 @@ pub enum StoredSize {
 }
 
 impl Preprocess {
+    /// Longest side of an image for a model, in pixels. A batch of 32 takes 6 GB then.
+    pub const MOST_SIDE: usize = 4096;
+
     /// Square images with sides of `side` pixels: resized with the bilinear filter so that the shorter
     /// side is `side` (`crop` is 1), from images of at most 100 million pixels.
     #[must_use]
@@ -61,11 +64,30 @@ impl Preprocess {
             StoredSize::Fitted => [self.height, self.width],
             StoredSize::Whole => self.whole(),
         };
-        let bytes = (height * width * 3) as u64;
+        let bytes = (height as u64)
+            .saturating_mul(width as u64)
+            .saturating_mul(3);
         match size {
             StoredSize::Fitted => bytes,
-            StoredSize::Whole => bytes * 3 / 2,
+            StoredSize::Whole => bytes.saturating_add(bytes / 2),
         }
+    }
+
+    /// Checks the sides before images of this size are made.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ImageSize`] if a side is 0 or more than [`MOST_SIDE`](Self::MOST_SIDE).
+    pub fn check(&self) -> Result<(), DataError> {
+        for side in [self.height, self.width] {
+            if !(1..=Self::MOST_SIDE).contains(&side) {
+                return Err(DataError::ImageSize {
+                    side,
+                    most: Self::MOST_SIDE,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The image at the size at which it is stored.
@@ -116,7 +138,9 @@ impl Preprocess {
     /// Rejects images that would become too large: resizing a strip of 1×1000000 pixels multiplies its
     /// pixels by the square of the shorter side of the target.
     fn reject_strips(&self, image: &Raster, size: [usize; 2]) -> Result<(), String> {
-        let limit = self.max_pixels.max((self.height * self.width) as u64);
+        let limit = self
+            .max_pixels
+            .max(self.height.saturating_mul(self.width) as u64);
         if size[0].saturating_mul(size[1]) as u64 > limit {
             return Err(format!(
                 "its sides, {}×{}, are too unequal for resizing",
@@ -147,16 +171,14 @@ pub(crate) fn prepare(
 /// For a square target this is torchvision's `Resize`: the shorter side becomes that of the target,
 /// the longer one `int(target · longer / shorter)`.
 fn covering(height: usize, width: usize, [target_height, target_width]: [usize; 2]) -> [usize; 2] {
-    if target_height * width >= target_width * height {
-        [
-            target_height,
-            (target_height * width / height).max(target_width),
-        ]
+    let (by_height, by_width) = (
+        target_height.saturating_mul(width),
+        target_width.saturating_mul(height),
+    );
+    if by_height >= by_width {
+        [target_height, (by_height / height).max(target_width)]
     } else {
-        [
-            (target_width * height / width).max(target_height),
-            target_width,
-        ]
+        [(by_width / width).max(target_height), target_width]
     }
 }
 

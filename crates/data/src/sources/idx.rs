@@ -1,9 +1,10 @@
 //! Folders of IDX files: the format of MNIST and Fashion-MNIST.
 
-use std::fs::File;
+use std::fmt::Display;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use finetune_files::quoted_path;
 use flate2::read::GzDecoder;
 
 use super::format::Format;
@@ -72,10 +73,13 @@ pub fn open_idx(folder: &Path, options: &IdxOptions<'_>) -> Result<Splits, DataE
 
 /// Opens a folder of IDX files with all of its images. The classes are the numbers of the labels.
 fn open_whole(folder: &Path, options: &SplitOptions) -> Result<Splits, DataError> {
-    let (_, labels) = read::<1>(folder, "train-labels-idx1-ubyte")?;
-    let mut used: Vec<u8> = labels;
-    used.sort_unstable();
-    used.dedup();
+    let mut is_used = [false; 256];
+    for label in labels(folder, "train")? {
+        is_used[usize::from(label)] = true;
+    }
+    let used: Vec<u8> = (0..=u8::MAX)
+        .filter(|label| is_used[usize::from(*label)])
+        .collect();
     let names: Vec<String> = used.iter().map(u8::to_string).collect();
     let classes: Vec<(u8, &str)> = used
         .iter()
@@ -98,89 +102,171 @@ fn is_idx(folder: &Path) -> bool {
 }
 
 fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageSet, DataError> {
-    let ([count, height, width], images) = read(folder, &format!("{part}-images-idx3-ubyte"))?;
-    let ([labels_count], labels) = read(folder, &format!("{part}-labels-idx1-ubyte"))?;
-    if count != labels_count {
+    let labels = labels(folder, part)?;
+    let mut file = IdxFile::open(folder, &format!("{part}-images-idx3-ubyte"))?;
+    let [count, height, width] = file.sizes()?;
+    if count as usize != labels.len() {
         let path = folder.join(format!("{part}-labels-idx1-ubyte"));
-        let reason = format!("it has {labels_count} labels for {count} images");
+        let reason = format!("it has {} labels for {count} images", labels.len());
         return Err(DataError::Idx { path, reason });
     }
-    let mut samples = Vec::new();
-    for (i, image) in images.chunks((height * width) as usize).enumerate() {
-        if let Some(label) = classes.iter().position(|(digit, _)| *digit == labels[i]) {
-            let name = format!("{part} image {i} of {}", folder.display());
-            let source = Source::Grey {
-                name,
-                height,
-                width,
-                values: image.into(),
-            };
-            samples.push(Sample { source, label });
-        }
+    let mut of_label = [None; 256];
+    for (class, (digit, _)) in classes.iter().enumerate() {
+        of_label[usize::from(*digit)] = Some(class);
     }
-    for (label, (digit, name)) in classes.iter().enumerate() {
-        if !samples.iter().any(|sample: &Sample| sample.label == label) {
-            let path = folder.join(format!("{part}-labels-idx1-ubyte"));
-            let reason = format!("it has no label {digit} ({name})");
-            return Err(DataError::Idx { path, reason });
-        }
+    let mut found = vec![false; classes.len()];
+    let mut samples = Vec::new();
+    let mut image = vec![0; height as usize * width as usize];
+    let shown = quoted_path(folder);
+    // One image after the other, so that the file is not in memory twice.
+    for (index, label) in labels.iter().enumerate() {
+        file.fill(&mut image)?;
+        let Some(label) = of_label[usize::from(*label)] else {
+            continue;
+        };
+        found[label] = true;
+        let source = Source::Grey {
+            name: format!("{part} image {index} of {shown}"),
+            height,
+            width,
+            values: image.as_slice().into(),
+        };
+        samples.push(Sample { source, label });
+    }
+    file.end()?;
+    let missing = found.iter().zip(classes).find(|(found, _)| !**found);
+    if let Some((_, (digit, name))) = missing {
+        let path = folder.join(format!("{part}-labels-idx1-ubyte"));
+        let reason = format!("it has no label {digit} ({name})");
+        return Err(DataError::Idx { path, reason });
     }
     let classes = classes.iter().map(|(_, name)| (*name).to_owned()).collect();
     Ok(ImageSet { classes, samples })
 }
 
-/// Reads a file of bytes with `N` dimensions: its sizes and its values.
-fn read<const N: usize>(folder: &Path, name: &str) -> Result<([u32; N], Vec<u8>), DataError> {
-    let plain = folder.join(name);
-    let zipped = folder.join(format!("{name}.gz"));
-    let path = if plain.is_file() { plain } else { zipped };
-    let io = |source| DataError::Io {
-        path: path.clone(),
-        source,
-    };
-    let bad = |reason: String| DataError::Idx {
-        path: path.clone(),
-        reason,
-    };
-    let file = BufReader::new(File::open(&path).map_err(io)?);
-    let mut file: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
-        Box::new(GzDecoder::new(file))
-    } else {
-        Box::new(file)
-    };
-    let mut word = || {
-        let mut word = [0; 4];
-        file.read_exact(&mut word).map(|()| word)
-    };
-    let short = |error| bad(format!("its header cannot be read ({error})"));
-    let [zero, zero_too, bytes, dimensions] = word().map_err(short)?;
-    if [zero, zero_too, bytes] != [0, 0, 8] || usize::from(dimensions) != N {
-        return Err(bad(format!(
-            "it does not start like one with {N} dimensions of bytes"
-        )));
+fn labels(folder: &Path, part: &str) -> Result<Vec<u8>, DataError> {
+    let mut file = IdxFile::open(folder, &format!("{part}-labels-idx1-ubyte"))?;
+    file.sizes::<1>()?;
+    let labels = file.rest()?;
+    file.end()?;
+    Ok(labels)
+}
+
+/// A file that is read from its start.
+struct IdxFile {
+    path: PathBuf,
+    file: Box<dyn Read>,
+    sizes: Vec<u32>,
+    /// Number of values that the header announces, and of those that have been read.
+    wanted: u64,
+    read: u64,
+}
+
+impl IdxFile {
+    fn open(folder: &Path, name: &str) -> Result<Self, DataError> {
+        let plain = folder.join(name);
+        let zipped = folder.join(format!("{name}.gz"));
+        let path = if plain.exists() { plain } else { zipped };
+        let opened = finetune_files::open(&path);
+        let (file, _) = opened.map_err(|source| DataError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let file = BufReader::new(file);
+        let file: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
+            Box::new(BufReader::new(GzDecoder::new(file)))
+        } else {
+            Box::new(file)
+        };
+        Ok(Self {
+            path,
+            file,
+            sizes: Vec::new(),
+            wanted: 0,
+            read: 0,
+        })
     }
-    let mut sizes = [0; N];
-    for size in &mut sizes {
-        *size = u32::from_be_bytes(word().map_err(short)?);
+
+    fn bad(&self, reason: impl Display) -> DataError {
+        DataError::Idx {
+            path: self.path.clone(),
+            reason: reason.to_string(),
+        }
     }
-    let wanted = sizes
-        .iter()
-        .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)))
-        .filter(|wanted| (1..=LIMIT).contains(wanted))
-        .ok_or_else(|| bad(format!("its header says {sizes:?} values")))?;
-    // Reads what is there instead of reserving memory for what the header says.
-    let mut body = Vec::new();
-    file.take(wanted + 1)
-        .read_to_end(&mut body)
-        .map_err(|error| bad(error.to_string()))?;
-    match body.len() as u64 {
-        held if held == wanted => Ok((sizes, body)),
-        held if held < wanted => Err(bad(format!(
-            "its header says {sizes:?} values, and it has {held}"
-        ))),
-        _ => Err(bad(format!(
-            "its header says {sizes:?} values, and it has more"
-        ))),
+
+    /// Reads the header of a file of bytes with `N` dimensions.
+    fn sizes<const N: usize>(&mut self) -> Result<[u32; N], DataError> {
+        let mut word = || {
+            let mut word = [0; 4];
+            self.file.read_exact(&mut word).map(|()| word)
+        };
+        let words: std::io::Result<Vec<[u8; 4]>> = (0..=N).map(|_| word()).collect();
+        let words =
+            words.map_err(|error| self.bad(format!("its header cannot be read ({error})")))?;
+        let [magic, sizes @ ..] = words.as_slice() else {
+            return Err(self.bad("it has no header"));
+        };
+        if magic[..3] != [0, 0, 8] || usize::from(magic[3]) != N {
+            return Err(self.bad(format!(
+                "it does not start like one with {N} dimensions of bytes"
+            )));
+        }
+        self.sizes = sizes.iter().map(|size| u32::from_be_bytes(*size)).collect();
+        let product = self
+            .sizes
+            .iter()
+            .try_fold(1_u64, |all, size| all.checked_mul(u64::from(*size)));
+        let wanted = product.filter(|wanted| (1..=LIMIT).contains(wanted));
+        self.wanted =
+            wanted.ok_or_else(|| self.bad(format!("its header says {:?} values", self.sizes)))?;
+        Ok(std::array::from_fn(|index| {
+            self.sizes.get(index).copied().unwrap_or_default()
+        }))
+    }
+
+    /// Reads as many values as `values` has.
+    fn fill(&mut self, values: &mut [u8]) -> Result<(), DataError> {
+        let mut filled = 0;
+        while filled < values.len() {
+            match self.file.read(&mut values[filled..]) {
+                Ok(0) => return Err(self.short(filled)),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.bad(error)),
+            }
+        }
+        self.read += values.len() as u64;
+        Ok(())
+    }
+
+    /// Reads all values, and reserves memory for what is there rather than for what the header says.
+    fn rest(&mut self) -> Result<Vec<u8>, DataError> {
+        let mut values = Vec::new();
+        let outcome = (&mut self.file).take(self.wanted).read_to_end(&mut values);
+        outcome.map_err(|error| self.bad(error))?;
+        if (values.len() as u64) < self.wanted {
+            return Err(self.short(values.len()));
+        }
+        self.read = self.wanted;
+        Ok(values)
+    }
+
+    /// Checks that all values have been read and that no more follow.
+    fn end(&mut self) -> Result<(), DataError> {
+        let more = self.file.read(&mut [0]).map_err(|error| self.bad(error))?;
+        if self.read != self.wanted || more > 0 {
+            let sizes = &self.sizes;
+            return Err(self.bad(format!("its header says {sizes:?} values, and it has more")));
+        }
+        Ok(())
+    }
+
+    fn short(&self, more: usize) -> DataError {
+        let held = self.read + more as u64;
+        self.bad(format!(
+            "its header says {:?} values, and it has {held}",
+            self.sizes
+        ))
     }
 }
 

@@ -177,7 +177,7 @@ pub(crate) fn format_of(path: &Path) -> Result<Option<&'static Format>, DataErro
     let extension = extension.unwrap_or_default().to_ascii_lowercase();
     let mut formats = FORMATS.iter();
     let found = formats.find(|format| format.extensions.contains(&extension.as_str()));
-    match found.filter(|_| path.is_file()) {
+    match found.filter(|_| path.exists()) {
         Some(format) => Ok(Some(format)),
         None if !path.exists() => Err(DataError::Missing {
             path: path.to_owned(),

@@ -35,6 +35,7 @@ pub(crate) fn build(
     pipeline: &Pipeline,
     pool: &ThreadPool,
 ) -> Result<Built, DataError> {
+    preprocess.check()?;
     let work = Work {
         set,
         preprocess,
@@ -42,7 +43,9 @@ pub(crate) fn build(
         skip: pipeline.on_bad_image == OnBadImage::Skip,
         pool,
     };
-    let bytes = preprocess.stored_bytes(size) * set.len() as u64;
+    let bytes = preprocess
+        .stored_bytes(size)
+        .saturating_mul(set.len() as u64);
     match pipeline.cache {
         Cache::Memory => work.in_memory(),
         Cache::Auto if bytes <= pipeline.budget() => work.in_memory(),

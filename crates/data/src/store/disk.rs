@@ -40,7 +40,9 @@ struct Entry {
 
 impl Entry {
     fn bytes(&self) -> u64 {
-        u64::from(self.height) * u64::from(self.width) * 3
+        // A damaged file may say anything.
+        let pixels = u64::from(self.height) * u64::from(self.width);
+        pixels.saturating_mul(3)
     }
 }
 

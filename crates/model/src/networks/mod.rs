@@ -166,7 +166,9 @@ impl Architecture {
     ///
     /// [`ModelError::ImageSize`] if it does not take them.
     pub fn at(&self, image_size: usize) -> Result<Self, ModelError> {
+        let most = finetune_data::Preprocess::MOST_SIDE;
         let wanted = match self.sizes {
+            _ if image_size > most => format!("at most {most}×{most} pixels"),
             Sizes::Fixed if image_size != self.image_size => {
                 format!("{0}×{0} pixels", self.image_size)
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use finetune_data::sources::{description, typed};
-use finetune_data::{Fold, OnBadImage, Sampling};
+use finetune_data::{Fold, OnBadImage, Preprocess, Sampling};
 
 use super::range::at_least_1;
 use crate::flags::define::choice::of;
@@ -44,6 +44,7 @@ fn data_set() -> Vec<Flag> {
         value("image-size", "PIXELS")
             .help("Side of the square images, in pixels")
             .default_is("the model's")
+            .details(format!("From 1 to {}.", Preprocess::MOST_SIDE))
             .sets_base(
                 |base, side| base.image_size = Some(side),
                 Resume::Rule(|base, plan| {

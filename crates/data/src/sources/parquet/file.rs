@@ -11,14 +11,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use finetune_files::quoted;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::{Field, Row};
+use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
-use serde_json::Value;
 
 use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
+use super::super::understood::Origin;
+use super::columns::{Columns, column, part_of};
 use crate::error::DataError;
 use crate::positioned::PositionedFile;
 
@@ -41,9 +43,14 @@ struct Copied {
     ends: Vec<u64>,
 }
 
-/// Reads the labels of files.
-pub(in super::super) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
+/// Reads the labels of the files of a data set.
+pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     let mut parts = Parts::default();
+    let root = if data_set.is_dir() {
+        data_set
+    } else {
+        data_set.parent().unwrap_or(data_set)
+    };
     for (part, path) in files {
         let error = |reason: String| DataError::Parquet {
             path: path.clone(),
@@ -53,6 +60,19 @@ pub(in super::super) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataE
         let reader = open(&path)?;
         let columns = Columns::find(&reader).map_err(error)?;
         let projection = columns.labels().map_err(failed)?;
+        if parts.origin.layout.is_empty() {
+            let names = if columns.classes.is_some() {
+                ", named in the metadata"
+            } else {
+                ""
+            };
+            let layout = format!(
+                "Parquet files with the columns {} (image) and {} (label{names})",
+                quoted(columns.image.name()),
+                quoted(columns.label.name())
+            );
+            parts.origin = Origin::new(layout, root);
+        }
         let mut labels = Vec::new();
         let mut names = Vec::new();
         for (number, row) in reader
@@ -97,7 +117,8 @@ pub(in super::super) fn read(files: Vec<(Part, PathBuf)>) -> Result<Parts, DataE
 }
 
 fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Io {
+    let opened = finetune_files::open(path);
+    let (file, _) = opened.map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
     })?;
@@ -107,147 +128,6 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     })
 }
 
-/// The columns of images and labels.
-struct Columns {
-    /// A struct of `bytes` and perhaps `path`, or a column of bytes.
-    image: TypePtr,
-    label: TypePtr,
-    /// Names of the labels, if they are numbers with names.
-    classes: Option<Vec<String>>,
-}
-
-impl Columns {
-    fn find(reader: &SerializedFileReader<File>) -> Result<Self, String> {
-        let metadata = reader.metadata().file_metadata();
-        let fields = metadata.schema().get_fields();
-        let pairs = metadata.key_value_metadata().into_iter().flatten();
-        let metadata = pairs
-            .filter(|pair| pair.key == "huggingface")
-            .find_map(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
-        let features = metadata.map_or(Value::Null, |data| data["info"]["features"].clone());
-        let column = |names: &[&str], kind: &str| {
-            let is_kind = |field: &&TypePtr| features[field.name()]["_type"] == kind;
-            let named = |name: &&str| fields.iter().find(|field| field.name() == *name);
-            let found = names
-                .iter()
-                .find_map(named)
-                .or_else(|| fields.iter().find(is_kind));
-            found.cloned().ok_or_else(|| {
-                let columns: Vec<&str> = fields.iter().map(|field| field.name()).collect();
-                format!(
-                    "it has no column `{}`; its columns are: {}",
-                    names[0],
-                    columns.join(", ")
-                )
-            })
-        };
-        let image = column(&["image", "img"], "Image")?;
-        let label = column(&["label", "labels"], "ClassLabel")?;
-        if image.is_group()
-            && !image
-                .get_fields()
-                .iter()
-                .any(|field| field.name() == "bytes")
-        {
-            return Err(format!(
-                "its column `{}` has no field `bytes`",
-                image.name()
-            ));
-        }
-        let names = features[label.name()]["names"].as_array();
-        let names = names.map(|names| {
-            let name = |name: &Value| {
-                name.as_str()
-                    .map_or_else(|| name.to_string(), str::to_owned)
-            };
-            names.iter().map(name).collect()
-        });
-        Ok(Self {
-            image,
-            label,
-            classes: names,
-        })
-    }
-
-    /// The column of the labels, and that of the images reduced to their `path`.
-    fn labels(&self) -> Result<Type, ParquetError> {
-        let mut columns = vec![Arc::clone(&self.label)];
-        columns.extend(part_of(&self.image, "path")?);
-        Type::group_type_builder("schema")
-            .with_fields(columns)
-            .build()
-    }
-
-    fn label_of(&self, row: &Row) -> Result<String, String> {
-        let number = match column(row, self.label.name()) {
-            Some(Field::Str(text)) => return Ok(text.clone()),
-            Some(Field::Byte(number)) => i64::from(*number),
-            Some(Field::Short(number)) => i64::from(*number),
-            Some(Field::Int(number)) => i64::from(*number),
-            Some(Field::Long(number)) => *number,
-            Some(Field::UByte(number)) => i64::from(*number),
-            Some(Field::UShort(number)) => i64::from(*number),
-            Some(Field::UInt(number)) => i64::from(*number),
-            Some(Field::Bool(flag)) => i64::from(*flag),
-            Some(Field::Null) | None => return Err("has no label".to_owned()),
-            Some(other) => {
-                return Err(format!(
-                    "has the label {other}, which is neither a number nor text"
-                ));
-            }
-        };
-        match &self.classes {
-            None if number >= 0 => Ok(number.to_string()),
-            None => Err(format!(
-                "has the label {number}, which means that it is not labelled"
-            )),
-            Some(names) => {
-                let name = usize::try_from(number)
-                    .ok()
-                    .and_then(|number| names.get(number));
-                name.cloned()
-                    .ok_or_else(|| format!("has the label {number}, which has no name"))
-            }
-        }
-    }
-
-    fn name_of(&self, row: &Row) -> Option<String> {
-        match column(row, self.image.name())? {
-            Field::Group(image) => match column(image, "path")? {
-                Field::Str(name) => Some(name.clone()),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Field> {
-    let mut columns = row.get_column_iter();
-    columns
-        .find(|(known, _)| *known == name)
-        .map(|(_, field)| field)
-}
-
-/// The struct `column` reduced to one field; `None` if it does not have that field.
-fn part_of(column: &TypePtr, field: &str) -> Result<Option<TypePtr>, ParquetError> {
-    if !column.is_group() {
-        return Ok(None);
-    }
-    let Some(field) = column
-        .get_fields()
-        .iter()
-        .find(|known| known.name() == field)
-    else {
-        return Ok(None);
-    };
-    let info = column.get_basic_info();
-    let group = Type::group_type_builder(column.name())
-        .with_repetition(info.repetition())
-        .with_fields(vec![Arc::clone(field)]);
-    Ok(Some(Arc::new(group.build()?)))
-}
-
 impl Container for ParquetFile {
     fn path(&self) -> &Path {
         &self.path
@@ -255,7 +135,9 @@ impl Container for ParquetFile {
 
     fn name(&self, index: usize) -> String {
         let name = self.names.get(index).and_then(Option::as_deref);
-        let own = name.map_or_else(String::new, |name| format!(" ({name})"));
+        let own = name.map_or_else(String::new, |name| {
+            format!(" ({})", finetune_files::shortened(name, 200))
+        });
         format!("{}, row {index}{own}", self.path.display())
     }
 

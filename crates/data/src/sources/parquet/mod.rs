@@ -1,10 +1,15 @@
 //! Data sets in Parquet files, as the Hugging Face Hub has them: one file, or a folder of files named
-//! `train-….parquet`, `test-….parquet` and perhaps `validation-….parquet`.
+//! `train-….parquet`, `test-….parquet` and perhaps `validation-….parquet`, or in folders of these names.
 
+#[cfg(feature = "parquet")]
+mod columns;
 #[cfg(feature = "parquet")]
 mod file;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use finetune_files::quoted;
 
 use super::format::Format;
 use super::parts::{Part, Parts};
@@ -15,62 +20,123 @@ const EXTENSION: &str = "parquet";
 pub(super) const FORMAT: Format = Format {
     description: ".parquet file or folder of such files",
     extensions: &[EXTENSION],
-    is_directory: |path| Ok(!files(path)?.is_empty()),
+    is_directory: |path| Ok(!below(path, 0)?.is_empty()),
     open: |path, options| read(path)?.splits(path, options),
     open_test: |path| read(path)?.into_test(path),
 };
 
-/// The files of a data set, with the splits that their names say.
+/// Folders in folders that are looked into: `default/train/0000.parquet`.
+const DEEPEST: usize = 2;
+/// Most folders of a folder that are looked into: a folder of classes may have thousands.
+const MOST_FOLDERS: usize = 32;
+
+/// The files of a data set, with the parts that their names or those of their folders say.
 fn files(path: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
-    if path.is_file() {
+    if !path.is_dir() {
         return Ok(vec![(Part::Unknown, path.to_owned())]);
     }
-    // The Hub has files in `data`.
-    for folder in [path.to_owned(), path.join("data")] {
-        let files = files_in(&folder)?;
-        if !files.is_empty() {
-            return Ok(files);
-        }
+    let found = below(path, 0)?;
+    let mut sets = BTreeSet::new();
+    let mut files = Vec::new();
+    for file in found {
+        let folders: Vec<String> = file
+            .strip_prefix(path)
+            .ok()
+            .and_then(Path::parent)
+            .map(|folder| {
+                let names = folder.components();
+                names
+                    .map(|name| name.as_os_str().to_string_lossy().into_owned())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let part = part(&name).or_else(|| folders.iter().rev().find_map(|name| Part::named(name)));
+        let set: Vec<&String> = folders
+            .iter()
+            .filter(|name| Part::named(name).is_none() && *name != "data")
+            .collect();
+        sets.insert(set.into_iter().cloned().collect::<Vec<_>>().join("/"));
+        files.push((part.unwrap_or(Part::Unknown), file));
     }
-    Ok(Vec::new())
+    if sets.len() > 1 {
+        let names: Vec<String> = sets
+            .iter()
+            .map(|set| {
+                if set.is_empty() {
+                    "its own files".to_owned()
+                } else {
+                    quoted(set)
+                }
+            })
+            .collect();
+        return Err(DataError::Ambiguous {
+            path: path.to_owned(),
+            reason: format!(
+                "it has several data sets: {}; give the folder of one of them",
+                names.join(", ")
+            ),
+        });
+    }
+    let is_known = |(part, _): &&(Part, PathBuf)| *part != Part::Unknown;
+    if files.iter().any(|file| is_known(&file))
+        && let Some((_, file)) = files.iter().find(|file| !is_known(file))
+    {
+        return Err(DataError::Parquet {
+            path: file.clone(),
+            reason:
+                "its name must begin with train-, validation- or test-, as those of other files do"
+                    .to_owned(),
+        });
+    }
+    Ok(files)
 }
 
-/// The Parquet files directly in a folder. The text before the first `-` of a name is the split.
-fn files_in(folder: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
-    let mut files = Vec::new();
-    if !folder.is_dir() {
-        return Ok(files);
-    }
+/// The part that the name of a file says: `train-00000-of-00001`, `validation`.
+fn part(name: &str) -> Option<Part> {
+    let first = name.split_once('-').map_or(name, |(first, _)| first);
+    Part::named(first).or_else(|| Part::named(name))
+}
+
+/// The Parquet files in a folder and in the folders in it, in the order of their paths.
+fn below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, DataError> {
     let io = |source| DataError::Io {
         path: folder.to_owned(),
         source,
     };
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if !extension.is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION)) {
+        let name = path.file_name().unwrap_or_default();
+        if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        let name = path.file_stem().and_then(|name| name.to_str());
-        let name = name.unwrap_or_default();
-        let name = name.split_once('-').map_or(name, |(part, _)| part);
-        let part = Part::named(name).ok_or_else(|| DataError::Parquet {
-            path: path.clone(),
-            reason: "its name must begin with train-, validation- or test-".to_owned(),
-        })?;
-        files.push((part, path));
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if extension.is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION)) {
+            files.push(path);
+        } else if folders.len() <= MOST_FOLDERS && path.is_dir() {
+            folders.push(path);
+        }
     }
-    files.sort_by(|a, b| a.1.cmp(&b.1));
+    if depth < DEEPEST && folders.len() <= MOST_FOLDERS {
+        for folder in folders {
+            // A folder that cannot be read may have nothing to do with Parquet files.
+            files.extend(below(&folder, depth + 1).unwrap_or_default());
+        }
+    }
+    files.sort();
     Ok(files)
 }
 
 #[cfg(feature = "parquet")]
 fn read(path: &Path) -> Result<Parts, DataError> {
-    file::read(files(path)?)
+    file::read(path, files(path)?)
 }
 
 #[cfg(not(feature = "parquet"))]
 fn read(path: &Path) -> Result<Parts, DataError> {
+    files(path)?;
     Err(DataError::Parquet {
         path: path.to_owned(),
         reason: "this program was built without its feature `parquet`".to_owned(),
