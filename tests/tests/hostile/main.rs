@@ -5,7 +5,12 @@
 //! `FINETUNE_CASE=NAME` runs the cases whose names contain NAME only.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    unreachable_pub
+)]
 
 #[path = "../util/mod.rs"]
 mod util;
