@@ -35,7 +35,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
                 run: run.clone(),
                 selection: args.selection.clone(),
             },
-            format: ExportFormat::Safetensors,
+            format: Some(ExportFormat::Safetensors),
             names: None,
             out: args.out.clone(),
         }),
@@ -52,7 +52,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
 pub fn export(args: &ExportArgs) -> Result<()> {
     let Selection { method, epoch } = &args.of.selection;
     let run = FinishedRun::open(&args.of.run, method.as_deref(), *epoch)?;
-    let format = match args.format {
+    let format = match args.format.unwrap_or_else(|| by_ending(&args.out)) {
         ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
         ExportFormat::Pth => folder::ExportFormat::Pth,
         ExportFormat::Peft => folder::ExportFormat::Peft,
@@ -61,6 +61,15 @@ pub fn export(args: &ExportArgs) -> Result<()> {
         tell(&path, bytes)?;
     }
     Ok(())
+}
+
+/// The format that the ending of a file's name promises: `torch.load` reads no safetensors file.
+fn by_ending(out: &Path) -> ExportFormat {
+    let ending = out.extension().unwrap_or_default().to_string_lossy();
+    match ending.to_lowercase().as_str() {
+        "pth" | "pt" | "bin" | "ckpt" => ExportFormat::Pth,
+        _ => ExportFormat::Safetensors,
+    }
 }
 
 fn tell(path: &Path, size: u64) -> Result<()> {

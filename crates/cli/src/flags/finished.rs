@@ -87,9 +87,9 @@ pub struct ExportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub of: SelectedRun,
-    /// Format to write
-    #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
-    pub format: ExportFormat,
+    /// Format to write [default: pth if --out ends in .pth, .pt, .bin or .ckpt, else safetensors]
+    #[arg(long, value_enum)]
+    pub format: Option<ExportFormat>,
     /// Name the tensors as torchvision or timm does [default: torchvision if it has the model]
     #[arg(long, value_name = "LIBRARY")]
     pub names: Option<String>,
