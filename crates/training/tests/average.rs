@@ -89,7 +89,7 @@ fn run(method: &Method) -> Network {
 
     // A resumed run ends with the same model: the checkpoint has the ages of the entries.
     let file = tempfile::NamedTempFile::new().unwrap();
-    checkpoint.write(file.path()).unwrap();
+    checkpoint.write(file.path(), None).unwrap();
     let stored = Checkpoint::from_bytes(&std::fs::read(file.path()).unwrap()).unwrap();
     let again = attached(method, &device);
     let again = resume(again, &data, &recipe, &device, &mut (), Some(&stored)).unwrap();
