@@ -375,6 +375,7 @@ fn changed(case: &str, change: impl FnOnce(&mut HfPeftAdapter)) -> String {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // one case after the other
 fn the_error_names_what_cannot_be_read() {
     let set = |key: &'static str, value: serde_json::Value| {
         changed("lora", |adapter| {

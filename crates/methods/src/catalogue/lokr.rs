@@ -325,11 +325,11 @@ impl ReadAdapters<LokrConfig, Kronecker> for ReadLokr {
         };
         let first = factor(Kronecker::W1, Kronecker::W1_A, Kronecker::W1_B);
         let second = factor(Kronecker::W2, Kronecker::W2_A, Kronecker::W2_B);
-        let sides = first.zip(second).and_then(|((a, c), (b, d))| {
+        let made = first.zip(second).and_then(|((a, c), (b, d))| {
             let (outputs, inputs) = (a.checked_mul(b)?, c.checked_mul(d)?);
             Some((outputs, inputs))
         });
-        if sides == Some((shape.outputs, shape.inputs)) {
+        if made == Some((shape.outputs, shape.inputs)) {
             return Ok(Some(adapter));
         }
         Err(MethodError::OtherBase {

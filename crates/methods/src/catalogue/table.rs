@@ -18,6 +18,7 @@ macro_rules! table {
         /// The path of an adapter's tensor in the model is that of the weight, `adapter` and the
         /// tensor's name, e.g. `layer1.0.conv1.weight.adapter.lora_a`.
         #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)] // one per layer
         pub enum Adapter {
             $($(#[$adapter_doc])* $adapter($adapter),)*
         }

@@ -20,8 +20,8 @@ const MOST_BYTES: usize = 1 << 18;
 pub(crate) struct Ranks {
     rank: usize,
     alpha: f64,
-    ranks: Patterns<usize>,
-    alphas: Patterns<f64>,
+    rank_pattern: Patterns<usize>,
+    alpha_pattern: Patterns<f64>,
 }
 
 impl Ranks {
@@ -31,8 +31,8 @@ impl Ranks {
         Ok(Self {
             rank: settings.or("r", Settings::count)?.unwrap_or(8),
             alpha: settings.or(alpha, Settings::number)?.unwrap_or(8.0),
-            ranks: Patterns::read(settings, "rank_pattern", positive, count_of)?,
-            alphas: Patterns::read(settings, "alpha_pattern", "a number", number_of)?,
+            rank_pattern: Patterns::read(settings, "rank_pattern", positive, count_of)?,
+            alpha_pattern: Patterns::read(settings, "alpha_pattern", "a number", number_of)?,
         })
     }
 
@@ -43,8 +43,8 @@ impl Ranks {
 
     /// The rank and the alpha of a layer.
     pub(crate) fn of(&self, layer: &str) -> (usize, f64) {
-        let rank = self.ranks.of(layer).unwrap_or(self.rank);
-        (rank, self.alphas.of(layer).unwrap_or(self.alpha))
+        let rank = self.rank_pattern.of(layer).unwrap_or(self.rank);
+        (rank, self.alpha_pattern.of(layer).unwrap_or(self.alpha))
     }
 
     /// The rank and the alpha of a layer whose factors have the rank `found`.

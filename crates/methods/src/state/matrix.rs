@@ -15,14 +15,13 @@ impl Matrix {
     /// A tensor with its first axis as rows and the other axes flattened into columns.
     pub(crate) fn of(shape: &[usize], values: Vec<f32>) -> Self {
         let rows = shape.first().copied().unwrap_or(1);
-        let columns = if rows == 0 {
-            // The sizes come from a file, and there are no values that bound them.
+        // Without rows there are no values that bound the other sizes, which come from a file.
+        let others = || {
             shape[1..]
                 .iter()
-                .fold(1, |product: usize, size| product.saturating_mul(*size))
-        } else {
-            values.len() / rows
+                .fold(1, |all: usize, size| all.saturating_mul(*size))
         };
+        let columns = values.len().checked_div(rows).unwrap_or_else(others);
         Self {
             rows,
             columns,

@@ -202,7 +202,7 @@ impl ModelOptimizer {
 
 /// A step of Adam in which each entry's moments are corrected by the number of steps since they were
 /// cleared, so that an entry that begins anew takes the steps of a new parameter.
-#[allow(clippy::cast_possible_truncation)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
 fn adam_by_entry(
     parameter: Tensor<1>,
     gradient: Gradient<1>,
