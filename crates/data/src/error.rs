@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use finetune_files::{quoted, quoted_path};
 
-use crate::sources::Fold;
-
 /// What can go wrong between a data set and its tensors. Each message names what is wrong and what to
 /// do about it.
 #[derive(Debug, thiserror::Error)]
@@ -59,8 +57,15 @@ pub enum DataError {
         train: PathBuf,
     },
     /// There is no such fold.
-    #[error("there is no fold {} of {}: there must be at least 2 folds, and they count from 1", .0.index, .0.of)]
-    NoSuchFold(Fold),
+    #[error(
+        "there is no fold {index} of {of}: there must be at least 2 folds, and they count from 1"
+    )]
+    NoSuchFold {
+        /// Its number, from 1.
+        index: usize,
+        /// The number of folds.
+        of: usize,
+    },
     /// A data set that is opened by its name cannot be read from where its package installs it.
     #[error("{name} is not installed (`{install}`)")]
     NotInstalled {

@@ -59,7 +59,7 @@ fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
             Some(
                 DataError::NotADataSet { .. }
                     | DataError::Missing { .. }
-                    | DataError::NoSuchFold(_)
+                    | DataError::NoSuchFold { .. }
                     | DataError::ImageSize { .. }
             )
         )

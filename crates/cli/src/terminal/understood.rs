@@ -175,6 +175,9 @@ fn model(block: &mut Block, model: &UnderstoodModel) {
             count(model.parameters)
         ),
     );
+    for note in &model.notes {
+        block.add("", note);
+    }
     let side = model.image_size;
     let three = |values: &[f32; 3]| {
         let distinct: BTreeSet<String> = values.iter().map(f32::to_string).collect();

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::named::NamedSet;
+use super::origin::{From, Origin};
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::Splits;
-use super::understood::{From, Origin};
 
 pub(super) const SIGNS: NamedSet = NamedSet {
     name: "embedded",

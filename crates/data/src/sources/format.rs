@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::origin::Origin;
 use super::set::ImageSet;
 use super::splits::{SplitOptions, Splits};
-use super::understood::Origin;
 use crate::error::DataError;
 
 /// A format of data sets: one file of this folder, and one row of `FORMATS` in `sources/mod.rs`.

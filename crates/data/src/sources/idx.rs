@@ -8,10 +8,10 @@ use finetune_files::quoted_path;
 use flate2::read::GzDecoder;
 
 use super::format::Format;
+use super::origin::{From, Origin};
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::{SplitOptions, Splits};
-use super::understood::{From, Origin};
 use crate::error::DataError;
 
 pub(super) const FORMAT: Format = Format {

@@ -12,6 +12,7 @@ mod idx;
 pub(crate) mod left_out;
 mod manifest;
 mod named;
+mod origin;
 mod parquet;
 pub(crate) mod part_names;
 mod parts;
@@ -89,7 +90,7 @@ pub fn understood_test(path: &Path) -> Result<(ImageSet, Understood), DataError>
         None => folder::open_test(path),
     }?;
     origin.notes.extend(instead_of_named(path));
-    let understood = origin.of_test(&set);
+    let understood = Understood::of_test(origin, &set);
     Ok((set, understood))
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use finetune_files::quoted_path;
 
+use super::origin::{From, Origin};
 pub(super) use super::part_names::Part;
 use super::set::{ImageSet, Sample};
 use super::source::Source;
 use super::splits::{SplitOptions, Splits};
-use super::understood::{From, Origin};
 use crate::error::{DataError, listed};
 
 /// Where a label was read, for messages.

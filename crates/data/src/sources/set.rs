@@ -31,7 +31,10 @@ impl Fold {
         if self.of >= 2 && (1..=self.of).contains(&self.index) {
             Ok(())
         } else {
-            Err(DataError::NoSuchFold(self))
+            Err(DataError::NoSuchFold {
+                index: self.index,
+                of: self.of,
+            })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Training, validation and test images, and splitting what has not been split.
 
+use super::origin::Origin;
 use super::set::{Fold, ImageSet};
-use super::understood::Origin;
 use crate::error::DataError;
 
 /// A data set: training, validation and test images.

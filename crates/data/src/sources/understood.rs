@@ -1,10 +1,9 @@
 //! How a data set was understood: what a user is told before anything is computed from it.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 
 use super::left_out::LeftOut;
+use super::origin::Origin;
 use super::set::ImageSet;
 use super::splits::Splits;
 
@@ -51,6 +50,22 @@ pub struct ClassCount {
 }
 
 impl Understood {
+    /// How images that are only for testing were understood.
+    pub(crate) fn of_test(origin: Origin, set: &ImageSet) -> Self {
+        Self {
+            parts: vec![PartSummary::new(
+                "test",
+                origin.from.test.as_ref(),
+                set,
+                None,
+            )],
+            layout: origin.layout,
+            made: origin.made,
+            left_out: origin.left_out,
+            notes: origin.notes,
+        }
+    }
+
     /// Everything that was decided or left out, one sentence each: `made`, `notes` and `left_out`.
     #[must_use]
     pub fn sentences(&self) -> Vec<String> {
@@ -83,50 +98,6 @@ impl PartSummary {
     pub fn per_class(&self) -> Option<[usize; 2]> {
         let counts = || self.classes.iter().map(|class| class.images);
         Some([counts().min()?, counts().max()?])
-    }
-}
-
-/// What the reader of a format remembers about a data set; the numbers are those of the [`Splits`].
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Origin {
-    pub(crate) layout: String,
-    /// The folder that names of images are relative to in [`Splits::fingerprint`].
-    pub(crate) root: PathBuf,
-    /// Where each part came from.
-    pub(crate) from: From,
-    pub(crate) made: Vec<String>,
-    pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) notes: Vec<String>,
-    /// The most training images per class that were asked for.
-    pub(crate) limit: Option<usize>,
-}
-
-/// Where each part came from, if it was not split from another one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct From {
-    pub(crate) train: Option<String>,
-    pub(crate) valid: Option<String>,
-    pub(crate) test: Option<String>,
-}
-
-impl Origin {
-    pub(crate) fn new(layout: String, root: &Path) -> Self {
-        Self {
-            layout,
-            root: root.to_owned(),
-            ..Self::default()
-        }
-    }
-
-    /// How images that are only for testing were understood.
-    pub(crate) fn of_test(self, set: &ImageSet) -> Understood {
-        Understood {
-            parts: vec![PartSummary::new("test", self.from.test.as_ref(), set, None)],
-            layout: self.layout,
-            made: self.made,
-            left_out: self.left_out,
-            notes: self.notes,
-        }
     }
 }
 

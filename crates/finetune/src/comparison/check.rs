@@ -3,7 +3,7 @@
 use finetune_evaluation::understood::Understood;
 use finetune_methods::inspect::ParameterCount;
 use finetune_methods::{Importance, count_parameters};
-use finetune_model::Network;
+use finetune_model::{Network, Understood as Recognized};
 
 use super::understood::{Found, understood};
 use crate::config::{Decoded, RunConfig};
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::identity::{DataIdentity, Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
 use crate::run::{Observer, Phase, attach, base};
-use crate::weights::{cached, describe, is_made_on_demand, is_shipped};
+use crate::weights::{cached, is_made_on_demand, is_shipped, understand};
 
 /// What was found.
 pub(super) struct Checked {
@@ -88,10 +88,9 @@ pub(super) fn check(
                 let (network, notes) = base(config, classes, &device)?;
                 if !is_shipped(config) {
                     // That the shipped checkpoint gets a new head is expected.
-                    let notes = notes.into_iter();
-                    found.notes = notes
-                        .map(|note| format!("{}: {note}", describe(config)))
-                        .collect();
+                    let recognized = understand(config)?;
+                    found.notes = recognized.iter().map(Recognized::recognition).collect();
+                    found.notes.extend(notes);
                 }
                 loaded.insert(network).clone()
             }
@@ -99,9 +98,6 @@ pub(super) fn check(
         let attached = attach(config, network, &Importance::default())?;
         let count: ParameterCount = count_parameters(attached.model());
         found.counts.push((config, count));
-    }
-    for note in &found.notes {
-        observer.note(note);
     }
     let understood = understood(runs, &data, found)?;
     Ok(Checked { data, understood })

@@ -297,11 +297,10 @@ impl Understood {
         Some(format!("{what} left out: {listed}"))
     }
 
-    /// How the file was understood, a line each: first the network and its names with what else the tensors
-    /// could be, then the head, which of several networks is used, and what is left out.
+    /// As which network the file was recognised, by which names, and what else the tensors could be.
     #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let mut first = format!(
+    pub fn recognition(&self) -> String {
+        let mut recognition = format!(
             "recognised as {} by {} tensors with the names of {}, {}",
             self.architecture.name,
             self.tensors,
@@ -310,24 +309,35 @@ impl Understood {
         );
         if !self.also_fits.is_empty() {
             let _ = write!(
-                first,
+                recognition,
                 "; also fits {} (choose with --model)",
                 self.also_fits.join(", ")
             );
         }
         if !self.twins.is_empty() {
+            let they = match self.twins.len() {
+                1 => "which has the same tensors and computes",
+                _ => "which have the same tensors and compute",
+            };
             let _ = write!(
-                first,
-                "; could also be {}, which has the same tensors and computes something else",
+                recognition,
+                "; could also be {}, {they} something else",
                 self.twins.join(" or ")
             );
         }
+        recognition
+    }
+
+    /// How the file was understood, a line each: first the [recognition](Self::recognition), then the head,
+    /// which of several networks is used, and what is left out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
         let head = match self.classes {
             Some(1) => "its head has 1 class".to_owned(),
             Some(classes) => format!("its head has {classes} classes"),
             None => "it has no head that fits, so a new one is made".to_owned(),
         };
-        let mut lines = vec![first, head];
+        let mut lines = vec![self.recognition(), head];
         lines.extend(self.notes());
         lines
     }

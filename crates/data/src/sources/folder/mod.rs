@@ -11,10 +11,10 @@ use finetune_files::quoted;
 use self::layout::{ClassFolder, Kind, Layout, PartFolder};
 use self::walk::{Classes, Root, beside};
 use super::left_out::{Count, Why};
+use super::origin::{From, Origin};
 use super::part_names::Part;
 use super::set::ImageSet;
 use super::splits::{SplitOptions, Splits};
-use super::understood::{From, Origin};
 use crate::error::DataError;
 
 /// What it looks like, for lists of what a data set may be.

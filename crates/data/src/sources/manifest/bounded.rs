@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-use super::error;
+use super::row::error;
 use crate::error::DataError;
 
 /// Most bytes of a row: a path and a label are short, and a file without line ends is no manifest.

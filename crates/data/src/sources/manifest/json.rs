@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::bounded::Bounded;
 use super::columns::{Column, Columns};
-use super::{Row, error};
+use super::row::{Row, error};
 use crate::error::DataError;
 
 /// The rows of a manifest. The keys of the first line are the columns.

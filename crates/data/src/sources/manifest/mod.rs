@@ -3,19 +3,20 @@
 mod bounded;
 mod columns;
 mod json;
+mod row;
 mod table;
 
-use std::fmt::Display;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
 use finetune_files::{quoted, quoted_path};
 
 use self::columns::Columns;
+use self::row::{Row, error};
 use super::format::Format;
+use super::origin::Origin;
 use super::parts::{Part, Parts, Place};
 use super::source::Source;
-use super::understood::Origin;
 use crate::error::DataError;
 
 pub(super) const FORMAT: Format = Format {
@@ -25,15 +26,6 @@ pub(super) const FORMAT: Format = Format {
     open: |path, options| read(path)?.splits(path, options),
     open_test: |path| read(path)?.into_test(path),
 };
-
-/// One line of a manifest.
-struct Row {
-    line: u64,
-    path: String,
-    label: String,
-    /// What the column of the parts says; lines share the few texts.
-    part: Option<Arc<str>>,
-}
 
 /// Reads a manifest. Paths are relative to its folder.
 fn read(manifest: &Path) -> Result<Parts, DataError> {
@@ -148,16 +140,4 @@ fn uses_part(manifest: &Path, rows: &[Row], columns: &mut Columns) -> Result<boo
         Some(other)
     };
     Err(error(manifest, line.map(|row| row.line), reason))
-}
-
-/// The error of a manifest, or of one of its lines.
-fn error(manifest: &Path, line: Option<u64>, reason: impl Display) -> DataError {
-    let name = quoted_path(manifest);
-    DataError::Manifest {
-        place: match line {
-            Some(line) => format!("{name}, line {line}"),
-            None => name,
-        },
-        reason: reason.to_string(),
-    }
 }

@@ -10,7 +10,7 @@ use finetune_files::quoted;
 use super::bounded::Bounded;
 use super::columns::{Column, Columns};
 use super::json::shared;
-use super::{Row, error};
+use super::row::{Row, error};
 use crate::error::DataError;
 
 /// Separators, the most common one first.

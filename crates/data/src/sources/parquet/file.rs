@@ -17,9 +17,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
 
+use super::super::origin::Origin;
 use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
-use super::super::understood::Origin;
 use super::columns::{Columns, column, part_of};
 use crate::error::DataError;
 use crate::positioned::PositionedFile;
