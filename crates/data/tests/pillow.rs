@@ -38,38 +38,71 @@ fn decode(name: &str, [height, width]: [usize; 2]) -> Result<Vec<u8>, DataError>
     Ok(set.decode(&preprocess)?.pixels(0)?.into_owned())
 }
 
+/// Files whose pixels differ from Pillow's, by how much at most, and why.
+fn tolerance(name: &str) -> u8 {
+    match name {
+        // The decoder computes the inverse transform and enlarges colours in another way than libjpeg.
+        _ if name.ends_with(".jpg") || name.ends_with(".mpo") => 4,
+        // Pillow drops the lower bytes, and shifts bits; the values here are rounded.
+        "rgb16.png" | "rgba16.png" | "la16.png" | "b555.bmp" => 1,
+        _ => 0,
+    }
+}
+
+/// Kinds that Pillow reads and that are not supported.
+const UNSUPPORTED: [&str; 5] = ["ccitt.tif", "g3.tif", "lab.tif", "lzma.tif", "zstd.tif"];
+
+/// Grey of 16 bits is reduced to 8; Pillow shows values above 255 as white. And a first frame of GIF that
+/// is smaller than the image is surrounded by black; Pillow takes the first colour.
+const OTHER: [&str; 6] = [
+    "i16.tif",
+    "i16small.tif",
+    "l16.pgm",
+    "l16.png",
+    "l16small.png",
+    "small_frame.gif",
+];
+
+/// Damaged files that Pillow does not read although their pixels are complete.
+const MORE: [&str; 3] = ["adler.png", "crc_text.png", "cut.gif"];
+
 #[test]
-fn survey() {
+fn images_have_the_pixels_that_pillow_reads() {
     let text = std::fs::read_to_string(folder().join("expected.json")).unwrap();
     let expected: BTreeMap<String, Option<Expected>> = serde_json::from_str(&text).unwrap();
+    let mut wrong = Vec::new();
+    let mut equal = 0;
     for (name, expected) in &expected {
-        let size = expected.as_ref().map_or([1, 1], |e| [e.height, e.width]);
+        let size = expected
+            .as_ref()
+            .map_or([1, 1], |wanted| [wanted.height, wanted.width]);
         let outcome = decode(name, size);
         match (expected, outcome) {
-            (None, Ok(_)) => println!("{name}: Pillow fails, we read"),
-            (None, Err(_)) => {}
-            (Some(e), Err(error)) => println!("{name} {}: {error}", e.mode),
-            (Some(e), Ok(ours)) => {
-                let theirs: Vec<u8> = (0..e.rgb.len() / 2)
-                    .map(|i| u8::from_str_radix(&e.rgb[2 * i..2 * i + 2], 16).unwrap())
-                    .collect();
-                let worst = ours
-                    .iter()
-                    .zip(&theirs)
-                    .map(|(a, b)| a.abs_diff(*b))
-                    .max()
-                    .unwrap();
-                let count = ours.iter().zip(&theirs).filter(|(a, b)| a != b).count();
-                if worst > 0 {
-                    println!(
-                        "{name} {}: {count} of {} differ, by {worst}: {:?} {:?}",
-                        e.mode,
-                        ours.len(),
-                        &ours[..6],
-                        &theirs[..6]
-                    );
+            (None, Ok(_)) if !MORE.contains(&name.as_str()) => {
+                wrong.push(format!("{name}: Pillow does not read it"));
+            }
+            (None, _) => {}
+            (Some(_), Err(_)) if UNSUPPORTED.contains(&name.as_str()) => {}
+            (Some(wanted), Err(error)) => wrong.push(format!("{name} ({}): {error}", wanted.mode)),
+            (Some(wanted), Ok(pixels)) => {
+                let hex = wanted.rgb.as_bytes().chunks(2);
+                let theirs = hex.map(|byte| {
+                    u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 16).unwrap()
+                });
+                let theirs: Vec<u8> = theirs.collect();
+                assert_eq!(pixels.len(), theirs.len(), "{name}");
+                let pairs = pixels.iter().zip(&theirs);
+                let worst = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                if worst > tolerance(name) && !OTHER.contains(&name.as_str()) {
+                    wrong.push(format!("{name} ({}): differs by {worst}", wanted.mode));
                 }
+                equal += usize::from(worst == 0);
             }
         }
     }
+    assert_eq!(wrong, [""; 0]);
+    assert_eq!((expected.len(), equal), (126, EQUAL));
 }
+
+/// Files whose pixels are equal to Pillow's.
+const EQUAL: usize = 72;

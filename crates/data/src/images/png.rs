@@ -17,10 +17,17 @@ pub(super) fn is_png(start: &[u8; 8]) -> bool {
 /// The file with new checksums of the pixels and a new end; `None` if it is cut elsewhere, or has more
 /// bytes than pixels can need.
 pub(super) fn repaired(data: &mut (impl Read + Seek), max_pixels: u64) -> Option<Vec<u8>> {
+    // Signature, length and name of the header, width and height.
+    let mut file = vec![0; 24];
+    data.read_exact(&mut file).ok()?;
+    let side = |at: usize| {
+        let bytes = file.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(|bytes| u64::from(u32::from_be_bytes(bytes)))
+    };
+    let pixels = side(16)?.checked_mul(side(20)?)?.min(max_pixels);
     // 8 bytes per pixel at most, and as much again for everything else.
-    let most = max_pixels.saturating_mul(16).saturating_add(1 << 20);
-    let mut file = Vec::new();
-    data.take(most + 1).read_to_end(&mut file).ok()?;
+    let most = pixels.saturating_mul(16).saturating_add(1 << 20);
+    data.take(most).read_to_end(&mut file).ok()?;
     if file.len() as u64 > most {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Kinds of TIFF that the first decoder does not know: BigTIFF, palettes, grey with other channels,
 //! whole numbers and floating point, `YCbCr`. Pixels become what Pillow's `convert("RGB")` makes of them.
 
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
 use image::RgbImage;
 use image::metadata::Orientation;
@@ -14,6 +14,127 @@ use crate::error::DataError;
 /// Whether a file begins as TIFF or BigTIFF, of either byte order.
 pub(super) fn is_tiff(start: &[u8; 8]) -> bool {
     matches!(&start[..4], b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+")
+}
+
+/// The value of the tag `PhotometricInterpretation` for indices into a palette, and for grey.
+const PALETTE: u8 = 3;
+const GREY: u8 = 1;
+
+/// Where the first directory of a file says what its samples mean.
+struct Kind {
+    /// Offset of the byte in the file.
+    at: u64,
+    value: u8,
+}
+
+impl Kind {
+    /// Finds the tag; `None` if there is none, or not where it should be.
+    fn find(data: &mut (impl Read + Seek)) -> std::io::Result<Option<Self>> {
+        const TAG: u64 = 262;
+        data.rewind()?;
+        let mut start = [0; 4];
+        data.read_exact(&mut start)?;
+        let little = start[0] == b'I';
+        let big = start[if little { 2 } else { 3 }] == b'+';
+        let mut number = |size: usize| {
+            let mut bytes = [0; 8];
+            data.read_exact(&mut bytes[..size])?;
+            let number = if little {
+                u64::from_le_bytes(bytes)
+            } else {
+                u64::from_be_bytes(bytes)
+            };
+            // The bytes are at the start, which is the wrong end of a large number.
+            std::io::Result::Ok(if little {
+                number
+            } else {
+                number >> (64 - 8 * size)
+            })
+        };
+        if big {
+            number(4)?;
+        }
+        let directory = number(if big { 8 } else { 4 })?;
+        data.seek(SeekFrom::Start(directory))?;
+        let mut number = |size: usize| {
+            let mut bytes = [0; 8];
+            data.read_exact(&mut bytes[..size])?;
+            let number = if little {
+                u64::from_le_bytes(bytes)
+            } else {
+                u64::from_be_bytes(bytes)
+            };
+            std::io::Result::Ok(if little {
+                number
+            } else {
+                number >> (64 - 8 * size)
+            })
+        };
+        let (of_count, of_value) = if big { (8, 8) } else { (2, 4) };
+        let count = number(of_count)?;
+        let mut at = directory.saturating_add(of_count as u64);
+        // A directory has at most as many entries as there are tags.
+        for _ in 0..count.min(1 << 16) {
+            let (tag, _, _) = (number(2)?, number(2)?, number(of_value)?);
+            let value = number(of_value)?;
+            if tag == TAG {
+                // A number of two bytes at the start of the field.
+                let (short, low) = if little {
+                    (value & 0xffff, 0)
+                } else {
+                    (value >> (8 * of_value - 16), 1)
+                };
+                let at = at + 4 + of_value as u64 + low;
+                return Ok(u8::try_from(short).ok().map(|value| Self { at, value }));
+            }
+            at = at.saturating_add(4 + 2 * of_value as u64);
+        }
+        Ok(None)
+    }
+}
+
+/// A file in which the samples are said to be grey, because the decoder rejects palettes.
+struct AsGrey<R> {
+    data: R,
+    kind: Option<Kind>,
+    position: u64,
+}
+
+impl<R: Read + Seek> AsGrey<R> {
+    fn new(mut data: R, kind: Option<Kind>) -> Result<Self, Failure> {
+        let rewound = data.rewind();
+        rewound.map_err(|error| Failure::Other(error.to_string()))?;
+        Ok(Self {
+            data,
+            kind,
+            position: 0,
+        })
+    }
+}
+
+impl<R: Read> Read for AsGrey<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.data.read(bytes)?;
+        if let Some(offset) = self
+            .kind
+            .as_ref()
+            .and_then(|kind| kind.at.checked_sub(self.position))
+            && let Some(byte) = usize::try_from(offset)
+                .ok()
+                .and_then(|at| bytes[..count].get_mut(at))
+        {
+            *byte = GREY;
+        }
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl<R: Seek> Seek for AsGrey<R> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.position = self.data.seek(to)?;
+        Ok(self.position)
+    }
 }
 
 /// Why a file cannot be decoded.
@@ -31,18 +152,20 @@ impl From<tiff::TiffError> for Failure {
 
 /// Decodes the first image of a file, whose width and height `check` accepts.
 pub(super) fn decode(
-    data: impl Read + Seek,
+    mut data: impl Read + Seek,
     max_pixels: u64,
     check: impl Fn(u32, u32) -> Result<(), DataError>,
 ) -> Result<(RgbImage, Orientation), Failure> {
-    let mut decoder = Decoder::new(data)?;
+    let kind = Kind::find(&mut data).ok().flatten();
+    let has_palette = kind.as_ref().is_some_and(|kind| kind.value == PALETTE);
+    let mut decoder = Decoder::new(AsGrey::new(data, kind.filter(|_| has_palette))?)?;
     let (width, height) = decoder.dimensions()?;
     check(width, height).map_err(Failure::Size)?;
     // 8 bytes per sample and 4 samples per pixel at most.
     let pixels = u64::from(width) * u64::from(height);
     let bytes = |each: u64| usize::try_from(pixels.min(max_pixels) * each).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
-    limits.decoding_buffer_size = bytes(32);
+    limits.decoding_buffer_size = bytes(32).saturating_add(1 << 20);
     limits.intermediate_buffer_size = bytes(32).saturating_add(1 << 20);
     let mut decoder = decoder.with_limits(limits);
     let color = decoder.colortype()?;
@@ -51,7 +174,9 @@ pub(super) fn decode(
     let orientation = orientation.and_then(|value| u8::try_from(value).ok());
     let orientation = orientation.and_then(Orientation::from_exif);
     let palette = match color {
-        ColorType::Palette(bits) => Some((bits, decoder.get_tag_u16_vec(Tag::ColorMap)?)),
+        ColorType::Gray(bits) if has_palette => {
+            Some((bits, decoder.get_tag_u16_vec(Tag::ColorMap)?))
+        }
         _ => None,
     };
     let values = decoder.read_image()?;
@@ -185,14 +310,15 @@ fn palette_to_rgb(
     Some(indices.into_iter().flat_map(color).collect())
 }
 
-/// JFIF's conversion as Pillow computes it.
+/// JFIF's conversion as Pillow computes it: from tables in steps of 2^-6.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    // 1.402, 0.34414, 0.71414 and 1.772 in steps of 2^-16, rounded.
-    let red = y + ((91_881 * cr + 32_768) >> 16);
-    let green = y - ((22_553 * cb + 46_802 * cr + 32_768) >> 16);
-    let blue = y + ((116_130 * cb + 32_768) >> 16);
+    // Rounded as a cast in C: towards zero after adding a half.
+    let part = |factor: f64, value: u8| (factor * 64.0 * (f64::from(value) - 128.0) + 0.5) as i32;
+    let y = i32::from(y);
+    let red = y + (part(1.402, cr) >> 6);
+    let green = y + ((part(-0.34414, cb) + part(-0.71414, cr)) >> 6);
+    let blue = y + (part(1.772, cb) >> 6);
     [red, green, blue].map(|value| value.clamp(0, 255) as u8)
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use finetune_files::quoted;
 
+use super::folder::walk::{has_image_extension, is_hidden};
 use super::format::Format;
 use super::parts::{Part, Parts};
 use crate::error::DataError;
@@ -20,7 +21,7 @@ const EXTENSION: &str = "parquet";
 pub(super) const FORMAT: Format = Format {
     description: ".parquet file or folder of such files",
     extensions: &[EXTENSION],
-    is_directory: |path| Ok(!below(path, 0)?.is_empty()),
+    is_directory: |path| Ok(is_data_set(&below(path, 0)?)),
     open: |path, options| read(path)?.splits(path, options),
     open_test: |path| read(path)?.into_test(path),
 };
@@ -35,7 +36,7 @@ fn files(path: &Path) -> Result<Vec<(Part, PathBuf)>, DataError> {
     if !path.is_dir() {
         return Ok(vec![(Part::Unknown, path.to_owned())]);
     }
-    let found = below(path, 0)?;
+    let Found { files: found, .. } = below(path, 0)?;
     let mut sets = BTreeSet::new();
     let mut files = Vec::new();
     for file in found {
@@ -98,35 +99,56 @@ fn part(name: &str) -> Option<Part> {
     Part::named(first).or_else(|| Part::named(name))
 }
 
-/// The Parquet files in a folder and in the folders in it, in the order of their paths.
-fn below(folder: &Path, depth: usize) -> Result<Vec<PathBuf>, DataError> {
+/// What is in a folder and in the folders in it.
+#[derive(Default)]
+struct Found {
+    /// Parquet files, in the order of their paths.
+    files: Vec<PathBuf>,
+    /// Whether some of them are in the folder itself, or in `data` where the Hub has them.
+    at_the_top: bool,
+    has_images: bool,
+}
+
+/// Whether a folder is a data set of Parquet files and not of images with a Parquet file somewhere.
+fn is_data_set(found: &Found) -> bool {
+    found.at_the_top || !found.files.is_empty() && !found.has_images
+}
+
+fn below(folder: &Path, depth: usize) -> Result<Found, DataError> {
     let io = |source| DataError::Io {
         path: folder.to_owned(),
         source,
     };
-    let mut files = Vec::new();
+    let mut found = Found::default();
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let name = path.file_name().unwrap_or_default();
-        if name.as_encoded_bytes().starts_with(b".") {
+        let entry = entry.map_err(io)?;
+        let path = entry.path();
+        if is_hidden(&path) {
             continue;
         }
         let extension = path.extension().and_then(|extension| extension.to_str());
+        let kind = entry.file_type().map_err(io)?;
         if extension.is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION)) {
-            files.push(path);
-        } else if folders.len() <= MOST_FOLDERS && path.is_dir() {
+            found.files.push(path);
+        } else if kind.is_dir() || kind.is_symlink() && path.is_dir() {
             folders.push(path);
+        } else {
+            found.has_images |= has_image_extension(&path);
         }
     }
+    found.at_the_top = !found.files.is_empty();
     if depth < DEEPEST && folders.len() <= MOST_FOLDERS {
         for folder in folders {
             // A folder that cannot be read may have nothing to do with Parquet files.
-            files.extend(below(&folder, depth + 1).unwrap_or_default());
+            let inner = below(&folder, depth + 1).unwrap_or_default();
+            found.at_the_top |= inner.at_the_top && folder.ends_with("data");
+            found.has_images |= inner.has_images;
+            found.files.extend(inner.files);
         }
     }
-    files.sort();
-    Ok(files)
+    found.files.sort();
+    Ok(found)
 }
 
 #[cfg(feature = "parquet")]
