@@ -13,14 +13,14 @@ pub fn absolute(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(Error::io("resolve", path))
 }
 
-/// Makes a path absolute if something exists there; otherwise it may be the name of a data set and
-/// stays as it is.
+/// Makes a path absolute if something exists there, and is not the name of a data set: `embedded` in a
+/// configuration is the data set also beside a folder of that name.
 ///
 /// # Errors
 ///
 /// The current folder no longer exists.
 pub fn pinned(path: PathBuf) -> Result<PathBuf, Error> {
-    if path.exists() {
+    if finetune_data::named(&path).is_none() && path.exists() {
         absolute(&path)
     } else {
         Ok(path)
