@@ -126,13 +126,13 @@ fn wrong_names_and_numbers_are_rejected() {
         &folder,
         "--method lroa",
         2,
-        "there is no method `lroa`; methods: sft",
+        "there is no method `lroa`, did you mean `lora`? methods: sft",
     );
     fails(
         &folder,
         "--model resnet9000",
         2,
-        "there is no model `resnet9000`; models: resnet8",
+        "there is no model `resnet9000`, did you mean `resnet50`? models: resnet8",
     );
     fails(
         &folder,

@@ -84,7 +84,7 @@ fn wrong_files_are_errors_of_one_line() {
     };
     fails(
         "epoch = 3",
-        "wrong.toml: train has no setting `epoch`; the nearest is `epochs`",
+        "`wrong.toml`: train has no setting `epoch`; the nearest is `epochs`",
     );
     fails(
         "methods = [\"sft\"]",
@@ -101,7 +101,7 @@ fn wrong_files_are_errors_of_one_line() {
     assert!(
         missing
             .stderr()
-            .contains("cannot read the configuration missing.toml")
+            .contains("cannot read the configuration `missing.toml`")
     );
 
     folder

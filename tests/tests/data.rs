@@ -420,5 +420,10 @@ fn augmentation_folds_and_balanced_sampling_are_recorded() {
         "mixup is -1, but must be from 0",
     );
     fails(&folder, "--data data --rand-augment 2,99", 2, "at most 30");
-    fails(&folder, "--data data --workers 0", 2, "must be at least 1");
+    fails(
+        &folder,
+        "--data data --workers 0",
+        2,
+        "must be from 1 to 1024",
+    );
 }

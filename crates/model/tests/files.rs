@@ -226,6 +226,6 @@ fn every_architecture_builds_and_has_its_head_and_targets() {
         Architecture::find("resnet9")
             .unwrap_err()
             .to_string()
-            .starts_with("there is no model `resnet9`; models: resnet8")
+            .starts_with("there is no model `resnet9`, did you mean `resnet8`? models: resnet8, ")
     );
 }

@@ -9,7 +9,8 @@ use finetune::data::{Images, Preprocess, Sampling, embedded_signs};
 use finetune::methods::{LoraConfig, Method, Scope, Targets, TrainedTensor, trained};
 use finetune::model::Architecture;
 use finetune::training::{
-    CachedFeatures, Checkpoint, Epoch, Observer, Optimizer, Recipe, Schedule, TrainingData, resume,
+    CachedFeatures, Checkpoint, Epoch, Observer, Optimizer, Recipe, Schedule, TrainingData,
+    TrainingError, resume,
 };
 
 /// The outcome of a run: its weights, and its epochs without times.
@@ -84,6 +85,14 @@ impl Case<'_> {
         from: Option<&Checkpoint>,
         observer: &mut impl Observer,
     ) -> (Outcome, Option<CachedFeatures>) {
+        self.try_run_from(from, observer).unwrap()
+    }
+
+    pub fn try_run_from(
+        &self,
+        from: Option<&Checkpoint>,
+        observer: &mut impl Observer,
+    ) -> Result<(Outcome, Option<CachedFeatures>), TrainingError> {
         // Dropout uses a random number generator that the whole process shares.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let device = Device::flex();
@@ -105,7 +114,7 @@ impl Case<'_> {
             valid: Some(&valid),
             normalization: architecture.normalization,
         };
-        let run = resume(attached, &data, &self.recipe, &device, observer, from).unwrap();
+        let run = resume(attached, &data, &self.recipe, &device, observer, from)?;
         let epochs = run.epochs.into_iter().map(|epoch| Epoch {
             seconds: 0.0,
             images_per_second: 0.0,
@@ -115,7 +124,7 @@ impl Case<'_> {
             weights: trained(&run.model),
             epochs: epochs.collect(),
         };
-        (outcome, run.features)
+        Ok((outcome, run.features))
     }
 }
 

@@ -103,12 +103,16 @@ fn chance(best: &Summary, methods: usize) -> String {
 fn warnings(summaries: &[&Summary]) -> String {
     let diverged = summaries.iter().filter(|summary| summary.diverged());
     let warnings = diverged.map(|summary| {
+        let ended = match summary.last_loss {
+            Some(last) if last.is_finite() => {
+                let guessing = summary.guessing();
+                format!("ended at {}, but guessing has {guessing:.2}", loss(last))
+            }
+            _ => "is not a number".to_owned(),
+        };
         format!(
-            " The training loss of {} ended at {}, but guessing has {:.2}: the training diverged; try \
-             a smaller learning rate.",
-            summary.method,
-            loss(summary.last_loss.unwrap_or(f64::NAN)),
-            summary.guessing()
+            " The training loss of {} {ended}: the training diverged; try a smaller learning rate.",
+            summary.method
         )
     });
     warnings.collect()
@@ -304,7 +308,7 @@ mod tests {
         report.runs[1].accuracy = 0.5;
         assert!(said(&report).contains("the training diverged"));
         report.runs[1].epochs[0].train_loss = f64::NAN;
-        assert!(said(&report).contains("ended at NaN"));
+        assert!(said(&report).contains("of sft is not a number: the training diverged"));
     }
 
     #[test]
