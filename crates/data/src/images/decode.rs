@@ -186,12 +186,12 @@ fn second(
     let mut start = [0; 8];
     let read = data.rewind().and_then(|()| data.read_exact(&mut start));
     read.and_then(|()| data.rewind()).ok()?;
-    if png::is_png(&start) {
+    if png::is_png(start) {
         let repaired = png::repaired(data, max_pixels)?;
         let image = first(Cursor::new(repaired), source, max_pixels);
         return image.ok().map(|image| Ok((image, ImageFormat::Png)));
     }
-    if !tiff::is_tiff(&start) {
+    if !tiff::is_tiff(start) {
         return None;
     }
     let check = |width, height| check_size(source, width, height, max_pixels);

@@ -21,13 +21,13 @@ pub(crate) fn is_whole(mut data: impl BufRead + Seek) -> io::Result<bool> {
 }
 
 /// Fewest zeros that stand for an end marker: the decoder must not need what would follow them.
-const ZEROS: usize = 16;
+const ZEROS: u8 = 16;
 
 fn ends_with_zeros(data: &mut (impl BufRead + Seek)) -> io::Result<bool> {
-    let mut end = [1; ZEROS];
-    data.seek(SeekFrom::End(-(ZEROS as i64)))?;
+    let mut end = [1; ZEROS as usize];
+    data.seek(SeekFrom::End(-i64::from(ZEROS)))?;
     data.read_exact(&mut end)?;
-    Ok(end == [0; ZEROS])
+    Ok(end == [0; ZEROS as usize])
 }
 
 fn to_end_marker(data: &mut impl BufRead, baseline: &mut bool) -> io::Result<()> {

@@ -10,8 +10,8 @@ use flate2::Crc;
 /// The first bytes of a file.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-pub(super) fn is_png(start: &[u8; 8]) -> bool {
-    *start == SIGNATURE
+pub(super) fn is_png(start: [u8; 8]) -> bool {
+    start == SIGNATURE
 }
 
 /// The file with new checksums of the pixels and a new end; `None` if it is cut elsewhere, or has more

@@ -12,7 +12,7 @@ use tiff::tags::Tag;
 use crate::error::DataError;
 
 /// Whether a file begins as TIFF or BigTIFF, of either byte order.
-pub(super) fn is_tiff(start: &[u8; 8]) -> bool {
+pub(super) fn is_tiff(start: [u8; 8]) -> bool {
     matches!(&start[..4], b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+")
 }
 
@@ -274,12 +274,13 @@ fn unpacked(values: &DecodingResult, bits: u8, [width, height]: [usize; 2]) -> O
         return Some(bytes.clone());
     }
     let per_byte = usize::from(8 / bits);
+    let bits = usize::from(bits);
     let mask = (1_u8 << bits) - 1;
     let stride = width.div_ceil(per_byte);
     let mut indices = Vec::with_capacity(width * height);
     for row in bytes.chunks_exact(stride).take(height) {
         indices.extend((0..width).map(|column| {
-            let shift = 8 - bits * ((column % per_byte) as u8 + 1);
+            let shift = 8 - bits * (column % per_byte + 1);
             row[column / per_byte] >> shift & mask
         }));
     }

@@ -54,14 +54,12 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn add(&mut self, part: Part, source: Source, label: &str, place: Place) {
-        let label = match self.indices.get(label) {
-            Some(index) => *index,
-            None => {
-                self.indices.insert(label.to_owned(), self.labels.len());
-                self.labels.push(label.to_owned());
-                self.labels.len() - 1
-            }
-        };
+        let label = self.indices.get(label).copied().unwrap_or_else(|| {
+            let next = self.labels.len();
+            self.indices.insert(label.to_owned(), next);
+            self.labels.push(label.to_owned());
+            next
+        });
         self.images.entry(part).or_default().push(Labelled {
             source,
             label,

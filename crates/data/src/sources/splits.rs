@@ -130,25 +130,22 @@ impl Splits {
     ) -> Result<Self, DataError> {
         let least = options.fold.map_or(2, |fold| fold.of);
         let seed = options.seed;
-        let (train, test) = match options.fold {
-            Some(fold) => {
-                fold.check()?;
-                has_enough(images, least)?;
-                origin.made.push(format!(
-                    "no test part: fold {} of {} (seed {seed}) is for testing",
-                    fold.index, fold.of
-                ));
-                images.fold(fold, seed)
-            }
-            None => {
-                has_enough(images, least)?;
-                origin.made.push(format!(
-                    "no test part: {} of the images of each class, chosen at random by seed {seed}, are \
-                     for testing",
-                    percent(options.test_fraction)
-                ));
-                images.split(options.test_fraction, seed)
-            }
+        let (train, test) = if let Some(fold) = options.fold {
+            fold.check()?;
+            has_enough(images, least)?;
+            origin.made.push(format!(
+                "no test part: fold {} of {} (seed {seed}) is for testing",
+                fold.index, fold.of
+            ));
+            images.fold(fold, seed)
+        } else {
+            has_enough(images, least)?;
+            origin.made.push(format!(
+                "no test part: {} of the images of each class, chosen at random by seed {seed}, are \
+                 for testing",
+                percent(options.test_fraction)
+            ));
+            images.split(options.test_fraction, seed)
         };
         Ok(Self {
             name,

@@ -210,21 +210,19 @@ impl Layout {
             return Ok(());
         }
         let has_valid = parts.iter().any(|part| part.part == Part::Valid);
-        match parts.first().filter(|_| !has_valid) {
-            Some(train) => Err(DataError::Unlabelled {
+        if let Some(train) = parts.first().filter(|_| !has_valid) {
+            return Err(DataError::Unlabelled {
                 path: test.path,
                 images,
                 train: train.path.clone(),
-            }),
-            None => {
-                self.notes.push(format!(
-                    "{} is not used: it has {images} image(s) but no class folders, so that they have no \
-                     labels",
-                    quoted_path(&test.path)
-                ));
-                Ok(())
-            }
+            });
         }
+        self.notes.push(format!(
+            "{} is not used: it has {images} image(s) but no class folders, so that they have no \
+                     labels",
+            quoted_path(&test.path)
+        ));
+        Ok(())
     }
 
     /// Rejects a part with class folders if the other parts are not there. A class may be called like a

@@ -27,6 +27,7 @@ const SYSTEM_FOLDERS: [&str; 6] = [
 ];
 
 /// Whether a file has the extension of an image.
+#[must_use]
 pub fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     let mut known = EXTENSIONS.iter();
@@ -82,13 +83,11 @@ impl Root {
                 continue;
             }
             let is_folder = if kind.is_symlink() {
-                match self.follow(&path, folder)? {
-                    Some(target) => target.is_dir(),
-                    None => {
-                        left_out.add(&path, Why::Loop);
-                        continue;
-                    }
-                }
+                let Some(target) = self.follow(&path, folder)? else {
+                    left_out.add(&path, Why::Loop);
+                    continue;
+                };
+                target.is_dir()
             } else {
                 kind.is_dir()
             };

@@ -193,11 +193,11 @@ impl PartColumn {
             };
             match cell(column)? {
                 None => Err(format!("its {} is empty", quoted(&column.name))),
-                Some(text) => yes_or_no(&text).map(Some).ok_or_else(|| {
+                Some(answer) => yes_or_no(&answer).map(Some).ok_or_else(|| {
                     format!(
                         "its {} is {}, but must be true or false",
                         quoted(&column.name),
-                        quoted(&text)
+                        quoted(&answer)
                     )
                 }),
             }

@@ -93,12 +93,10 @@ fn of_keys(reason: &str) -> String {
 
 /// One text for all that are equal to it.
 pub(super) fn shared(texts: &mut HashSet<Arc<str>>, text: String) -> Arc<str> {
-    match texts.get(text.as_str()) {
-        Some(known) => Arc::clone(known),
-        None => {
-            let text: Arc<str> = text.into();
-            texts.insert(Arc::clone(&text));
-            text
-        }
+    if let Some(known) = texts.get(text.as_str()) {
+        return Arc::clone(known);
     }
+    let text: Arc<str> = text.into();
+    texts.insert(Arc::clone(&text));
+    text
 }

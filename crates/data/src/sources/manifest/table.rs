@@ -128,7 +128,7 @@ fn separator(line: &[u8]) -> u8 {
     };
     let found = SEPARATORS.into_iter().find(gives_columns);
     // Otherwise the one that occurs most often, so that the message lists columns.
-    let count = |separator: u8| line.iter().filter(|byte| **byte == separator).count();
+    let count = |separator: u8| line.split(|byte| *byte == separator).count();
     found.unwrap_or_else(|| {
         let most = SEPARATORS.into_iter().rev().max_by_key(|byte| count(*byte));
         most.unwrap_or(b',')
