@@ -30,6 +30,7 @@ fn rejected(outcome: &Outcome, flags: &str) {
 fn flags_that_contradict_a_run_are_rejected_and_named() {
     let folder = Folder::colors();
     unfinished(&folder, &format!("train {LORA} --ui none"), "run");
+    std::fs::write(folder.path("other.safetensors"), "").unwrap();
     for (typed, flags) in [
         // A flag's default value contradicts a run with another value.
         ("--epochs 12", "--epochs contradicts"),

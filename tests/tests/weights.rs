@@ -25,6 +25,11 @@ fn write(folder: &Folder, model: &str, library: Option<&str>) {
     write_pth(&tensors, &folder.path("weights.pth")).unwrap();
 }
 
+/// A text whose lines were broken to fit.
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
     let folder = Folder::colors();
@@ -34,9 +39,13 @@ fn a_pytorch_file_is_recognised_fine_tuned_and_exported() {
             "train {QUICK} --weights weights.pth --method lora --format pth --out out"
         ))
         .ok();
-    let said = trained.stderr();
+    let said = on_one_line(&trained.stderr());
     assert!(
-        said.contains("weights.pth: its head for 10 classes is replaced by a new one for 2"),
+        said.contains("weights from weights.pth recognised as mobilenet_v2 by "),
+        "{said}"
+    );
+    assert!(
+        said.contains("its head for 10 classes is replaced by a new one for 2"),
         "{said}"
     );
     let report = folder.json("out/report.json");
@@ -136,7 +145,7 @@ fn an_adapter_is_exported_for_peft_and_merged_again() {
     std::fs::write(folder.path("adapter/adapter_config.json"), text).unwrap();
     refused(
         "merge --adapter adapter --weights weights.pth --out c.safetensors",
-        "`peft_type` is BOFT; supported: LORA",
+        "`peft_type` is `BOFT`; supported: LORA",
     );
 }
 
@@ -308,7 +317,7 @@ fn weights_in_any_wrapping_give_the_same_adapter_and_say_what_is_left_out() {
         let outcome = folder.run(&arguments).ok();
         let adapter = std::fs::read(folder.path("out/adapter_linear.safetensors")).unwrap();
         std::fs::remove_dir_all(folder.path("out")).unwrap();
-        (adapter, outcome.stderr())
+        (adapter, on_one_line(&outcome.stderr()))
     };
     let (wanted, said) = trained("plain.pth");
     assert!(!said.contains("sets of weights"), "{said}");

@@ -6,21 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use finetune_files::read_text;
-
-use super::check::problem;
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
 use crate::understood::Understood;
 
 /// The version of the format that is written and read.
 pub const VERSION: u32 = 1;
-
-/// Bytes that a report may have: 1000 runs of 1000 epochs and 100 classes take a third of it.
-const LIMIT: u64 = 1 << 30;
-
-/// The setting by which reports without [`Run::stopped`] say that a run was stopped.
-const STOPPED: &str = "stopped early";
 
 /// All runs of a command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -201,47 +192,6 @@ pub struct Failure {
 }
 
 impl Report {
-    /// Reads a report.
-    ///
-    /// # Errors
-    ///
-    /// [`EvaluationError::Io`] if the file cannot be read, [`EvaluationError::Format`] if it is not a
-    /// report or has numbers out of their ranges, [`EvaluationError::Version`] if it has another version.
-    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let text = read_text(path, LIMIT).map_err(|source| EvaluationError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        let format = |error: serde_json::Error| EvaluationError::Format {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let Versioned { version } = serde_json::from_str(&text).map_err(format)?;
-        if version != VERSION {
-            return Err(EvaluationError::Version {
-                path: path.to_owned(),
-                version,
-                supported: VERSION,
-            });
-        }
-        let mut report: Self = serde_json::from_str(&text).map_err(format)?;
-        for run in &mut report.runs {
-            run.stopped |= run.settings.contains_key(STOPPED);
-        }
-        match problem(&report) {
-            Some(reason) => Err(EvaluationError::Format {
-                path: path.to_owned(),
-                reason,
-            }),
-            None => Ok(report),
-        }
-    }
-
     /// Serialises the report as JSON.
     ///
     /// # Errors

@@ -1,10 +1,10 @@
 //! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
 //! a terminal and sentences.
 
-mod check;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
+mod read;
 mod sentences;
 mod skipped;
 mod table;

@@ -204,7 +204,7 @@ impl Comparison {
         if let Some(occupied) = occupied
             && report.runs.is_empty()
             && !report.interrupted
-            && !self.has_checkpoints(&folder)
+            && !self.has_begun(&folder)
         {
             // Nothing to resume from, and nothing to look at but why the runs failed, which the
             // caller is told.
@@ -213,11 +213,13 @@ impl Comparison {
         Ok(report)
     }
 
-    /// Whether a run has written something from which it can go on.
-    fn has_checkpoints(&self, folder: &RunFolder) -> bool {
+    /// Whether a run has begun to train, or has written something from which it can go on.
+    fn has_begun(&self, folder: &RunFolder) -> bool {
         let mut runs = self.plan.runs.iter();
         runs.any(|run| {
-            folder.checkpoint(run).exists() || !folder.checkpointed_epochs(run).is_empty()
+            folder.checkpoint(run).exists()
+                || !folder.checkpointed_epochs(run).is_empty()
+                || folder.events(run).exists()
         })
     }
 

@@ -80,9 +80,15 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         &device,
         &mut recorder,
         checkpoint.as_ref(),
-    )
-    .map_err(|error| diverged(error, &folder.checkpoint(config)))?;
+    );
     let first_step = recorder.first_step();
+    let trained = trained.map_err(|error| {
+        if first_step.is_none() && done == 0 {
+            // Nothing was trained, so there is nothing to show.
+            let _ = std::fs::remove_dir_all(folder.events(config));
+        }
+        diverged(error, &folder.checkpoint(config))
+    })?;
     observer.on_phase(Phase::Testing);
     let confusion = confusion(&trained.model, &data.test, config, &device)?;
     // Read before merging and saving, which are not part of training.

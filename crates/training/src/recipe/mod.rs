@@ -107,7 +107,7 @@ fn yes() -> bool {
 }
 
 /// The largest learning rate, norm and weight decay: steps are computed in `f32`.
-const LARGEST_STEP: f64 = 1e30;
+const LARGEST_STEP: f64 = 1e38;
 
 impl Recipe {
     /// 10 epochs of batches of 64 images at a constant learning rate and no regularisation.
@@ -211,7 +211,7 @@ impl Recipe {
         check("the type of cached features", &"f16", wanted, cached)?;
         let positive = |name, value: f64| {
             check(name, &value, "above 0", value > 0.0)?;
-            check(name, &value, "at most 1e30", value <= LARGEST_STEP)
+            check(name, &value, "at most 1e38", value <= LARGEST_STEP)
         };
         positive("the learning rate", self.learning_rate)?;
         positive("the learning rate ratio of the head", self.head_lr_ratio)?;
@@ -231,7 +231,7 @@ impl Recipe {
         check(
             "the weight decay",
             &decay,
-            "at least 0 and at most 1e30",
+            "at least 0 and at most 1e38",
             valid,
         )?;
         if let Err((name, value, wanted)) = self.augment.check() {

@@ -1,6 +1,19 @@
-//! Checks of a report that was read from a file: what is computed from its numbers must be possible.
+//! Reading `report.json`, and checks of what it says: what is computed from its numbers must be
+//! possible.
 
-use super::json::{Epoch, Report, Run};
+use std::path::Path;
+
+use finetune_files::read_text;
+use serde::Deserialize;
+
+use super::json::{Epoch, Report, Run, VERSION};
+use crate::error::EvaluationError;
+
+/// Bytes that a report may have: 1000 runs of 1000 epochs and 100 classes take a third of it.
+const LIMIT: u64 = 1 << 30;
+
+/// The setting by which reports without [`Run::stopped`] say that a run was stopped.
+const STOPPED: &str = "stopped early";
 
 /// The largest count that is believed: sums of counts stay exact in `f64`, and do not overflow.
 const MOST: u64 = 1 << 53;
@@ -8,8 +21,51 @@ const MOST: u64 = 1 << 53;
 /// The largest number of an epoch that is believed.
 const MOST_EPOCHS: usize = 1_000_000_000;
 
+impl Report {
+    /// Reads a report.
+    ///
+    /// # Errors
+    ///
+    /// [`EvaluationError::Io`] if the file cannot be read, [`EvaluationError::Format`] if it is not a
+    /// report or has numbers out of their ranges, [`EvaluationError::Version`] if it has another version.
+    pub fn read(path: &Path) -> Result<Self, EvaluationError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let text = read_text(path, LIMIT).map_err(|source| EvaluationError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let format = |error: serde_json::Error| EvaluationError::Format {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let Versioned { version } = serde_json::from_str(&text).map_err(format)?;
+        if version != VERSION {
+            return Err(EvaluationError::Version {
+                path: path.to_owned(),
+                version,
+                supported: VERSION,
+            });
+        }
+        let mut report: Self = serde_json::from_str(&text).map_err(format)?;
+        for run in &mut report.runs {
+            run.stopped |= run.settings.contains_key(STOPPED);
+        }
+        match problem(&report) {
+            Some(reason) => Err(EvaluationError::Format {
+                path: path.to_owned(),
+                reason,
+            }),
+            None => Ok(report),
+        }
+    }
+}
+
 /// What is wrong with a report, if anything.
-pub(super) fn problem(report: &Report) -> Option<String> {
+fn problem(report: &Report) -> Option<String> {
     let data = &report.dataset;
     let counts = [data.train, data.valid, data.test];
     if counts.iter().any(|images| *images as u64 > MOST) {
