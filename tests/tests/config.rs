@@ -105,7 +105,7 @@ fn wrong_files_are_errors_of_one_line() {
     );
 
     folder
-        .run("train --method linear --config my.toml --ui none --out done")
+        .run("train --method lora --config my.toml --ui none --out done")
         .ok();
     let changed = folder.run("train --config done/config.json --lr 0.1 --out out");
     assert_eq!(changed.code(), 2);

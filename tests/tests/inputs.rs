@@ -4,6 +4,7 @@
 
 mod util;
 
+use std::fmt::Write;
 use std::path::Path;
 
 use util::{Folder, line};
@@ -233,7 +234,7 @@ fn test_images_are_matched_by_the_names_of_their_classes() {
     let mut rows = String::from("path,label\n");
     for class in ["red", "blue", "green"] {
         for index in 0..4 {
-            rows.push_str(&format!("data/test/{class}/00{index}.png,{class}\n"));
+            writeln!(rows, "data/test/{class}/00{index}.png,{class}").unwrap();
         }
     }
     std::fs::write(folder.path("test.csv"), rows).unwrap();

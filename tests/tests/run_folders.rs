@@ -29,7 +29,7 @@ fn until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
         assert!(
-            start.elapsed() < Duration::from_secs(60),
+            start.elapsed() < Duration::from_mins(1),
             "it takes too long"
         );
         std::thread::sleep(Duration::from_millis(10));
@@ -67,8 +67,8 @@ fn a_second_process_is_told_that_the_folder_is_in_use() {
     first.kill().unwrap();
     first.wait().unwrap();
     let mut resumed = start(&folder, "train --resume run --ui none");
-    let resumes = resumed.id().to_string();
-    until(|| std::fs::read_to_string(folder.path("run/.lock")).is_ok_and(|id| id == resumes));
+    let second_id = resumed.id().to_string();
+    until(|| std::fs::read_to_string(folder.path("run/.lock")).is_ok_and(|id| id == second_id));
     resumed.kill().unwrap();
     resumed.wait().unwrap();
 }

@@ -21,7 +21,7 @@ const COMPARE: &str = "compare --methods sft,peft,linear --data data --epochs 3 
                        --accumulate 2 --checkpoint-seconds 0 --ui none";
 
 /// How long a run takes to stop, however slow the machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn start(folder: &Folder, arguments: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))

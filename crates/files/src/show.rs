@@ -26,19 +26,17 @@ pub fn quoted(text: &str) -> String {
 /// A path from outside, as [`quoted`]. Bytes that are not UTF-8 are escaped.
 #[must_use]
 pub fn quoted_path(path: &Path) -> String {
-    match path.to_str() {
-        Some(text) => quoted(text),
-        None => {
-            let mut text = String::new();
-            for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-                text.push_str(chunk.valid());
-                for byte in chunk.invalid() {
-                    let _ = write!(text, "\\x{byte:02x}");
-                }
-            }
-            quoted(&text)
+    if let Some(text) = path.to_str() {
+        return quoted(text);
+    }
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
         }
     }
+    quoted(&text)
 }
 
 /// The known name that is most similar to a name, if it is similar enough to be what was meant.

@@ -62,7 +62,7 @@ pub fn cases(base: &Base) -> Vec<Case> {
         let text = value.to_string();
         let shown: String = text
             .chars()
-            .filter(|letter| letter.is_ascii_alphanumeric())
+            .filter(char::is_ascii_alphanumeric)
             .take(12)
             .collect();
         cases.push(case(

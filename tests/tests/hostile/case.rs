@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::util::Folder;
 
 /// Far more than any case needs, on a slow and busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Bytes of memory that a case may use beyond what a harmless one does, besides 4 × what is decoded.
 const MEMORY: u64 = 64 << 20;

@@ -6,6 +6,7 @@
 
 #![cfg(unix)]
 #![allow(
+    clippy::too_many_lines,
     clippy::unwrap_used,
     clippy::cast_possible_truncation,
     missing_docs,

@@ -99,7 +99,7 @@ pub(super) fn check(
         let count: ParameterCount = count_parameters(attached.model());
         found.counts.push((config, count));
     }
-    let understood = understood(runs, &data, found)?;
+    let understood = understood(runs, &data, &found)?;
     Ok(Checked { data, understood })
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Found<'a> {
 pub(super) fn understood(
     runs: &[RunConfig],
     data: &Decoded,
-    found: Found<'_>,
+    found: &Found<'_>,
 ) -> Result<Understood, Error> {
     let Some(first) = runs.first() else {
         return Ok(Understood::default());

@@ -1,5 +1,7 @@
 //! Checks of a run's settings, wherever they come from.
 
+use std::fmt::Display;
+
 use finetune_training::TrainingError;
 
 use super::run::RunConfig;
@@ -26,7 +28,6 @@ impl RunConfig {
         self.targets()?;
         self.recipe.check()?;
         if let Err((name, value, wanted)) = self.recipe.augment.check() {
-            let value = value.to_string();
             return Err(TrainingError::Setting {
                 name,
                 value,
@@ -68,9 +69,10 @@ impl RunConfig {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // numbers
 fn check(
     name: &'static str,
-    value: impl ToString,
+    value: impl Display,
     wanted: &'static str,
     valid: bool,
 ) -> Result<(), Error> {

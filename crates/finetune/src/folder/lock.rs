@@ -9,7 +9,7 @@ use super::names::RunFolder;
 use crate::error::Error;
 
 /// How long a run that a killed process left behind may take to notice it and end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long a lock without an owner is waited for.
 const BRIEFLY: Duration = Duration::from_secs(1);

@@ -82,8 +82,9 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         checkpoint.as_ref(),
     );
     let first_step = recorder.first_step();
+    let finished = recorder.steps();
     let trained = trained.map_err(|error| {
-        if first_step.is_none() && done == 0 {
+        if finished + done == 0 {
             // Nothing was trained, so there is nothing to show.
             let _ = std::fs::remove_dir_all(folder.events(config));
         }

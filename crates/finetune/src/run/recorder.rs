@@ -18,6 +18,7 @@ pub(super) struct Recorder<'a, O> {
     checkpoints: Checkpoints<'a>,
     events: Option<Events>,
     first_step: Option<SystemTime>,
+    steps: usize,
 }
 
 impl<'a, O: Observer> Recorder<'a, O> {
@@ -27,12 +28,18 @@ impl<'a, O: Observer> Recorder<'a, O> {
             checkpoints,
             events: Some(events),
             first_step: None,
+            steps: 0,
         }
     }
 
     /// When the first step began.
     pub(super) fn first_step(&self) -> Option<SystemTime> {
         self.first_step
+    }
+
+    /// The number of steps that were finished.
+    pub(super) fn steps(&self) -> usize {
+        self.steps
     }
 
     /// Stops if a stop was requested.
@@ -69,6 +76,7 @@ impl<O: Observer> finetune_training::Observer for Recorder<'_, O> {
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        self.steps += 1;
         let flow = self.observer.on_step(step);
         self.record(|events| events.step(step));
         self.stop_or(flow)

@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleDisplay, ParamGroup};
 use serde_json::{Map, Value};
 
 use super::names::Names;
-use super::ranks::Order;
+use super::order::Order;
 use super::read::{File, LayerTensors};
 use super::settings::{Settings, rejected};
 use super::write::Writer;

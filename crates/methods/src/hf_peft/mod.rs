@@ -14,6 +14,7 @@ mod adapter;
 mod form;
 mod keys;
 mod names;
+mod order;
 mod ranks;
 mod read;
 mod settings;

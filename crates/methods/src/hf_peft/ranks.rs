@@ -2,8 +2,6 @@
 
 use finetune_files::quoted;
 use regex::{Regex, RegexBuilder};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::settings::{Settings, count_of, number_of, rejected, shown};
@@ -130,55 +128,4 @@ fn suffix(setting: &str, pattern: &str) -> Result<Regex, MethodError> {
             quoted(pattern)
         ))
     })
-}
-
-/// The patterns in the order of a file, which decides between several that match; `serde_json` sorts
-/// them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub(super) struct Order {
-    #[serde(deserialize_with = "keys")]
-    rank_pattern: Vec<String>,
-    #[serde(deserialize_with = "keys")]
-    alpha_pattern: Vec<String>,
-}
-
-impl Order {
-    /// Reads it from the text of `adapter_config.json`.
-    pub(super) fn read(config: &str) -> Self {
-        // What is not a table is reported when the settings are read.
-        serde_json::from_str(config).unwrap_or_default()
-    }
-
-    fn of_table(&self, name: &str) -> &[String] {
-        if name == "rank_pattern" {
-            &self.rank_pattern
-        } else {
-            &self.alpha_pattern
-        }
-    }
-}
-
-fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    struct Keys;
-    impl<'de> Visitor<'de> for Keys {
-        type Value = Vec<String>;
-
-        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            formatter.write_str("a table")
-        }
-
-        fn visit_unit<E>(self) -> Result<Vec<String>, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<String>, A::Error> {
-            let mut keys = Vec::new();
-            while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
-                keys.push(key);
-            }
-            Ok(keys)
-        }
-    }
-    from.deserialize_any(Keys)
 }

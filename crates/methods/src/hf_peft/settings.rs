@@ -4,7 +4,7 @@ use finetune_files::{quoted, shortened, visible};
 use serde_json::{Map, Value};
 
 use super::keys::{Keys, Treatment};
-use super::ranks::Order;
+use super::order::Order;
 use crate::error::MethodError;
 
 /// The most characters of a value that a message shows.
