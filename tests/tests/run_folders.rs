@@ -137,7 +137,7 @@ fn a_former_run_stays_if_the_new_one_is_impossible() {
 }
 
 #[test]
-fn no_folder_is_left_behind_by_runs_of_which_nothing_is_left() {
+fn no_folder_is_left_behind_by_runs_that_did_not_begin() {
     let folder = Folder::colors();
     folder.run(&format!("{TRAIN} --out run")).ok();
     let config = folder.json("run/config.json");
@@ -163,8 +163,8 @@ fn no_folder_is_left_behind_by_runs_of_which_nothing_is_left() {
         line(&outcome, outcome.code());
         assert!(!folder.exists("a"), "{path}");
     }
-    // The loss is infinite in the first step.
+    // The loss is infinite in the second step: the run has begun, and its plan and events stay.
     let diverging = format!("{TRAIN} --out a/b --lr 1e30").replace("linear", "sft");
     line(&folder.run(&diverging), 1);
-    assert!(!folder.exists("a"));
+    assert!(folder.exists("a/b/plan.json") && folder.exists("a/b/events"));
 }

@@ -146,6 +146,24 @@ fn assert_near(found: &Outcome, wanted: &Outcome, case: &Case) {
     }
 }
 
+/// Whether a normalised value is so near to a kink of the activation that rounding decides on which side
+/// it falls, and with it about a whole gradient.
+fn is_at_a_kink(case: &Case, device: &Device) -> bool {
+    const NEAR: f32 = 1e-5;
+    let kinks: &[f32] = match case.activation {
+        Activation::Relu => &[0.0],
+        Activation::Relu6 => &[0.0, 6.0],
+        _ => &[],
+    };
+    let smooth = Case {
+        activation: Activation::Identity,
+        ..*case
+    };
+    let normalized = &outcome(&smooth, device, plain).values[0].1;
+    let mut normalized = normalized.iter();
+    normalized.any(|value| kinks.iter().any(|kink| (value - kink).abs() < NEAR))
+}
+
 fn activation() -> impl Strategy<Value = Activation> {
     prop_oneof![
         Just(Activation::Identity),
@@ -187,6 +205,7 @@ proptest! {
     #[test]
     fn it_is_what_burn_computes(case in case()) {
         let device = Device::flex().autodiff();
+        prop_assume!(!is_at_a_kink(&case, &device));
         let found = outcome(&case, &device, norm_act);
         let wanted = outcome(&case, &device, plain);
         assert_near(&found, &wanted, &case);
