@@ -96,5 +96,6 @@ fn there_are_at_least_300_cases() {
         + weights::cases(&base).len()
         + adapters::cases(&base).len()
         + settings::cases().len();
+    println!("{count} cases");
     assert!(count >= 300, "{count}");
 }

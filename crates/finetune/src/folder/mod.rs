@@ -1,5 +1,5 @@
 //! The folder of a run or comparison: the names of its files ([`RunFolder`]), its plan ([`Plan`]) and
-//! its finished runs ([`FinishedRun`], [`predict`], [`export`]).
+//! its finished runs ([`FinishedRun`], [`Predictor`], [`export`]).
 
 mod export;
 mod finished;
