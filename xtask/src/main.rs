@@ -10,8 +10,8 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::{Command, ExitCode};
 
-/// What a first build takes: 23 minutes of CPU time, as measured, divided by what two cores give.
-const FIRST_BUILD: &str = "12 to 25 minutes on two cores";
+/// What a first build takes: 17 to 23 minutes of CPU time, as measured, on two cores of two kinds.
+const FIRST_BUILD: &str = "9 to 16 minutes on two cores";
 
 /// Flags whose value decides about a cargo feature, the values that need it, and the feature.
 const FEATURES: [(&str, &[&str], &str); 3] = [
