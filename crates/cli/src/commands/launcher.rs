@@ -69,7 +69,7 @@ impl Processes {
             })
             .spawn()
             .context("cannot start the run")?;
-        interrupt::something_is_to_be_saved();
+        interrupt::passes_on();
         let finished = wait(finished).context("cannot wait for the run")?;
         if !finished.success() {
             match std::fs::read_to_string(result.with_extension("error")) {

@@ -6,14 +6,23 @@
 //! may receive the same signals, as they do from a terminal, and leave them to the command.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::output::note_over_progress;
+use indicatif::ProgressBar;
+
+use super::output::note;
 
 /// The first signal; 0 before there is one.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
 /// Whether there is something to save.
 static SAVES: AtomicBool = AtomicBool::new(false);
+
+/// Whether another process is told to stop.
+static PASSES_ON: AtomicBool = AtomicBool::new(false);
+
+/// The progress bar on the terminal.
+static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
 /// Who a process is to the signals that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,21 +78,47 @@ fn on_signal(signal: i32, role: Role) {
     }
     let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
     if first.is_err() || !SAVES.load(Ordering::Relaxed) {
-        note_over_progress("stopped");
+        note("stopped");
         std::process::exit(code_of(signal));
     }
-    note_over_progress(
-        "stopping after the current step and saving what is done (once more ends at once)",
-    );
+    // A run that is told to stop says so itself: only it can write above its progress bar.
+    if !PASSES_ON.load(Ordering::Relaxed) {
+        acknowledge();
+    }
+}
+
+fn acknowledge() {
+    const STOPPING: &str =
+        "stopping after the current step and saving what is done (once more ends at once)";
+    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
+    match bar.as_ref().filter(|bar| !bar.is_finished()) {
+        Some(bar) => bar.println(STOPPING),
+        None => note(STOPPING),
+    }
+}
+
+/// Makes an acknowledgement appear above a progress bar.
+pub fn show_above(bar: &ProgressBar) {
+    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
 }
 
 /// Asks the process to end as SIGTERM does.
 pub fn request() {
     const SIGTERM: i32 = 15;
-    let _ = RECEIVED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
+    let first = RECEIVED.compare_exchange(0, SIGTERM, Ordering::Relaxed, Ordering::Relaxed);
     if !SAVES.load(Ordering::Relaxed) {
         std::process::exit(code_of(SIGTERM));
     }
+    if first.is_ok() {
+        acknowledge();
+    }
+}
+
+/// Says that from now on there is something to save before the process ends, and that the process
+/// that saves it is told to stop.
+pub fn passes_on() {
+    something_is_to_be_saved();
+    PASSES_ON.store(true, Ordering::Relaxed);
 }
 
 /// Says that from now on there is something to save before the process ends. Until then, the first

@@ -5,7 +5,7 @@
 //! sequence to the terminal.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 
 use anyhow::{Context, Result};
 use finetune_files::{shortened, visible};
@@ -49,15 +49,6 @@ pub fn say_document(json: &str) -> Result<()> {
 pub fn note(text: &str) {
     let text = shortened(text, LONGEST);
     let _ = writeln!(std::io::stderr(), "{}", visible(&text));
-}
-
-/// As [`note`], on a line of its own even if another process shows a progress bar on this one.
-pub fn note_over_progress(text: &str) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[K");
-    }
-    note(text);
 }
 
 /// JSON in which the characters that a terminal does not print are escaped as JSON escapes them. In

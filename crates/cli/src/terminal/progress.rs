@@ -163,6 +163,7 @@ impl Progress {
                 bar.set_style(style.progress_chars("━╸ "));
             }
             bar.set_prefix(self.title.clone());
+            interrupt::show_above(&bar);
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         })

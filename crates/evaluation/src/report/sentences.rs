@@ -16,23 +16,42 @@ const NEAR: f64 = 0.01;
 /// If the methods were trained on several numbers of images, only the largest number counts.
 #[must_use]
 pub fn finding(summaries: &[Summary]) -> String {
-    let candidates = largest(summaries);
-    let Some(best) = candidates.iter().copied().min_by(|a, b| better(a, b)) else {
+    let (stopped, candidates): (Vec<&Summary>, Vec<&Summary>) = largest(summaries)
+        .into_iter()
+        .partition(|summary| summary.stopped);
+    let stopped = stopped.iter().map(|summary| {
+        let accuracy = percent(summary.accuracy.mean);
+        format!(
+            "{} was stopped before its end, where it reached {accuracy} on the test images.",
+            summary.method
+        )
+    });
+    let stopped: Vec<String> = stopped.collect();
+    if candidates.is_empty() && stopped.is_empty() {
         return "No run has finished.".to_owned();
-    };
+    }
+    let compared = among(&candidates);
+    let sentences = [compared].into_iter().flatten().chain(stopped);
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
+/// The result of those methods whose runs all went to their ends; `None` if there are none.
+fn among(candidates: &[&Summary]) -> Option<String> {
+    let candidates = candidates.to_vec();
+    let best = candidates.iter().copied().min_by(|a, b| better(a, b))?;
     let accuracy = percent(best.accuracy.mean);
     let warnings = warnings(&candidates);
     if !candidates
         .iter()
         .any(|one| one.beats_chance() != Some(false))
     {
-        return format!("{}{warnings}", chance(best, candidates.len()));
+        return Some(format!("{}{warnings}", chance(best, candidates.len())));
     }
     if candidates.len() == 1 {
-        return format!(
+        return Some(format!(
             "{} reaches {accuracy} on the test images.{warnings}",
             best.method
-        );
+        ));
     }
     let behind = |other: &Summary| best.accuracy.mean - other.accuracy.mean;
     let (tied, others): (Vec<&Summary>, Vec<&Summary>) = candidates
@@ -65,10 +84,10 @@ pub fn finding(summaries: &[Summary]) -> String {
             bytes(best.artifact_bytes)
         ),
     };
-    format!(
+    Some(format!(
         "{head}; {second}.{}{warnings}",
         indistinguishable(best, &others)
-    )
+    ))
 }
 
 /// Says that the best of so many methods may not be better than always answering the same class.
@@ -309,6 +328,25 @@ mod tests {
         assert!(said(&report).contains("the training diverged"));
         report.runs[1].epochs[0].train_loss = f64::NAN;
         assert!(said(&report).contains("of sft is not a number: the training diverged"));
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_is_not_compared() {
+        let mut report = with_runs(&[("lora", 0, 0.9), ("sft", 0, 0.95)]);
+        for run in &mut report.runs {
+            run.confusion = vec![vec![500, 0], vec![0, 500]];
+        }
+        report.runs[1].stopped = true;
+        let said = |report: &crate::Report| finding(&summarize(report));
+        let stopped = "sft was stopped before its end, where it reached 95.0 % on the test images.";
+        assert_eq!(
+            said(&report),
+            format!("lora reaches 90.0 % on the test images. {stopped}")
+        );
+        report.runs.remove(0);
+        assert_eq!(said(&report), stopped);
+        report.runs.clear();
+        assert_eq!(said(&report), "No run has finished.");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Summary {
     pub train_per_class: Option<usize>,
     /// Number of seeds.
     pub seeds: usize,
+    /// Whether one of the runs was stopped before its last step.
+    pub stopped: bool,
     /// Test accuracy of each seed.
     pub accuracies: Vec<f64>,
     /// Mean and sample standard deviation of the test accuracy.
@@ -128,6 +130,7 @@ fn summary(runs: &[&Run]) -> Summary {
         method: first.method.clone(),
         train_per_class: first.train_per_class,
         seeds: runs.len(),
+        stopped: runs.iter().any(|run| run.stopped),
         accuracy: Spread::of(&accuracies),
         accuracies,
         test_images: first.confusion.iter().flatten().sum(),
