@@ -158,7 +158,8 @@ impl Progress {
     fn start(&mut self, steps: usize) -> &ProgressBar {
         self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::new(steps as u64);
-            let template = "{prefix:>14} [{bar:30}] {percent:>3} % · {msg} · {eta} left";
+            // The message is cut where the terminal ends: a bar of two lines leaves remains behind.
+            let template = "{prefix:>14} [{bar:20}] {percent:>3} % · {eta} left · {wide_msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("━╸ "));
             }
