@@ -87,6 +87,21 @@ pub fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     )
 }
 
+/// Bytes in hexadecimal, two lower-case digits each.
+///
+/// ```
+/// assert_eq!(finetune_files::hexadecimal(&[0, 0xba]), "00ba");
+/// ```
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+            text
+        })
+}
+
 /// Text without its middle if it has more than `most` characters.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {

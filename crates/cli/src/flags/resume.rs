@@ -76,7 +76,7 @@ impl Typed {
                 self.apply(&flag, run)?;
             }
         }
-        Ok(())
+        Ok(run.check()?)
     }
 
     /// Whether these flags change none of the saved runs.

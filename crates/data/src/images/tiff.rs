@@ -36,40 +36,13 @@ impl Kind {
         data.read_exact(&mut start)?;
         let little = start[0] == b'I';
         let big = start[if little { 2 } else { 3 }] == b'+';
-        let mut number = |size: usize| {
-            let mut bytes = [0; 8];
-            data.read_exact(&mut bytes[..size])?;
-            let number = if little {
-                u64::from_le_bytes(bytes)
-            } else {
-                u64::from_be_bytes(bytes)
-            };
-            // The bytes are at the start, which is the wrong end of a large number.
-            std::io::Result::Ok(if little {
-                number
-            } else {
-                number >> (64 - 8 * size)
-            })
-        };
+        let mut number = |size| read_number(data, size, little);
         if big {
             number(4)?;
         }
         let directory = number(if big { 8 } else { 4 })?;
         data.seek(SeekFrom::Start(directory))?;
-        let mut number = |size: usize| {
-            let mut bytes = [0; 8];
-            data.read_exact(&mut bytes[..size])?;
-            let number = if little {
-                u64::from_le_bytes(bytes)
-            } else {
-                u64::from_be_bytes(bytes)
-            };
-            std::io::Result::Ok(if little {
-                number
-            } else {
-                number >> (64 - 8 * size)
-            })
-        };
+        let mut number = |size| read_number(data, size, little);
         let (of_count, of_value) = if big { (8, 8) } else { (2, 4) };
         let count = number(of_count)?;
         let mut at = directory.saturating_add(of_count as u64);
@@ -91,6 +64,18 @@ impl Kind {
         }
         Ok(None)
     }
+}
+
+/// Reads a number of `size` bytes, 8 at most.
+fn read_number(data: &mut impl Read, size: usize, little: bool) -> std::io::Result<u64> {
+    let mut bytes = [0; 8];
+    data.read_exact(&mut bytes[..size])?;
+    Ok(if little {
+        u64::from_le_bytes(bytes)
+    } else {
+        // The bytes are at the start, which is the wrong end of a large number.
+        u64::from_be_bytes(bytes) >> (64 - 8 * size)
+    })
 }
 
 /// A file in which the samples are said to be grey, because the decoder rejects palettes.

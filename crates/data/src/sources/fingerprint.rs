@@ -1,8 +1,8 @@
 //! A hash that tells whether a data set is still the one that a run began with.
 
-use std::fmt::Write as _;
 use std::path::{Component, Path};
 
+use finetune_files::hexadecimal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -59,7 +59,7 @@ impl Splits {
             });
         }
         Ok(Fingerprint {
-            sha256: hexadecimal(whole),
+            sha256: hexadecimal(&whole.finalize()),
             parts,
         })
     }
@@ -93,7 +93,7 @@ fn part(name: &str, set: &ImageSet, root: &Path) -> Result<String, DataError> {
         hasher.update(size.to_le_bytes());
         number(&mut hasher, sample.label);
     }
-    Ok(hexadecimal(hasher))
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
 fn size(source: &Source) -> Result<u64, DataError> {
@@ -131,12 +131,4 @@ fn field(hasher: &mut Sha256, bytes: &[u8]) {
 
 fn number(hasher: &mut Sha256, number: usize) {
     hasher.update((number as u64).to_le_bytes());
-}
-
-fn hexadecimal(hasher: Sha256) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
-        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-    }
-    text
 }

@@ -8,7 +8,6 @@
 //! but if another process truncates the file this is an error instead of a signal, and pages of the
 //! file do not count as memory of the run.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -59,10 +58,7 @@ pub(super) fn path(
     for sample in &set.samples {
         sample.source.identify(&mut hasher)?;
     }
-    let mut name = String::new();
-    for byte in &hasher.finalize()[..16] {
-        let _ = write!(name, "{byte:02x}"); // writing to a string cannot fail
-    }
+    let name = finetune_files::hexadecimal(&hasher.finalize()[..16]);
     Ok(pipeline.folder.join(name).with_extension(limit::EXTENSION))
 }
 

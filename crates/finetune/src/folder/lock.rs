@@ -53,7 +53,7 @@ impl Lock {
                         // It has not signed yet, or a process only looks whether it is locked.
                         None => BRIEFLY,
                         Some(owner) if is_running(owner) => Duration::ZERO,
-                        // It was killed, and a run that it started ends after its current step.
+                        // It was killed, and a run that it started has yet to end.
                         Some(_) => PATIENCE,
                     };
                     if start.elapsed() >= patience {

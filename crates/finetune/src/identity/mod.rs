@@ -5,7 +5,6 @@
 
 mod data;
 mod files;
-mod hexadecimal;
 mod weights;
 
 pub use data::{DataIdentity, PartIdentity};

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use finetune_files::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::hexadecimal::hexadecimal;
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::weights::{cached, describe, hash, is_shipped};
@@ -39,10 +39,7 @@ impl WeightsIdentity {
         let (bytes, sha256) = match file(config)? {
             None => {
                 let bytes = finetune_datasets::RESNET8_64_SIGNS;
-                (
-                    bytes.len() as u64,
-                    hexadecimal(Sha256::new_with_prefix(bytes)),
-                )
+                (bytes.len() as u64, hexadecimal(&Sha256::digest(bytes)))
             }
             Some(path) if !path.exists() => return Err(Error::NoBase { path, sha256: None }),
             Some(path) => hash_once(&path)?,

@@ -1,9 +1,9 @@
 //! The identity of a file.
 
-use std::fmt::Write;
 use std::io::Read;
 use std::path::Path;
 
+use finetune_files::hexadecimal;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -24,11 +24,5 @@ pub fn hash(path: &Path) -> Result<String, Error> {
         }
         hasher.update(&buffer[..count]);
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
-            text
-        }))
+    Ok(hexadecimal(&hasher.finalize()))
 }

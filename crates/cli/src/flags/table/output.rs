@@ -51,8 +51,10 @@ pub(super) fn flags() -> Vec<Flag> {
         .sets(|run, format| run.format = format),
         value("checkpoint-seconds", "SECONDS")
             .help("Minimum time between two checkpoints of a run")
-            .details("A checkpoint is written after an epoch, and where the run is stopped (Ctrl-C, SIGTERM); --resume continues \
-                 from it.")
+            .details(
+                "A checkpoint is written after an epoch, and where the run is stopped (Ctrl-C, SIGTERM); \
+                 --resume continues from it.",
+            )
             .default("30")
             .sets(|run, seconds| run.checkpoint_seconds = seconds)
             .resume(Resume::Honour),

@@ -5,7 +5,6 @@ use finetune::machine::device::canonical;
 use finetune_data::Cache;
 use finetune_training::{FeatureCache, FeatureDtype};
 
-use super::range::threads;
 use crate::flags::define::choice::of;
 use crate::flags::define::{Flag, Resume, choice, switch, value};
 use crate::terminal::exit::Usage;
@@ -19,18 +18,12 @@ pub(super) fn flags() -> Vec<Flag> {
         value("threads", "N")
             .help("Threads that compute")
             .default_is("one per core")
-            .sets(|run, count| -> Result<()> {
-                run.threads = Some(threads("threads", count)?);
-                Ok(())
-            })
+            .sets(|run, threads| run.threads = Some(threads))
             .resume(Resume::Honour),
         value("workers", "N")
             .help("Threads that decode and augment images")
             .default_is("as many as compute")
-            .sets(|run, count| -> Result<()> {
-                run.data.pipeline.workers = Some(threads("workers", count)?);
-                Ok(())
-            })
+            .sets(|run, threads| run.data.pipeline.workers = Some(threads))
             .resume(Resume::Honour),
         choice(
             "cache",
