@@ -31,6 +31,7 @@
 // NdArray is deprecated upstream; people ask for it.
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
+pub mod adapted;
 mod conv;
 mod floats;
 mod lanes;

@@ -198,6 +198,13 @@ impl Saved {
     }
 }
 
+/// The gradient of the bias, `[channels]`.
+pub(crate) fn bias_grad<B: Backend>(grad: FloatTensor<B>) -> FloatTensor<B> {
+    let channels = grad.shape()[1];
+    let sum = B::float_sum_dims(grad, &[0, 2, 3]);
+    B::float_reshape(sum, Shape::new([channels]))
+}
+
 impl<B: ConvBackend> Backward<B, 2> for ConvBackward {
     type State = Saved;
 
@@ -215,9 +222,7 @@ impl<B: ConvBackend> Backward<B, 3> for ConvBackward {
         let grad = grads.consume::<B>(&ops.node);
         let [x, weight, bias] = ops.parents.map(|node| node.map(|node| node.id));
         if let Some(id) = bias {
-            let channels = grad.shape()[1];
-            let sum = B::float_sum_dims(grad.clone(), &[0, 2, 3]);
-            grads.register::<B>(id, B::float_reshape(sum, Shape::new([channels])));
+            grads.register::<B>(id, bias_grad::<B>(grad.clone()));
         }
         ops.state
             .backward::<B>([x, weight], grad, grads, checkpointer);

@@ -21,7 +21,7 @@ use burn::Tensor;
 use burn::backend::Dispatch;
 use burn::tensor::ops::ConvOptions;
 
-use backend::{Bias, ConvBackend};
+pub(crate) use backend::{Bias, ConvBackend, bias_grad};
 
 /// Convolves `x` `[batch, channels in, height, width]` with `weight`
 /// `[channels out, channels in / groups, kernel height, kernel width]` and adds `bias`

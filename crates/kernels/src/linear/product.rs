@@ -105,19 +105,45 @@ impl<'a> Matrix<'a> {
         self.write(other, out, gemm::Parallelism::None);
     }
 
+    /// Computes `base + self · other` into `out`, row-major, on this thread alone; writes all of
+    /// `out`.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not match.
+    pub(crate) fn times_plus(self, other: Self, base: &[f32], out: &mut [MaybeUninit<f32>]) {
+        assert_eq!(base.len(), out.len());
+        out.write_copy_of_slice(base);
+        self.multiply(other, out, true, gemm::Parallelism::None);
+    }
+
     /// Writes all of `out`.
     fn write(self, other: Self, out: &mut [MaybeUninit<f32>], parallel: gemm::Parallelism) {
+        if self.columns() == 0 {
+            out.fill(MaybeUninit::new(0.0));
+        }
+        self.multiply(other, out, false, parallel);
+    }
+
+    /// Writes all of `out`, or adds to it what has been written there; does nothing if the inner
+    /// size is 0.
+    fn multiply(
+        self,
+        other: Self,
+        out: &mut [MaybeUninit<f32>],
+        add: bool,
+        parallel: gemm::Parallelism,
+    ) {
         let ([m, k], [inner, n]) = (self.size, other.size);
         assert_eq!((k, out.len()), (inner, m * n));
         if k == 0 {
-            out.fill(MaybeUninit::new(0.0));
             return;
         }
         let [left, right] =
             [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
         // SAFETY: `gemm` reads the two matrices by their sizes and strides, which are within their
-        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer without
-        // reading them (`read_dst` is false).
+        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer. It reads them
+        // only to add to them, after `times_plus` has written them.
         #[allow(unsafe_code)]
         unsafe {
             gemm::gemm(
@@ -127,14 +153,14 @@ impl<'a> Matrix<'a> {
                 out.as_mut_ptr().cast::<f32>(),
                 1,
                 n.cast_signed(),
-                false,
+                add,
                 self.values.as_ptr(),
                 left[1],
                 left[0],
                 other.values.as_ptr(),
                 right[1],
                 right[0],
-                0.0,
+                if add { 1.0 } else { 0.0 },
                 1.0,
                 false,
                 false,
