@@ -197,3 +197,21 @@ fn kernels_agree_with_the_sums_for_small_images_with_many_channels() {
     check(&square(3, [24, 100], 4, 2, 1));
     check(&square(40, [48, 100], 1, 1, 2));
 }
+
+/// With a stride of 2 and a padding of 2, there are as many outputs as inputs, but each belongs to
+/// another pixel.
+#[test]
+fn as_many_outputs_as_inputs_are_not_the_same_pixels() {
+    check(&Geometry {
+        batch: 1,
+        channels_in: 1,
+        channels_out: 2,
+        input: [4, 1],
+        output: [4, 1],
+        kernel: [1, 1],
+        stride: [2, 1],
+        padding: [2, 0],
+        dilation: [1, 1],
+        groups: 1,
+    });
+}

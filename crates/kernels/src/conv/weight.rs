@@ -34,7 +34,9 @@ pub(crate) fn weight_grad(
     grad: &[f32],
     out: &mut [MaybeUninit<f32>],
 ) {
-    if g.taps() == 1 && g.groups == 1 && g.input == g.output && g.channels_in < g.channels_out {
+    // Strided and padded images may have as many pixels as their outputs, but not the same ones.
+    let pixelwise = g.taps() == 1 && g.stride == [1, 1] && g.padding == [0, 0];
+    if pixelwise && g.groups == 1 && g.input == g.output && g.channels_in < g.channels_out {
         // For a 1 × 1 convolution either operand can be broadcast; the one with fewer channels is
         // packed.
         let swapped = Geometry {

@@ -8,8 +8,10 @@
 use burn::Tensor;
 use burn::module::{Module, Param};
 use burn::nn::{Dropout, DropoutConfig};
+use finetune_kernels::adapted::Factors;
 
 use super::change::Change;
+use super::form::{Form, Work};
 use super::quantize::{Blocks, Quantize};
 use super::shape::WeightShape;
 use super::site::Site;
@@ -272,10 +274,41 @@ impl Change for LowRank {
         weight.weight(sum * (magnitude.val().unsqueeze_dim(1) / norm), shape)
     }
 
-    /// `W·x + s·B·(A·x) + bias`.
+    /// `W·x + s·B·(A·x) + bias`, in the cheapest form.
     fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
-        let dropped = self.dropout.forward(x.clone());
-        let mut down = site.down(dropped.clone(), self.a());
+        let training = x.device().is_autodiff();
+        let drops = self.dropout.prob > 0.0 && training;
+        let magnitude = self.magnitude.as_ref().map(|magnitude| {
+            let norm = self.norm(self.geometry.weight.matrix(site.weight()));
+            site.channels(magnitude.val() / norm)
+        });
+        if drops {
+            return self.dropped(site, x, magnitude);
+        }
+        let Some(b) = self.b() else {
+            // `A` has the size of the weight.
+            return site.changed(x);
+        };
+        let form = self.work(site, &x).cheapest();
+        let biased = magnitude.is_none();
+        let sum = match form {
+            Form::Factored => site.base(x.clone(), biased) + self.up(site, x),
+            Form::Merged(order) => {
+                let (a, b) = self.folded(b);
+                site.merged(x, Factors { a, b, order }, biased)
+            }
+        };
+        match magnitude {
+            Some(factor) => biased_sum(site, sum * factor),
+            None => sum,
+        }
+    }
+}
+
+impl LowRank {
+    /// `s·B·(A·x)`.
+    fn up<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D> {
+        let mut down = site.down(x, self.a());
         if let Some(inner) = &self.inner {
             down = down * site.channels(inner.val());
         }
@@ -286,24 +319,61 @@ impl Change for LowRank {
         if let Some(outer) = &self.outer {
             up = up * site.channels(outer.val());
         }
-        let Some(magnitude) = &self.magnitude else {
+        up
+    }
+
+    /// The two factors of the change, with everything that is between and after them.
+    fn folded(&self, b: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let mut a = self.a();
+        if let Some(inner) = &self.inner {
+            a = a * inner.val().unsqueeze_dim(1);
+        }
+        let mut b = b.mul_scalar(self.geometry.scale);
+        if let Some(outer) = &self.outer {
+            b = b * outer.val().unsqueeze_dim(1);
+        }
+        (a, b)
+    }
+
+    /// The layer in a training step with dropout on the adapter's input.
+    fn dropped<const D: usize>(
+        &self,
+        site: &impl Site<D>,
+        x: Tensor<D>,
+        magnitude: Option<Tensor<D>>,
+    ) -> Tensor<D> {
+        let dropped = self.dropout.forward(x.clone());
+        let up = self.up(site, dropped.clone());
+        let Some(factor) = magnitude else {
             return site.base(x, true) + up;
         };
-        let norm = self.norm(self.geometry.weight.matrix(site.weight()));
-        let factor = site.channels(magnitude.val() / norm);
-        let base = site.base(x.clone(), false);
         // As in HF PEFT, dropout acts on the input of the direction but not on that of the base.
-        let training = self.dropout.prob > 0.0 && x.device().is_autodiff();
-        let sum = if training {
-            let direction = site.base(dropped, false);
-            base + direction * (factor.clone() - 1.0) + up * factor
-        } else {
-            (base + up) * factor
-        };
-        match site.bias() {
-            Some(bias) => sum + site.channels(bias),
-            None => sum,
+        let base = site.base(x, false);
+        let direction = site.base(dropped, false);
+        let sum = base + direction * (factor.clone() - 1.0) + up * factor;
+        biased_sum(site, sum)
+    }
+
+    fn work<const D: usize>(&self, site: &impl Site<D>, x: &Tensor<D>) -> Work {
+        let tracked = |param: &Param<Tensor<1>>| param.is_require_grad();
+        let through_a = self.lora_a.is_require_grad() || self.inner.as_ref().is_some_and(tracked);
+        Work {
+            weight: self.geometry.weight,
+            rank: self.geometry.rank,
+            positions: site.positions(x.dims()),
+            input: x.dims().iter().product(),
+            training: x.device().is_autodiff(),
+            // Only that of the first layer has none, where it makes no difference to the choice.
+            input_grad: true,
+            a_trains: through_a,
         }
+    }
+}
+
+fn biased_sum<const D: usize>(site: &impl Site<D>, sum: Tensor<D>) -> Tensor<D> {
+    match site.bias() {
+        Some(bias) => sum + site.channels(bias),
+        None => sum,
     }
 }
 

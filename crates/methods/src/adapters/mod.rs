@@ -10,6 +10,7 @@
 
 mod bottleneck;
 mod change;
+mod form;
 mod forward;
 mod hadamard;
 mod kronecker;
@@ -25,6 +26,7 @@ pub(crate) mod start;
 
 pub use bottleneck::Bottleneck;
 pub(crate) use change::Change;
+pub use form::{Form, Work};
 pub use forward::{conv2d, linear, parallel, prompted};
 pub use hadamard::Hadamard;
 pub use kronecker::Kronecker;

@@ -5,6 +5,7 @@ use burn::module::Param;
 use burn::nn::{Linear, PaddingConfig2d, conv::Conv2d};
 use burn::tensor::module;
 use burn::tensor::ops::ConvOptions;
+use finetune_kernels::adapted::{self, Factors};
 use finetune_kernels::linear::linear as dense_linear;
 
 use super::quantize::{Blocks, dense};
@@ -24,6 +25,10 @@ pub(crate) trait Site<const D: usize> {
     fn down(&self, x: Tensor<D>, a: Tensor<2>) -> Tensor<D>;
     /// `B·h` for `B` of `[outputs, rank]` and the result `h` of `down`.
     fn up(&self, h: Tensor<D>, b: Tensor<2>) -> Tensor<D>;
+    /// The layer with `W + B·A` on `x`; the bias is added if asked for.
+    fn merged(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D>;
+    /// Number of outputs of one channel or feature for an input of this shape.
+    fn positions(&self, x: [usize; D]) -> usize;
     /// One number per output or input, shaped for broadcasting over the layer's tensors.
     fn channels(&self, values: Tensor<1>) -> Tensor<D>;
 }
@@ -56,6 +61,20 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
 
     fn up(&self, h: Tensor<D>, b: Tensor<2>) -> Tensor<D> {
         module::linear(h, b.transpose(), None)
+    }
+
+    fn merged(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D> {
+        let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
+        adapted::linear(
+            x,
+            dense(self.0.weight.base(), self.1.as_ref()),
+            factors,
+            bias,
+        )
+    }
+
+    fn positions(&self, x: [usize; D]) -> usize {
+        x[..D - 1].iter().product()
     }
 
     fn channels(&self, values: Tensor<1>) -> Tensor<D> {
@@ -101,6 +120,24 @@ impl Site<4> for ConvSite<'_> {
         finetune_kernels::conv2d(h, b.reshape([outputs, rank, 1, 1]), None, options)
     }
 
+    fn merged(&self, x: Tensor<4>, factors: Factors, bias: bool) -> Tensor<4> {
+        let [_, _, height, width] = x.dims();
+        let options = options(self.0, [height, width]);
+        let weight = dense(self.0.weight.base(), self.1.as_ref());
+        let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
+        adapted::conv2d(x, weight, factors, bias, options)
+    }
+
+    fn positions(&self, [batch, _, height, width]: [usize; 4]) -> usize {
+        let options = options(self.0, [height, width]);
+        let outputs = |axis: usize, length: usize| {
+            let (before, after) = options.padding[axis];
+            let span = options.dilation[axis] * (self.0.kernel_size[axis] - 1) + 1;
+            (before + length + after).saturating_sub(span) / options.stride[axis] + 1
+        };
+        batch * outputs(0, height) * outputs(1, width)
+    }
+
     fn channels(&self, values: Tensor<1>) -> Tensor<4> {
         let count = values.dims()[0];
         values.reshape([1, count, 1, 1])
@@ -110,6 +147,12 @@ impl Site<4> for ConvSite<'_> {
 /// The layer's convolution with the given weight instead of its own.
 fn convolve(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>, bias: bool) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
+    let bias = layer.bias.as_ref().filter(|_| bias).map(Param::val);
+    finetune_kernels::conv2d(x, weight, bias, options(layer, [height, width]))
+}
+
+/// The layer's options for images of this size.
+fn options(layer: &Conv2d, [height, width]: [usize; 2]) -> ConvOptions<2> {
     let padding = match layer.padding {
         PaddingConfig2d::Valid => [(0, 0), (0, 0)],
         PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
@@ -118,10 +161,7 @@ fn convolve(layer: &Conv2d, weight: Tensor<4>, x: Tensor<4>, bias: bool) -> Tens
             same_padding(width, layer.kernel_size[1], layer.stride[1]),
         ],
     };
-    let options =
-        ConvOptions::new_with_padding(layer.stride, padding, layer.dilation, layer.groups);
-    let bias = layer.bias.as_ref().filter(|_| bias).map(Param::val);
-    finetune_kernels::conv2d(x, weight, bias, options)
+    ConvOptions::new_with_padding(layer.stride, padding, layer.dilation, layer.groups)
 }
 
 /// Zeros before and after an axis, as Burn counts them: one output per `stride` inputs.

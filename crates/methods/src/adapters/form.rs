@@ -1,0 +1,135 @@
+//! How a layer with a low-rank change is computed, and what each way costs.
+//!
+//! `y = (W + B·A)·x` can be computed from its parts, or with the merged weight, and the gradients of
+//! the factors have two orders of products (Cherniuk et al. 2023, "Run LoRA Run", arXiv:2312.03415;
+//! here for convolutions as well). Which is cheapest depends on the sizes of the layer: a merged
+//! weight saves products and passes over the output, but has to be made, which for few images and a
+//! large weight costs more than it saves.
+//!
+//! The estimate counts multiplications and values that move between the cache and memory, which all
+//! forms do not have in common, and depends on shapes alone: the same run takes the same forms on
+//! every machine. `cargo bench --profile dev --workspace --bench forms` compares it with measured times.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use finetune_kernels::adapted::Order;
+
+use super::shape::WeightShape;
+
+/// How a layer with a low-rank change is computed. All forms give the same numbers up to rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `W·x + B·(A·x)`.
+    Factored,
+    /// `(W + B·A)·x`.
+    Merged(Order),
+}
+
+impl Form {
+    /// All forms and their names.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("factored", Self::Factored),
+        ("merged", Self::Merged(Order::Factors)),
+        ("dense", Self::Merged(Order::Dense)),
+    ];
+
+    /// Makes every layer of this process take one form where it can, for experiments; `None` leaves
+    /// the choice to the estimate again.
+    pub fn force(form: Option<Self>) {
+        let place = form.and_then(|form| Self::ALL.iter().position(|(_, other)| *other == form));
+        let code = place.map_or(0, |place| place + 1);
+        FORCED.store(u8::try_from(code).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    fn forced() -> Option<Self> {
+        let code = usize::from(FORCED.load(Ordering::Relaxed));
+        Some(Self::ALL.get(code.checked_sub(1)?)?.1)
+    }
+}
+
+/// The place in [`Form::ALL`] of the form that all layers take, plus 1; 0 for none.
+static FORCED: AtomicU8 = AtomicU8::new(0);
+
+/// What the cost of a layer with factors depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The weight.
+    pub weight: WeightShape,
+    /// Rank of the change per group.
+    pub rank: usize,
+    /// Number of outputs of one channel or feature: pixels of all images, or rows.
+    pub positions: usize,
+    /// Number of values of the input.
+    pub input: usize,
+    /// Whether there is a backward pass.
+    pub training: bool,
+    /// Whether the input has a gradient.
+    pub input_grad: bool,
+    /// Whether `A` is trained.
+    pub a_trains: bool,
+}
+
+/// Multiplications that take as long as moving one value.
+const MOVE: f64 = 12.0;
+
+/// The least number of channels that a narrow product computes at once.
+const NARROW: usize = 16;
+
+impl Work {
+    /// The cheapest form.
+    #[must_use]
+    pub fn cheapest(&self) -> Form {
+        if let Some(form) = Form::forced() {
+            return form;
+        }
+        let forms = Form::ALL.map(|(_, form)| form);
+        let cost = |form: &Form| self.cost(*form);
+        forms
+            .into_iter()
+            .min_by(|one, other| cost(one).total_cmp(&cost(other)))
+            .unwrap_or(Form::Factored)
+    }
+
+    /// What a form costs beyond `W·x` and the gradient of `x`, in multiplications.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn cost(&self, form: Form) -> f64 {
+        let WeightShape {
+            outputs,
+            inputs,
+            groups,
+            ..
+        } = self.weight;
+        let [n, m, k, g] = [self.positions, outputs, inputs, groups].map(|size| size as f64);
+        let [rank, width] = [self.rank, self.rank.max(NARROW)].map(|size| size as f64);
+        let (x, y, h, w) = (self.input as f64, n * m, n * g * rank, m * k);
+        let product = |multiplications: f64, moved: f64| multiplications + MOVE * moved;
+        let count = |wanted: bool| f64::from(u8::from(wanted));
+
+        // `A·x` or the gradient of `A` or of `x`, `B` applied to `A·x`, and the two gradients there.
+        let narrow = product(n * g * width * k, x + h);
+        let up = product(n * m * rank, h + y);
+        let at_output = product(n * m * width, y + h);
+        let merging = product(m * k * rank, 2.0 * w);
+
+        let (training, input_grad) = (count(self.training), count(self.input_grad));
+        let a_trains = count(self.a_trains);
+        // The gradient of `A·x` leads to those of `A` and `x`.
+        let needs_middle = count(self.a_trains || (self.input_grad && form == Form::Factored));
+        let factors = at_output * (1.0 + needs_middle) + narrow * a_trains;
+        let (adding_y, adding_x) = (product(0.0, 3.0 * y), product(0.0, 3.0 * x));
+        match form {
+            Form::Factored => {
+                narrow + up + adding_y + training * (factors + input_grad * (narrow + adding_x))
+            }
+            Form::Merged(Order::Factors) => {
+                merging * (1.0 + training * input_grad) + training * (narrow + factors)
+            }
+            Form::Merged(Order::Dense) => {
+                let dense = product(n * m * k, x + y + w);
+                let parts = product(m * k * width, w) * (1.0 + a_trains);
+                merging * (1.0 + training * input_grad) + training * (dense + parts)
+            }
+        }
+    }
+}
