@@ -2,8 +2,10 @@
 """The PyTorch and HF PEFT side of `cargo xtask bench`: one measurement per process.
 
 Reads a job as JSON from stdin and prints the measurements as JSON; `src/job.rs` documents both.
-The code follows the guides of the libraries: contiguous tensors, eager mode, `torch.optim.Adam`
-and PEFT's `get_peft_model`.
+The code follows the guides of the libraries with the settings that make training on a CPU fast:
+`torch.optim.Adam(fused=True)`, PEFT's `get_peft_model`, and the memory layout that the job asks for;
+the bench tries several and takes the fastest. A library is imported only where it is used, because its
+import takes time and memory.
 """
 
 import json
@@ -24,13 +26,49 @@ def memory(name: str) -> int:
 START = time.monotonic()
 
 import numpy  # noqa: E402
-import peft  # noqa: E402
 import torch  # noqa: E402
-import torchvision  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
-HEADS = {"chapter": "6", "resnet18": "fc", "mobilenet_v2": "classifier.1"}
+HEADS = {
+    "chapter": "6", "resnet8-64": "linear", "resnet18": "fc", "mobilenet_v2": "classifier.1",
+    "vit_tiny_patch16_224": "head", "convnext_tiny": "head.fc",
+}
+
+
+class Block(nn.Module):
+    """A block of the network below; the shortcut is option A of the paper."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.stride, self.around = stride, (outputs - inputs) // 2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if self.around:
+            around = (0, 0, 0, 0, self.around, self.around)
+            x = nn.functional.pad(x[:, :, ::self.stride, ::self.stride], around)
+        return torch.relu(y + x)
+
+
+class ResNet8(nn.Module):
+    """He et al. 2015 (arXiv:1512.03385), section 4.2, with n = 1 and a first stride of 2."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16)
+        self.layer1 = nn.Sequential(Block(16, 16, 1))
+        self.layer2 = nn.Sequential(Block(16, 32, 2))
+        self.layer3 = nn.Sequential(Block(32, 64, 2))
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.bn1(self.conv1(x)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
 def plain(job: dict) -> nn.Module:
@@ -41,10 +79,21 @@ def plain(job: dict) -> nn.Module:
             nn.Conv2d(3, 64, 3, 1, 1), nn.ReLU(), nn.MaxPool2d(2, 2), nn.Flatten(),
             nn.Linear(64 * 32 * 32, 1000), nn.ReLU(), nn.Linear(1000, classes),
         )
+    elif name == "resnet8-64":
+        model = ResNet8(classes)
     elif name == "resnet18":
+        import torchvision
+
         model = torchvision.models.resnet18(num_classes=classes)
-    else:
+    elif name == "mobilenet_v2":
+        import torchvision
+
         model = torchvision.models.mobilenet_v2(num_classes=classes, dropout=0.0)
+    else:
+        import timm
+
+        model = timm.create_model(name, num_classes=classes, img_size=job["size"]) \
+            if name.startswith("vit") else timm.create_model(name, num_classes=classes)
     weights = pathlib.Path(job["weights"])
     if weights.suffix == ".safetensors":
         state = load_file(weights)
@@ -63,8 +112,11 @@ def plain(job: dict) -> nn.Module:
     return model
 
 
-def targets(model: nn.Module, name: str) -> list[str]:
-    """Names of the layers with an adapter: those that finetune adapts by default."""
+def targets(model: nn.Module, name: str, chosen: list[str]) -> list[str]:
+    """Names of the layers with an adapter: `chosen`, or those that finetune adapts by default."""
+    if chosen:
+        return chosen
+
     def wanted(path: str, layer: nn.Module) -> bool:
         if path == HEADS[name]:
             return False
@@ -79,8 +131,11 @@ def targets(model: nn.Module, name: str) -> list[str]:
 def build(job: dict) -> nn.Module:
     model, method = plain(job), job["method"]
     if method == "lora":
+        import peft
+
         config = peft.LoraConfig(
-            r=job["rank"], lora_alpha=job["alpha"], target_modules=targets(model, job["model"]),
+            r=job["rank"], lora_alpha=job["alpha"],
+            target_modules=targets(model, job["model"], job["targets"]),
             modules_to_save=[HEADS[job["model"]]],
         )
         return peft.get_peft_model(model, config)
@@ -88,6 +143,18 @@ def build(job: dict) -> nn.Module:
         for name, parameter in model.named_parameters():
             parameter.requires_grad = name.startswith(HEADS[job["model"]] + ".")
     return model
+
+
+def layout(job: dict) -> torch.memory_format:
+    return torch.channels_last if job["variant"].startswith("channels_last") else torch.contiguous_format
+
+
+def prepared(job: dict) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+    """The model, what is called in its place, and its optimiser."""
+    model = build(job).to(memory_format=layout(job))
+    optimizer = torch.optim.Adam(trained(model), lr=job["learning_rate"], fused=True)
+    compiled = torch.compile(model) if job["variant"].endswith("compiled") else model
+    return model, compiled, optimizer
 
 
 def to_train(model: nn.Module, method: str) -> None:
@@ -107,9 +174,9 @@ def result(model: nn.Module, rest: int, **measured) -> dict:
     count = sum(parameter.numel() for parameter in trained(model))
     return {
         **measured, "trainable": count, "peak_bytes": memory("VmHWM"), "rest_bytes": rest,
-        "versions": {
-            "torch": torch.__version__, "torchvision": torchvision.__version__,
-            "peft": peft.__version__, "python": sys.version.split()[0],
+        "versions": {"python": sys.version.split()[0], "torch": torch.__version__} | {
+            name: sys.modules[name].__version__
+            for name in ("torchvision", "timm", "peft") if name in sys.modules
         },
     }
 
@@ -122,15 +189,15 @@ def steps(job: dict) -> dict:
     pixels = pixels.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
     labels = torch.tensor(job["labels"])
     mean, std = (torch.tensor(job[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
-    model = build(job)
+    model, called, optimizer = prepared(job)
     to_train(model, job["method"])
-    optimizer = torch.optim.Adam(trained(model), lr=job["learning_rate"])
     losses, seconds = [], []
     for step in range(job["steps"]):
         start = time.perf_counter()
         index = torch.tensor(order[step * job["batch"]:(step + 1) * job["batch"]])
         x = (pixels[index].float() / 255 - mean) / std
-        loss = nn.functional.cross_entropy(model(x.contiguous()), labels[index])
+        x = x.contiguous(memory_format=layout(job))
+        loss = nn.functional.cross_entropy(called(x), labels[index])
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -159,10 +226,10 @@ def whole(job: dict) -> dict:
     data = pathlib.Path(job["data"])
     x, y = images(data / "train", job)
     test_x, test_y = images(data / "test", job)
-    model = build(job)
+    x, test_x = (images.contiguous(memory_format=layout(job)) for images in (x, test_x))
+    model, called, optimizer = prepared(job)
     start = time.monotonic()
     total = -(-len(y) // job["batch"]) * job["epochs"]
-    optimizer = torch.optim.Adam(trained(model), lr=job["learning_rate"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=job["learning_rate"], total_steps=total, cycle_momentum=False)
     seconds = []
@@ -170,7 +237,7 @@ def whole(job: dict) -> dict:
         to_train(model, job["method"])
         for index in torch.randperm(len(y)).split(job["batch"]):
             step = time.perf_counter()
-            loss = nn.functional.cross_entropy(model(x[index]), y[index])
+            loss = nn.functional.cross_entropy(called(x[index]), y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -28,6 +28,12 @@ impl Side {
     }
 }
 
+/// PyTorch's memory layouts. Which one is faster depends on model, size and processor.
+pub(crate) const VARIANTS: [&str; 2] = ["contiguous", "channels_last"];
+
+/// The same layouts with `torch.compile`.
+pub(crate) const COMPILED: [&str; 2] = ["contiguous compiled", "channels_last compiled"];
+
 /// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +60,12 @@ pub(crate) struct Job {
     pub(crate) batch: usize,
     pub(crate) threads: usize,
     pub(crate) seed: u64,
+    /// How PyTorch computes: one of [`VARIANTS`] or [`COMPILED`]; empty for the other sides.
+    #[serde(default)]
+    pub(crate) variant: String,
+    /// Names of the layers with an adapter; empty for the model's default.
+    #[serde(default)]
+    pub(crate) targets: Vec<String>,
     /// File with the weights that both sides start from.
     pub(crate) weights: PathBuf,
     pub(crate) rank: usize,

@@ -12,6 +12,9 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) memory_bytes: u64,
     pub(crate) system: String,
+    /// The instruction set of our kernels.
+    #[serde(default)]
+    pub(crate) instructions: Option<String>,
     /// Commit of the source, followed by `+` if tracked files differ from it.
     pub(crate) commit: String,
     pub(crate) versions: BTreeMap<String, String>,
@@ -28,6 +31,7 @@ impl Machine {
             cpu: field(&cpuinfo, "model name").unwrap_or_default(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_bytes: memory * 1024,
+            instructions: None,
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             commit: commit(),
             versions: BTreeMap::new(),

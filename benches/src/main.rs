@@ -52,7 +52,7 @@ pub(crate) struct Args {
         long,
         value_name = "MODEL,…",
         value_delimiter = ',',
-        default_value = "chapter,resnet18,mobilenet_v2",
+        default_value = "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,convnext_tiny",
         help_heading = "Measurements"
     )]
     pub(crate) models: Vec<String>,
@@ -65,7 +65,8 @@ pub(crate) struct Args {
         help_heading = "Measurements"
     )]
     pub(crate) methods: Vec<String>,
-    /// Side lengths of the steps' images in pixels; `chapter` always uses 64
+    /// Side lengths of the steps' images in pixels; `chapter` and `resnet8-64` always use 64, ViT and
+    /// ConvNeXt 224
     #[arg(
         long,
         value_name = "PIXELS,…",
@@ -107,6 +108,9 @@ pub(crate) struct Args {
     /// Threads that compute, on both sides [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Environment")]
     pub(crate) threads: Option<usize>,
+    /// Also try PyTorch with `torch.compile`
+    #[arg(long, help_heading = "Environment")]
+    pub(crate) compile: bool,
     /// Python interpreter with the packages of `benches/requirements.txt` [default: a virtual
     /// environment in the cache folder, which is created if it is missing]
     #[arg(long, value_name = "FILE", help_heading = "Environment")]
@@ -237,7 +241,7 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         for default in [
             "startup,steps,threads,runs",
-            "chapter,resnet18,mobilenet_v2",
+            "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,convnext_tiny",
             "sft,lora,peft,linear",
             "64,96,224",
         ] {

@@ -68,12 +68,13 @@ impl Bench {
                 }
                 let Entry { side, job } = &entry;
                 eprintln!(
-                    "{}/{repetitions} {} {} {} px: {}",
+                    "{}/{repetitions} {} {} {} px: {} {}",
                     repetition + 1,
                     job.model,
                     job.method,
                     job.size,
-                    side.name()
+                    side.name(),
+                    job.variant,
                 );
                 measured[index].push(self.once(&entry)?);
             }
@@ -104,6 +105,15 @@ pub(crate) fn row(ours: (&Entry, &[Measured]), theirs: (&Entry, &[Measured])) ->
     }
 }
 
+/// The place of the fastest of several entries.
+pub(crate) fn fastest(entries: &[(&Entry, &[Measured])]) -> Option<usize> {
+    let time = |place: &usize| {
+        let (entry, measured) = entries[*place];
+        median(&samples(entry, measured).seconds)
+    };
+    (0..entries.len()).min_by(|one, other| time(one).total_cmp(&time(other)))
+}
+
 fn samples(entry: &Entry, measured: &[Measured]) -> Samples {
     let seconds = |one: &Measured| match one.train_seconds {
         Some(seconds) => seconds,
@@ -112,6 +122,7 @@ fn samples(entry: &Entry, measured: &[Measured]) -> Samples {
     Samples {
         side: entry.side,
         method: entry.job.method.clone(),
+        variant: entry.job.variant.clone(),
         seconds: measured.iter().map(seconds).collect(),
         whole_seconds: measured
             .iter()

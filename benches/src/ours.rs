@@ -95,7 +95,11 @@ fn attach(
         lora.rank = job.rank;
         lora.alpha = job.alpha;
     }
-    let targets = Targets::parse(architecture.targets_of(&method)?)?;
+    let targets = if job.targets.is_empty() {
+        Targets::parse(architecture.targets_of(&method)?)?
+    } else {
+        Targets::parse(&job.targets.join(","))?
+    };
     if side == Side::Burn {
         let selected = layers(&network);
         let selected = targets.select(&selected, architecture.head)?;

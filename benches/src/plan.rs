@@ -8,9 +8,9 @@ use burn::tensor::Device;
 use finetune::data::{Loader, Order, embedded_signs};
 use finetune::model::{Architecture, save_network};
 
-use crate::job::{Job, Kind, Side};
+use crate::job::{COMPILED, Job, Kind, Side, VARIANTS};
 use crate::machine::Machine;
-use crate::measure::{Bench, Entry, WARM_UP, difference, program, row};
+use crate::measure::{Bench, Entry, WARM_UP, difference, fastest, program, row};
 use crate::python::Python;
 use crate::results::{Results, Row, Startup};
 use crate::{Args, Part, ours};
@@ -30,7 +30,7 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
         scratch: scratch.path().to_owned(),
     };
     let mut results = Results {
-        version: 1,
+        version: 2,
         started: jiff::Timestamp::now().strftime("%FT%TZ").to_string(),
         machine,
         threads,
@@ -54,7 +54,7 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
     }
     if args.parts.contains(&Part::Threads) && threads > 1 {
         for (model, size) in subjects(args) {
-            if size == args.sizes[0] || model == "chapter" {
+            if size == args.sizes[0] || size == 64 {
                 let rows = steps(args, &bench, model, size, 1, &mut results);
                 results.one_thread.extend(rows);
                 save(&results)?;
@@ -72,9 +72,19 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
 fn subjects(args: &Args) -> Vec<(&str, usize)> {
     let mut subjects = Vec::new();
     for model in &args.models {
-        if model == "chapter" {
-            subjects.push((model.as_str(), 64));
-            continue;
+        // These have one size. What is for 224 pixels takes long, and is left out with that size.
+        match model.as_str() {
+            "chapter" | "resnet8-64" => {
+                subjects.push((model.as_str(), 64));
+                continue;
+            }
+            "vit_tiny_patch16_224" | "convnext_tiny" => {
+                if args.sizes.contains(&224) {
+                    subjects.push((model.as_str(), 224));
+                }
+                continue;
+            }
+            _ => {}
         }
         subjects.extend(args.sizes.iter().map(|size| (model.as_str(), *size)));
     }
@@ -102,21 +112,26 @@ fn compare(
         results.machine.versions.extend(one.versions.clone());
     }
     let mut rows = Vec::new();
-    for (entry, own) in entries.iter().zip(&measured) {
-        if entry.side != Side::Ours {
-            continue;
-        }
-        for (other, others) in entries.iter().zip(&measured) {
-            let same_method = other.job.method == reference(&entry.job.method);
-            let burn = other.side == Side::Burn && entry.job.method == other.job.method;
-            if (other.side == Side::Pytorch && same_method) || burn {
-                let row = row((entry, own), (other, others));
+    let all = || entries.iter().zip(measured.iter().map(Vec::as_slice));
+    for (entry, own) in all().filter(|(entry, _)| entry.side == Side::Ours) {
+        for (side, method) in [
+            (Side::Pytorch, reference(&entry.job.method)),
+            (Side::Burn, entry.job.method.as_str()),
+        ] {
+            let others: Vec<_> = all()
+                .filter(|(other, _)| other.side == side && other.job.method == method)
+                .collect();
+            let Some(best) = fastest(&others) else {
+                continue;
+            };
+            for other in &others {
+                let row = row((entry, own), *other);
                 if let Some(difference) = difference(&row) {
                     eprintln!("{difference}");
                     results.failed.push(difference);
                 }
-                rows.push(row);
             }
+            rows.push(row((entry, own), others[best]));
         }
     }
     rows
@@ -130,24 +145,33 @@ fn reference(method: &str) -> &str {
     }
 }
 
-/// The entries of a comparison of these methods, one per method and side.
-fn sides(methods: &[String], job: &Job) -> Vec<Entry> {
-    let entry = |side, method: &str| Entry {
+/// How PyTorch is tried.
+fn variants(args: &Args) -> Vec<&'static str> {
+    let compiled: &[&str] = if args.compile { &COMPILED } else { &[] };
+    VARIANTS.iter().chain(compiled).copied().collect()
+}
+
+/// The entries of a comparison of these methods: ours, PyTorch's variants, and Burn's.
+fn sides(methods: &[String], variants: &[&str], job: &Job) -> Vec<Entry> {
+    let entry = |side, method: &str, variant: &str| Entry {
         side,
         job: Job {
             method: method.to_owned(),
+            variant: variant.to_owned(),
             ..job.clone()
         },
     };
     let mut entries: Vec<Entry> = Vec::new();
     for method in methods {
-        entries.push(entry(Side::Ours, method));
-        let theirs = entry(Side::Pytorch, reference(method));
-        if !entries.contains(&theirs) {
-            entries.push(theirs);
+        entries.push(entry(Side::Ours, method, ""));
+        for variant in variants {
+            let theirs = entry(Side::Pytorch, reference(method), variant);
+            if !entries.contains(&theirs) {
+                entries.push(theirs);
+            }
         }
         if job.kind == Kind::Step && job.model == "chapter" && method == "lora" {
-            entries.push(entry(Side::Burn, method));
+            entries.push(entry(Side::Burn, method, ""));
         }
     }
     entries
@@ -170,7 +194,7 @@ fn steps(
     };
     compare(
         bench,
-        &sides(&args.methods, &job),
+        &sides(&args.methods, &variants(args), &job),
         args.repetitions,
         results,
     )
@@ -179,7 +203,13 @@ fn steps(
 /// A job for training steps of a model with seeded weights on the embedded photographs.
 fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<Job> {
     let architecture = Architecture::find(model)?.at(size)?;
-    let batch = if model == "chapter" { 64 } else { 32 };
+    // Transformers have their usual targets; they and their like are trained in small batches.
+    let (batch, targets) = match model {
+        "chapter" => (64, &[][..]),
+        "vit_tiny_patch16_224" => (8, &["qkv", "fc1", "fc2"][..]),
+        "convnext_tiny" => (8, &["fc1", "fc2"][..]),
+        _ => (32, &[][..]),
+    };
     let steps = WARM_UP + if size > 128 { 3 } else { 6 };
     let weights = bench.scratch.join(format!("{model}.safetensors"));
     if !weights.exists() {
@@ -206,6 +236,7 @@ fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<J
         pixels,
         labels: images.labels.clone(),
         order,
+        targets: targets.iter().map(|name| (*name).to_owned()).collect(),
         ..job(&architecture, batch, threads, weights)
     })
 }
@@ -223,6 +254,8 @@ fn job(architecture: &Architecture, batch: usize, threads: usize, weights: PathB
         batch,
         threads,
         seed: 0,
+        variant: String::new(),
+        targets: Vec::new(),
         weights,
         rank: RANK,
         alpha: ALPHA,
@@ -263,7 +296,7 @@ fn runs(args: &Args, bench: &Bench, threads: usize, results: &mut Results) -> Ve
             return Vec::new();
         }
     };
-    let mut entries = sides(&args.methods, &job);
+    let mut entries = sides(&args.methods, &variants(args), &job);
     for entry in &mut entries {
         entry.job.learning_rate = learning_rate(&entry.job.method);
     }

@@ -109,7 +109,10 @@ impl Python {
         command
             .args(["-c", SCRIPT])
             .env("OMP_NUM_THREADS", job.threads.to_string())
-            .env("MKL_NUM_THREADS", job.threads.to_string());
+            .env("MKL_NUM_THREADS", job.threads.to_string())
+            // As `keep_large_buffers` sets them on our side.
+            .env("MALLOC_MMAP_THRESHOLD_", (1_u32 << 30).to_string())
+            .env("MALLOC_TRIM_THRESHOLD_", i32::MAX.to_string());
         answer(command, job).context("PyTorch's side")
     }
 }

@@ -9,6 +9,7 @@ use crate::machine::Machine;
 /// The results of one bench.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
+    /// 2, or 1 for PyTorch with contiguous tensors, an unfused Adam and the allocator's defaults.
     pub(crate) version: u32,
     /// Time of the start, UTC.
     pub(crate) started: String,
@@ -29,6 +30,9 @@ pub(crate) struct Results {
 pub(crate) struct Samples {
     pub(crate) side: Side,
     pub(crate) method: String,
+    /// PyTorch's memory layout, the fastest of those tried.
+    #[serde(default)]
+    pub(crate) variant: String,
     /// Median step time of the process, or training time of the whole run.
     pub(crate) seconds: Vec<f64>,
     /// Whole runs: duration of the process.

@@ -7,6 +7,18 @@ use finetune::evaluation::{bytes, median, seconds};
 use crate::job::Side;
 use crate::results::{Ratio, Results, Row, Samples};
 
+/// What both sides were told.
+const SETTINGS: &str = "Settings. PyTorch: eager mode, `torch.optim.Adam(fused=True)`, losses read at \
+    each step; each row shows the faster of contiguous tensors and `channels_last` (`--compile` also tries \
+    `torch.compile`), named in the row. Ours: the training loop of `finetune train`, Adam, no cache of \
+    features. Both: float32, one thread per core, decoded images in memory, batches made within the timed \
+    step, and glibc's allocator told to keep large buffers (`MALLOC_MMAP_THRESHOLD_` of 1 GiB, \
+    `MALLOC_TRIM_THRESHOLD_` at its maximum).\n\n";
+
+/// What the sides were told in results of version 1.
+const EARLIER: &str = "PyTorch ran as it comes: contiguous tensors, `torch.optim.Adam`, and glibc's \
+    allocator with its defaults. Ours keeps large buffers.\n\n";
+
 /// The whole page.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut page = String::new();
@@ -19,24 +31,34 @@ pub(crate) fn markdown(results: &Results) -> String {
     let _ = write!(
         page,
         "# Speed and memory compared with PyTorch and HF PEFT\n\n\
-         Measured {} at commit {} on {} ({} cores, {}) with {} threads: {}. Both sides use the same \
+         Measured {} at commit {} on {} ({} cores, {}{}) with {} threads: {}. Both sides use the same \
          weights, images, batches and threads. Each number is the median of {} processes per side, which \
          run alternately. A ratio is our value divided by theirs, so that values below 1 are in our \
          favour: the median of the pairs of processes, with minimum and maximum in parentheses. `cargo \
-         xtask bench --publish` writes this page.\n\n",
+         xtask bench --publish` writes this page.\n\n{}",
         results.started,
         machine.commit,
         machine.cpu,
         machine.cores,
         bytes(machine.memory_bytes),
+        machine
+            .instructions
+            .as_ref()
+            .map_or_else(String::new, |set| format!(", kernels for {set}")),
         results.threads,
         versions.join(", "),
         results.repetitions,
+        if results.version > 1 {
+            SETTINGS
+        } else {
+            EARLIER
+        },
     );
     if !results.steps.is_empty() || !results.runs.is_empty() {
         page += "![ratios of time and memory](speed.svg)\n\n";
     }
     steps(&mut page, &results.steps);
+    methods(&mut page, &results.steps);
     runs(&mut page, &results.runs);
     scaling(&mut page, results);
     startup(&mut page, results);
@@ -58,16 +80,16 @@ fn steps(page: &mut String, rows: &[Row]) {
         A step is the batch, the forward and backward pass and the update with Adam. `lora` has rank 8 \
         on the layers that `finetune` adapts by default. PEFT has no counterpart of `peft`, which is \
         compared with PEFT's LoRA. `linear` computes all frozen layers at every step here, as PyTorch \
-        does; a whole run computes them once. The last column is the ratio of peak memory without what \
-        the program and its libraries use before images and weights are loaded (with PyTorch and PEFT, \
-        most of it).\n\n\
+        does; a whole run computes them once. Peak memory is that of the whole process; own memory is \
+        without what the program and its libraries use before images and weights are loaded, which with \
+        PyTorch is most of it.\n\n\
         | model | pixels | batch | method | compared with | time per step | theirs | ratio | peak memory | \
-        theirs | ratio | net ratio |\n\
-        |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|\n";
+        theirs | ratio | own memory | theirs | ratio |\n\
+        |---|--:|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
     for row in rows {
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.model,
             row.size,
             row.batch,
@@ -79,11 +101,51 @@ fn steps(page: &mut String, rows: &[Row]) {
             peak(&row.ours),
             peak(&row.theirs),
             ratio(row.memory),
+            own(&row.ours),
+            own(&row.theirs),
             row.own_memory
                 .map_or_else(String::new, |own| format!("{:.2}", own.median)),
         );
     }
     *page += "\n";
+}
+
+/// Our methods compared with our full fine-tuning.
+fn methods(page: &mut String, rows: &[Row]) {
+    let mut lines = String::new();
+    for row in rows {
+        let same = |full: &&Row| {
+            full.model == row.model && full.size == row.size && full.ours.method == "sft"
+        };
+        let Some(full) = rows.iter().find(same) else {
+            continue;
+        };
+        if row.ours.method == "sft" || row.theirs.side != Side::Pytorch {
+            continue;
+        }
+        let time = Ratio::of(&row.ours.seconds, &full.ours.seconds);
+        let memory = Ratio::of(&row.ours.peaks(), &full.ours.peaks());
+        let theirs = Ratio::of(&row.theirs.seconds, &full.theirs.seconds);
+        let _ = writeln!(
+            lines,
+            "| {} | {} | {} | {} | {} | {} |",
+            row.model,
+            row.size,
+            row.ours.method,
+            ratio(time),
+            ratio(memory),
+            ratio(theirs),
+        );
+    }
+    if !lines.is_empty() {
+        let _ = write!(
+            page,
+            "## Methods compared with full fine-tuning\n\nA step's time and peak memory divided by those \
+             of a step of `sft` of the same side.\n\n\
+             | model | pixels | method | time | peak memory | time, theirs |\n\
+             |---|--:|---|--:|--:|--:|\n{lines}\n",
+        );
+    }
 }
 
 fn runs(page: &mut String, rows: &[Row]) {
@@ -187,9 +249,14 @@ fn startup(page: &mut String, results: &Results) {
 
 /// The name of the other side.
 fn reference(theirs: &Samples) -> String {
-    match theirs.side {
-        Side::Pytorch if theirs.method == "lora" => "PEFT's LoRA".to_owned(),
-        side => side.name().to_owned(),
+    let name = match theirs.side {
+        Side::Pytorch if theirs.method == "lora" => "PEFT's LoRA",
+        side => side.name(),
+    };
+    if theirs.variant.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}, {}", theirs.variant)
     }
 }
 
@@ -197,6 +264,14 @@ fn peak(samples: &Samples) -> String {
     let mut peaks = samples.peak_bytes.clone();
     peaks.sort_unstable();
     bytes(peaks.get(peaks.len() / 2).copied().unwrap_or(0))
+}
+
+/// The median of the own memory.
+fn own(samples: &Samples) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    samples
+        .own_peaks()
+        .map_or_else(String::new, |peaks| bytes(median(&peaks) as u64))
 }
 
 fn ratio(ratio: Ratio) -> String {
