@@ -44,6 +44,7 @@ pub mod optim;
 pub mod pool;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod simd;
+pub mod tokens;
 
 pub use conv::conv2d;
 pub use floats::Floats;

@@ -54,6 +54,38 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn select_greater(self, a: Self::V, b: Self::V, then: Self::V, otherwise: Self::V) -> Self::V;
     /// The sum of all lanes, in a fixed order.
     fn sum(self, a: Self::V) -> f32;
+    /// `2ⁿ` of whole numbers from -126 to 127.
+    fn power_of_two(self, n: Self::V) -> Self::V;
+
+    /// `eᵃ`, exact to 2 units in the last place; what would be smaller than the smallest normal number
+    /// is that number, and what would overflow is the largest power that does not.
+    ///
+    /// The polynomial is that of `expf` in the Cephes library (Moshier 1992).
+    #[inline(always)]
+    fn exp(self, a: Self::V) -> Self::V {
+        /// Adding and subtracting `1.5 · 2²³` rounds to a whole number.
+        const ROUND: f32 = 12_582_912.0;
+        const TERMS: [f32; 6] = [
+            1.987_569_1e-4,
+            1.398_199_9e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            5.000_000_1e-1,
+        ];
+        let a = self.max(self.min(a, self.splat(88.0)), self.splat(-87.0));
+        let n = self.mul_add(a, self.splat(std::f32::consts::LOG2_E), self.splat(ROUND));
+        let n = self.sub(n, self.splat(ROUND));
+        // `ln 2` in two parts, of which the first has few digits.
+        let rest = self.mul_add(n, self.splat(-0.693_359_4), a);
+        let rest = self.mul_add(n, self.splat(2.121_944_4e-4), rest);
+        let mut sum = self.splat(TERMS[0]);
+        for term in &TERMS[1..] {
+            sum = self.mul_add(sum, rest, self.splat(*term));
+        }
+        let sum = self.mul_add(sum, self.mul(rest, rest), rest);
+        self.mul(self.add(sum, self.splat(1.0)), self.power_of_two(n))
+    }
 
     /// Runs an inner loop as a separate function. An inlined loop competes for registers with the
     /// code around it, and which values are spilled differs from build to build.
@@ -257,6 +289,15 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole numbers within the range of exponents"
+    )]
+    fn power_of_two(self, n: Self::V) -> Self::V {
+        n.map(|n| f32::from_bits(((n as i32 + 127) << 23) as u32))
+    }
+    #[inline(always)]
     fn sum(self, a: Self::V) -> f32 {
         ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
     }
@@ -302,6 +343,35 @@ mod tests {
             out[160] = sum;
             s.store_part(s.splat(2.0), &mut out[161..164]);
             out
+        }
+    }
+
+    struct Exponentials<'a>(&'a [f32], &'a mut [f32]);
+
+    impl Kernel for Exponentials<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            for (x, out) in self.0.chunks(S::LANES).zip(self.1.chunks_mut(S::LANES)) {
+                s.store(s.exp(s.load(x)), out);
+            }
+        }
+    }
+
+    #[test]
+    #[allow(clippy::cast_precision_loss)]
+    fn exponentials_are_exact_and_stay_finite() {
+        let mut x: Vec<f32> = (-8600..8600).map(|i| i as f32 * 0.01).collect();
+        x.extend([-1e30, 1e30, f32::NEG_INFINITY, f32::INFINITY]);
+        x.resize(x.len().next_multiple_of(16), 0.0);
+        for level in Level::all() {
+            let mut found = vec![0.0; x.len()];
+            level.run(Exponentials(&x, &mut found));
+            for (x, found) in x.iter().zip(found) {
+                let wanted = f64::from(x.clamp(-87.0, 88.0)).exp();
+                let apart = (f64::from(found) / wanted - 1.0).abs();
+                assert!(apart < 2.5e-7, "exp({x}) = {found}: off by {apart}");
+            }
         }
     }
 

@@ -32,15 +32,14 @@ pub fn linear<const D: usize>(
         "the last axis of `x` must be as long as the first of `weight`"
     );
     let rows = shape[..D - 1].iter().product();
-    let y = <Dispatch as LinearBackend>::product(
+    let (x, weight) = (
         x.reshape([rows, inputs]).into_dispatch(),
         weight.into_dispatch(),
     );
-    let y = Tensor::<2>::from_dispatch(y);
     let y = match bias {
-        Some(bias) => y + bias.unsqueeze(),
-        None => y,
+        Some(bias) => <Dispatch as LinearBackend>::affine(x, weight, bias.into_dispatch()),
+        None => <Dispatch as LinearBackend>::product(x, weight),
     };
     shape[D - 1] = outputs;
-    y.reshape(shape)
+    Tensor::<2>::from_dispatch(y).reshape(shape)
 }

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use burn_flex::FlexTensor;
+use rayon::prelude::*;
 
 use crate::memory::{values, written};
 
@@ -26,6 +27,20 @@ impl<'a> Matrix<'a> {
             values,
             size,
             stride: [size[1], 1],
+        }
+    }
+
+    /// A matrix of size `[rows, columns]` whose rows begin `stride` values apart.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer values.
+    pub(crate) fn strided(values: &'a [f32], size: [usize; 2], stride: usize) -> Self {
+        assert!(size[0] == 0 || (size[0] - 1) * stride + size[1] <= values.len());
+        Self {
+            values,
+            size,
+            stride: [stride, 1],
         }
     }
 
@@ -73,22 +88,76 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// The `len` rows from `first` on.
+    ///
+    /// # Panics
+    ///
+    /// If the matrix has fewer rows.
+    pub(crate) fn some_rows(self, first: usize, len: usize) -> Self {
+        self.transposed().some_columns(first, len).transposed()
+    }
+
     /// Computes `self · other`, row-major.
     ///
     /// # Panics
     ///
     /// If the inner sizes differ.
     pub(crate) fn times(self, other: Self) -> Vec<f32> {
-        let ([m, k], [_, n]) = (self.size, other.size);
-        let parallel = if m * n * k < 1 << 20 {
-            gemm::Parallelism::None
-        } else {
-            gemm::Parallelism::Rayon(0)
-        };
+        let len = self.rows() * other.columns();
         // SAFETY: `write` initialises the whole buffer.
         #[allow(unsafe_code)]
         unsafe {
-            written(m * n, |out| self.write(other, out, parallel))
+            written(len, |out| self.write(other, out, self.parallel(other)))
+        }
+    }
+
+    /// Computes `self · other` with `row` added to each row, row-major.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not match.
+    pub(crate) fn times_plus_row(self, other: Self, row: &[f32]) -> Vec<f32> {
+        assert_eq!(row.len(), other.columns());
+        // SAFETY: the rows are written first; `multiply` adds to them.
+        #[allow(unsafe_code)]
+        unsafe {
+            written(self.rows() * row.len(), |out| {
+                for out in out.chunks_exact_mut(row.len().max(1)) {
+                    out.write_copy_of_slice(row);
+                }
+                self.multiply(other, out, true, self.parallel(other));
+            })
+        }
+    }
+
+    /// The sum of each column. Rows are added in groups of a fixed size, so that the order does not
+    /// depend on the number of threads.
+    pub(crate) fn column_sums(self) -> Vec<f32> {
+        const ROWS: usize = 64;
+        let ([rows, columns], [stride, _]) = (self.size, self.stride);
+        let parts: Vec<Vec<f32>> = (0..rows.div_ceil(ROWS))
+            .into_par_iter()
+            .map(|part| {
+                let mut sums = vec![0.0; columns];
+                for row in part * ROWS..rows.min((part + 1) * ROWS) {
+                    add(&mut sums, &self.values[row * stride..][..columns]);
+                }
+                sums
+            })
+            .collect();
+        let mut sums = vec![0.0; columns];
+        for part in &parts {
+            add(&mut sums, part);
+        }
+        sums
+    }
+
+    /// Small products are not worth a second thread.
+    fn parallel(self, other: Self) -> gemm::Parallelism {
+        if self.rows() * self.columns() * other.columns() < 1 << 20 {
+            gemm::Parallelism::None
+        } else {
+            gemm::Parallelism::Rayon(0)
         }
     }
 
@@ -103,6 +172,19 @@ impl<'a> Matrix<'a> {
         #[allow(unsafe_code)]
         let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
         self.write(other, out, gemm::Parallelism::None);
+    }
+
+    /// Adds `self · other` to `out`, row-major, on this thread alone.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not match.
+    pub(crate) fn add_into(self, other: Self, out: &mut [f32]) {
+        // SAFETY: initialised values may be viewed as `MaybeUninit`; `multiply` leaves them
+        // initialised.
+        #[allow(unsafe_code)]
+        let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
+        self.multiply(other, out, true, gemm::Parallelism::None);
     }
 
     /// Computes `base + self · other` into `out`, row-major, on this thread alone; writes all of
@@ -142,8 +224,8 @@ impl<'a> Matrix<'a> {
         let [left, right] =
             [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
         // SAFETY: `gemm` reads the two matrices by their sizes and strides, which are within their
-        // slices (`new`, `some_columns`), and writes all `m · n` values of the buffer. It reads them
-        // only to add to them, after `times_plus` has written them.
+        // slices (`new`, `strided`, `some_columns`), and writes all `m · n` values of the buffer. It
+        // reads them only to add to them, when the callers have written them.
         #[allow(unsafe_code)]
         unsafe {
             gemm::gemm(
@@ -168,5 +250,11 @@ impl<'a> Matrix<'a> {
                 parallel,
             );
         }
+    }
+}
+
+fn add(sums: &mut [f32], values: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += value;
     }
 }

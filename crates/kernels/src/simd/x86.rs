@@ -127,7 +127,7 @@ macro_rules! simd {
         $token:ident, $features:literal, $vector:ident, $lanes:literal, $registers:literal,
         $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
         $div:ident, $mul_add:ident, $min:ident, $max:ident, $sqrt:ident,
-        select: $select:expr, sum: $sum:expr, transpose: $transpose:expr, pin: $pin:expr
+        select: $select:expr, sum: $sum:expr, power_of_two: $power_of_two:expr, transpose: $transpose:expr, pin: $pin:expr
     ) => {
         impl Simd for $token {
             type V = arch::$vector;
@@ -201,6 +201,10 @@ macro_rules! simd {
                 unsafe { $sum(a) }
             }
             #[inline(always)]
+            fn power_of_two(self, n: Self::V) -> Self::V {
+                unsafe { $power_of_two(n) }
+            }
+            #[inline(always)]
             fn apart(self, part: impl Part<Self>) {
                 #[inline(never)]
                 #[target_feature(enable = $features)]
@@ -239,6 +243,10 @@ simd!(
         then,
     ),
     sum: |a| arch::_mm512_reduce_add_ps(a),
+    power_of_two: |n| {
+        let exponent = arch::_mm512_add_epi32(arch::_mm512_cvtps_epi32(n), arch::_mm512_set1_epi32(127));
+        arch::_mm512_castsi512_ps(arch::_mm512_slli_epi32::<23>(exponent))
+    },
     transpose: transpose_512, pin: pin_512
 );
 
@@ -259,6 +267,10 @@ simd!(
         );
         let two = arch::_mm_add_ps(four, arch::_mm_movehl_ps(four, four));
         arch::_mm_cvtss_f32(arch::_mm_add_ss(two, arch::_mm_shuffle_ps::<1>(two, two)))
+    },
+    power_of_two: |n| {
+        let exponent = arch::_mm256_add_epi32(arch::_mm256_cvtps_epi32(n), arch::_mm256_set1_epi32(127));
+        arch::_mm256_castsi256_ps(arch::_mm256_slli_epi32::<23>(exponent))
     },
     transpose: transpose_256, pin: pin_256
 );

@@ -6,6 +6,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, PaddingConfig2d};
 use burn::tensor::{Device, Slice};
 use finetune_kernels::norm::{Activation, norm_act};
+use finetune_kernels::tokens;
 use finetune_methods::conv2d;
 
 /// A convolution like PyTorch's `Conv2d(inputs, outputs, kernel, stride, groups=…)`, padded so that
@@ -91,11 +92,22 @@ pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
     BatchNormConfig::new(channels).init(device)
 }
 
-/// Layer normalisation with ε = 1e-6, as in transformers.
+/// Added to the variance in layer normalisations, as in transformers.
+const EPSILON: f64 = 1e-6;
+
+/// Layer normalisation of `features` values.
 pub(crate) fn layer_norm(features: usize, device: &Device) -> LayerNorm {
     LayerNormConfig::new(features)
-        .with_epsilon(1e-6)
+        .with_epsilon(EPSILON)
         .init(device)
+}
+
+/// Applies a layer that [`layer_norm`] made.
+pub(crate) fn normalized<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+    let Some(beta) = &norm.beta else {
+        return norm.forward(x);
+    };
+    tokens::layer_norm(x, norm.gamma.val(), beta.val(), EPSILON)
 }
 
 /// Means over height and width: from `[batch, channels, height, width]` to `[batch, channels]`.

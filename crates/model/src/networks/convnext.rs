@@ -7,11 +7,11 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
-use burn::tensor::activation::gelu;
 use finetune_data::{Filter, Normalization};
+use finetune_kernels::tokens::gelu;
 use finetune_methods::{conv2d, linear};
 
-use super::blocks::{Convolution, global_average, layer_norm};
+use super::blocks::{Convolution, global_average, layer_norm, normalized};
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
@@ -115,7 +115,9 @@ impl Staged for ConvNext {
             stages.extend(blocks(&path, &stage.blocks, ConvNextBlock::forward));
         }
         stages.push(Stage::new([], global_average));
-        stages.push(Stage::new(["norm"], |x: Tensor<2>| self.norm.forward(x)));
+        stages.push(Stage::new(["norm"], |x: Tensor<2>| {
+            normalized(&self.norm, x)
+        }));
         stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
         stages
     }
@@ -134,7 +136,7 @@ impl ConvNextBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = conv2d(&self.conv_dw, x.clone()).permute([0, 2, 3, 1]);
-        let y = gelu(linear(&self.fc1, self.norm.forward(y)));
+        let y = gelu(linear(&self.fc1, normalized(&self.norm, y)));
         let y = linear(&self.fc2, y) * self.layer_scale.val().unsqueeze::<4>();
         x + y.permute([0, 3, 1, 2])
     }
@@ -149,7 +151,7 @@ fn patches(inputs: usize, outputs: usize, side: usize, device: &Device) -> Conv2
 
 /// Normalises the channels of each pixel.
 fn over_channels(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
-    norm.forward(x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
+    normalized(norm, x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
 }
 
 /// Splits a path into the index of its stage and the rest; `None` outside of the stages.

@@ -6,11 +6,11 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
-use burn::tensor::activation::{gelu, softmax};
 use finetune_data::{Filter, Normalization};
+use finetune_kernels::tokens::{attention, gelu};
 use finetune_methods::{conv2d, linear, parallel, prompted};
 
-use super::blocks::layer_norm;
+use super::blocks::{layer_norm, normalized};
 use super::init::Init;
 use super::spec::{Blocks, Dialect, Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
@@ -209,7 +209,9 @@ impl Staged for VisionTransformer {
             let [batch, _, width] = tokens.dims();
             tokens.narrow(1, 0, 1).reshape([batch, width])
         }));
-        stages.push(Stage::new(["norm"], |x: Tensor<2>| self.norm.forward(x)));
+        stages.push(Stage::new(["norm"], |x: Tensor<2>| {
+            normalized(&self.norm, x)
+        }));
         stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
         stages
     }
@@ -218,10 +220,10 @@ impl Staged for VisionTransformer {
 impl TransformerBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         prompted(&self.attn.qkv, x, |x| {
-            let x = x.clone() + self.attn.forward(self.norm1.forward(x));
+            let x = x.clone() + self.attn.forward(normalized(&self.norm1, x));
             let fc1 = &self.mlp.fc1;
             let y = parallel(fc1, x.clone(), || {
-                let y = linear(fc1, self.norm2.forward(x.clone()));
+                let y = linear(fc1, normalized(&self.norm2, x.clone()));
                 linear(&self.mlp.fc2, gelu(y))
             });
             x + y
@@ -230,24 +232,8 @@ impl TransformerBlock {
 }
 
 impl Attention {
-    /// `softmax(Q·Kᵀ / √d)·V` per head (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
-    #[allow(clippy::cast_precision_loss)]
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, width] = x.dims();
-        let dim = width / self.heads;
-        let qkv = linear(&self.qkv, x)
-            .reshape([batch, tokens, 3, self.heads, dim])
-            .permute([2, 0, 3, 1, 4]);
-        let part = |index: usize| {
-            qkv.clone()
-                .narrow(0, index, 1)
-                .reshape([batch, self.heads, tokens, dim])
-        };
-        let (query, key, value) = (part(0), part(1), part(2));
-        let scores = (query * (dim as f64).powf(-0.5)).matmul(key.transpose());
-        let mixed = softmax(scores, 3).matmul(value);
-        let mixed = mixed.swap_dims(1, 2).reshape([batch, tokens, width]);
-        linear(&self.proj, mixed)
+        linear(&self.proj, attention(linear(&self.qkv, x), self.heads))
     }
 }
 
