@@ -13,8 +13,7 @@ pub(crate) trait Change {
     /// The weight that a dense base weight becomes, in the layer's own shape.
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D>;
 
-    /// The layer with this adapter on `x`: factored if that is possible, otherwise
-    /// [`Site::changed`].
+    /// The layer with this adapter on `x`; [`Site::changed`] if it has no factors.
     fn forward<const D: usize>(&self, site: &impl Site<D>, x: Tensor<D>) -> Tensor<D>;
 }
 

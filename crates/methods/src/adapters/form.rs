@@ -133,3 +133,82 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Form, MOVE, Order, WeightShape, Work};
+
+    /// A 3×3 convolution of 8 images of 4×4 pixels from 32 to 64 channels, rank 16.
+    const CONVOLUTION: Work = Work {
+        weight: WeightShape {
+            outputs: 64,
+            inputs: 288,
+            groups: 1,
+            kernel: Some([3, 3]),
+        },
+        rank: 16,
+        positions: 128,
+        input: 4096,
+        training: true,
+        input_grad: true,
+        a_trains: true,
+    };
+
+    #[test]
+    fn costs_are_the_products_and_moves_counted_by_hand() {
+        // `A·x`, `dA` and, from its factors, `dx`: 128 · 16 · 288 multiplications, 4096 + 2048 values.
+        let narrow = 589_824.0 + MOVE * 6144.0;
+        // `B·h`, `dB` and `dh`: 128 · 64 · 16 multiplications, 8192 + 2048 values.
+        let outer = 131_072.0 + MOVE * 10_240.0;
+        let factored = 3.0 * narrow + 3.0 * outer + MOVE * 3.0 * (8192.0 + 4096.0);
+        assert_eq!(
+            CONVOLUTION.cost(Form::Factored).to_bits(),
+            f64::to_bits(factored)
+        );
+        // The sum, in both passes: 64 · 288 · 16 multiplications, the weight read and written.
+        let merging = 294_912.0 + MOVE * 2.0 * 18_432.0;
+        let merged = 2.0 * merging + 2.0 * narrow + 2.0 * outer;
+        let form = Form::Merged(Order::Factors);
+        assert_eq!(CONVOLUTION.cost(form).to_bits(), f64::to_bits(merged));
+        // `dW`: 128 · 64 · 288 multiplications; from it, `dA` and `dB`.
+        let dense = 2_359_296.0 + MOVE * (4096.0 + 8192.0 + 18_432.0);
+        let parts = 294_912.0 + MOVE * 18_432.0;
+        let dense = 2.0 * merging + dense + 2.0 * parts;
+        let form = Form::Merged(Order::Dense);
+        assert_eq!(CONVOLUTION.cost(form).to_bits(), f64::to_bits(dense));
+    }
+
+    #[test]
+    fn a_large_weight_with_few_rows_is_not_merged() {
+        // The first fully connected layer of the textbook chapter's network.
+        let work = Work {
+            weight: WeightShape {
+                outputs: 1000,
+                inputs: 65_536,
+                groups: 1,
+                kernel: None,
+            },
+            positions: 64,
+            input: 64 * 65_536,
+            ..CONVOLUTION
+        };
+        assert_eq!(work.cheapest(), Form::Factored);
+    }
+
+    #[test]
+    fn a_small_weight_with_many_pixels_is_merged() {
+        // MobileNetV2's first expansion.
+        let work = Work {
+            weight: WeightShape {
+                outputs: 96,
+                inputs: 16,
+                groups: 1,
+                kernel: Some([1, 1]),
+            },
+            positions: 32 * 112 * 112,
+            input: 32 * 112 * 112 * 16,
+            ..CONVOLUTION
+        };
+        assert_eq!(work.cheapest(), Form::Merged(Order::Dense));
+    }
+}

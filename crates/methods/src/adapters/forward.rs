@@ -1,8 +1,8 @@
 //! Applying Burn's layers so that their adapters take effect.
 //!
-//! A model that calls these functions instead of `layer.forward(x)` gets the factored computation of
-//! a low-rank adapter, `W·x + s·B·(A·x)`: no dense `ΔW` and no dense gradient of `W`. A layer without
-//! an adapter computes what its own forward pass does.
+//! A model that calls these functions instead of `layer.forward(x)` gets the cheapest computation of a
+//! low-rank adapter: from its factors or with a merged weight, see [`Form`](super::Form). A layer
+//! without an adapter computes what its own forward pass does.
 
 use burn::Tensor;
 use burn::nn::{Linear, conv::Conv2d};
