@@ -1,0 +1,260 @@
+//! Blocks of tiles, and the pixels of a block with channels as lanes.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use super::transforms::{At, Map, tile};
+use crate::conv::transpose::Target;
+use crate::simd::Simd;
+
+/// How the tiles of a batch are divided into blocks: whole images, or rows of tiles of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) batch: usize,
+    /// Side of the square of pixels that a tile stands for.
+    pub(super) side: usize,
+    /// Size of the images that are divided into tiles, pixels.
+    pub(super) size: [usize; 2],
+    /// Number of images and of rows of tiles in a block; the last ones may have fewer.
+    block: [usize; 2],
+}
+
+/// Some rows of tiles of some images. If there is more than one image, the rows are all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) first_image: usize,
+    pub(super) images: usize,
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+}
+
+impl Grid {
+    /// Divides the tiles evenly into blocks of about `count` tiles.
+    pub(super) fn new(batch: usize, side: usize, size: [usize; 2], count: usize) -> Self {
+        let [rows, columns] = size.map(|size| size.div_ceil(side));
+        let pieces = |total: usize, most: usize| total.div_ceil(total.div_ceil(most.max(1)));
+        let block = if rows * columns <= count {
+            [pieces(batch, count / (rows * columns)), rows]
+        } else {
+            [1, pieces(rows, count / columns)]
+        };
+        Self {
+            batch,
+            side,
+            size,
+            block,
+        }
+    }
+
+    /// Number of rows and columns of tiles of an image.
+    pub(super) fn tiles(&self) -> [usize; 2] {
+        self.size.map(|size| size.div_ceil(self.side))
+    }
+
+    /// Number of tiles of a whole block.
+    pub(super) fn block_tiles(&self) -> usize {
+        self.block[0] * self.block[1] * self.tiles()[1]
+    }
+
+    /// Number of tiles of all images.
+    pub(super) fn all_tiles(&self) -> usize {
+        self.batch * self.tiles()[0] * self.tiles()[1]
+    }
+
+    /// The blocks, in the order of images and rows.
+    pub(super) fn blocks(&self) -> Vec<Block> {
+        let [images, rows] = self.block;
+        let all = self.tiles()[0];
+        (0..self.batch)
+            .step_by(images)
+            .flat_map(|first_image| {
+                (0..all).step_by(rows).map(move |first_row| Block {
+                    first_image,
+                    images: images.min(self.batch - first_image),
+                    first_row,
+                    rows: rows.min(all - first_row),
+                })
+            })
+            .collect()
+    }
+
+    /// Number of tiles of a block.
+    pub(super) fn count(&self, block: Block) -> usize {
+        block.images * block.rows * self.tiles()[1]
+    }
+
+    /// The rows of pixels that the tiles of a block stand for.
+    pub(super) fn pixel_rows(&self, block: Block) -> Range<usize> {
+        let end = (block.first_row + block.rows) * self.side;
+        block.first_row * self.side..end.min(self.size[0])
+    }
+}
+
+/// Pixels of one image with channels as lanes, `[row][column][lane]`; pixels outside the image are
+/// 0.
+pub(super) struct Frame {
+    values: Vec<f32>,
+    /// Row and column of the image at the first pixel.
+    start: [isize; 2],
+    columns: usize,
+}
+
+impl Frame {
+    pub(super) fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            start: [0, 0],
+            columns: 0,
+        }
+    }
+
+    /// Makes the frame that contains what the tiles of a block read, `halo` more rows and columns
+    /// than they stand for, from an image with padding.
+    pub(super) fn reset(
+        &mut self,
+        grid: &Grid,
+        block: Block,
+        halo: usize,
+        padding: [usize; 2],
+        lanes: usize,
+    ) {
+        let rows = block.rows * grid.side + halo;
+        self.columns = grid.tiles()[1] * grid.side + halo;
+        let top = (block.first_row * grid.side).cast_signed() - padding[0].cast_signed();
+        self.start = [top, -padding[1].cast_signed()];
+        self.values.clear();
+        self.values.resize(rows * self.columns * lanes, 0.0);
+    }
+
+    /// Index of the values of a pixel of the image.
+    #[inline(always)]
+    fn place(&self, row: usize, column: usize, lanes: usize) -> usize {
+        let row = (row.cast_signed() - self.start[0]).cast_unsigned();
+        let column = (column.cast_signed() - self.start[1]).cast_unsigned();
+        (row * self.columns + column) * lanes
+    }
+
+    /// Reads up to a vector of channels of an image of `size`, of which `image` begins with the
+    /// first one.
+    #[inline(always)]
+    pub(super) fn read<S: Simd>(
+        &mut self,
+        s: S,
+        image: &[f32],
+        channels: usize,
+        size: [usize; 2],
+    ) {
+        let [height, width] = size;
+        let pixels = height * width;
+        let rows = self.values.len() / (self.columns * S::LANES);
+        let inside = |row: isize| usize::try_from(row).unwrap_or(0).min(height);
+        let first = inside(self.start[0]) * width;
+        let end = inside(self.start[0] + rows.cast_signed()) * width;
+        for start in (first..end).step_by(S::LANES) {
+            let mut vectors = [s.splat(0.0); 16];
+            for (i, vector) in vectors.iter_mut().enumerate().take(channels) {
+                let from = &image[i * pixels + start..];
+                *vector = if from.len() >= S::LANES {
+                    s.load(from)
+                } else {
+                    s.load_part(from)
+                };
+            }
+            s.transpose(&mut vectors);
+            let (mut row, mut column) = (start / width, start % width);
+            let mut at = self.place(row, column, S::LANES);
+            for &vector in vectors.iter().take(S::LANES.min(end - start)) {
+                s.store(vector, &mut self.values[at..]);
+                column += 1;
+                at += S::LANES;
+                if column == width {
+                    (row, column) = (row + 1, 0);
+                    at = self.place(row, column, S::LANES);
+                }
+            }
+        }
+    }
+
+    /// Maps all tiles of the frame to consecutive vectors.
+    #[inline(always)]
+    pub(super) fn transform<S: Simd, M: Map, const A: usize>(
+        &self,
+        s: S,
+        grid: &Grid,
+        block: Block,
+        out: &mut [f32],
+    ) {
+        let columns = grid.tiles()[1];
+        for (index, out) in out
+            .chunks_exact_mut(A * A * S::LANES)
+            .enumerate()
+            .take(block.rows * columns)
+        {
+            let from = self.tile(grid, index / columns, index % columns, S::LANES);
+            let to = At {
+                first: 0,
+                row: A * S::LANES,
+                column: S::LANES,
+            };
+            tile::<S, M, A>(s, (&self.values, from), (out, to));
+        }
+    }
+
+    /// Maps the sums of a tile to its pixels.
+    #[inline(always)]
+    pub(super) fn put<S: Simd, M: Map, const A: usize>(
+        &mut self,
+        s: S,
+        grid: &Grid,
+        index: usize,
+        (sums, from): (&[f32], At),
+    ) {
+        let columns = grid.tiles()[1];
+        let to = self.tile(grid, index / columns, index % columns, S::LANES);
+        tile::<S, M, A>(s, (sums, from), (&mut self.values, to));
+    }
+
+    fn tile(&self, grid: &Grid, row: usize, column: usize, lanes: usize) -> At {
+        At {
+            first: (row * self.columns + column) * grid.side * lanes,
+            row: self.columns * lanes,
+            column: lanes,
+        }
+    }
+
+    /// Writes the pixels of some rows of the image plus a value per channel, `out[channel][pixel]`.
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(
+        &self,
+        s: S,
+        rows: Range<usize>,
+        width: usize,
+        bias: S::V,
+        out: &mut [&mut [MaybeUninit<f32>]],
+    ) {
+        let (first, end) = (rows.start * width, rows.end * width);
+        for start in (first..end).step_by(S::LANES) {
+            // The last square overlaps the one before it, if there is one.
+            let start = start.min(end.saturating_sub(S::LANES).max(first));
+            let count = S::LANES.min(end - start);
+            let mut vectors = [s.splat(0.0); 16];
+            let (mut row, mut column) = (start / width, start % width);
+            let mut at = self.place(row, column, S::LANES);
+            for vector in vectors.iter_mut().take(count) {
+                *vector = s.add(s.load(&self.values[at..]), bias);
+                column += 1;
+                at += S::LANES;
+                if column == width {
+                    (row, column) = (row + 1, 0);
+                    at = self.place(row, column, S::LANES);
+                }
+            }
+            s.transpose(&mut vectors);
+            for (out, &vector) in out.iter_mut().zip(&vectors) {
+                out.put(s, start - first, vector, count);
+            }
+        }
+    }
+}
