@@ -9,6 +9,7 @@ use super::depthwise;
 use super::geometry::Geometry;
 use super::sampled::Sampled;
 use super::weight;
+use super::winograd::{self, Tile, Winograd};
 use crate::memory::written;
 use crate::simd::Level;
 
@@ -99,6 +100,9 @@ fn check(g: &Geometry) {
         compare("weight", &expected.weight, |out| {
             choose::weight_grad(level, g, &x, &grad, out);
         });
+        if winograd::fits(g) {
+            check_winograd(level, g, [&x, &w, &bias, &grad], &expected);
+        }
         // Tests the general kernels on the same geometry, even if `choose` prefers a special one.
         if depthwise::fits(g) {
             compare("depthwise output", &expected.output, |out| {
@@ -123,9 +127,24 @@ fn check(g: &Geometry) {
     }
 }
 
+fn check_winograd(level: Level, g: &Geometry, values: [&[f32]; 4], expected: &Reference) {
+    let [x, w, bias, grad] = values;
+    for tile in [Tile::Two, Tile::Four] {
+        compare("Winograd output", &expected.output, |out| {
+            Winograd::forward(g).run(tile, level, x, w, Some(bias), out);
+        });
+        compare("Winograd input", &expected.input, |out| {
+            Winograd::input_grad(g).run(tile, level, grad, w, None, out);
+        });
+        compare("Winograd weight", &expected.weight, |out| {
+            winograd::weight_grad(tile, level, g, x, grad, out);
+        });
+    }
+}
+
 prop_compose! {
     fn geometry()(
-        kind in 0..3_u8,
+        kind in 0..4_u8,
         batch in 1..6_usize,
         groups in prop_oneof![3 => Just(1_usize), 1 => 2..4_usize],
         channels in (1..10_usize, prop_oneof![3 => 1..12_usize, 1 => 12..70_usize]),
@@ -136,7 +155,14 @@ prop_compose! {
         dilation in (1..3_usize, 1..3_usize),
     ) -> Geometry {
         let (kernel, padding) = if kind == 1 { ((1, 1), (0, 0)) } else { (kernel, padding) };
+        // What Winograd's convolution computes.
+        let (kernel, stride, dilation) = if kind == 3 {
+            ((3, 3), (1, 1), (1, 1))
+        } else {
+            (kernel, stride, dilation)
+        };
         let (channels_in, channels_out, groups) = match kind {
+            3 => (channels.1, channels.0, 1),
             0 => (groups * channels.0, groups * channels.1, groups),
             1 => (channels.0, channels.1, 1),
             _ => (channels.0, channels.0, channels.0),
@@ -164,7 +190,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn kernels_agree_with_the_sums(g in geometry()) {

@@ -9,8 +9,11 @@
 
 mod forward;
 mod frames;
-mod sums;
+pub(crate) mod sums;
 mod transforms;
+mod weight;
+
+pub(crate) use weight::weight_grad;
 
 use super::geometry::Geometry;
 use super::product::Block;

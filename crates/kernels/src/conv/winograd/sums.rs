@@ -6,13 +6,13 @@ use crate::conv::product::Step;
 use crate::simd::{Part, Simd};
 
 /// The steps of a sum, in the order of growing offsets.
-pub(super) struct Steps(Vec<Step>);
+pub(crate) struct Steps(Vec<Step>);
 
 impl Steps {
     /// # Panics
     ///
     /// If an offset is smaller than the one before it.
-    pub(super) fn new(steps: impl Iterator<Item = Step>) -> Self {
+    pub(crate) fn new(steps: impl Iterator<Item = Step>) -> Self {
         let steps: Vec<Step> = steps.collect();
         assert!(
             steps
@@ -23,31 +23,31 @@ impl Steps {
     }
 
     /// The first `count` of `start..`.
-    pub(super) fn range(&self, range: std::ops::Range<usize>) -> Growing<'_> {
+    pub(crate) fn range(&self, range: std::ops::Range<usize>) -> Growing<'_> {
         Growing(&self.0[range])
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 /// Some of [`Steps`]: the last one has the largest offsets.
 #[derive(Clone, Copy)]
-pub(super) struct Growing<'a>(&'a [Step]);
+pub(crate) struct Growing<'a>(&'a [Step]);
 
 /// An operand or result: the values, and the distance between its rows or vectors.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<T> {
-    pub(super) values: T,
-    pub(super) stride: usize,
+pub(crate) struct Rows<T> {
+    pub(crate) values: T,
+    pub(crate) stride: usize,
 }
 
 /// `out[i · stride + j · lanes ..] (+)= Σ_step spread[step.spread + i · stride] · vector[step.vector
 /// + j · stride ..]` for `count` rows `i` and `vectors` (1 or 2) vectors `j`, as
 /// [`crate::conv::product::product`] with regular offsets. With `add`, the result is added to `out`.
 #[inline(always)]
-pub(super) fn sums<S: Simd>(
+pub(crate) fn sums<S: Simd>(
     s: S,
     (count, vectors): (usize, usize),
     spread: Rows<&[f32]>,

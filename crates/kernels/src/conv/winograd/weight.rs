@@ -1,0 +1,326 @@
+//! The gradient of the weight.
+//!
+//! It is `Gᵀ[Σ (A dy Aᵀ) ⊙ (Bᵀ x B)]G`, a sum over all tiles of the batch, in which `dy` is the
+//! gradient of a tile's outputs: the transpose of the forward convolution as a function of the
+//! weight. Tiles are the steps of the products. Tasks divide channels, so that the order of every
+//! sum is independent of the number of threads.
+
+#![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::frames::{self, Frame, Grid};
+use super::sums::{Rows, Steps, sums};
+use super::transforms::{At, Input, OutputGrad, WeightGrad, tile};
+use super::{Tile, pairs};
+use crate::conv::geometry::Geometry;
+use crate::conv::product::{Block, Step, index};
+use crate::conv::transpose::Transpose;
+use crate::simd::{Kernel, Level, Simd};
+
+/// Number of tiles that are transformed together.
+const TILES: usize = 32;
+
+/// Number of values of transformed tiles that a third-level cache holds.
+const CACHE: usize = (4 << 20) / 4;
+
+/// Maximum number of vectors of input channels of a task.
+const GROUPS: usize = 4;
+
+/// Computes the gradient of the weight; writes all of `out`, `[channels out, channels in, 3, 3]`.
+pub(crate) fn weight_grad(
+    tile: Tile,
+    level: Level,
+    g: &Geometry,
+    input: &[f32],
+    grad: &[f32],
+    out: &mut [MaybeUninit<f32>],
+) {
+    match tile {
+        Tile::Two => Work::<4>::new(level, g, input, grad).run(out),
+        Tile::Four => Work::<6>::new(level, g, input, grad).run(out),
+    }
+}
+
+/// The operands of all tasks; the input tiles have `A × A` values.
+struct Work<'a, const A: usize> {
+    level: Level,
+    g: &'a Geometry,
+    input: &'a [f32],
+    grad: &'a [f32],
+    grid: Grid,
+}
+
+/// Transformed tiles of some blocks: `[block][group of channels][tile][element][lane]`.
+struct Tiles {
+    inputs: Vec<f32>,
+    grads: Vec<f32>,
+    steps: Steps,
+}
+
+/// The sums of some input channels and a block of output channels.
+struct Task {
+    /// Groups of input channels, a vector each.
+    groups: Range<usize>,
+    filters: Block,
+    /// `[element][input channel][lane]`.
+    sums: Vec<f32>,
+    /// The gradient, `[input channel][kernel element][lane]`.
+    result: Vec<f32>,
+}
+
+impl<'a, const A: usize> Work<'a, A> {
+    fn new(level: Level, g: &'a Geometry, input: &'a [f32], grad: &'a [f32]) -> Self {
+        Self {
+            level,
+            g,
+            input,
+            grad,
+            grid: Grid::new(g.batch, A - 2, g.output, TILES),
+        }
+    }
+
+    /// Number of values of the transformed tiles of a block for one group of channels.
+    fn group(&self) -> usize {
+        self.grid.block_tiles() * A * A * self.level.lanes()
+    }
+
+    /// Number of groups of input channels and of output channels.
+    fn groups(&self) -> [usize; 2] {
+        [self.g.channels_in, self.g.channels_out].map(|count| count.div_ceil(self.level.lanes()))
+    }
+
+    fn tasks(&self) -> Vec<Task> {
+        let filters = pairs(self.g.channels_out, self.level.lanes());
+        let wanted = (4 * rayon::current_num_threads()).div_ceil(filters.len());
+        let groups = self.groups()[0];
+        let some = (groups / wanted).clamp(1, GROUPS);
+        let starts = (0..groups).step_by(some);
+        starts
+            .flat_map(|start| {
+                filters.iter().map(move |&filters| Task {
+                    groups: start..groups.min(start + some),
+                    filters,
+                    sums: Vec::new(),
+                    result: Vec::new(),
+                })
+            })
+            .collect()
+    }
+
+    /// Number of input channels of a task.
+    fn channels(&self, task: &Task) -> usize {
+        let lanes = self.level.lanes();
+        self.g.channels_in.min(task.groups.end * lanes) - task.groups.start * lanes
+    }
+
+    fn run(&self, out: &mut [MaybeUninit<f32>]) {
+        let blocks = self.grid.blocks();
+        let of_block = self.groups().iter().sum::<usize>() * self.group();
+        // More blocks than the cache holds if all sums take more memory still, which would be read
+        // and written again for every part.
+        let room = CACHE.max(A * A * self.g.channels_in * self.g.channels_out);
+        let parts = blocks.len().div_ceil((room / of_block).max(1));
+        let part = blocks.len().div_ceil(parts);
+        let mut tasks = self.tasks();
+        let mut tiles = Tiles {
+            inputs: vec![0.0; part * self.groups()[0] * self.group()],
+            grads: vec![0.0; part * self.groups()[1] * self.group()],
+            steps: Steps::new(std::iter::empty()),
+        };
+        for (index, blocks) in blocks.chunks(part).enumerate() {
+            self.transform(blocks, &mut tiles);
+            let last = index + 1 == parts;
+            tasks.par_iter_mut().for_each(|task| {
+                self.level.run(Sums {
+                    work: self,
+                    tiles: &tiles,
+                    task,
+                });
+                if last {
+                    self.level.run(Finish { work: self, task });
+                }
+            });
+        }
+        self.place(&tasks, out);
+    }
+
+    /// Transforms the inputs and gradients of some blocks.
+    fn transform(&self, blocks: &[frames::Block], tiles: &mut Tiles) {
+        let [inputs, grads] = self.groups();
+        let one = |grads: bool, count: usize, values: &mut Vec<f32>| {
+            values
+                .par_chunks_exact_mut(self.group())
+                .take(blocks.len() * count)
+                .enumerate()
+                .for_each_init(Frame::new, |frame, (index, out)| {
+                    self.level.run(Transformed {
+                        work: self,
+                        block: blocks[index / count],
+                        group: index % count,
+                        grads,
+                        frame,
+                        out,
+                    });
+                });
+        };
+        one(false, inputs, &mut tiles.inputs);
+        one(true, grads, &mut tiles.grads);
+        let lanes = A * A * self.level.lanes();
+        let places = blocks.iter().enumerate().flat_map(|(place, &block)| {
+            (0..self.grid.count(block)).map(move |tile| (place, tile * lanes))
+        });
+        tiles.steps = Steps::new(places.map(|(place, tile)| Step {
+            spread: index(place * inputs * self.group() + tile),
+            vector: index(place * grads * self.group() + tile),
+        }));
+    }
+
+    /// Writes the results as `[output channel][input channel][kernel element]`.
+    fn place(&self, tasks: &[Task], out: &mut [MaybeUninit<f32>]) {
+        let (g, lanes) = (self.g, self.level.lanes());
+        let row = g.channels_in * 9;
+        out.par_chunks_mut(2 * lanes * row)
+            .enumerate()
+            .for_each(|(block, out)| {
+                let tasks = tasks
+                    .iter()
+                    .filter(|task| task.filters.start == block * 2 * lanes);
+                for task in tasks {
+                    self.level.run(Transpose {
+                        source: &task.result,
+                        rows: self.channels(task) * 9,
+                        columns: task.filters.len,
+                        stride: task.filters.vectors * lanes,
+                        out: &mut out[task.groups.start * lanes * 9..],
+                        out_stride: row,
+                        ahead: 0,
+                    });
+                }
+            });
+    }
+}
+
+/// Transforms the tiles of a block for one group of channels.
+struct Transformed<'a, const A: usize> {
+    work: &'a Work<'a, A>,
+    block: frames::Block,
+    group: usize,
+    /// Whether of the gradient and not of the input.
+    grads: bool,
+    frame: &'a mut Frame,
+    out: &'a mut [f32],
+}
+
+impl<const A: usize> Kernel for Transformed<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { work, block, .. } = self;
+        let (g, grid) = (work.g, &work.grid);
+        let (values, all, size) = if self.grads {
+            self.frame.reset(grid, block, 0, [0, 0], S::LANES);
+            (work.grad, g.channels_out, g.output)
+        } else {
+            self.frame.reset(grid, block, 2, g.padding, S::LANES);
+            (work.input, g.channels_in, g.input)
+        };
+        let first = self.group * S::LANES;
+        let channels = S::LANES.min(all - first);
+        let len = block.rows * grid.tiles()[1] * A * A * S::LANES;
+        for (image, out) in self.out.chunks_mut(len).enumerate().take(block.images) {
+            let at = ((block.first_image + image) * all + first) * size[0] * size[1];
+            self.frame.read(s, &values[at..], channels, size);
+            if self.grads {
+                self.frame
+                    .transform::<S, OutputGrad, A>(s, grid, block, out);
+            } else {
+                self.frame.transform::<S, Input, A>(s, grid, block, out);
+            }
+        }
+    }
+}
+
+/// Adds some blocks to the sums of a task.
+struct Sums<'a, const A: usize> {
+    work: &'a Work<'a, A>,
+    tiles: &'a Tiles,
+    task: &'a mut Task,
+}
+
+impl<const A: usize> Kernel for Sums<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { work, tiles, task } = self;
+        let (channels, group) = (work.channels(task), work.group());
+        let width = task.filters.vectors * S::LANES;
+        let add = !task.sums.is_empty();
+        task.sums.resize(A * A * channels * width, 0.0);
+        let grads = &tiles.grads[task.filters.start / S::LANES * group..];
+        let elements = task.sums.chunks_exact_mut(channels * width);
+        for (element, out) in elements.enumerate() {
+            let groups = out.chunks_mut(S::LANES * width);
+            for (of_group, out) in task.groups.clone().zip(groups) {
+                sums(
+                    s,
+                    (out.len() / width, task.filters.vectors),
+                    Rows {
+                        values: &tiles.inputs[of_group * group + element * S::LANES..],
+                        stride: 1,
+                    },
+                    Rows {
+                        values: &grads[element * S::LANES..],
+                        stride: group,
+                    },
+                    tiles.steps.range(0..tiles.steps.len()),
+                    Rows {
+                        values: out,
+                        stride: width,
+                    },
+                    add,
+                );
+            }
+        }
+    }
+}
+
+/// Transforms the sums of a task.
+struct Finish<'a, const A: usize> {
+    work: &'a Work<'a, A>,
+    task: &'a mut Task,
+}
+
+impl<const A: usize> Kernel for Finish<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let task = self.task;
+        let channels = self.work.channels(task);
+        let width = task.filters.vectors * S::LANES;
+        task.result.resize(channels * 9 * width, 0.0);
+        for channel in 0..channels {
+            for vector in 0..task.filters.vectors {
+                let lanes = vector * S::LANES;
+                let from = At {
+                    first: channel * width + lanes,
+                    row: A * channels * width,
+                    column: channels * width,
+                };
+                let to = At {
+                    first: channel * 9 * width + lanes,
+                    row: 3 * width,
+                    column: width,
+                };
+                tile::<S, WeightGrad, A>(s, (&task.sums, from), (&mut task.result, to));
+            }
+        }
+        task.sums = Vec::new();
+    }
+}
