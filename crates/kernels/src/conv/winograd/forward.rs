@@ -11,12 +11,16 @@ use super::sums::{Rows, Steps, sums};
 use super::transforms::{At, Input, Output, Weight, tile};
 use super::{Tile, Winograd, pairs};
 use crate::conv::product::{Block, Step, index};
-use crate::conv::transpose::Transpose;
+use crate::conv::transpose::{Target, Transpose};
+use crate::memory::written;
 use crate::simd::{Kernel, Level, Simd};
 
 /// Size of the second-level cache that the transformed inputs of a block and its sums fill, in
 /// values.
 const CACHE: usize = (512 << 10) / 4;
+
+/// Number of values of a cache line.
+const LINE: usize = 16;
 
 /// Number of source channels whose weights are transformed together.
 const CHANNELS: usize = 16;
@@ -57,29 +61,24 @@ struct Work<'a, const A: usize> {
     by_channels: bool,
 }
 
-/// Parts of the output, one for each image, channel and block of tiles.
-type Targets<'o> = Vec<&'o mut [MaybeUninit<f32>]>;
+/// A block of tiles, and its parts of the output for a block of channels: one for each image and
+/// channel.
+struct Part<'o> {
+    block: frames::Block,
+    targets: Vec<&'o mut [MaybeUninit<f32>]>,
+}
 
 /// Memory that a thread reuses for its next task.
+#[derive(Default)]
 struct Scratch {
-    frame: Frame,
-    /// Transformed inputs, `[group of channels][tile][element][lane]`.
+    source: Frame,
+    target: Frame,
+    /// Transformed inputs, `[tile][element][source channel]`.
     inputs: Vec<f32>,
     /// Transformed weights of a block of channels, `[element][source channel][lane]`.
     weights: Vec<f32>,
     /// Sums, `[tile][element][lane]`.
     sums: Vec<f32>,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        Self {
-            frame: Frame::new(),
-            inputs: Vec::new(),
-            weights: Vec::new(),
-            sums: Vec::new(),
-        }
-    }
 }
 
 impl<'a, const A: usize> Work<'a, A> {
@@ -94,18 +93,13 @@ impl<'a, const A: usize> Work<'a, A> {
         let threads = rayon::current_num_threads();
         let channels = pairs(shape.targets, lanes);
         let tiles = Grid::new(shape.batch, A - 2, shape.target, 1).all_tiles();
-        let by_channels = shape.targets > tiles && channels.len() >= threads;
         let per_tile = A * A * (shape.sources.next_multiple_of(lanes) + 2 * lanes);
-        let count = if by_channels {
-            4 * CACHE / (A * A * 2 * lanes)
-        } else {
-            (CACHE / per_tile).clamp(16, 64).min(tiles.div_ceil(threads))
-        };
-        let grid = Grid::new(shape.batch, A - 2, shape.target, count);
-        let group = grid.block_tiles() * A * A * lanes;
+        let count = (CACHE / per_tile)
+            .clamp(16, 64)
+            .min(tiles.div_ceil(threads));
         let steps = [1, 2].map(|vectors| {
             Steps::new((0..shape.sources).map(|channel| Step {
-                spread: index(channel / lanes * group + channel % lanes),
+                spread: index(channel),
                 vector: index(channel * vectors * lanes),
             }))
         });
@@ -115,10 +109,10 @@ impl<'a, const A: usize> Work<'a, A> {
             source,
             weight,
             bias,
-            grid,
+            grid: Grid::new(shape.batch, A - 2, shape.target, count),
+            by_channels: shape.targets > tiles && channels.len() >= threads,
             channels,
             steps,
-            by_channels,
         }
     }
 
@@ -130,43 +124,52 @@ impl<'a, const A: usize> Work<'a, A> {
         }
     }
 
-    /// Number of values of the transformed inputs of a group of channels of a block.
-    fn group(&self) -> usize {
-        self.grid.block_tiles() * A * A * self.level.lanes()
+    /// Distance between the elements of a transformed input tile.
+    fn element(&self) -> usize {
+        self.shape.sources.next_multiple_of(self.level.lanes())
     }
 
-    /// Number of values of the transformed weights of a block of channels.
-    fn weights_len(&self, channels: Block) -> usize {
-        A * A * self.shape.sources * channels.vectors * self.level.lanes()
+    /// Distance between transformed input tiles. A cache line more than a tile takes: multiples of
+    /// a large power of two would make tiles compete for the same lines of a cache.
+    fn tile(&self) -> usize {
+        A * A * self.element() + LINE
     }
 
-    /// Divides the output: for each block of tiles and each block of channels, its parts.
-    fn targets<'o>(&self, out: &'o mut [MaybeUninit<f32>]) -> Vec<Vec<Targets<'o>>> {
+    /// Distance between the elements of the transformed weights of a block of channels, a vector
+    /// more than they take for the same reason.
+    fn panel(&self, channels: Block) -> usize {
+        (self.shape.sources * channels.vectors + 1) * self.level.lanes()
+    }
+
+    /// Divides the output by blocks of tiles and blocks of channels.
+    fn parts<'o>(&self, out: &'o mut [MaybeUninit<f32>]) -> Vec<Vec<Part<'o>>> {
         let [height, width] = self.shape.target;
         let mut images = out.chunks_exact_mut(self.shape.targets * height * width);
-        let mut all: Vec<Vec<Targets>> = Vec::new();
-        let mut parts: Vec<Vec<Targets>> = Vec::new();
+        let mut all: Vec<Vec<Part>> = Vec::new();
         for block in self.grid.blocks() {
-            if block.first_row == 0 {
-                all.append(&mut parts);
-                let count = self.grid.tiles()[0].div_ceil(block.rows);
-                parts.resize_with(count, || {
-                    self.channels.iter().map(|_| Targets::new()).collect()
-                });
-                for image in images.by_ref().take(block.images) {
-                    let mut planes = image.chunks_exact_mut(height * width);
-                    for (index, channels) in self.channels.iter().enumerate() {
-                        for plane in planes.by_ref().take(channels.len) {
-                            let rows = block.rows * self.grid.side * width;
-                            for (part, rows) in parts.iter_mut().zip(plane.chunks_mut(rows)) {
-                                part[index].push(rows);
-                            }
+            let part = || Part {
+                block,
+                targets: Vec::new(),
+            };
+            all.push(self.channels.iter().map(|_| part()).collect());
+            if block.first_row + block.rows < self.grid.tiles()[0] {
+                continue;
+            }
+            // The last rows: the images of this block and the blocks with their other rows.
+            let rows = all.iter().rev().position(|parts| parts[0].block.first_row == 0);
+            let first = all.len() - 1 - rows.unwrap_or(0);
+            let rows = all[first][0].block.rows * self.grid.side * width;
+            for image in images.by_ref().take(block.images) {
+                let mut planes = image.chunks_exact_mut(height * width);
+                for (index, channels) in self.channels.iter().enumerate() {
+                    for plane in planes.by_ref().take(channels.len) {
+                        for (parts, rows) in all[first..].iter_mut().zip(plane.chunks_mut(rows)) {
+                            parts[index].targets.push(rows);
                         }
                     }
                 }
             }
         }
-        all.append(&mut parts);
         all
     }
 
@@ -176,32 +179,30 @@ impl<'a, const A: usize> Work<'a, A> {
             .channels
             .par_iter()
             .map(|&channels| {
-                let mut weights = vec![0.0; self.weights_len(channels)];
-                self.weights(channels, &mut weights);
-                weights
+                let fill = |out: &mut [MaybeUninit<f32>]| self.weights(channels, out);
+                // SAFETY: `weights` writes everything.
+                #[allow(unsafe_code, reason = "weights are written once, not zeroed first")]
+                unsafe {
+                    written(A * A * self.panel(channels), fill)
+                }
             })
             .collect();
-        self.grid
-            .blocks()
+        self.parts(out)
             .into_par_iter()
-            .zip(self.targets(out))
-            .for_each_init(Scratch::new, |scratch, (block, mut targets)| {
-                let groups = self.shape.sources.div_ceil(self.level.lanes());
-                scratch.inputs.resize(groups * self.group(), 0.0);
-                for (group, inputs) in scratch.inputs.chunks_exact_mut(self.group()).enumerate() {
-                    self.inputs(block, group, &mut scratch.frame, inputs);
-                }
-                let channels = self.channels.iter().zip(&weights).zip(&mut targets);
-                for ((&channels, weights), targets) in channels {
+            .for_each_init(Scratch::default, |scratch, mut parts| {
+                let block = parts[0].block;
+                scratch.inputs.resize(self.grid.count(block) * self.tile(), 0.0);
+                self.inputs(block, &mut scratch.source, &mut scratch.inputs[..]);
+                let channels = self.channels.iter().zip(&weights).zip(&mut parts);
+                for ((&channels, weights), part) in channels {
                     self.level.run(Outputs {
                         work: self,
-                        block,
                         channels,
                         inputs: &scratch.inputs,
                         weights,
-                        frame: &mut scratch.frame,
+                        frame: &mut scratch.target,
                         sums: &mut scratch.sums,
-                        targets,
+                        parts: std::slice::from_mut(part),
                     });
                 }
             });
@@ -209,56 +210,67 @@ impl<'a, const A: usize> Work<'a, A> {
 
     /// Computes with a block of channels per task.
     fn channels_apart(&self, out: &mut [MaybeUninit<f32>]) {
-        let groups = self.shape.sources.div_ceil(self.level.lanes());
         let blocks = self.grid.blocks();
-        let mut inputs = vec![0.0; blocks.len() * groups * self.group()];
-        inputs
-            .par_chunks_exact_mut(self.group())
-            .enumerate()
-            .for_each_init(Frame::new, |frame, (index, inputs)| {
-                self.inputs(blocks[index / groups], index % groups, frame, inputs);
-            });
-        let mut tasks: Vec<Vec<Targets>> = self.channels.iter().map(|_| Vec::new()).collect();
-        for targets in self.targets(out) {
-            for (task, targets) in tasks.iter_mut().zip(targets) {
-                task.push(targets);
+        let transform = |mut out: &mut [MaybeUninit<f32>]| {
+            let mut tasks = Vec::with_capacity(blocks.len());
+            for &block in &blocks {
+                let (inputs, rest) = out.split_at_mut(self.grid.count(block) * self.tile());
+                tasks.push((block, inputs));
+                out = rest;
+            }
+            tasks
+                .into_par_iter()
+                .for_each_init(Frame::default, |frame, (block, inputs)| {
+                    self.inputs(block, frame, inputs);
+                });
+        };
+        // SAFETY: `inputs` writes everything, and the blocks have all tiles.
+        #[allow(unsafe_code, reason = "inputs are written once, not zeroed first")]
+        let inputs = unsafe { written(self.grid.all_tiles() * self.tile(), transform) };
+        let mut tasks: Vec<Vec<Part>> = self.channels.iter().map(|_| Vec::new()).collect();
+        for parts in self.parts(out) {
+            for (task, part) in tasks.iter_mut().zip(parts) {
+                task.push(part);
             }
         }
+        let lanes = self.level.lanes();
+        let some = 4 * CACHE / (A * A * 2 * lanes * self.grid.block_tiles());
         self.channels.par_iter().zip(tasks).for_each_init(
-            Scratch::new,
-            |scratch, (&channels, mut targets)| {
-                scratch.weights.resize(self.weights_len(channels), 0.0);
-                self.weights(channels, &mut scratch.weights);
-                let inputs = inputs.chunks_exact(groups * self.group());
-                for ((&block, inputs), targets) in blocks.iter().zip(inputs).zip(&mut targets) {
+            Scratch::default,
+            |scratch, (&channels, mut parts)| {
+                scratch.weights.resize(A * A * self.panel(channels), 0.0);
+                self.weights(channels, &mut scratch.weights[..]);
+                let mut inputs = &inputs[..];
+                for parts in parts.chunks_mut(some.max(1)) {
+                    let count: usize = parts.iter().map(|part| self.grid.count(part.block)).sum();
+                    let (these, rest) = inputs.split_at(count * self.tile());
+                    inputs = rest;
                     self.level.run(Outputs {
                         work: self,
-                        block,
                         channels,
-                        inputs,
+                        inputs: these,
                         weights: &scratch.weights,
-                        frame: &mut scratch.frame,
+                        frame: &mut scratch.target,
                         sums: &mut scratch.sums,
-                        targets,
+                        parts,
                     });
                 }
             },
         );
     }
 
-    /// Transforms the inputs of a block for one group of channels.
-    fn inputs(&self, block: frames::Block, group: usize, frame: &mut Frame, out: &mut [f32]) {
+    /// Transforms the inputs of a block; writes all of `out`.
+    fn inputs<T: Target + ?Sized>(&self, block: frames::Block, frame: &mut Frame, out: &mut T) {
         self.level.run(Inputs {
             work: self,
             block,
-            group,
             frame,
             out,
         });
     }
 
-    /// Transforms the weights of a block of channels.
-    fn weights(&self, channels: Block, out: &mut [f32]) {
+    /// Transforms the weights of a block of channels; writes all of `out`.
+    fn weights<T: Target + ?Sized>(&self, channels: Block, out: &mut T) {
         self.level.run(Weights {
             work: self,
             channels,
@@ -268,43 +280,55 @@ impl<'a, const A: usize> Work<'a, A> {
 }
 
 /// [`Work::inputs`].
-struct Inputs<'a, const A: usize> {
+struct Inputs<'a, T: ?Sized, const A: usize> {
     work: &'a Work<'a, A>,
     block: frames::Block,
-    group: usize,
     frame: &'a mut Frame,
-    out: &'a mut [f32],
+    out: &'a mut T,
 }
 
-impl<const A: usize> Kernel for Inputs<'_, A> {
+impl<T: Target + ?Sized, const A: usize> Kernel for Inputs<'_, T, A> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { work, block, .. } = self;
         let (shape, grid) = (work.shape, &work.grid);
-        let first = self.group * S::LANES;
-        let channels = S::LANES.min(shape.sources - first);
         let pixels = shape.source[0] * shape.source[1];
-        let len = block.rows * grid.tiles()[1] * A * A * S::LANES;
+        let of_image = block.rows * grid.tiles()[1];
         self.frame.reset(grid, block, 2, shape.padding, S::LANES);
-        for (image, out) in self.out.chunks_mut(len).enumerate().take(block.images) {
-            let at = ((block.first_image + image) * shape.sources + first) * pixels;
-            self.frame
-                .read(s, &work.source[at..], channels, shape.source);
-            self.frame.transform::<S, Input, A>(s, grid, block, out);
+        for image in 0..block.images {
+            for first in (0..shape.sources).step_by(S::LANES) {
+                let channels = S::LANES.min(shape.sources - first);
+                let at = ((block.first_image + image) * shape.sources + first) * pixels;
+                self.frame
+                    .read(s, &work.source[at..], channels, shape.source);
+                let to = At {
+                    first: image * of_image * work.tile() + first,
+                    row: A * work.element(),
+                    column: work.element(),
+                };
+                self.frame
+                    .transform::<S, Input, A>(s, grid, block, self.out, to, work.tile());
+            }
+        }
+        for tile in 1..=grid.count(block) {
+            for at in (0..LINE).step_by(S::LANES) {
+                let at = tile * work.tile() - LINE + at;
+                self.out.put(s, at, s.splat(0.0), S::LANES);
+            }
         }
     }
 }
 
 /// [`Work::weights`].
-struct Weights<'a, const A: usize> {
+struct Weights<'a, T: ?Sized, const A: usize> {
     work: &'a Work<'a, A>,
     channels: Block,
-    out: &'a mut [f32],
+    out: &'a mut T,
 }
 
-impl<const A: usize> Kernel for Weights<'_, A> {
+impl<T: Target + ?Sized, const A: usize> Kernel for Weights<'_, T, A> {
     type Output = ();
 
     #[inline(always)]
@@ -347,29 +371,32 @@ impl<const A: usize> Kernel for Weights<'_, A> {
                         row: 3 * S::LANES,
                         column: S::LANES,
                     };
-                    let element = shape.sources * width;
+                    let element = self.work.panel(block);
                     let to = At {
                         first: (start + channel) * width + vector * S::LANES,
                         row: A * element,
                         column: element,
                     };
-                    tile::<S, Weight, A>(s, (taps, from), (self.out, to));
+                    tile::<S, Weight, A>(s, (taps, from), (&mut *self.out, to));
                 }
             }
+        }
+        for element in 1..=A * A {
+            let at = element * self.work.panel(block) - S::LANES;
+            self.out.put(s, at, s.splat(0.0), S::LANES);
         }
     }
 }
 
-/// The outputs of a block of tiles for a block of channels.
+/// The outputs of some blocks of tiles for a block of channels.
 struct Outputs<'a, 'o, const A: usize> {
     work: &'a Work<'a, A>,
-    block: frames::Block,
     channels: Block,
     inputs: &'a [f32],
     weights: &'a [f32],
     frame: &'a mut Frame,
     sums: &'a mut Vec<f32>,
-    targets: &'a mut Targets<'o>,
+    parts: &'a mut [Part<'o>],
 }
 
 impl<const A: usize> Kernel for Outputs<'_, '_, A> {
@@ -377,25 +404,20 @@ impl<const A: usize> Kernel for Outputs<'_, '_, A> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            work,
-            block,
-            channels,
-            ..
-        } = self;
+        let Self { work, channels, .. } = self;
         let grid = &work.grid;
-        let count = grid.count(block);
+        let count: usize = self.parts.iter().map(|part| grid.count(part.block)).sum();
         let width = channels.vectors * S::LANES;
-        self.sums.resize(grid.block_tiles() * A * A * width, 0.0);
+        self.sums.resize(count * A * A * width, 0.0);
         let steps = &work.steps[channels.vectors - 1];
-        let panel = work.shape.sources * width;
+        let panel = work.panel(channels);
         for element in 0..A * A {
             sums(
                 s,
                 (count, channels.vectors),
                 Rows {
-                    values: &self.inputs[element * S::LANES..],
-                    stride: A * A * S::LANES,
+                    values: &self.inputs[element * work.element()..],
+                    stride: work.tile(),
                 },
                 Rows {
                     values: &self.weights[element * panel..(element + 1) * panel],
@@ -409,28 +431,31 @@ impl<const A: usize> Kernel for Outputs<'_, '_, A> {
                 false,
             );
         }
-        self.frame.reset(grid, block, 0, [0, 0], S::LANES);
-        let of_image = block.rows * grid.tiles()[1];
-        let images = self.targets.chunks_exact_mut(channels.len);
-        for (image, targets) in images.enumerate() {
-            for vector in 0..channels.vectors {
-                for tile in 0..of_image {
-                    let from = At {
-                        first: (image * of_image + tile) * A * A * width + vector * S::LANES,
-                        row: A * width,
-                        column: width,
-                    };
-                    self.frame
-                        .put::<S, Output, A>(s, grid, tile, (self.sums, from));
+        let mut first = 0;
+        for Part { block, targets } in self.parts {
+            self.frame.reset(grid, *block, 0, [0, 0], S::LANES);
+            let of_image = block.rows * grid.tiles()[1];
+            for targets in targets.chunks_exact_mut(channels.len) {
+                for vector in 0..channels.vectors {
+                    let start = vector * S::LANES;
+                    for tile in 0..of_image {
+                        let from = At {
+                            first: (first + tile) * A * A * width + start,
+                            row: A * width,
+                            column: width,
+                        };
+                        self.frame
+                            .put::<S, Output, A>(s, grid, tile, (self.sums, from));
+                    }
+                    let lanes = start..(start + S::LANES).min(channels.len);
+                    let bias = work.bias.map_or(s.splat(0.0), |bias| {
+                        s.load_part(&bias[channels.start..][lanes.clone()])
+                    });
+                    let rows = grid.pixel_rows(*block);
+                    let width = work.shape.target[1];
+                    self.frame.write(s, rows, width, bias, &mut targets[lanes]);
                 }
-                let first = vector * S::LANES;
-                let lanes = first..(first + S::LANES).min(channels.len);
-                let bias = work.bias.map_or(s.splat(0.0), |bias| {
-                    s.load_part(&bias[channels.start..][lanes.clone()])
-                });
-                let rows = grid.pixel_rows(block);
-                let width = work.shape.target[1];
-                self.frame.write(s, rows, width, bias, &mut targets[lanes]);
+                first += of_image;
             }
         }
     }

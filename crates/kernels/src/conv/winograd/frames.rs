@@ -94,24 +94,18 @@ impl Grid {
 
 /// Pixels of one image with channels as lanes, `[row][column][lane]`; pixels outside the image are
 /// 0.
+#[derive(Default)]
 pub(super) struct Frame {
     values: Vec<f32>,
     /// Row and column of the image at the first pixel.
     start: [isize; 2],
+    rows: usize,
     columns: usize,
 }
 
 impl Frame {
-    pub(super) fn new() -> Self {
-        Self {
-            values: Vec::new(),
-            start: [0, 0],
-            columns: 0,
-        }
-    }
-
     /// Makes the frame that contains what the tiles of a block read, `halo` more rows and columns
-    /// than they stand for, from an image with padding.
+    /// than they stand for, from an image with padding. A frame is used for images of one size.
     pub(super) fn reset(
         &mut self,
         grid: &Grid,
@@ -121,11 +115,16 @@ impl Frame {
         lanes: usize,
     ) {
         let rows = block.rows * grid.side + halo;
-        self.columns = grid.tiles()[1] * grid.side + halo;
+        let columns = grid.tiles()[1] * grid.side + halo;
         let top = (block.first_row * grid.side).cast_signed() - padding[0].cast_signed();
-        self.start = [top, -padding[1].cast_signed()];
+        let start = [top, -padding[1].cast_signed()];
+        if (self.rows, self.columns, self.start) == (rows, columns, start) {
+            // The same pixels are outside the image.
+            return;
+        }
+        (self.rows, self.columns, self.start) = (rows, columns, start);
         self.values.clear();
-        self.values.resize(rows * self.columns * lanes, 0.0);
+        self.values.resize(rows * columns * lanes, 0.0);
     }
 
     /// Index of the values of a pixel of the image.
@@ -148,10 +147,9 @@ impl Frame {
     ) {
         let [height, width] = size;
         let pixels = height * width;
-        let rows = self.values.len() / (self.columns * S::LANES);
         let inside = |row: isize| usize::try_from(row).unwrap_or(0).min(height);
         let first = inside(self.start[0]) * width;
-        let end = inside(self.start[0] + rows.cast_signed()) * width;
+        let end = inside(self.start[0] + self.rows.cast_signed()) * width;
         for start in (first..end).step_by(S::LANES) {
             let mut vectors = [s.splat(0.0); 16];
             for (i, vector) in vectors.iter_mut().enumerate().take(channels) {
@@ -177,28 +175,25 @@ impl Frame {
         }
     }
 
-    /// Maps all tiles of the frame to consecutive vectors.
+    /// Maps all tiles of the frame: the first one to `to`, the others at distances of `stride`.
     #[inline(always)]
     pub(super) fn transform<S: Simd, M: Map, const A: usize>(
         &self,
         s: S,
         grid: &Grid,
         block: Block,
-        out: &mut [f32],
+        out: &mut (impl Target + ?Sized),
+        to: At,
+        stride: usize,
     ) {
         let columns = grid.tiles()[1];
-        for (index, out) in out
-            .chunks_exact_mut(A * A * S::LANES)
-            .enumerate()
-            .take(block.rows * columns)
-        {
+        for index in 0..block.rows * columns {
             let from = self.tile(grid, index / columns, index % columns, S::LANES);
             let to = At {
-                first: 0,
-                row: A * S::LANES,
-                column: S::LANES,
+                first: to.first + index * stride,
+                ..to
             };
-            tile::<S, M, A>(s, (&self.values, from), (out, to));
+            tile::<S, M, A>(s, (&self.values, from), (&mut *out, to));
         }
     }
 
@@ -213,7 +208,7 @@ impl Frame {
     ) {
         let columns = grid.tiles()[1];
         let to = self.tile(grid, index / columns, index % columns, S::LANES);
-        tile::<S, M, A>(s, (sums, from), (&mut self.values, to));
+        tile::<S, M, A>(s, (sums, from), (&mut self.values[..], to));
     }
 
     fn tile(&self, grid: &Grid, row: usize, column: usize, lanes: usize) -> At {

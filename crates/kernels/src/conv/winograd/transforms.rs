@@ -15,6 +15,7 @@
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
+use crate::conv::transpose::Target;
 use crate::simd::Simd;
 
 /// The points `±NEAR` and `±FAR` of F(4×4, 3×3).
@@ -249,11 +250,11 @@ impl At {
 pub(super) fn tile<S: Simd, M: Map, const A: usize>(
     s: S,
     (source, from): (&[f32], At),
-    (out, to): (&mut [f32], At),
+    (out, to): (&mut (impl Target + ?Sized), At),
 ) {
     // One check instead of one per vector.
-    let source = &source[from.first..=from.of(M::from(A) - 1, M::from(A) - 1) + S::LANES - 1];
-    let out = &mut out[to.first..=to.of(M::to(A) - 1, M::to(A) - 1) + S::LANES - 1];
+    let source = &source[from.first..from.of(M::from(A) - 1, M::from(A) - 1) + S::LANES];
+    let out = out.part(to.first..to.of(M::to(A) - 1, M::to(A) - 1) + S::LANES);
     let (from, to) = (At { first: 0, ..from }, At { first: 0, ..to });
     let mut half = [[s.splat(0.0); A]; A];
     for (i, half) in half.iter_mut().enumerate().take(M::from(A)) {
@@ -270,7 +271,7 @@ pub(super) fn tile<S: Simd, M: Map, const A: usize>(
         }
         let column = M::map(s, column);
         for (i, &value) in column.iter().enumerate().take(M::to(A)) {
-            s.store(value, &mut out[to.of(i, j)..]);
+            out.put(s, to.of(i, j), value, S::LANES);
         }
     }
 }

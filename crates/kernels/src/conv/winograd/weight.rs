@@ -54,7 +54,7 @@ struct Work<'a, const A: usize> {
     grid: Grid,
 }
 
-/// Transformed tiles of some blocks: `[block][group of channels][tile][element][lane]`.
+/// Transformed tiles of some blocks: `[block][group of channels][element][tile][lane]`.
 struct Tiles {
     inputs: Vec<f32>,
     grads: Vec<f32>,
@@ -83,9 +83,16 @@ impl<'a, const A: usize> Work<'a, A> {
         }
     }
 
+    /// Distance between the elements of the transformed tiles of a block for one group of channels.
+    /// A vector more than they take: multiples of a large power of two would make all elements of a
+    /// tile compete for the same lines of a cache.
+    fn element(&self) -> usize {
+        (self.grid.block_tiles() + 1) * self.level.lanes()
+    }
+
     /// Number of values of the transformed tiles of a block for one group of channels.
     fn group(&self) -> usize {
-        self.grid.block_tiles() * A * A * self.level.lanes()
+        A * A * self.element()
     }
 
     /// Number of groups of input channels and of output channels.
@@ -115,6 +122,12 @@ impl<'a, const A: usize> Work<'a, A> {
     fn channels(&self, task: &Task) -> usize {
         let lanes = self.level.lanes();
         self.g.channels_in.min(task.groups.end * lanes) - task.groups.start * lanes
+    }
+
+    /// Distance between the elements of the sums of a task. One vector more than the sums take: an
+    /// even power of two would make all elements of a tile compete for the same lines of a cache.
+    fn panel(&self, task: &Task) -> usize {
+        (self.channels(task) * task.filters.vectors + 1) * self.level.lanes()
     }
 
     fn run(&self, out: &mut [MaybeUninit<f32>]) {
@@ -156,7 +169,7 @@ impl<'a, const A: usize> Work<'a, A> {
                 .par_chunks_exact_mut(self.group())
                 .take(blocks.len() * count)
                 .enumerate()
-                .for_each_init(Frame::new, |frame, (index, out)| {
+                .for_each_init(Frame::default, |frame, (index, out)| {
                     self.level.run(Transformed {
                         work: self,
                         block: blocks[index / count],
@@ -169,7 +182,7 @@ impl<'a, const A: usize> Work<'a, A> {
         };
         one(false, inputs, &mut tiles.inputs);
         one(true, grads, &mut tiles.grads);
-        let lanes = A * A * self.level.lanes();
+        let lanes = self.level.lanes();
         let places = blocks.iter().enumerate().flat_map(|(place, &block)| {
             (0..self.grid.count(block)).map(move |tile| (place, tile * lanes))
         });
@@ -231,15 +244,21 @@ impl<const A: usize> Kernel for Transformed<'_, A> {
         };
         let first = self.group * S::LANES;
         let channels = S::LANES.min(all - first);
-        let len = block.rows * grid.tiles()[1] * A * A * S::LANES;
-        for (image, out) in self.out.chunks_mut(len).enumerate().take(block.images) {
+        let of_image = block.rows * grid.tiles()[1];
+        for image in 0..block.images {
             let at = ((block.first_image + image) * all + first) * size[0] * size[1];
             self.frame.read(s, &values[at..], channels, size);
+            let to = At {
+                first: image * of_image * S::LANES,
+                row: A * work.element(),
+                column: work.element(),
+            };
             if self.grads {
                 self.frame
-                    .transform::<S, OutputGrad, A>(s, grid, block, out);
+                    .transform::<S, OutputGrad, A>(s, grid, block, self.out, to, S::LANES);
             } else {
-                self.frame.transform::<S, Input, A>(s, grid, block, out);
+                self.frame
+                    .transform::<S, Input, A>(s, grid, block, self.out, to, S::LANES);
             }
         }
     }
@@ -261,21 +280,22 @@ impl<const A: usize> Kernel for Sums<'_, A> {
         let (channels, group) = (work.channels(task), work.group());
         let width = task.filters.vectors * S::LANES;
         let add = !task.sums.is_empty();
-        task.sums.resize(A * A * channels * width, 0.0);
+        let panel = work.panel(task);
+        task.sums.resize(A * A * panel, 0.0);
         let grads = &tiles.grads[task.filters.start / S::LANES * group..];
-        let elements = task.sums.chunks_exact_mut(channels * width);
+        let elements = task.sums.chunks_exact_mut(panel);
         for (element, out) in elements.enumerate() {
-            let groups = out.chunks_mut(S::LANES * width);
+            let groups = out[..channels * width].chunks_mut(S::LANES * width);
             for (of_group, out) in task.groups.clone().zip(groups) {
                 sums(
                     s,
                     (out.len() / width, task.filters.vectors),
                     Rows {
-                        values: &tiles.inputs[of_group * group + element * S::LANES..],
+                        values: &tiles.inputs[of_group * group + element * work.element()..],
                         stride: 1,
                     },
                     Rows {
-                        values: &grads[element * S::LANES..],
+                        values: &grads[element * work.element()..],
                         stride: group,
                     },
                     tiles.steps.range(0..tiles.steps.len()),
@@ -304,21 +324,22 @@ impl<const A: usize> Kernel for Finish<'_, A> {
         let task = self.task;
         let channels = self.work.channels(task);
         let width = task.filters.vectors * S::LANES;
+        let panel = self.work.panel(task);
         task.result.resize(channels * 9 * width, 0.0);
         for channel in 0..channels {
             for vector in 0..task.filters.vectors {
                 let lanes = vector * S::LANES;
                 let from = At {
                     first: channel * width + lanes,
-                    row: A * channels * width,
-                    column: channels * width,
+                    row: A * panel,
+                    column: panel,
                 };
                 let to = At {
                     first: channel * 9 * width + lanes,
                     row: 3 * width,
                     column: width,
                 };
-                tile::<S, WeightGrad, A>(s, (&task.sums, from), (&mut task.result, to));
+                tile::<S, WeightGrad, A>(s, (&task.sums, from), (&mut task.result[..], to));
             }
         }
         task.sums = Vec::new();
