@@ -156,7 +156,10 @@ impl<'a, const A: usize> Work<'a, A> {
                 continue;
             }
             // The last rows: the images of this block and the blocks with their other rows.
-            let rows = all.iter().rev().position(|parts| parts[0].block.first_row == 0);
+            let rows = all
+                .iter()
+                .rev()
+                .position(|parts| parts[0].block.first_row == 0);
             let first = all.len() - 1 - rows.unwrap_or(0);
             let rows = all[first][0].block.rows * self.grid.side * width;
             for image in images.by_ref().take(block.images) {
@@ -191,7 +194,9 @@ impl<'a, const A: usize> Work<'a, A> {
             .into_par_iter()
             .for_each_init(Scratch::default, |scratch, mut parts| {
                 let block = parts[0].block;
-                scratch.inputs.resize(self.grid.count(block) * self.tile(), 0.0);
+                scratch
+                    .inputs
+                    .resize(self.grid.count(block) * self.tile(), 0.0);
                 self.inputs(block, &mut scratch.source, &mut scratch.inputs[..]);
                 let channels = self.channels.iter().zip(&weights).zip(&mut parts);
                 for ((&channels, weights), part) in channels {
@@ -296,13 +301,13 @@ impl<T: Target + ?Sized, const A: usize> Kernel for Inputs<'_, T, A> {
         let (shape, grid) = (work.shape, &work.grid);
         let pixels = shape.source[0] * shape.source[1];
         let of_image = block.rows * grid.tiles()[1];
-        self.frame.reset(grid, block, 2, shape.padding, S::LANES);
+        self.frame
+            .reset(grid, block, 2, (shape.source, shape.padding), S::LANES);
         for image in 0..block.images {
             for first in (0..shape.sources).step_by(S::LANES) {
                 let channels = S::LANES.min(shape.sources - first);
                 let at = ((block.first_image + image) * shape.sources + first) * pixels;
-                self.frame
-                    .read(s, &work.source[at..], channels, shape.source);
+                self.frame.read(s, &work.source[at..], channels, pixels);
                 let to = At {
                     first: image * of_image * work.tile() + first,
                     row: A * work.element(),
@@ -353,12 +358,15 @@ impl<T: Target + ?Sized, const A: usize> Kernel for Weights<'_, T, A> {
                         stride: shape.target_stride,
                         out: &mut taps[channel * 9 * S::LANES..],
                         out_stride: S::LANES,
-                        ahead: if joined == 1 { shape.source_stride } else { 128 },
+                        ahead: if joined == 1 {
+                            shape.source_stride
+                        } else {
+                            128
+                        },
                     }
                     .run(s);
                 }
-                for (channel, taps) in taps.chunks_exact_mut(9 * S::LANES).enumerate().take(count)
-                {
+                for (channel, taps) in taps.chunks_exact_mut(9 * S::LANES).enumerate().take(count) {
                     if shape.flipped {
                         for tap in 0..4 {
                             let (low, high) = taps.split_at_mut((8 - tap) * S::LANES);
@@ -433,7 +441,8 @@ impl<const A: usize> Kernel for Outputs<'_, '_, A> {
         }
         let mut first = 0;
         for Part { block, targets } in self.parts {
-            self.frame.reset(grid, *block, 0, [0, 0], S::LANES);
+            let size = (work.shape.target, [0, 0]);
+            self.frame.reset(grid, *block, 0, size, S::LANES);
             let of_image = block.rows * grid.tiles()[1];
             for targets in targets.chunks_exact_mut(channels.len) {
                 for vector in 0..channels.vectors {
@@ -451,9 +460,7 @@ impl<const A: usize> Kernel for Outputs<'_, '_, A> {
                     let bias = work.bias.map_or(s.splat(0.0), |bias| {
                         s.load_part(&bias[channels.start..][lanes.clone()])
                     });
-                    let rows = grid.pixel_rows(*block);
-                    let width = work.shape.target[1];
-                    self.frame.write(s, rows, width, bias, &mut targets[lanes]);
+                    self.frame.write(s, bias, &mut targets[lanes]);
                 }
                 first += of_image;
             }

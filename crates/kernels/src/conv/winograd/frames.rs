@@ -3,9 +3,9 @@
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 use super::transforms::{At, Map, tile};
+use crate::conv::product::index;
 use crate::conv::transpose::Target;
 use crate::simd::Simd;
 
@@ -84,12 +84,6 @@ impl Grid {
     pub(super) fn count(&self, block: Block) -> usize {
         block.images * block.rows * self.tiles()[1]
     }
-
-    /// The rows of pixels that the tiles of a block stand for.
-    pub(super) fn pixel_rows(&self, block: Block) -> Range<usize> {
-        let end = (block.first_row + block.rows) * self.side;
-        block.first_row * self.side..end.min(self.size[0])
-    }
 }
 
 /// Pixels of one image with channels as lanes, `[row][column][lane]`; pixels outside the image are
@@ -99,77 +93,78 @@ pub(super) struct Frame {
     values: Vec<f32>,
     /// Row and column of the image at the first pixel.
     start: [isize; 2],
-    rows: usize,
-    columns: usize,
+    /// Number of rows and columns.
+    size: [usize; 2],
+    /// Index of the first pixel of the image that is in the frame.
+    first: usize,
+    /// Where the values of this pixel and of those after it are.
+    places: Vec<u32>,
 }
 
 impl Frame {
     /// Makes the frame that contains what the tiles of a block read, `halo` more rows and columns
-    /// than they stand for, from an image with padding. A frame is used for images of one size.
+    /// than they stand for, from an image of `size` with padding.
     pub(super) fn reset(
         &mut self,
         grid: &Grid,
         block: Block,
         halo: usize,
-        padding: [usize; 2],
+        (size, padding): ([usize; 2], [usize; 2]),
         lanes: usize,
     ) {
-        let rows = block.rows * grid.side + halo;
-        let columns = grid.tiles()[1] * grid.side + halo;
+        let frame = [block.rows, grid.tiles()[1]].map(|tiles| tiles * grid.side + halo);
         let top = (block.first_row * grid.side).cast_signed() - padding[0].cast_signed();
         let start = [top, -padding[1].cast_signed()];
-        if (self.rows, self.columns, self.start) == (rows, columns, start) {
-            // The same pixels are outside the image.
+        if (self.size, self.start) == (frame, start) {
+            // A frame is used for images of one size, so the same pixels are outside.
             return;
         }
-        (self.rows, self.columns, self.start) = (rows, columns, start);
+        (self.size, self.start) = (frame, start);
         self.values.clear();
-        self.values.resize(rows * columns * lanes, 0.0);
+        self.values.resize(frame[0] * frame[1] * lanes, 0.0);
+        let inside = |row: isize| usize::try_from(row).unwrap_or(0).min(size[0]);
+        let rows = inside(top)..inside(top + frame[0].cast_signed());
+        self.first = rows.start * size[1];
+        self.places.clear();
+        for row in rows {
+            let row = (row.cast_signed() - top).cast_unsigned() * frame[1] + padding[1];
+            let row = (row..row + size[1]).map(|place| index(place * lanes));
+            self.places.extend(row);
+        }
     }
 
-    /// Index of the values of a pixel of the image.
+    /// Reads up to a vector of channels of an image with `pixels` pixels, of which `image` begins
+    /// with the first one.
     #[inline(always)]
-    fn place(&self, row: usize, column: usize, lanes: usize) -> usize {
-        let row = (row.cast_signed() - self.start[0]).cast_unsigned();
-        let column = (column.cast_signed() - self.start[1]).cast_unsigned();
-        (row * self.columns + column) * lanes
-    }
-
-    /// Reads up to a vector of channels of an image of `size`, of which `image` begins with the
-    /// first one.
-    #[inline(always)]
-    pub(super) fn read<S: Simd>(
-        &mut self,
-        s: S,
-        image: &[f32],
-        channels: usize,
-        size: [usize; 2],
-    ) {
-        let [height, width] = size;
-        let pixels = height * width;
-        let inside = |row: isize| usize::try_from(row).unwrap_or(0).min(height);
-        let first = inside(self.start[0]) * width;
-        let end = inside(self.start[0] + self.rows.cast_signed()) * width;
-        for start in (first..end).step_by(S::LANES) {
+    pub(super) fn read<S: Simd>(&mut self, s: S, image: &[f32], channels: usize, pixels: usize) {
+        for (square, places) in self.places.chunks(S::LANES).enumerate() {
+            let start = self.first + square * S::LANES;
             let mut vectors = [s.splat(0.0); 16];
-            for (i, vector) in vectors.iter_mut().enumerate().take(channels) {
-                let from = &image[i * pixels + start..];
-                *vector = if from.len() >= S::LANES {
-                    s.load(from)
-                } else {
-                    s.load_part(from)
-                };
+            if (S::LANES - 1) * pixels + start + S::LANES <= image.len() && channels == S::LANES {
+                for (i, vector) in vectors.iter_mut().enumerate().take(S::LANES) {
+                    let at = i * pixels + start;
+                    // The same pixels of the channels that are probably read next.
+                    s.prefetch(image, at + S::LANES * pixels);
+                    *vector = s.load(&image[at..]);
+                }
+            } else {
+                for (i, vector) in vectors.iter_mut().enumerate().take(channels) {
+                    let from = &image[i * pixels + start..];
+                    *vector = if from.len() >= S::LANES {
+                        s.load(from)
+                    } else {
+                        s.load_part(from)
+                    };
+                }
             }
             s.transpose(&mut vectors);
-            let (mut row, mut column) = (start / width, start % width);
-            let mut at = self.place(row, column, S::LANES);
-            for &vector in vectors.iter().take(S::LANES.min(end - start)) {
-                s.store(vector, &mut self.values[at..]);
-                column += 1;
-                at += S::LANES;
-                if column == width {
-                    (row, column) = (row + 1, 0);
-                    at = self.place(row, column, S::LANES);
+            if places.len() == S::LANES {
+                for i in 0..S::LANES {
+                    s.store(vectors[i], &mut self.values[places[i] as usize..]);
+                }
+            } else {
+                for (&vector, &place) in vectors.iter().zip(places) {
+                    s.store(vector, &mut self.values[place as usize..]);
                 }
             }
         }
@@ -213,42 +208,37 @@ impl Frame {
 
     fn tile(&self, grid: &Grid, row: usize, column: usize, lanes: usize) -> At {
         At {
-            first: (row * self.columns + column) * grid.side * lanes,
-            row: self.columns * lanes,
+            first: (row * self.size[1] + column) * grid.side * lanes,
+            row: self.size[1] * lanes,
             column: lanes,
         }
     }
 
-    /// Writes the pixels of some rows of the image plus a value per channel, `out[channel][pixel]`.
+    /// Writes the pixels of the image plus a value per channel, `out[channel][pixel]`.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(
-        &self,
-        s: S,
-        rows: Range<usize>,
-        width: usize,
-        bias: S::V,
-        out: &mut [&mut [MaybeUninit<f32>]],
-    ) {
-        let (first, end) = (rows.start * width, rows.end * width);
-        for start in (first..end).step_by(S::LANES) {
+    pub(super) fn write<S: Simd>(&self, s: S, bias: S::V, out: &mut [&mut [MaybeUninit<f32>]]) {
+        let all = self.places.len();
+        for start in (0..all).step_by(S::LANES) {
             // The last square overlaps the one before it, if there is one.
-            let start = start.min(end.saturating_sub(S::LANES).max(first));
-            let count = S::LANES.min(end - start);
+            let start = start.min(all.saturating_sub(S::LANES));
+            let places = &self.places[start..all.min(start + S::LANES)];
             let mut vectors = [s.splat(0.0); 16];
-            let (mut row, mut column) = (start / width, start % width);
-            let mut at = self.place(row, column, S::LANES);
-            for vector in vectors.iter_mut().take(count) {
-                *vector = s.add(s.load(&self.values[at..]), bias);
-                column += 1;
-                at += S::LANES;
-                if column == width {
-                    (row, column) = (row + 1, 0);
-                    at = self.place(row, column, S::LANES);
+            if places.len() == S::LANES {
+                for i in 0..S::LANES {
+                    vectors[i] = s.add(s.load(&self.values[places[i] as usize..]), bias);
                 }
-            }
-            s.transpose(&mut vectors);
-            for (out, &vector) in out.iter_mut().zip(&vectors) {
-                out.put(s, start - first, vector, count);
+                s.transpose(&mut vectors);
+                for (out, &vector) in out.iter_mut().zip(&vectors) {
+                    s.write(vector, &mut out[start..]);
+                }
+            } else {
+                for (vector, &place) in vectors.iter_mut().zip(places) {
+                    *vector = s.add(s.load(&self.values[place as usize..]), bias);
+                }
+                s.transpose(&mut vectors);
+                for (out, &vector) in out.iter_mut().zip(&vectors) {
+                    out.put(s, start, vector, places.len());
+                }
             }
         }
     }

@@ -7,12 +7,14 @@
 //! of a vector are always channels. A block of tiles ([`frames`]) stays in the second-level cache
 //! from the input's transform to that of the output.
 
+mod cost;
 mod forward;
 mod frames;
-pub(crate) mod sums;
+mod sums;
 mod transforms;
 mod weight;
 
+pub(crate) use cost::{Pass, best};
 pub(crate) use weight::weight_grad;
 
 use super::geometry::Geometry;

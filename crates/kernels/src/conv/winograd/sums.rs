@@ -151,10 +151,7 @@ impl<S: Simd, const M: usize, const N: usize> Part<S> for Tall<'_, M, N> {
         }
         for i in 0..M {
             for j in 0..N {
-                s.store(
-                    tile[i][j],
-                    &mut out.values[i * out.stride + j * S::LANES..],
-                );
+                s.store(tile[i][j], &mut out.values[i * out.stride + j * S::LANES..]);
             }
         }
     }

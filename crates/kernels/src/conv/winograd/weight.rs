@@ -235,19 +235,21 @@ impl<const A: usize> Kernel for Transformed<'_, A> {
     fn run<S: Simd>(self, s: S) {
         let Self { work, block, .. } = self;
         let (g, grid) = (work.g, &work.grid);
-        let (values, all, size) = if self.grads {
-            self.frame.reset(grid, block, 0, [0, 0], S::LANES);
-            (work.grad, g.channels_out, g.output)
+        let (values, all, pixels) = if self.grads {
+            self.frame
+                .reset(grid, block, 0, (g.output, [0, 0]), S::LANES);
+            (work.grad, g.channels_out, g.pixels_out())
         } else {
-            self.frame.reset(grid, block, 2, g.padding, S::LANES);
-            (work.input, g.channels_in, g.input)
+            self.frame
+                .reset(grid, block, 2, (g.input, g.padding), S::LANES);
+            (work.input, g.channels_in, g.pixels_in())
         };
         let first = self.group * S::LANES;
         let channels = S::LANES.min(all - first);
         let of_image = block.rows * grid.tiles()[1];
         for image in 0..block.images {
-            let at = ((block.first_image + image) * all + first) * size[0] * size[1];
-            self.frame.read(s, &values[at..], channels, size);
+            let at = ((block.first_image + image) * all + first) * pixels;
+            self.frame.read(s, &values[at..], channels, pixels);
             let to = At {
                 first: image * of_image * S::LANES,
                 row: A * work.element(),
