@@ -18,7 +18,8 @@ use super::transforms::{At, Input, OutputGrad, WeightGrad, tile};
 use super::{Tile, pairs};
 use crate::conv::geometry::Geometry;
 use crate::conv::product::{Block, Step, index};
-use crate::conv::transpose::Transpose;
+use crate::conv::transpose::{Target, Transpose};
+use crate::memory::written;
 use crate::simd::{Kernel, Level, Simd};
 
 /// Number of tiles that are transformed together.
@@ -139,57 +140,84 @@ impl<'a, const A: usize> Work<'a, A> {
         let parts = blocks.len().div_ceil((room / of_block).max(1));
         let part = blocks.len().div_ceil(parts);
         let mut tasks = self.tasks();
-        let mut tiles = Tiles {
-            inputs: vec![0.0; part * self.groups()[0] * self.group()],
-            grads: vec![0.0; part * self.groups()[1] * self.group()],
-            steps: Steps::new(std::iter::empty()),
-        };
         for (index, blocks) in blocks.chunks(part).enumerate() {
-            self.transform(blocks, &mut tiles);
-            let last = index + 1 == parts;
-            tasks.par_iter_mut().for_each(|task| {
-                self.level.run(Sums {
-                    work: self,
-                    tiles: &tiles,
-                    task,
+            let tiles = self.transform(blocks);
+            let (first, last) = (index == 0, index + 1 == parts);
+            tasks
+                .par_iter_mut()
+                .for_each_init(Vec::new, |scratch, task| {
+                    if parts == 1 {
+                        // Nobody else needs these sums: the memory of the task before is used.
+                        std::mem::swap(&mut task.sums, scratch);
+                    }
+                    self.level.run(Sums {
+                        work: self,
+                        tiles: &tiles,
+                        task,
+                        first,
+                    });
+                    if last {
+                        self.finish(task);
+                        *scratch = std::mem::take(&mut task.sums);
+                    }
                 });
-                if last {
-                    self.level.run(Finish { work: self, task });
-                }
-            });
         }
         self.place(&tasks, out);
     }
 
     /// Transforms the inputs and gradients of some blocks.
-    fn transform(&self, blocks: &[frames::Block], tiles: &mut Tiles) {
+    fn transform(&self, blocks: &[frames::Block]) -> Tiles {
         let [inputs, grads] = self.groups();
-        let one = |grads: bool, count: usize, values: &mut Vec<f32>| {
-            values
-                .par_chunks_exact_mut(self.group())
-                .take(blocks.len() * count)
-                .enumerate()
-                .for_each_init(Frame::default, |frame, (index, out)| {
-                    self.level.run(Transformed {
-                        work: self,
-                        block: blocks[index / count],
-                        group: index % count,
-                        grads,
-                        frame,
-                        out,
+        let one = |grads: bool, count: usize| {
+            let fill = |values: &mut [MaybeUninit<f32>]| {
+                values
+                    .par_chunks_exact_mut(self.group())
+                    .enumerate()
+                    .for_each_init(Frame::default, |frame, (index, out)| {
+                        self.level.run(Transformed {
+                            work: self,
+                            block: blocks[index / count],
+                            group: index % count,
+                            grads,
+                            frame,
+                            out,
+                        });
                     });
-                });
+            };
+            // SAFETY: `Transformed` writes everything.
+            #[allow(unsafe_code, reason = "tiles are written once, not zeroed first")]
+            unsafe {
+                written(blocks.len() * count * self.group(), fill)
+            }
         };
-        one(false, inputs, &mut tiles.inputs);
-        one(true, grads, &mut tiles.grads);
         let lanes = self.level.lanes();
         let places = blocks.iter().enumerate().flat_map(|(place, &block)| {
             (0..self.grid.count(block)).map(move |tile| (place, tile * lanes))
         });
-        tiles.steps = Steps::new(places.map(|(place, tile)| Step {
-            spread: index(place * inputs * self.group() + tile),
-            vector: index(place * grads * self.group() + tile),
-        }));
+        Tiles {
+            inputs: one(false, inputs),
+            grads: one(true, grads),
+            steps: Steps::new(places.map(|(place, tile)| Step {
+                spread: index(place * inputs * self.group() + tile),
+                vector: index(place * grads * self.group() + tile),
+            })),
+        }
+    }
+
+    /// Transforms the sums of a task to its result.
+    fn finish(&self, task: &mut Task) {
+        let len = self.channels(task) * 9 * task.filters.vectors * self.level.lanes();
+        let finish = |out: &mut [MaybeUninit<f32>]| {
+            self.level.run(Finish {
+                work: self,
+                task,
+                out,
+            });
+        };
+        // SAFETY: `Finish` writes the kernels of all channels.
+        #[allow(unsafe_code, reason = "results are written once, not zeroed first")]
+        let result = unsafe { written(len, finish) };
+        task.result = result;
     }
 
     /// Writes the results as `[output channel][input channel][kernel element]`.
@@ -225,7 +253,8 @@ struct Transformed<'a, const A: usize> {
     /// Whether of the gradient and not of the input.
     grads: bool,
     frame: &'a mut Frame,
-    out: &'a mut [f32],
+    /// All of it is written, also the places of tiles that a block does not have.
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl<const A: usize> Kernel for Transformed<'_, A> {
@@ -263,6 +292,12 @@ impl<const A: usize> Kernel for Transformed<'_, A> {
                     .transform::<S, Input, A>(s, grid, block, self.out, to, S::LANES);
             }
         }
+        for element in 0..A * A {
+            for tile in grid.count(block)..=grid.block_tiles() {
+                let at = element * work.element() + tile * S::LANES;
+                self.out.put(s, at, s.splat(0.0), S::LANES);
+            }
+        }
     }
 }
 
@@ -271,6 +306,8 @@ struct Sums<'a, const A: usize> {
     work: &'a Work<'a, A>,
     tiles: &'a Tiles,
     task: &'a mut Task,
+    /// Whether these are the first blocks.
+    first: bool,
 }
 
 impl<const A: usize> Kernel for Sums<'_, A> {
@@ -278,10 +315,11 @@ impl<const A: usize> Kernel for Sums<'_, A> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { work, tiles, task } = self;
+        let Self {
+            work, tiles, task, ..
+        } = self;
         let (channels, group) = (work.channels(task), work.group());
         let width = task.filters.vectors * S::LANES;
-        let add = !task.sums.is_empty();
         let panel = work.panel(task);
         task.sums.resize(A * A * panel, 0.0);
         let grads = &tiles.grads[task.filters.start / S::LANES * group..];
@@ -305,7 +343,7 @@ impl<const A: usize> Kernel for Sums<'_, A> {
                         values: out,
                         stride: width,
                     },
-                    add,
+                    !self.first,
                 );
             }
         }
@@ -315,7 +353,8 @@ impl<const A: usize> Kernel for Sums<'_, A> {
 /// Transforms the sums of a task.
 struct Finish<'a, const A: usize> {
     work: &'a Work<'a, A>,
-    task: &'a mut Task,
+    task: &'a Task,
+    out: &'a mut [MaybeUninit<f32>],
 }
 
 impl<const A: usize> Kernel for Finish<'_, A> {
@@ -327,7 +366,6 @@ impl<const A: usize> Kernel for Finish<'_, A> {
         let channels = self.work.channels(task);
         let width = task.filters.vectors * S::LANES;
         let panel = self.work.panel(task);
-        task.result.resize(channels * 9 * width, 0.0);
         for channel in 0..channels {
             for vector in 0..task.filters.vectors {
                 let lanes = vector * S::LANES;
@@ -341,9 +379,8 @@ impl<const A: usize> Kernel for Finish<'_, A> {
                     row: 3 * width,
                     column: width,
                 };
-                tile::<S, WeightGrad, A>(s, (&task.sums, from), (&mut task.result[..], to));
+                tile::<S, WeightGrad, A>(s, (&task.sums, from), (&mut *self.out, to));
             }
         }
-        task.sums = Vec::new();
     }
 }
