@@ -14,14 +14,14 @@ use crate::memory::written;
 use crate::simd::Level;
 
 /// The convolution, the gradient of its input and the gradient of its weight.
-struct Reference {
-    output: Vec<f64>,
-    input: Vec<f64>,
-    weight: Vec<f64>,
+pub(super) struct Reference {
+    pub(super) output: Vec<f64>,
+    pub(super) input: Vec<f64>,
+    pub(super) weight: Vec<f64>,
 }
 
 impl Reference {
-    fn new(g: &Geometry, x: &[f32], w: &[f32], bias: &[f32], grad: &[f32]) -> Self {
+    pub(super) fn new(g: &Geometry, x: &[f32], w: &[f32], bias: &[f32], grad: &[f32]) -> Self {
         let mut all = Self {
             output: (0..grad.len())
                 .map(|at| f64::from(bias[at / g.pixels_out() % g.channels_out]))
@@ -61,7 +61,7 @@ impl Reference {
 
 /// Returns random numbers from -½ to ½ that depend only on the seed.
 #[allow(clippy::cast_precision_loss)]
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -73,7 +73,7 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
 }
 
 #[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
-fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
+pub(super) fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
     // SAFETY: in tests, the buffer is already initialised.
     let found = unsafe { written(expected.len(), run) };
     let largest = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));

@@ -11,6 +11,8 @@ mod cost;
 mod forward;
 mod frames;
 mod sums;
+#[cfg(test)]
+mod tests;
 mod transforms;
 mod weight;
 
