@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
 use super::{Tile, Winograd, weight_grad};
+use crate::conv::choose;
 use crate::conv::geometry::Geometry;
 use crate::conv::tests::{Reference, compare, numbers};
 use crate::memory::written;
@@ -186,6 +187,42 @@ fn the_number_of_threads_does_not_change_a_bit() {
                     assert!(with(threads) == one, "{threads} threads");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn an_image_gives_the_same_bits_in_any_batch() {
+    let g = |batch: usize| Geometry {
+        batch,
+        channels_in: 40,
+        channels_out: 70,
+        input: [9, 6],
+        output: [9, 6],
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [1, 1],
+        dilation: [1, 1],
+        groups: 1,
+    };
+    let x = numbers(40 * g(40).image_in(), 1);
+    let w = numbers(70 * 40 * 9, 2);
+    for level in Level::all() {
+        let run = |batch: usize| -> Vec<u32> {
+            let g = g(batch);
+            let fill = |out: &mut [std::mem::MaybeUninit<f32>]| {
+                let x = &x[..batch * g.image_in()];
+                choose::forward(level, &g, x, &w, None, out);
+            };
+            // SAFETY: in tests, the buffer is already initialised.
+            #[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
+            let out = unsafe { written(batch * g.image_out(), fill) };
+            out.into_iter().map(f32::to_bits).collect()
+        };
+        let all = run(40);
+        for batch in [1, 2, 7, 33] {
+            let some = run(batch);
+            assert!(some == all[..some.len()], "{batch} images");
         }
     }
 }
