@@ -5,6 +5,10 @@
 //! cargo bench --profile dev --workspace --bench conv2d -- [PART OF A NAME]
 //! ```
 //!
+//! `FINETUNE_SIMD=avx2` or `portable` measures narrower vectors than the processor has; the fraction
+//! is that of the peak performance with the same vectors. Winograd's convolution can exceed it,
+//! because the operations of the direct sum are counted.
+//!
 //! Both run alternately in one process; a time is the shortest of several. A benchmark framework
 //! would measure times as well, but not the fraction of the peak performance.
 
@@ -123,7 +127,8 @@ fn main() {
     let wanted = words.iter().find(|word| !word.starts_with('-'));
     let (peak, bandwidth) = (machine::peak_flops(), machine::bandwidth());
     println!(
-        "{} threads, {:.0} GFLOP/s at most, {:.1} GB/s",
+        "{}, {} threads, {:.0} GFLOP/s at most, {:.1} GB/s",
+        machine::instruction_set(),
         rayon::current_num_threads(),
         peak / 1e9,
         bandwidth / 1e9

@@ -1,4 +1,5 @@
-//! Peak performance of the processor, with which the speed of a kernel can be compared.
+//! What the kernels run on: the instruction set, and the peak performance of the processor, with
+//! which the speed of a kernel can be compared.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
@@ -8,6 +9,14 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::simd::{Kernel, Level, Simd};
+
+/// The instruction set that the kernels use: `avx512`, `avx2`, or `portable` for the baseline of the
+/// target. It is the widest one that the processor supports, unless the environment variable
+/// `FINETUNE_SIMD` names a narrower one when the first kernel runs.
+#[must_use]
+pub fn instruction_set() -> &'static str {
+    Level::best().name()
+}
 
 /// The number of `f32` operations per second of all threads of rayon's pool with the widest
 /// vectors. A fused multiply-add counts as two operations. The best of several attempts.

@@ -16,6 +16,7 @@
 #![allow(clippy::inline_always)]
 
 use std::mem::MaybeUninit;
+use std::sync::LazyLock;
 
 /// `f32` vectors of one instruction set.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
@@ -133,6 +134,10 @@ pub(crate) trait Part<S: Simd> {
     fn run(self, simd: S);
 }
 
+/// The environment variable that limits the instruction set, for measurements and tests: `avx2` or
+/// `portable`.
+const CAP: &str = "FINETUNE_SIMD";
+
 /// An instruction set that this processor supports.
 #[derive(Clone, Copy)]
 pub(crate) enum Level {
@@ -147,23 +152,39 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// The instruction set with the widest vectors.
+    /// The instruction set with the widest vectors that the processor supports and
+    /// [`CAP`] permits.
     pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(simd) = Avx512::detect() {
-                return Self::Avx512(simd);
-            }
-            if let Some(simd) = Avx2::detect() {
-                return Self::Avx2(simd);
-            }
-        }
-        Self::Portable
+        static BEST: LazyLock<Level> = LazyLock::new(|| {
+            let cap = std::env::var(CAP).ok();
+            Level::within(cap.as_deref())
+        });
+        *BEST
     }
 
-    /// All instruction sets that the processor supports, for tests.
-    #[cfg(test)]
-    pub(crate) fn all() -> Vec<Self> {
+    /// The widest vectors up to those of `cap`, a name of an instruction set; an unknown name means
+    /// no limit.
+    fn within(cap: Option<&str>) -> Self {
+        let all = Self::supported();
+        let limit = all.iter().position(|level| Some(level.name()) == cap);
+        // A name that the processor does not support is wider than all that it does.
+        all[limit.unwrap_or(all.len() - 1)]
+    }
+
+    /// Its name, as in [`CAP`].
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// All instruction sets that the processor supports, the widest last.
+    fn supported() -> Vec<Self> {
+        #[allow(unused_mut, reason = "other processors have no other")]
         let mut all = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
@@ -171,6 +192,12 @@ impl Level {
             all.extend(Avx512::detect().map(Self::Avx512));
         }
         all
+    }
+
+    /// All instruction sets that the processor supports, for tests.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        Self::supported()
     }
 
     /// Number of values in a vector.
@@ -372,6 +399,17 @@ mod tests {
                 let apart = (f64::from(found) / wanted - 1.0).abs();
                 assert!(apart < 2.5e-7, "exp({x}) = {found}: off by {apart}");
             }
+        }
+    }
+
+    #[test]
+    fn a_known_name_limits_the_instruction_set() {
+        let widest = Level::all().last().map(|level| level.name());
+        assert_eq!(Level::within(Some("portable")).name(), "portable");
+        assert_eq!(Some(Level::within(Some("sse9")).name()), widest);
+        assert_eq!(Some(Level::within(None).name()), widest);
+        for level in Level::all() {
+            assert_eq!(Level::within(Some(level.name())).name(), level.name());
         }
     }
 

@@ -1,4 +1,8 @@
 //! Selects the kernel that computes a convolution.
+//!
+//! Depthwise convolutions and `1 × 1` convolutions have kernels of their own. For `3 × 3` kernels
+//! with stride 1, [`winograd::best`] estimates whether Winograd's convolution needs less work than
+//! the direct kernels, which compute all others. The choice depends on shapes only.
 
 use std::mem::MaybeUninit;
 
@@ -8,6 +12,7 @@ use super::pointwise::Pointwise;
 use super::sampled::Sampled;
 use super::small;
 use super::weight;
+use super::winograd::{self, Pass, Winograd};
 use crate::simd::Level;
 
 /// Computes the convolution; writes all of `out`, `[batch, channels out, height, width]`.
@@ -25,6 +30,8 @@ pub(crate) fn forward(
         depthwise::run(level, &Sampled::forward(g), input, weight, bias, out);
     } else if Pointwise::fits(g) {
         Pointwise::forward(g).run(level, input, weight, bias, out);
+    } else if let Some(tile) = winograd::best(g, Pass::Images) {
+        Winograd::forward(g).run(tile, level, input, weight, bias, out);
     } else {
         Sampled::forward(g).run(level, input, weight, bias, out);
     }
@@ -44,6 +51,8 @@ pub(crate) fn input_grad(
         depthwise::run(level, &Sampled::input_grad(g), grad, weight, None, out);
     } else if Pointwise::fits(g) && g.stride == [1, 1] {
         Pointwise::input_grad(g).run(level, grad, weight, None, out);
+    } else if let Some(tile) = winograd::best(g, Pass::Images) {
+        Winograd::input_grad(g).run(tile, level, grad, weight, None, out);
     } else {
         Sampled::input_grad(g).run(level, grad, weight, None, out);
     }
@@ -61,6 +70,8 @@ pub(crate) fn weight_grad(
         small::weight_grad(level, g, input, grad, out);
     } else if depthwise::fits(g) {
         depthwise::weight_grad(level, g, input, grad, out);
+    } else if let Some(tile) = winograd::best(g, Pass::Weight) {
+        winograd::weight_grad(tile, level, g, input, grad, out);
     } else {
         weight::weight_grad(level, g, input, grad, out);
     }

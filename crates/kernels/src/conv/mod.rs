@@ -15,6 +15,7 @@ mod tests;
 mod transpose;
 mod weight;
 mod window;
+mod winograd;
 mod zones;
 
 use burn::Tensor;

@@ -78,19 +78,28 @@ impl<S: Simd, const M: usize, const N: usize> Part<S> for Product<'_, S, M, N> {
         assert!(vector_end as usize + reach(vector_at) + S::LANES <= vector.len());
 
         // Copies, because values behind a reference would be read again after each `pin`.
-        let (spread_at, vector_at) = (*spread_at, *vector_at);
+        let spread_at = spread_at.map(|at| at as usize);
+        let vector_at = vector_at.map(|at| at as usize);
         let mut sums = *self.tile;
         for &step in self.steps {
+            // Each offset is added to a pointer once per step, and then by the addressing of the
+            // instruction that reads: a processor has few registers for sums of offsets.
+            // SAFETY: both offsets plus those of the tile are within their operands, as asserted.
+            let (spread, vector) = unsafe {
+                (
+                    spread.get_unchecked(step.spread as usize..),
+                    vector.get_unchecked(step.vector as usize..),
+                )
+            };
             let mut vectors = [s.splat(0.0); N];
             for j in 0..N {
-                let at = step.vector as usize + vector_at[j] as usize;
+                let at = vector_at[j];
                 // SAFETY: `at` plus the number of lanes is within `vector`, as asserted.
                 vectors[j] = s.load(unsafe { vector.get_unchecked(at..at + S::LANES) });
             }
             for i in 0..M {
-                let at = step.spread as usize + spread_at[i] as usize;
-                // SAFETY: `at` is within `spread`, as asserted.
-                let value = s.splat(unsafe { *spread.get_unchecked(at) });
+                // SAFETY: the offset is within `spread`, as asserted.
+                let value = s.splat(unsafe { *spread.get_unchecked(spread_at[i]) });
                 for j in 0..N {
                     sums[i][j] = s.pin(s.mul_add(value, vectors[j], sums[i][j]));
                 }
@@ -132,10 +141,11 @@ pub(crate) struct Block {
     pub(crate) vectors: usize,
 }
 
-/// Divides `count` channels evenly into blocks of at most three vectors of `lanes`.
+/// Divides `count` channels evenly into blocks of at most three vectors of `lanes`; of two if vectors
+/// are short, because there are few registers then, and 6 × 2 vectors need fewer reads than 3 × 3.
 pub(crate) fn blocks(count: usize, lanes: usize) -> Vec<Block> {
     let total = count.div_ceil(lanes);
-    let pieces = total.div_ceil(3);
+    let pieces = total.div_ceil(if lanes < 16 { 2 } else { 3 });
     let mut start = 0;
     (0..pieces)
         .map(|piece| {

@@ -9,18 +9,19 @@ use super::depthwise;
 use super::geometry::Geometry;
 use super::sampled::Sampled;
 use super::weight;
+use super::winograd::{self, Tile, Winograd};
 use crate::memory::written;
 use crate::simd::Level;
 
 /// The convolution, the gradient of its input and the gradient of its weight.
-struct Reference {
-    output: Vec<f64>,
-    input: Vec<f64>,
-    weight: Vec<f64>,
+pub(super) struct Reference {
+    pub(super) output: Vec<f64>,
+    pub(super) input: Vec<f64>,
+    pub(super) weight: Vec<f64>,
 }
 
 impl Reference {
-    fn new(g: &Geometry, x: &[f32], w: &[f32], bias: &[f32], grad: &[f32]) -> Self {
+    pub(super) fn new(g: &Geometry, x: &[f32], w: &[f32], bias: &[f32], grad: &[f32]) -> Self {
         let mut all = Self {
             output: (0..grad.len())
                 .map(|at| f64::from(bias[at / g.pixels_out() % g.channels_out]))
@@ -60,7 +61,7 @@ impl Reference {
 
 /// Returns random numbers from -½ to ½ that depend only on the seed.
 #[allow(clippy::cast_precision_loss)]
-fn numbers(count: usize, seed: u32) -> Vec<f32> {
+pub(super) fn numbers(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -72,7 +73,7 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
 }
 
 #[allow(unsafe_code, reason = "in tests, values that are not written are NaN")]
-fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
+pub(super) fn compare(what: &str, expected: &[f64], run: impl FnOnce(&mut [MaybeUninit<f32>])) {
     // SAFETY: in tests, the buffer is already initialised.
     let found = unsafe { written(expected.len(), run) };
     let largest = expected.iter().fold(1e-2_f64, |most, x| most.max(x.abs()));
@@ -99,6 +100,9 @@ fn check(g: &Geometry) {
         compare("weight", &expected.weight, |out| {
             choose::weight_grad(level, g, &x, &grad, out);
         });
+        if winograd::fits(g) {
+            check_winograd(level, g, [&x, &w, &bias, &grad], &expected);
+        }
         // Tests the general kernels on the same geometry, even if `choose` prefers a special one.
         if depthwise::fits(g) {
             compare("depthwise output", &expected.output, |out| {
@@ -123,9 +127,24 @@ fn check(g: &Geometry) {
     }
 }
 
+fn check_winograd(level: Level, g: &Geometry, values: [&[f32]; 4], expected: &Reference) {
+    let [x, w, bias, grad] = values;
+    for tile in [Tile::Two, Tile::Four] {
+        compare("Winograd output", &expected.output, |out| {
+            Winograd::forward(g).run(tile, level, x, w, Some(bias), out);
+        });
+        compare("Winograd input", &expected.input, |out| {
+            Winograd::input_grad(g).run(tile, level, grad, w, None, out);
+        });
+        compare("Winograd weight", &expected.weight, |out| {
+            winograd::weight_grad(tile, level, g, x, grad, out);
+        });
+    }
+}
+
 prop_compose! {
     fn geometry()(
-        kind in 0..3_u8,
+        kind in 0..4_u8,
         batch in 1..6_usize,
         groups in prop_oneof![3 => Just(1_usize), 1 => 2..4_usize],
         channels in (1..10_usize, prop_oneof![3 => 1..12_usize, 1 => 12..70_usize]),
@@ -136,7 +155,14 @@ prop_compose! {
         dilation in (1..3_usize, 1..3_usize),
     ) -> Geometry {
         let (kernel, padding) = if kind == 1 { ((1, 1), (0, 0)) } else { (kernel, padding) };
+        // What Winograd's convolution computes.
+        let (kernel, stride, dilation) = if kind == 3 {
+            ((3, 3), (1, 1), (1, 1))
+        } else {
+            (kernel, stride, dilation)
+        };
         let (channels_in, channels_out, groups) = match kind {
+            3 => (channels.1, channels.0, 1),
             0 => (groups * channels.0, groups * channels.1, groups),
             1 => (channels.0, channels.1, 1),
             _ => (channels.0, channels.0, channels.0),
@@ -164,7 +190,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn kernels_agree_with_the_sums(g in geometry()) {

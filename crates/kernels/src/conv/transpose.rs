@@ -3,6 +3,7 @@
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use crate::simd::{Kernel, Simd};
 
@@ -10,6 +11,8 @@ use crate::simd::{Kernel, Simd};
 pub(crate) trait Target {
     /// Writes the first `count` lanes of a vector, starting at index `at`.
     fn put<S: Simd>(&mut self, s: S, at: usize, vector: S::V, count: usize);
+    /// The places of a range.
+    fn part(&mut self, range: Range<usize>) -> &mut Self;
 }
 
 impl Target for [f32] {
@@ -20,6 +23,10 @@ impl Target for [f32] {
         } else {
             s.store_part(vector, &mut self[at..at + count]);
         }
+    }
+    #[inline(always)]
+    fn part(&mut self, range: Range<usize>) -> &mut Self {
+        &mut self[range]
     }
 }
 
@@ -35,6 +42,10 @@ impl Target for [MaybeUninit<f32>] {
         for (place, value) in self[at..at + count].iter_mut().zip(all) {
             place.write(value);
         }
+    }
+    #[inline(always)]
+    fn part(&mut self, range: Range<usize>) -> &mut Self {
+        &mut self[range]
     }
 }
 
