@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 use finetune::FinishedRun;
+use finetune::evaluation::Confusion;
 use finetune::folder::TestImages;
 use finetune_data::sources::typed;
 use serde::Serialize;
@@ -20,6 +21,8 @@ struct Evaluated {
     accuracy: f64,
     macro_f1: f64,
     confusion: Vec<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion_counts: Option<Confusion>,
 }
 
 /// `finetune evaluate`.
@@ -55,13 +58,16 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
                 confusion.total()
             ))?;
         }
+        let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
+        let (confusion, confusion_counts) = confusion.written();
         evaluated.push(Evaluated {
             method: config.method_name().to_owned(),
             seed: config.seed,
             epoch: *epoch,
-            accuracy: confusion.accuracy(),
-            macro_f1: confusion.macro_f1(),
-            confusion: confusion.rows().to_vec(),
+            accuracy,
+            macro_f1,
+            confusion,
+            confusion_counts,
         });
     }
     if args.printed.json {

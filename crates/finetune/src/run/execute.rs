@@ -109,15 +109,19 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
+    let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
+    let per_class_accuracy = confusion.per_class_accuracy();
+    let (confusion, confusion_counts) = confusion.written();
     Ok(Run {
         method: config.method_name().to_owned(),
         seed: config.seed,
         train_per_class: config.data.train_per_class,
         train_per_class_found: most_per_class(&data.train),
-        accuracy: confusion.accuracy(),
-        macro_f1: confusion.macro_f1(),
-        per_class_accuracy: confusion.per_class_accuracy(),
-        confusion: confusion.rows().to_vec(),
+        accuracy,
+        macro_f1,
+        per_class_accuracy,
+        confusion,
+        confusion_counts,
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
