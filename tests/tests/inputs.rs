@@ -132,6 +132,67 @@ fn a_run_is_not_resumed_on_other_images() {
     folder.run(resume).ok();
 }
 
+#[test]
+fn an_image_that_was_overwritten_by_one_of_the_same_size_is_noticed() {
+    let folder = Folder::colors();
+    // Pictures whose files have the same number of bytes.
+    let picture = |name: &str, red: u8| {
+        let pixels = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
+        pixels.save(folder.path(name)).unwrap();
+        std::fs::metadata(folder.path(name)).unwrap().len()
+    };
+    let all = [
+        "data/train/red/000.bmp",
+        "data/train/red/001.bmp",
+        "data/test/red/000.bmp",
+    ];
+    let overwrite = |red: u8| all.map(|name| picture(name, red));
+    let sizes = overwrite(200);
+    unfinished(
+        &folder,
+        "--method lora --valid-fraction 0.25 --train-per-class 7",
+    );
+    let resume = "train --resume run --ui none";
+    for cache in ["auto", "disk"] {
+        assert_eq!(overwrite(201), sizes);
+        let refused = line(&folder.run(&format!("{resume} --cache {cache}")), 1);
+        let wanted = format!(
+            "are not those that the run was started with: the contents of `{}` and of ",
+            folder.path(all[0]).display()
+        );
+        // One of the training images may be among those that the run has no use for.
+        let first = refused.contains(&wanted) && refused.contains("other image");
+        let second = refused.contains(&wanted.replace("000.bmp", "001.bmp"));
+        assert!(first || second, "{refused}");
+        assert!(refused.contains("have changed; undo this"), "{refused}");
+        assert!(folder.exists("run/plan.json") && !folder.exists("run/.lock"));
+    }
+    overwrite(200);
+    folder.run(resume).ok();
+    picture(all[2], 9);
+    let noted = folder.run("evaluate --run run").ok().stderr();
+    let wanted = format!(
+        "the images are not those that the run was started with: the contents of `{}` have changed",
+        folder.path(all[2]).display()
+    );
+    assert!(noted.lines().any(|line| line == wanted), "{noted}");
+    // Whoever repeats the run is told as well.
+    let again = "train --config run/config.json --out again --ui none";
+    let noted = folder.run(again).ok().stderr();
+    assert!(
+        noted.contains("those of the runs that are repeated: the contents of"),
+        "{noted}"
+    );
+    // A folder of a version that recorded no contents is used unchecked.
+    let mut config = folder.json("run/config.json");
+    for part in config["inputs"]["data"]["parts"].as_array_mut().unwrap() {
+        assert!(part.as_object_mut().unwrap().remove("contents").is_some());
+    }
+    std::fs::write(folder.path("run/config.json"), config.to_string()).unwrap();
+    let noted = folder.run("evaluate --run run").ok().stderr();
+    assert!(!noted.contains("the contents of"), "{noted}");
+}
+
 /// Flips the lowest bit of a byte from the end of a file.
 fn flip(path: &Path, from_end: usize) {
     let mut bytes = std::fs::read(path).unwrap();

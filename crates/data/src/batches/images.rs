@@ -29,6 +29,9 @@ pub struct Images {
     pub sampling: Sampling,
     /// Images of the set that were left out because they cannot be used.
     pub skipped: Vec<UnusableImage>,
+    /// For each image of the set, those that were left out included, a checksum of its file; `None` if
+    /// it has none, or the file was not read.
+    pub checksums: Vec<Option<u32>>,
     /// A message to the user about where decoded images are stored.
     pub note: Option<String>,
     pub(crate) reader: Reader,
@@ -73,6 +76,7 @@ impl ImageSet {
             store,
             used,
             skipped,
+            checksums,
             note,
         } = build(self, preprocess, size, pipeline, &pool)?;
         let samples = self.samples.iter().zip(used);
@@ -98,6 +102,7 @@ impl ImageSet {
             labels,
             sampling: Sampling::default(),
             skipped,
+            checksums,
             note,
             reader: Reader {
                 store: Arc::new(store),

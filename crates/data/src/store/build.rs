@@ -8,7 +8,7 @@ use super::limit::remove_least_recently_used;
 use super::pipeline::{Cache, OnBadImage, Pipeline};
 use super::{Contents, Store};
 use crate::error::DataError;
-use crate::images::prepare::prepare;
+use crate::images::prepare::{prepare, prepare_with_checksum};
 use crate::images::{Preprocess, StoredSize, UnusableImage, read_header};
 use crate::sources::{ImageSet, Sample, Source};
 
@@ -20,6 +20,8 @@ pub(crate) struct Built {
     pub(crate) used: Vec<bool>,
     /// The images that are not.
     pub(crate) skipped: Vec<UnusableImage>,
+    /// For each image of the set, a checksum of its file, if it was read.
+    pub(crate) checksums: Vec<Option<u32>>,
     /// A message to the user.
     pub(crate) note: Option<String>,
 }
@@ -77,14 +79,16 @@ struct Work<'a> {
 impl Work<'_> {
     fn in_memory(&self) -> Result<Built, DataError> {
         let mut images = Vec::with_capacity(self.set.len());
+        let mut checksums = Vec::with_capacity(self.set.len());
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.size),
-            |image| {
+            |source| prepare_with_checksum(source, self.preprocess, self.size),
+            |(image, checksum)| {
                 images.push(image);
+                checksums.push(checksum);
                 Ok(())
             },
         )?;
-        Ok(self.built(Contents::Memory(images), outcomes))
+        Ok(self.built(Contents::Memory(images), outcomes, &checksums))
     }
 
     fn on_disk(&self, pipeline: &Pipeline) -> Result<Built, DataError> {
@@ -93,17 +97,19 @@ impl Work<'_> {
             // The cache file says which images are unusable, only the images themselves say why.
             remove_least_recently_used(&pipeline.folder, pipeline.limit());
             let outcomes = self.reasons(&used)?;
-            return Ok(self.built(Contents::Disk(file), outcomes));
+            let checksums = file.checksums();
+            return Ok(self.built(Contents::Disk(file), outcomes, &checksums));
         }
         let mut writer = Writer::new(&path, self.set.len())?;
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.size),
-            |image| writer.push(&image),
+            |source| prepare_with_checksum(source, self.preprocess, self.size),
+            |(image, checksum)| writer.push(&image, checksum),
         )?;
         let used: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
         let file = writer.finish(&used)?;
         remove_least_recently_used(&pipeline.folder, pipeline.limit());
-        let mut built = self.built(Contents::Disk(file), outcomes);
+        let checksums = file.checksums();
+        let mut built = self.built(Contents::Disk(file), outcomes, &checksums);
         built.note = Some(format!("decoded images are cached in {}", path.display()));
         Ok(built)
     }
@@ -111,10 +117,17 @@ impl Work<'_> {
     /// Stores nothing, but checks the images: if unusable ones are to be left out every image is decoded
     /// once, otherwise only the headers are read.
     fn nowhere(&self) -> Result<Built, DataError> {
+        let mut checksums = Vec::new();
         let outcomes = if self.skip {
             self.each(
-                |source| prepare(source, self.preprocess, self.size).map(|_| ()),
-                Ok,
+                |source| {
+                    let prepared = prepare_with_checksum(source, self.preprocess, self.size);
+                    prepared.map(|(_, checksum)| checksum)
+                },
+                |checksum| {
+                    checksums.push(checksum);
+                    Ok(())
+                },
             )?
         } else {
             self.each(
@@ -127,7 +140,7 @@ impl Work<'_> {
             .filter(|(_, outcome)| outcome.is_none())
             .map(|(sample, _)| sample.source.clone())
             .collect();
-        Ok(self.built(Contents::Sources(sources), outcomes))
+        Ok(self.built(Contents::Sources(sources), outcomes, &checksums))
     }
 
     /// Does `work` on every image in parallel and passes the results to `take` in order. Returns why
@@ -182,8 +195,20 @@ impl Work<'_> {
         pairs.map(reason).collect()
     }
 
-    fn built(&self, contents: Contents, outcomes: Vec<Option<UnusableImage>>) -> Built {
+    /// What was built, with the checksums of the usable images as far as there are any.
+    fn built(
+        &self,
+        contents: Contents,
+        outcomes: Vec<Option<UnusableImage>>,
+        checksums: &[Option<u32>],
+    ) -> Built {
+        let mut known = checksums.iter();
+        let checksums = outcomes.iter().map(|outcome| match outcome {
+            None => known.next().copied().flatten(),
+            Some(_) => None,
+        });
         Built {
+            checksums: checksums.collect(),
             store: Store {
                 preprocess: *self.preprocess,
                 size: self.size,

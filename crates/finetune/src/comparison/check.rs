@@ -43,16 +43,23 @@ pub(super) fn check(
     same_weights(runs, inputs)?;
     observer.on_phase(Phase::Images);
     let whole = first.data.whole()?;
+    let other = |difference| Error::OtherData {
+        path: first.data.path.clone(),
+        difference,
+    };
+    // What can be told without decoding is told before.
     if let Some(expected) = &inputs.data
         && let Some(difference) = expected.difference(&DataIdentity::of(&whole)?)
     {
-        return Err(Error::OtherData {
-            path: first.data.path.clone(),
-            difference,
-        });
+        return Err(other(difference));
     }
     let preprocess = first.data.preprocess(&architecture);
     let data = (first.data).decode(whole, first.seed, &preprocess, &first.recipe.augment)?;
+    if let Some(expected) = &inputs.data
+        && let Some(difference) = first.data.other_contents(expected, &data.identity)
+    {
+        return Err(other(difference));
+    }
     for note in data.notes() {
         observer.note(&note);
     }

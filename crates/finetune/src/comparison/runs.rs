@@ -178,7 +178,9 @@ impl Comparison {
             }
             self.plan.inputs = inputs(&self.plan.runs, &data)?;
             let former = self.repeats.as_ref();
-            for note in former.map_or_else(Vec::new, |former| former.changes(&self.plan.inputs)) {
+            for note in former.map_or_else(Vec::new, |former| {
+                former.changes(&self.plan.inputs, &left[0].data)
+            }) {
                 observer.note(&note);
             }
             occupied = Some(Occupied::new(&folder, self.replace)?);

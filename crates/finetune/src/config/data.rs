@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use finetune_data::check::UnusableImage;
+use finetune_data::sources::Contents;
 use finetune_data::{
     Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
     StoredSize, Understood, named, open,
 };
+use finetune_files::quoted;
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
 
@@ -161,22 +163,65 @@ impl DataConfig {
         preprocess: &Preprocess,
         augment: &Augment,
     ) -> Result<Decoded, Error> {
-        let identity = DataIdentity::of(&whole)?;
+        let mut identity = DataIdentity::of(&whole)?;
+        let keys: Vec<Vec<u64>> = parts(&whole).map(ImageSet::keys).collect();
         let splits = self.selected(whole, seed);
         let understood = splits.understood();
         let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
         let size = augment.stored_size();
         let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
         train.sampling = self.sampling;
+        let mut valid = splits.valid.as_ref().map(fitted).transpose()?;
+        let mut test = fitted(&splits.test)?;
+        let mut contents = Contents::default();
+        let images = [Some(&mut train), valid.as_mut(), Some(&mut test)];
+        for (set, images) in parts(&splits).zip(images.into_iter().flatten()) {
+            contents.add(set, &std::mem::take(&mut images.checksums));
+        }
+        identity.set_contents(keys.iter().map(|keys| contents.of(keys)).collect());
         Ok(Decoded {
             train,
-            valid: splits.valid.as_ref().map(fitted).transpose()?,
-            test: fitted(&splits.test)?,
+            valid,
+            test,
             name: splits.name,
             identity,
             understood,
         })
     }
+}
+
+impl DataConfig {
+    /// Names an image whose contents differ between two identities that are the same otherwise, in
+    /// words; `None` if there is none.
+    #[must_use]
+    pub fn other_contents(&self, was: &DataIdentity, is: &DataIdentity) -> Option<String> {
+        let changed = was.other_contents(is)?;
+        // Nobody remembers the names of a million images for the one that may have changed.
+        let whole = self.whole().ok();
+        let sets = whole.as_ref().into_iter().flat_map(parts);
+        let mut parts = is.parts.iter().zip(sets);
+        let set = parts.find(|(part, _)| part.name == changed.part);
+        let sample = set.and_then(|(_, set)| set.samples.get(changed.index));
+        let name = match sample {
+            Some(sample) => quoted(&sample.source.name()),
+            None => format!("{} image {}", changed.part, changed.index + 1),
+        };
+        Some(match changed.others {
+            0 => format!("the contents of {name} have changed"),
+            1 => format!("the contents of {name} and of 1 other image have changed"),
+            others => format!("the contents of {name} and of {others} other images have changed"),
+        })
+    }
+}
+
+/// The parts that a data set has: `train`, `valid`, `test`.
+fn parts(splits: &Splits) -> impl Iterator<Item = &ImageSet> {
+    let parts = [
+        Some(&splits.train),
+        splits.valid.as_ref(),
+        Some(&splits.test),
+    ];
+    parts.into_iter().flatten()
 }
 
 impl Decoded {

@@ -201,15 +201,18 @@ impl FinishedRun {
         let config = &self.config;
         let trained = self.classes()?;
         let mut notes = Vec::new();
+        let others = |difference| {
+            format!("the images are not those that the run was started with: {difference}")
+        };
+        let expected = self.inputs.data.as_ref();
+        let mut same = None;
         let test = match data {
             None => {
                 let whole = config.data.whole()?;
-                let expected = self.inputs.data.as_ref();
                 let found = DataIdentity::of(&whole)?;
-                if let Some(difference) = expected.and_then(|data| data.difference(&found)) {
-                    notes.push(format!(
-                        "the images are not those that the run was started with: {difference}"
-                    ));
+                match expected.and_then(|expected| expected.difference(&found)) {
+                    Some(difference) => notes.push(others(difference)),
+                    None => same = Some(found),
                 }
                 whole.test
             }
@@ -223,7 +226,16 @@ impl FinishedRun {
         let (test, matched) = by_name(test, &trained)?;
         notes.extend(matched);
         let preprocess = config.data.preprocess(&config.architecture()?);
-        let images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
+        let mut images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
+        let checksums = std::mem::take(&mut images.checksums);
+        if let (Some(expected), Some(mut found)) = (expected, same) {
+            // Only the test images, which come last, were read.
+            let others_unread = found.parts.len().saturating_sub(1);
+            let mut contents = vec![Vec::new(); others_unread];
+            contents.push(checksums);
+            found.set_contents(contents);
+            notes.extend(config.data.other_contents(expected, &found).map(others));
+        }
         let left_out = images.skipped.iter();
         notes.extend(left_out.map(|image| format!("left out: {}", image.reason)));
         Ok(TestImages { images, notes })

@@ -182,10 +182,14 @@ fn find_rate(
 /// comparison runs.
 fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
     let expected = job.inputs.data.as_ref();
-    let difference = expected.and_then(|expected| expected.difference(&data.identity));
+    let config = &job.config.data;
+    let difference = expected.and_then(|expected| {
+        let difference = expected.difference(&data.identity);
+        difference.or_else(|| config.other_contents(expected, &data.identity))
+    });
     match difference {
         Some(difference) => Err(Error::OtherData {
-            path: job.config.data.path.clone(),
+            path: config.path.clone(),
             difference,
         }),
         None => Ok(()),
