@@ -99,6 +99,93 @@ fn a_run_is_not_resumed_on_other_base_weights() {
 }
 
 #[test]
+fn base_weights_that_were_moved_are_found_by_a_flag_and_must_be_the_same() {
+    let folder = Folder::colors();
+    pretrained(&folder, 0);
+    std::fs::create_dir(folder.path("elsewhere")).unwrap();
+    let train = format!("{TRAIN} --method lora --weights base.safetensors --epochs 1");
+    folder.run(&train).ok();
+    let adapter = || std::fs::read(folder.path("run/adapter_lora.safetensors")).unwrap();
+    let wanted = adapter();
+    let accuracy = |flags: &str| {
+        let evaluated = folder.run(&format!("evaluate --run run --json {flags}"));
+        evaluated.ok().json()[0]["confusion"].clone()
+    };
+    let confusion = accuracy("");
+    std::fs::rename(
+        folder.path("base.safetensors"),
+        folder.path("elsewhere/base.safetensors"),
+    )
+    .unwrap();
+    pretrained(&folder, 1);
+    std::fs::rename(
+        folder.path("base.safetensors"),
+        folder.path("elsewhere/other.safetensors"),
+    )
+    .unwrap();
+    let uses = [
+        "evaluate --run run",
+        "predict --run run data/test/red/000.png",
+        "export --run run --out exported.safetensors",
+        "merge --run run --out merged.safetensors",
+    ];
+    for command in uses {
+        let missing = line(&folder.run(command), 1);
+        let remedy = "or say with --weights FILE where it is now";
+        assert!(
+            missing.contains("are missing") && missing.ends_with(remedy),
+            "{missing}"
+        );
+        let other = format!("{command} --weights elsewhere/other.safetensors");
+        let other = line(&folder.run(&other), 1);
+        assert!(
+            other.contains("is not the file that the run started from"),
+            "{other}"
+        );
+        let none = format!("{command} --weights elsewhere/none.safetensors");
+        assert!(line(&folder.run(&none), 2).contains("does not exist"));
+        folder
+            .run(&format!("{command} --weights elsewhere/base.safetensors"))
+            .ok();
+    }
+    assert_eq!(accuracy("--weights elsewhere/base.safetensors"), confusion);
+
+    let path = |name: &str| folder.path(&format!("run/{name}"));
+    std::fs::rename(path("config.json"), path("plan.json")).unwrap();
+    std::fs::remove_file(path("report.json")).unwrap();
+    let resume = "train --resume run --ui none";
+    let missing = line(&folder.run(resume), 1);
+    assert!(
+        missing.ends_with("or say with --weights FILE where it is now"),
+        "{missing}"
+    );
+    let other = line(
+        &folder.run(&format!("{resume} --weights elsewhere/other.safetensors")),
+        1,
+    );
+    assert!(
+        other.contains("is not the file that the run started from"),
+        "{other}"
+    );
+    folder
+        .run(&format!("{resume} --weights elsewhere/base.safetensors"))
+        .ok();
+    assert_eq!(adapter(), wanted);
+    // The folder knows the new place from now on.
+    assert_eq!(accuracy(""), confusion);
+
+    folder
+        .run(&TRAIN.replace("--out run", "--method linear --epochs 1 --out shipped"))
+        .ok();
+    let needless = "evaluate --run shipped --weights elsewhere/base.safetensors";
+    let needless = line(&folder.run(needless), 2);
+    assert!(
+        needless.contains("started from weights inside the program; leave it out"),
+        "{needless}"
+    );
+}
+
+#[test]
 fn a_run_is_not_resumed_on_other_images() {
     let folder = Folder::colors();
     unfinished(&folder, "--method lora");

@@ -154,6 +154,20 @@ pub enum Error {
         /// The SHA-256 at the start of the run.
         expected: String,
     },
+    /// A file that should be the base weights of a run at a new place is another one.
+    #[error(
+        "{} is not the file that the run started from: its SHA-256 is {found}, not {expected}; give the \
+         file that has this one",
+        quoted_path(path)
+    )]
+    MovedBase {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The SHA-256 at the start of the run.
+        expected: String,
+    },
     /// A file of a run folder is not the one that the run wrote.
     #[error(
         "{} is not the file that the run wrote: it was changed, or belongs to another run (its \
@@ -326,12 +340,11 @@ fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
 
 /// What to do about base weights that are missing.
 fn restore(sha256: Option<&str>) -> String {
-    match sha256 {
-        Some(sha256) => {
-            format!("; put the file that the run started from back there (its SHA-256 is {sha256})")
-        }
-        None => "; put the file back there".to_owned(),
-    }
+    let file = match sha256 {
+        Some(sha256) => format!("that the run started from back there (its SHA-256 is {sha256})"),
+        None => "back there".to_owned(),
+    };
+    format!("; put the file {file}, or say with --weights FILE where it is now")
 }
 
 /// What is left of a run that diverged.

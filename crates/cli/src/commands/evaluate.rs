@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
-use finetune::FinishedRun;
 use finetune::evaluation::Confusion;
 use finetune::folder::TestImages;
 use finetune_data::sources::typed;
 use serde::Serialize;
 
-use crate::flags::{EvaluateArgs, Selection};
+use super::selected::selected_or_all;
+use crate::flags::EvaluateArgs;
 use crate::terminal::output::{note, say, say_json};
 
 #[derive(Serialize)]
@@ -31,11 +31,7 @@ struct Evaluated {
 ///
 /// The folder holds no finished run, or its files do not fit each other.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let (folder, Selection { method, epoch }) = (&args.of.run, &args.of.selection);
-    let runs = match method.as_deref() {
-        Some(method) => vec![FinishedRun::open(folder, Some(method), *epoch)?],
-        None => FinishedRun::open_all(folder, *epoch)?,
-    };
+    let runs = selected_or_all(&args.of)?;
     let data = args.data.as_deref().map(typed);
     let mut evaluated = Vec::new();
     let mut said = HashSet::new();
@@ -63,7 +59,7 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
         evaluated.push(Evaluated {
             method: config.method_name().to_owned(),
             seed: config.seed,
-            epoch: *epoch,
+            epoch: args.of.selection.epoch,
             accuracy,
             macro_f1,
             confusion,

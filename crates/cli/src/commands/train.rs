@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use finetune::Comparison;
 use finetune::evaluation::{Report, finding, left_out, summarize, table};
-use finetune::folder::Plan;
+use finetune::folder::{Plan, absolute};
+use finetune::weights::locate;
 
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
@@ -37,6 +38,9 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
     if let Some(folder) = &process.resume {
         let mut comparison = Comparison::resume(folder)?;
         typed.check(comparison.plan(), folder)?;
+        if let Some(weights) = typed.base().weights {
+            comparison.move_weights(&absolute(&locate(&weights, None)?)?)?;
+        }
         for run in comparison.left_mut() {
             typed.honour(run)?;
         }

@@ -189,6 +189,13 @@ impl RunConfig {
         self
     }
 
+    /// Whether the run starts from weights in a file, and not from random ones or those inside the
+    /// program.
+    #[must_use]
+    pub fn starts_from_file(&self) -> bool {
+        !self.from_scratch && self.weights.is_some()
+    }
+
     /// The name of the method on the command line and in file names; `scratch` for the baseline.
     #[must_use]
     pub fn method_name(&self) -> &'static str {

@@ -85,6 +85,32 @@ impl FinishedRun {
         }
     }
 
+    /// The same run with its base weights in a file to which they were moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MovedBase`] if it is another file than the run started from, as far as that is
+    /// recorded; [`Error::Usage`] if the run did not start from a file.
+    pub fn moved_weights(mut self, file: &Path) -> Result<Self, Error> {
+        if !self.config.starts_from_file() {
+            return Err(Error::Usage(format!(
+                "--weights says where base weights are that were moved, but {} started from {}; leave \
+                 it out",
+                self.name(),
+                if self.config.from_scratch {
+                    "random weights"
+                } else {
+                    "weights inside the program"
+                }
+            )));
+        }
+        if let Some(weights) = &self.inputs.weights {
+            weights.verify_moved(file)?;
+        }
+        self.config.weights = Some(file.to_owned());
+        Ok(self)
+    }
+
     /// The run's configuration.
     #[must_use]
     pub fn config(&self) -> &RunConfig {
@@ -273,10 +299,14 @@ impl FinishedRun {
 
     /// The run's method on its base, before training.
     fn attached(&self, classes: usize) -> Result<Adapted<Network>, Error> {
-        if let Some(weights) = &self.inputs.weights
-            && !self.config.from_scratch
-        {
-            weights.verify(&self.config)?;
+        match (&self.inputs.weights, &self.config.weights) {
+            _ if self.config.from_scratch => {}
+            (Some(weights), _) => weights.verify(&self.config)?,
+            (None, Some(path)) if !path.exists() => {
+                let path = path.clone();
+                return Err(Error::NoBase { path, sha256: None });
+            }
+            _ => {}
         }
         let device = device(&self.config.device)?.autodiff();
         Ok(prepare(&self.config, classes, &device)?.attached)
