@@ -5,12 +5,20 @@ use std::collections::HashSet;
 use anyhow::Result;
 use finetune::evaluation::Confusion;
 use finetune::folder::TestImages;
+use finetune::run::Phase;
 use finetune_data::sources::typed;
 use serde::Serialize;
 
 use super::selected::selected_or_all;
 use crate::flags::EvaluateArgs;
+use crate::terminal::decoding::Decoding;
+use crate::terminal::heartbeat::Heartbeat;
 use crate::terminal::output::{note, say, say_json};
+use crate::terminal::phase::activity;
+use crate::terminal::progress::Ui;
+
+/// What lines about decoding begin with.
+const TITLE: &str = "evaluate";
 
 #[derive(Serialize)]
 struct Evaluated {
@@ -35,9 +43,14 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
     let data = args.data.as_deref().map(typed);
     let mut evaluated = Vec::new();
     let mut said = HashSet::new();
+    let on_terminal = Ui::fitting(None)? == Ui::Bar;
     for run in runs {
         let config = run.config();
-        let TestImages { images, notes } = run.test_images(data.as_deref())?;
+        let (mut decoding, heartbeat) = (Decoding::new(TITLE, on_terminal), Heartbeat::new(TITLE));
+        heartbeat.does(activity(Phase::Images));
+        let mut watch = |decoded, images| decoding.show(decoded, images, Some(&heartbeat));
+        let TestImages { images, notes } = run.test_images(data.as_deref(), &mut watch)?;
+        drop((decoding, heartbeat));
         for text in run.stopped().into_iter().chain(notes) {
             // The runs of a folder have the same images.
             if said.insert(text.clone()) {

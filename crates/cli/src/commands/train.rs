@@ -67,10 +67,11 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     let command: Vec<_> = arguments
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
+    let ui = process.ui()?;
     let report = comparison
         .command(command.join(" "))
         .started(started())
-        .run(&mut Processes::new(process.ui()?)?, &mut Notes::default())?;
+        .run(&mut Processes::new(ui)?, &mut Notes::new(ui))?;
     show(&report, process.json)?;
     if folder.exists() {
         note(&format!("results: {}", folder.display()));

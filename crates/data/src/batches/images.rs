@@ -71,6 +71,22 @@ impl ImageSet {
         size: StoredSize,
         pipeline: &Pipeline,
     ) -> Result<Images, DataError> {
+        self.prepare_watched(preprocess, size, pipeline, &mut |_| ())
+    }
+
+    /// As [`prepare`](Self::prepare), which may take long: tells `decoded` again and again how many of
+    /// the images have been looked at. It is not called if a cache file has them all.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_watched(
+        &self,
+        preprocess: &Preprocess,
+        size: StoredSize,
+        pipeline: &Pipeline,
+        decoded: &mut dyn FnMut(usize),
+    ) -> Result<Images, DataError> {
         let pool = pipeline.pool()?;
         let Built {
             store,
@@ -78,7 +94,7 @@ impl ImageSet {
             skipped,
             checksums,
             note,
-        } = build(self, preprocess, size, pipeline, &pool)?;
+        } = build(self, preprocess, size, pipeline, &pool, decoded)?;
         let samples = self.samples.iter().zip(used);
         let labels: Vec<usize> = samples
             .filter(|(_, used)| *used)

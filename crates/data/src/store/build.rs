@@ -29,6 +29,9 @@ pub(crate) struct Built {
 /// Images that are decoded before they are stored; bounds memory.
 const AT_ONCE: usize = 128;
 
+/// Receives the number of images that are decoded so far.
+pub(crate) type Decoded<'a> = &'a mut dyn FnMut(usize);
+
 /// Decodes the images of a set and stores them as `pipeline` says.
 pub(crate) fn build(
     set: &ImageSet,
@@ -36,6 +39,7 @@ pub(crate) fn build(
     size: StoredSize,
     pipeline: &Pipeline,
     pool: &ThreadPool,
+    decoded: Decoded<'_>,
 ) -> Result<Built, DataError> {
     preprocess.check()?;
     let work = Work {
@@ -49,12 +53,12 @@ pub(crate) fn build(
         .stored_bytes(size)
         .saturating_mul(set.len() as u64);
     match pipeline.cache {
-        Cache::Memory => work.in_memory(),
-        Cache::Auto if bytes <= pipeline.budget() => work.in_memory(),
-        Cache::Disk => work.on_disk(pipeline),
-        Cache::Auto => match work.on_disk(pipeline) {
+        Cache::Memory => work.in_memory(decoded),
+        Cache::Auto if bytes <= pipeline.budget() => work.in_memory(decoded),
+        Cache::Disk => work.on_disk(pipeline, decoded),
+        Cache::Auto => match work.on_disk(pipeline, decoded) {
             Err(error @ DataError::Cache { .. }) => {
-                let built = work.nowhere()?;
+                let built = work.nowhere(decoded)?;
                 let note = format!("{error}; images are decoded again for each batch instead");
                 Ok(Built {
                     note: Some(note),
@@ -63,7 +67,7 @@ pub(crate) fn build(
             }
             outcome => outcome,
         },
-        Cache::None => work.nowhere(),
+        Cache::None => work.nowhere(decoded),
     }
 }
 
@@ -77,7 +81,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn in_memory(&self) -> Result<Built, DataError> {
+    fn in_memory(&self, decoded: Decoded<'_>) -> Result<Built, DataError> {
         let mut images = Vec::with_capacity(self.set.len());
         let mut checksums = Vec::with_capacity(self.set.len());
         let outcomes = self.each(
@@ -87,11 +91,12 @@ impl Work<'_> {
                 checksums.push(checksum);
                 Ok(())
             },
+            decoded,
         )?;
         Ok(self.built(Contents::Memory(images), outcomes, &checksums))
     }
 
-    fn on_disk(&self, pipeline: &Pipeline) -> Result<Built, DataError> {
+    fn on_disk(&self, pipeline: &Pipeline, decoded: Decoded<'_>) -> Result<Built, DataError> {
         let path = disk::path(self.set, self.preprocess, self.size, pipeline)?;
         if let Some((file, used)) = disk::File::open(&path, self.set.len())? {
             // The cache file says which images are unusable, only the images themselves say why.
@@ -104,6 +109,7 @@ impl Work<'_> {
         let outcomes = self.each(
             |source| prepare_with_checksum(source, self.preprocess, self.size),
             |(image, checksum)| writer.push(&image, checksum),
+            decoded,
         )?;
         let used: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
         let file = writer.finish(&used)?;
@@ -116,7 +122,7 @@ impl Work<'_> {
 
     /// Stores nothing, but checks the images: if unusable ones are to be left out every image is decoded
     /// once, otherwise only the headers are read.
-    fn nowhere(&self) -> Result<Built, DataError> {
+    fn nowhere(&self, decoded: Decoded<'_>) -> Result<Built, DataError> {
         let mut checksums = Vec::new();
         let outcomes = if self.skip {
             self.each(
@@ -128,11 +134,13 @@ impl Work<'_> {
                     checksums.push(checksum);
                     Ok(())
                 },
+                decoded,
             )?
         } else {
             self.each(
                 |source| read_header(source, self.preprocess.max_pixels).map(|_| ()),
                 Ok,
+                decoded,
             )?
         };
         let samples = self.set.samples.iter().zip(&outcomes);
@@ -149,6 +157,7 @@ impl Work<'_> {
         &self,
         work: impl Fn(&Source) -> Result<T, DataError> + Sync,
         mut take: impl FnMut(T) -> Result<(), DataError>,
+        decoded: Decoded<'_>,
     ) -> Result<Vec<Option<UnusableImage>>, DataError> {
         let mut outcomes = Vec::with_capacity(self.set.len());
         for samples in self.set.samples.chunks(AT_ONCE) {
@@ -170,6 +179,7 @@ impl Work<'_> {
                     Err(error) => return Err(error),
                 });
             }
+            decoded(outcomes.len());
         }
         Ok(outcomes)
     }

@@ -54,7 +54,9 @@ pub(super) fn check(
         return Err(other(difference));
     }
     let preprocess = first.data.preprocess(&architecture);
-    let data = (first.data).decode(whole, first.seed, &preprocess, &first.recipe.augment)?;
+    let augment = &first.recipe.augment;
+    let mut watch = |decoded, images| observer.on_images(decoded, images);
+    let data = (first.data).decode(whole, first.seed, &preprocess, augment, &mut watch)?;
     if let Some(expected) = &inputs.data
         && let Some(difference) = first.data.other_contents(expected, &data.identity)
     {

@@ -45,6 +45,9 @@ pub struct DataConfig {
     pub pipeline: Pipeline,
 }
 
+/// Is told again and again how many images of how many are decoded.
+pub type Watch<'a> = &'a mut dyn FnMut(usize, usize);
+
 /// The images of a run, ready for batches.
 #[derive(Debug, Clone)]
 pub struct Decoded {
@@ -152,26 +155,35 @@ impl DataConfig {
         preprocess: &Preprocess,
         augment: &Augment,
     ) -> Result<Decoded, Error> {
-        self.decode(self.whole()?, seed, preprocess, augment)
+        self.decode(self.whole()?, seed, preprocess, augment, &mut |_, _| ())
     }
 
-    /// Decodes the images of a data set that [`whole`](Self::whole) opened.
+    /// Decodes the images of a data set that [`whole`](Self::whole) opened. `watch` is told again and
+    /// again how many images of how many are decoded.
     pub(crate) fn decode(
         &self,
         whole: Splits,
         seed: u64,
         preprocess: &Preprocess,
         augment: &Augment,
+        watch: Watch<'_>,
     ) -> Result<Decoded, Error> {
         let mut identity = DataIdentity::of(&whole)?;
         let keys: Vec<Vec<u64>> = parts(&whole).map(ImageSet::keys).collect();
         let splits = self.selected(whole, seed);
         let understood = splits.understood();
-        let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
-        let size = augment.stored_size();
-        let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
+        let all = parts(&splits).map(ImageSet::len).sum();
+        let mut before = 0;
+        let mut prepare = |set: &ImageSet, size: StoredSize| {
+            let mut decoded = |images| watch(before + images, all);
+            let images = set.prepare_watched(preprocess, size, &self.pipeline, &mut decoded);
+            before += set.len();
+            images
+        };
+        let mut train = prepare(&splits.train, augment.stored_size())?;
         train.sampling = self.sampling;
-        let mut valid = splits.valid.as_ref().map(fitted).transpose()?;
+        let mut fitted = |set: &ImageSet| prepare(set, StoredSize::Fitted);
+        let mut valid = splits.valid.as_ref().map(&mut fitted).transpose()?;
         let mut test = fitted(&splits.test)?;
         let mut contents = Contents::default();
         let images = [Some(&mut train), valid.as_mut(), Some(&mut test)];

@@ -13,7 +13,7 @@ use finetune_training::Select;
 
 use super::names::RunFolder;
 use super::plan::Plan;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Watch};
 use crate::error::Error;
 use crate::identity::{DataIdentity, Inputs, verify};
 use crate::machine::device::device;
@@ -217,13 +217,14 @@ impl FinishedRun {
 
     /// Images for [`evaluate`](Self::evaluate): those of a data set, or the run's own test images.
     /// Their classes are matched by name with those that the model was trained on; the data set may
-    /// have only some of them, in another order.
+    /// have only some of them, in another order. `watch` is told again and again how many of how many
+    /// are decoded.
     ///
     /// # Errors
     ///
     /// The data set is not valid, an image cannot be used, or it has classes that the model was not
     /// trained on.
-    pub fn test_images(&self, data: Option<&Path>) -> Result<TestImages, Error> {
+    pub fn test_images(&self, data: Option<&Path>, watch: Watch<'_>) -> Result<TestImages, Error> {
         let config = &self.config;
         let trained = self.classes()?;
         let mut notes = Vec::new();
@@ -252,7 +253,9 @@ impl FinishedRun {
         let (test, matched) = by_name(test, &trained)?;
         notes.extend(matched);
         let preprocess = config.data.preprocess(&config.architecture()?);
-        let mut images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
+        let (size, pipeline) = (StoredSize::Fitted, &config.data.pipeline);
+        let mut decoded = |images| watch(images, test.len());
+        let mut images = test.prepare_watched(&preprocess, size, pipeline, &mut decoded)?;
         let checksums = std::mem::take(&mut images.checksums);
         if let (Some(expected), Some(mut found)) = (expected, same) {
             // Only the test images, which come last, were read.
