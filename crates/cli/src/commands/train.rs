@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
-use finetune::evaluation::{Report, finding, left_out, summarize, table};
+use finetune::evaluation::{Report, finding, left_out, summarize, table, table_within};
 use finetune::folder::{Plan, absolute};
 use finetune::weights::locate;
 
@@ -13,6 +13,7 @@ use crate::flags::{Process, Typed};
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say, say_document};
 use crate::terminal::process::started;
+use crate::terminal::width;
 
 /// `finetune compare`.
 ///
@@ -97,11 +98,11 @@ fn show(report: &Report, json: bool) -> Result<()> {
     if report.runs.is_empty() {
         return Ok(());
     }
-    say(&format!(
-        "{}\n\n{}",
-        table(report),
-        finding(&summarize(report))
-    ))?;
+    let table = match width::of_stdout() {
+        Some(width) => table_within(report, width),
+        None => table(report),
+    };
+    say(&format!("{table}\n\n{}", finding(&summarize(report))))?;
     match left_out(&report.dataset) {
         Some(sentence) => say(&sentence),
         None => Ok(()),

@@ -13,3 +13,4 @@ pub mod phase;
 pub mod process;
 pub mod progress;
 pub mod understood;
+pub mod width;

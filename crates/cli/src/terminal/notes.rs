@@ -7,7 +7,7 @@ use super::decoding::Decoding;
 use super::heartbeat::Heartbeat;
 use super::phase::activity;
 use super::progress::Ui;
-use super::{interrupt, output, understood};
+use super::{interrupt, output, understood, width};
 
 /// What the lines begin with.
 const TITLE: &str = "start";
@@ -42,7 +42,7 @@ impl finetune::Observer for Notes {
 
     fn on_understood(&mut self, understood: &Understood) {
         (self.decoding, self.heartbeat) = (None, None);
-        for line in understood::lines(understood) {
+        for line in understood::lines(understood, width::of_text_on_stderr()) {
             output::note(&line);
         }
     }
