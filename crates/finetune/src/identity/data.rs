@@ -1,7 +1,7 @@
 //! The identity of a data set.
 
 use finetune_data::Splits;
-use finetune_files::quoted;
+use finetune_files::{listed, quoted};
 use serde::{Deserialize, Serialize};
 
 use super::contents;
@@ -153,7 +153,7 @@ impl DataIdentity {
         };
         let gone = without(&self.classes, classes);
         let new = without(classes, &self.classes);
-        let list = |names: &[String]| listed(names, names.len());
+        let list = |names: &[String]| listed(names, SHOWN, String::clone);
         let (one, other) = (gone.len() == 1, new.len() == 1);
         let classes = |one: bool| if one { "the class" } else { "the classes" };
         let are = |one: bool| if one { "is" } else { "are" };
@@ -190,22 +190,9 @@ impl PartIdentity {
                 self.name
             )
         } else {
-            let shown = &changed[..changed.len().min(SHOWN)];
-            format!(
-                "the {} images are {}",
-                self.name,
-                listed(shown, changed.len())
-            )
+            let changed = listed(&changed, SHOWN, String::clone);
+            format!("the {} images are {changed}", self.name)
         })
-    }
-}
-
-/// The first items of a list of `all`.
-fn listed(items: &[String], all: usize) -> String {
-    let shown = &items[..items.len().min(SHOWN)];
-    match all - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
