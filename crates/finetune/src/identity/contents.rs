@@ -7,20 +7,17 @@ use serde::{Deserialize, Deserializer, Serializer};
 /// Characters per image.
 const DIGITS: usize = 8;
 
-const UNKNOWN: &[u8; DIGITS] = b"........";
+const UNKNOWN: &str = "........";
 
 pub(super) fn serialize<S: Serializer>(
     contents: &[Option<u32>],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let mut text = String::with_capacity(DIGITS * contents.len());
-    for checksum in contents {
-        match checksum {
-            Some(checksum) => text.push_str(&format!("{checksum:08x}")),
-            None => text.push_str("........"),
-        }
-    }
-    serializer.serialize_str(&text)
+    let images = contents.iter().map(|checksum| match checksum {
+        Some(checksum) => format!("{checksum:08x}"),
+        None => UNKNOWN.to_owned(),
+    });
+    serializer.serialize_str(&images.collect::<String>())
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -33,7 +30,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         return Err(invalid());
     }
     let checksum = |digits: &[u8; DIGITS]| {
-        if digits == UNKNOWN {
+        if digits == UNKNOWN.as_bytes() {
             return Ok(None);
         }
         let value = digits.iter().try_fold(0, |value, digit| {

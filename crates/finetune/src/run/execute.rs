@@ -137,11 +137,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         artifacts: artifacts.collect(),
         artifact_sha256: sha256,
         settings,
-        range_test: range_test.map(|test| finetune_evaluation::RangeTest {
-            rates: test.rates,
-            losses: test.losses,
-            suggestion: test.suggestion,
-        }),
+        range_test: range_test.map(tested),
     })
 }
 
@@ -254,6 +250,14 @@ fn remove(path: &Path) -> Result<(), Error> {
         std::fs::remove_file(path).map_err(Error::io("remove", path))?;
     }
     Ok(())
+}
+
+fn tested(test: RangeTest) -> finetune_evaluation::RangeTest {
+    finetune_evaluation::RangeTest {
+        rates: test.rates,
+        losses: test.losses,
+        suggestion: test.suggestion,
+    }
 }
 
 fn epoch(epoch: &finetune_training::Epoch) -> Epoch {
