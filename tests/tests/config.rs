@@ -84,11 +84,11 @@ fn wrong_files_are_errors_of_one_line() {
     };
     fails(
         "epoch = 3",
-        "`wrong.toml`: train has no setting `epoch`; the nearest is `epochs`",
+        "`wrong.toml`: train has no setting `epoch`, did you mean `epochs`?",
     );
     fails(
         "methods = [\"sft\"]",
-        "train has no setting `methods`; the nearest is `method`",
+        "train has no setting `methods`, did you mean `method`?",
     );
     fails("config = \"wrong.toml\"", "train has no setting `config`");
     fails("epochs = ", "wrong.toml is not a valid configuration: ");

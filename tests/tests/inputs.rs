@@ -99,6 +99,93 @@ fn a_run_is_not_resumed_on_other_base_weights() {
 }
 
 #[test]
+fn base_weights_that_were_moved_are_found_by_a_flag_and_must_be_the_same() {
+    let folder = Folder::colors();
+    pretrained(&folder, 0);
+    std::fs::create_dir(folder.path("elsewhere")).unwrap();
+    let train = format!("{TRAIN} --method lora --weights base.safetensors --epochs 1");
+    folder.run(&train).ok();
+    let adapter = || std::fs::read(folder.path("run/adapter_lora.safetensors")).unwrap();
+    let wanted = adapter();
+    let accuracy = |flags: &str| {
+        let evaluated = folder.run(&format!("evaluate --run run --json {flags}"));
+        evaluated.ok().json()[0]["confusion"].clone()
+    };
+    let confusion = accuracy("");
+    std::fs::rename(
+        folder.path("base.safetensors"),
+        folder.path("elsewhere/base.safetensors"),
+    )
+    .unwrap();
+    pretrained(&folder, 1);
+    std::fs::rename(
+        folder.path("base.safetensors"),
+        folder.path("elsewhere/other.safetensors"),
+    )
+    .unwrap();
+    let uses = [
+        "evaluate --run run",
+        "predict --run run data/test/red/000.png",
+        "export --run run --out exported.safetensors",
+        "merge --run run --out merged.safetensors",
+    ];
+    for command in uses {
+        let missing = line(&folder.run(command), 1);
+        let remedy = "or say with --weights FILE where it is now";
+        assert!(
+            missing.contains("are missing") && missing.ends_with(remedy),
+            "{missing}"
+        );
+        let other = format!("{command} --weights elsewhere/other.safetensors");
+        let other = line(&folder.run(&other), 1);
+        assert!(
+            other.contains("is not the file that the run started from"),
+            "{other}"
+        );
+        let none = format!("{command} --weights elsewhere/none.safetensors");
+        assert!(line(&folder.run(&none), 2).contains("does not exist"));
+        folder
+            .run(&format!("{command} --weights elsewhere/base.safetensors"))
+            .ok();
+    }
+    assert_eq!(accuracy("--weights elsewhere/base.safetensors"), confusion);
+
+    let path = |name: &str| folder.path(&format!("run/{name}"));
+    std::fs::rename(path("config.json"), path("plan.json")).unwrap();
+    std::fs::remove_file(path("report.json")).unwrap();
+    let resume = "train --resume run --ui none";
+    let missing = line(&folder.run(resume), 1);
+    assert!(
+        missing.ends_with("or say with --weights FILE where it is now"),
+        "{missing}"
+    );
+    let other = line(
+        &folder.run(&format!("{resume} --weights elsewhere/other.safetensors")),
+        1,
+    );
+    assert!(
+        other.contains("is not the file that the run started from"),
+        "{other}"
+    );
+    folder
+        .run(&format!("{resume} --weights elsewhere/base.safetensors"))
+        .ok();
+    assert_eq!(adapter(), wanted);
+    // The folder knows the new place from now on.
+    assert_eq!(accuracy(""), confusion);
+
+    folder
+        .run(&TRAIN.replace("--out run", "--method linear --epochs 1 --out shipped"))
+        .ok();
+    let needless = "evaluate --run shipped --weights elsewhere/base.safetensors";
+    let needless = line(&folder.run(needless), 2);
+    assert!(
+        needless.contains("started from weights inside the program; leave it out"),
+        "{needless}"
+    );
+}
+
+#[test]
 fn a_run_is_not_resumed_on_other_images() {
     let folder = Folder::colors();
     unfinished(&folder, "--method lora");
@@ -130,6 +217,67 @@ fn a_run_is_not_resumed_on_other_images() {
     refused("the test images are 5 of `red` instead of 4");
     std::fs::remove_file(folder.path("data/test/red/x.png")).unwrap();
     folder.run(resume).ok();
+}
+
+#[test]
+fn an_image_that_was_overwritten_by_one_of_the_same_size_is_noticed() {
+    let folder = Folder::colors();
+    // Pictures whose files have the same number of bytes.
+    let picture = |name: &str, red: u8| {
+        let pixels = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
+        pixels.save(folder.path(name)).unwrap();
+        std::fs::metadata(folder.path(name)).unwrap().len()
+    };
+    let all = [
+        "data/train/red/000.bmp",
+        "data/train/red/001.bmp",
+        "data/test/red/000.bmp",
+    ];
+    let overwrite = |red: u8| all.map(|name| picture(name, red));
+    let sizes = overwrite(200);
+    unfinished(
+        &folder,
+        "--method lora --valid-fraction 0.25 --train-per-class 7",
+    );
+    let resume = "train --resume run --ui none";
+    for cache in ["auto", "disk"] {
+        assert_eq!(overwrite(201), sizes);
+        let refused = line(&folder.run(&format!("{resume} --cache {cache}")), 1);
+        let wanted = format!(
+            "are not those that the run was started with: the contents of `{}` and of ",
+            folder.path(all[0]).display()
+        );
+        // One of the training images may be among those that the run has no use for.
+        let first = refused.contains(&wanted) && refused.contains("other image");
+        let second = refused.contains(&wanted.replace("000.bmp", "001.bmp"));
+        assert!(first || second, "{refused}");
+        assert!(refused.contains("have changed; undo this"), "{refused}");
+        assert!(folder.exists("run/plan.json") && !folder.exists("run/.lock"));
+    }
+    overwrite(200);
+    folder.run(resume).ok();
+    picture(all[2], 9);
+    let noted = folder.run("evaluate --run run").ok().stderr();
+    let wanted = format!(
+        "the images are not those that the run was started with: the contents of `{}` have changed",
+        folder.path(all[2]).display()
+    );
+    assert!(noted.lines().any(|line| line == wanted), "{noted}");
+    // Whoever repeats the run is told as well.
+    let again = "train --config run/config.json --out again --ui none";
+    let noted = folder.run(again).ok().stderr();
+    assert!(
+        noted.contains("those of the runs that are repeated: the contents of"),
+        "{noted}"
+    );
+    // A folder of a version that recorded no contents is used unchecked.
+    let mut config = folder.json("run/config.json");
+    for part in config["inputs"]["data"]["parts"].as_array_mut().unwrap() {
+        assert!(part.as_object_mut().unwrap().remove("contents").is_some());
+    }
+    std::fs::write(folder.path("run/config.json"), config.to_string()).unwrap();
+    let noted = folder.run("evaluate --run run").ok().stderr();
+    assert!(!noted.contains("the contents of"), "{noted}");
 }
 
 /// Flips the lowest bit of a byte from the end of a file.

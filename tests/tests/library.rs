@@ -30,6 +30,7 @@ struct Stop {
     after: usize,
     steps: Cell<usize>,
     notes: Vec<String>,
+    decoded: Vec<(usize, usize)>,
 }
 
 impl finetune::training::Observer for Stop {
@@ -42,6 +43,10 @@ impl finetune::training::Observer for Stop {
 impl Observer for Stop {
     fn note(&mut self, text: &str) {
         self.notes.push(text.to_owned());
+    }
+
+    fn on_images(&mut self, decoded: usize, images: usize) {
+        self.decoded.push((decoded, images));
     }
 
     fn stop_requested(&self) -> bool {
@@ -71,6 +76,10 @@ fn a_comparison_that_an_observer_stops_resumes_to_the_same_weights() {
     let stopped = Comparison::new(&broken, runs())
         .run(&mut InProcess, &mut stop)
         .unwrap();
+    // Once before the first run and once for it: 4 training images of each of 5 classes, and 250 test
+    // images, of which 128 are decoded at once.
+    let decoded = [20, 148, 270].map(|decoded| (decoded, 270));
+    assert_eq!(stop.decoded, [decoded, decoded].concat());
     assert!(stopped.interrupted && stopped.runs[0].stopped);
     assert_eq!((stopped.runs.len(), stopped.runs[0].steps), (1, 6));
     assert!(Report::read(&broken.join("report.json")).unwrap().runs[0].stopped);
@@ -85,7 +94,7 @@ fn a_comparison_that_an_observer_stops_resumes_to_the_same_weights() {
     assert!(matches!(finished, Error::Usage(_)), "{finished}");
 
     let run = FinishedRun::open(&broken, Some("lora"), None).unwrap();
-    let images = run.test_images(None).unwrap().images;
+    let images = run.test_images(None, &mut |_, _| ()).unwrap().images;
     let confusion = run.evaluate(&images, false).unwrap();
     assert_eq!(confusion.rows(), report.runs[0].confusion);
 }

@@ -301,13 +301,5 @@ fn nearest(near: Option<&std::path::Path>) -> String {
 
 /// The first names of a list that may be long.
 pub(crate) fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let first: Vec<String> = names.iter().take(SHOWN).map(|name| quoted(name)).collect();
-    let more = names.len().saturating_sub(SHOWN);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    first.join(", ") + &more
+    finetune_files::listed(names, 10, |name| quoted(name))
 }

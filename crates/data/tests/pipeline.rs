@@ -117,6 +117,26 @@ fn caches_workers_and_batch_sizes_do_not_change_the_images() {
 }
 
 #[test]
+fn whoever_watches_is_told_how_many_images_are_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = set(folder.path(), 130);
+    let told = |cache| {
+        let (pipeline, mut told) = (pipeline(&folder, cache, 2), Vec::new());
+        let mut decoded = |images| told.push(images);
+        let size = StoredSize::Fitted;
+        let images = set.prepare_watched(&Preprocess::square(8), size, &pipeline, &mut decoded);
+        let checksums = images.unwrap().checksums;
+        (told, checksums.iter().filter(|sum| sum.is_some()).count())
+    };
+    assert_eq!(told(Cache::Memory), (vec![128, 130], 130));
+    assert_eq!(told(Cache::Disk), (vec![128, 130], 130));
+    // The cache file has them all, with their checksums.
+    assert_eq!(told(Cache::Disk), (vec![], 130));
+    // Only headers are read.
+    assert_eq!(told(Cache::None), (vec![128, 130], 0));
+}
+
+#[test]
 fn augmentation_differs_between_epochs_and_is_off_for_testing() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 6);

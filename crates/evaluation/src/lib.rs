@@ -45,6 +45,6 @@ pub use metrics::Confusion;
 pub use pictures::{picture, sweep};
 pub use report::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
-    left_out, markdown, table,
+    left_out, markdown, table, table_within,
 };
 pub use statistics::{Spread, Summary, median, summarize, wilson};

@@ -5,7 +5,7 @@
 //!   could take forever.
 //! - [`elements`] multiplies sizes that a file claims without overflow.
 //! - [`quoted`], [`quoted_path`] and [`visible`] show text from outside; [`unknown`] says which name was
-//!   probably meant. [`hexadecimal`] shows hashes.
+//!   probably meant, [`listed`] shows the beginning of a long list. [`hexadecimal`] shows hashes.
 //! - [`write_bytes`], [`write_whole`] and [`link`] write: a reader sees either the old or the new content,
 //!   even if the process or the machine stops during the write.
 //!
@@ -27,5 +27,7 @@ mod show;
 mod whole;
 
 pub use read::{elements, open, read, read_text};
-pub use show::{hexadecimal, nearest, quoted, quoted_path, shortened, unknown, visible};
+pub use show::{
+    and_more, hexadecimal, listed, meant, nearest, quoted, quoted_path, shortened, unknown, visible,
+};
 pub use whole::{link, write_bytes, write_whole};

@@ -68,6 +68,21 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
+/// A question about the known name that was probably meant, as a continuation of a sentence; empty if
+/// none is similar enough.
+///
+/// ```
+/// assert_eq!(finetune_files::meant("lorra", ["sft", "lora"]), ", did you mean `lora`?");
+/// assert_eq!(finetune_files::meant("cats", ["sft", "lora"]), "");
+/// ```
+#[must_use]
+pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let nearest = nearest(name, known);
+    nearest.map_or_else(String::new, |nearest| {
+        format!(", did you mean {}?", quoted(nearest))
+    })
+}
+
 /// What to say if no thing of a kind has a name: the name, the one that was probably meant, and all.
 ///
 /// ```
@@ -76,15 +91,37 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// ```
 #[must_use]
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
-    let meant = match nearest(name, known.iter().copied()) {
-        Some(nearest) => format!(", did you mean `{nearest}`?"),
-        None => ";".to_owned(),
-    };
+    let meant = meant(name, known.iter().copied());
     format!(
-        "there is no {kind} {}{meant} {kind}s: {}",
+        "there is no {kind} {}{meant}{} {kind}s: {}",
         quoted(name),
+        if meant.is_empty() { ";" } else { "" },
         known.join(", ")
     )
+}
+
+/// The first items of a list, at most `most`, separated by commas, and how many more there are.
+///
+/// ```
+/// use finetune_files::{listed, quoted};
+///
+/// let names = ["a", "b", "c", "d"];
+/// assert_eq!(listed(&names, 2, |name| quoted(name)), "`a`, `b` and 2 more");
+/// assert_eq!(listed(&names, 4, ToString::to_string), "a, b, c, d");
+/// ```
+#[must_use]
+pub fn listed<T>(items: &[T], most: usize, show: impl Fn(&T) -> String) -> String {
+    let shown: Vec<String> = items.iter().take(most).map(show).collect();
+    shown.join(", ") + &and_more(items.len() - shown.len())
+}
+
+/// The end of a list of which some items are not shown: ` and 3 more`; empty if all are.
+#[must_use]
+pub fn and_more(items: usize) -> String {
+    match items {
+        0 => String::new(),
+        items => format!(" and {items} more"),
+    }
 }
 
 /// Bytes in hexadecimal, two lower-case digits each.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use finetune_data::DataError;
 use finetune_evaluation::EvaluationError;
-use finetune_files::{nearest, quoted, quoted_path};
+use finetune_files::{listed, nearest, quoted, quoted_path};
 use finetune_methods::MethodError;
 use finetune_model::ModelError;
 use finetune_training::TrainingError;
@@ -154,6 +154,20 @@ pub enum Error {
         /// The SHA-256 at the start of the run.
         expected: String,
     },
+    /// A file that should be the base weights of a run at a new place is another one.
+    #[error(
+        "{} is not the file that the run started from: its SHA-256 is {found}, not {expected}; give the \
+         file that has this one",
+        quoted_path(path)
+    )]
+    MovedBase {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256.
+        found: String,
+        /// The SHA-256 at the start of the run.
+        expected: String,
+    },
     /// A file of a run folder is not the one that the run wrote.
     #[error(
         "{} is not the file that the run wrote: it was changed, or belongs to another run (its \
@@ -295,43 +309,29 @@ pub enum Error {
 
 /// Says which classes a model does not know, and which of its own they resemble.
 fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
-    const SHOWN: usize = 5;
-    let shown = unknown.iter().take(SHOWN).map(|name| {
-        match nearest(name, trained.iter().map(String::as_str)) {
-            Some(nearest) => format!("{} (did you mean {}?)", quoted(name), quoted(nearest)),
-            None => quoted(name),
-        }
-    });
-    let shown: Vec<String> = shown.collect();
-    let more = match unknown.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let known: Vec<String> = trained.iter().take(20).map(|name| quoted(name)).collect();
-    let others = match trained.len().saturating_sub(known.len()) {
-        0 => String::new(),
-        others => format!(" and {others} more"),
+    let asked = |name: &String| match nearest(name, trained.iter().map(String::as_str)) {
+        Some(nearest) => format!("{} (did you mean {}?)", quoted(name), quoted(nearest)),
+        None => quoted(name),
     };
     format!(
-        "the test images have {} that the model was not trained on: {}{more}; it knows {}{others}",
+        "the test images have {} that the model was not trained on: {}; it knows {}",
         if unknown.len() == 1 {
             "a class"
         } else {
             "classes"
         },
-        shown.join(", "),
-        known.join(", ")
+        listed(unknown, 5, asked),
+        listed(trained, 20, |name| quoted(name))
     )
 }
 
 /// What to do about base weights that are missing.
 fn restore(sha256: Option<&str>) -> String {
-    match sha256 {
-        Some(sha256) => {
-            format!("; put the file that the run started from back there (its SHA-256 is {sha256})")
-        }
-        None => "; put the file back there".to_owned(),
-    }
+    let file = match sha256 {
+        Some(sha256) => format!("that the run started from back there (its SHA-256 is {sha256})"),
+        None => "back there".to_owned(),
+    };
+    format!("; put the file {file}, or say with --weights FILE where it is now")
 }
 
 /// What is left of a run that diverged.

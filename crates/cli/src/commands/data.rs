@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use finetune::config::DataConfig;
 use finetune_data::check::{Check, Fate, Link, Survey, Why, check, survey};
 use finetune_data::sources::{Understood, typed};
-use finetune_files::quoted;
+use finetune_files::{and_more, listed, quoted};
 use serde::Serialize;
 
 use crate::flags::{CheckArgs, DataArgs, DataCommand};
@@ -112,19 +112,18 @@ fn others(found: &Survey) -> Vec<String> {
     for why in reasons {
         let files = found.ignored.iter().filter(|file| file.why == why);
         let files: Vec<_> = files.map(|file| file.path.as_str()).collect();
-        lines.push(format!("ignored, {}: {}", why.reason(), listed(&files)));
+        lines.push(format!("ignored, {}: {}", why.reason(), names(&files)));
     }
     if !found.not_utf8.is_empty() {
-        let names: Vec<_> = found.not_utf8.iter().map(String::as_str).collect();
-        lines.push(format!("not UTF-8: {}", listed(&names)));
+        let not_utf8: Vec<_> = found.not_utf8.iter().map(String::as_str).collect();
+        lines.push(format!("not UTF-8: {}", names(&not_utf8)));
     }
     lines
 }
 
 /// The first classes and their numbers of images.
 fn classes_of(classes: &[String]) -> String {
-    let (first, more) = first_of(classes, LISTED);
-    first.join(", ") + &more.unwrap_or_default()
+    listed(classes, LISTED, String::clone)
 }
 
 /// The first items of a list, and how many more there are.
@@ -134,14 +133,12 @@ fn first<T>(all: &[T]) -> (&[T], Option<String>) {
 
 fn first_of<T>(all: &[T], shown: usize) -> (&[T], Option<String>) {
     let first = &all[..all.len().min(shown)];
-    let more = all.len() - first.len();
-    (first, (more > 0).then(|| format!(" and {more} more")))
+    let more = and_more(all.len() - first.len());
+    (first, (!more.is_empty()).then_some(more))
 }
 
-fn listed(names: &[&str]) -> String {
-    let (first, more) = first(names);
-    let first: Vec<String> = first.iter().map(|name| quoted(name)).collect();
-    first.join(", ") + &more.unwrap_or_default()
+fn names(names: &[&str]) -> String {
+    listed(names, SHOWN, |name| quoted(name))
 }
 
 /// How the data set was understood.
@@ -207,8 +204,8 @@ fn images(found: &Check) -> Vec<String> {
         } else {
             ""
         };
-        let names: Vec<&str> = group.images.iter().map(String::as_str).collect();
-        lines.push(format!("{kind}{leak}{labels}: {}", listed(&names)));
+        let images: Vec<&str> = group.images.iter().map(String::as_str).collect();
+        lines.push(format!("{kind}{leak}{labels}: {}", names(&images)));
     }
     lines.extend(more_groups.map(|more| format!("duplicates:{more} group(s); --json lists all")));
     lines

@@ -3,13 +3,22 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
-use finetune::FinishedRun;
+use finetune::evaluation::Confusion;
 use finetune::folder::TestImages;
+use finetune::run::Phase;
 use finetune_data::sources::typed;
 use serde::Serialize;
 
-use crate::flags::{EvaluateArgs, Selection};
+use super::selected::selected_or_all;
+use crate::flags::EvaluateArgs;
+use crate::terminal::decoding::Decoding;
+use crate::terminal::heartbeat::Heartbeat;
 use crate::terminal::output::{note, say, say_json};
+use crate::terminal::phase::activity;
+use crate::terminal::progress::Ui;
+
+/// What lines about decoding begin with.
+const TITLE: &str = "evaluate";
 
 #[derive(Serialize)]
 struct Evaluated {
@@ -20,6 +29,8 @@ struct Evaluated {
     accuracy: f64,
     macro_f1: f64,
     confusion: Vec<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion_counts: Option<Confusion>,
 }
 
 /// `finetune evaluate`.
@@ -28,17 +39,18 @@ struct Evaluated {
 ///
 /// The folder holds no finished run, or its files do not fit each other.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
-    let (folder, Selection { method, epoch }) = (&args.of.run, &args.of.selection);
-    let runs = match method.as_deref() {
-        Some(method) => vec![FinishedRun::open(folder, Some(method), *epoch)?],
-        None => FinishedRun::open_all(folder, *epoch)?,
-    };
+    let runs = selected_or_all(&args.of)?;
     let data = args.data.as_deref().map(typed);
     let mut evaluated = Vec::new();
     let mut said = HashSet::new();
+    let on_terminal = Ui::fitting(None)? == Ui::Bar;
     for run in runs {
         let config = run.config();
-        let TestImages { images, notes } = run.test_images(data.as_deref())?;
+        let (mut decoding, heartbeat) = (Decoding::new(TITLE, on_terminal), Heartbeat::new(TITLE));
+        heartbeat.does(activity(Phase::Images));
+        let mut watch = |decoded, images| decoding.show(decoded, images, Some(&heartbeat));
+        let TestImages { images, notes } = run.test_images(data.as_deref(), &mut watch)?;
+        drop((decoding, heartbeat));
         for text in run.stopped().into_iter().chain(notes) {
             // The runs of a folder have the same images.
             if said.insert(text.clone()) {
@@ -55,13 +67,16 @@ pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
                 confusion.total()
             ))?;
         }
+        let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
+        let (confusion, confusion_counts) = confusion.written();
         evaluated.push(Evaluated {
             method: config.method_name().to_owned(),
             seed: config.seed,
-            epoch: *epoch,
-            accuracy: confusion.accuracy(),
-            macro_f1: confusion.macro_f1(),
-            confusion: confusion.rows().to_vec(),
+            epoch: args.of.selection.epoch,
+            accuracy,
+            macro_f1,
+            confusion,
+            confusion_counts,
         });
     }
     if args.printed.json {

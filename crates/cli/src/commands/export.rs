@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use finetune::FinishedRun;
 use finetune::evaluation::bytes;
 use finetune::folder::{self, Written};
 use finetune::weights::{PeftAdapter, locate};
 
-use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun, Selection};
+use super::selected::selected;
+use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun};
 use crate::terminal::exit::Usage;
 use crate::terminal::output::say;
 
@@ -34,6 +34,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
             of: SelectedRun {
                 run: run.clone(),
                 selection: args.selection.clone(),
+                weights: args.adapter.weights.clone(),
             },
             format: Some(ExportFormat::Safetensors),
             names: None,
@@ -50,8 +51,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
 /// The folder holds no finished run, HF PEFT cannot represent the method, or a file cannot be
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
-    let Selection { method, epoch } = &args.of.selection;
-    let run = FinishedRun::open(&args.of.run, method.as_deref(), *epoch)?;
+    let run = selected(&args.of)?;
     let format = match args.format.unwrap_or_else(|| by_ending(&args.out)) {
         ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
         ExportFormat::Pth => folder::ExportFormat::Pth,

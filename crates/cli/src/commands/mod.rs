@@ -8,6 +8,7 @@ mod launcher;
 mod predict;
 mod pretrain;
 mod run;
+mod selected;
 mod train;
 
 pub use data::data;

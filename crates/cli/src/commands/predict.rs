@@ -1,12 +1,12 @@
 //! `predict`: the class that each image shows.
 
 use anyhow::{Result, bail};
-use finetune::FinishedRun;
 use finetune::error::one_line;
 use finetune::folder::{Found, Predictor, image_files};
 use serde::Serialize;
 
-use crate::flags::{PredictArgs, Selection};
+use super::selected::selected;
+use crate::flags::PredictArgs;
 use crate::terminal::output::{note, say, say_json};
 
 /// What is known about an image file.
@@ -27,8 +27,7 @@ struct Predicted {
 ///
 /// The folder holds no finished run, or an image cannot be decoded; the others are classified first.
 pub fn predict(args: &PredictArgs) -> Result<()> {
-    let Selection { method, epoch } = &args.of.selection;
-    let run = FinishedRun::open(&args.of.run, method.as_deref(), *epoch)?;
+    let run = selected(&args.of)?;
     let Found { files, others } = image_files(&args.paths)?;
     if others > 0 {
         note(&format!(

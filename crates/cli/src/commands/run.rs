@@ -34,7 +34,8 @@ fn one(args: &RunArgs) -> Result<()> {
     use_threads(config.threads)?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
     progress.on_phase(Phase::Images);
-    let data = config.images()?;
+    let mut watch = |decoded, images| progress.on_images(decoded, images);
+    let data = config.images_watched(&mut watch)?;
     let started = args
         .started
         .map(|started| UNIX_EPOCH + Duration::from_micros(started));

@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
-use finetune::evaluation::{Report, finding, left_out, summarize, table};
-use finetune::folder::Plan;
+use finetune::evaluation::{Report, finding, left_out, summarize, table, table_within};
+use finetune::folder::{Plan, absolute};
+use finetune::weights::locate;
 
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say, say_document};
 use crate::terminal::process::started;
+use crate::terminal::width;
 
 /// `finetune compare`.
 ///
@@ -37,6 +39,9 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
     if let Some(folder) = &process.resume {
         let mut comparison = Comparison::resume(folder)?;
         typed.check(comparison.plan(), folder)?;
+        if let Some(weights) = typed.base().weights {
+            comparison.move_weights(&absolute(&locate(&weights, None)?)?)?;
+        }
         for run in comparison.left_mut() {
             typed.honour(run)?;
         }
@@ -63,10 +68,11 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     let command: Vec<_> = arguments
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
+    let ui = process.ui()?;
     let report = comparison
         .command(command.join(" "))
         .started(started())
-        .run(&mut Processes::new(process.ui()?)?, &mut Notes::default())?;
+        .run(&mut Processes::new(ui)?, &mut Notes::new(ui))?;
     show(&report, process.json)?;
     if folder.exists() {
         note(&format!("results: {}", folder.display()));
@@ -92,11 +98,11 @@ fn show(report: &Report, json: bool) -> Result<()> {
     if report.runs.is_empty() {
         return Ok(());
     }
-    say(&format!(
-        "{}\n\n{}",
-        table(report),
-        finding(&summarize(report))
-    ))?;
+    let table = match width::of_stdout() {
+        Some(width) => table_within(report, width),
+        None => table(report),
+    };
+    say(&format!("{table}\n\n{}", finding(&summarize(report))))?;
     match left_out(&report.dataset) {
         Some(sentence) => say(&sentence),
         None => Ok(()),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use finetune_files::{quoted, quoted_path, read_text};
+use finetune_files::{meant, quoted, quoted_path, read_text};
 use serde_json::{Map, Value};
 
 use super::define::{Effect, Flag};
@@ -36,13 +36,17 @@ pub fn expand(mut typed: Vec<OsString>) -> Result<Vec<OsString>> {
     };
     let mut added = Vec::new();
     for (key, value) in settings {
-        let flag = find(&flags, &key).map_err(|nearest| {
+        let flag = find(&flags, &key).map_err(|meant| {
             Usage(format!(
-                "{}: {} has no setting {}; the nearest is `{}`",
+                "{}: {} has no setting {}{}",
                 quoted_path(&found.path),
                 task.name(),
                 quoted(&key),
-                nearest.replace('-', "_")
+                if meant.is_empty() {
+                    format!("; `finetune {} --help` lists all", task.name())
+                } else {
+                    meant
+                }
             ))
         })?;
         let mut names = typed.iter().filter_map(|argument| name(argument));
@@ -95,18 +99,18 @@ fn name(argument: &OsString) -> Option<&str> {
     Some(flag.split('=').next().unwrap_or(flag))
 }
 
-/// The flag of a key, or the name of the one that is most similar.
-fn find<'a>(flags: &'a [Flag], key: &str) -> Result<&'a Flag, &'static str> {
-    let key = key.replace('_', "-");
+/// The flag of a key, or a question about the one that was probably meant.
+fn find<'a>(flags: &'a [Flag], key: &str) -> Result<&'a Flag, String> {
+    let name = key.replace('_', "-");
     let flags = flags
         .iter()
         .filter(|flag| ![CONFIG, RESUME].contains(&flag.name));
-    if let Some(flag) = flags.clone().find(|flag| flag.name == key) {
+    if let Some(flag) = flags.clone().find(|flag| flag.name == name) {
         return Ok(flag);
     }
-    let similarity = |flag: &&Flag| strsim::jaro_winkler(&key, flag.name);
-    let nearest = flags.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    Err(nearest.map_or("", |flag| flag.name))
+    // Keys of files are written with underscores.
+    let keys: Vec<String> = flags.map(|flag| flag.name.replace('-', "_")).collect();
+    Err(meant(key, keys.iter().map(String::as_str)))
 }
 
 /// Checks that nothing is typed that would change a run that is repeated from its `config.json`.

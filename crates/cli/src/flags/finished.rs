@@ -65,8 +65,8 @@ pub struct AdapterArgs {
     /// Folder with adapter_config.json and adapter_model.safetensors, instead of --run
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "method", "epoch"], requires = "weights")]
     pub adapter: Option<PathBuf>,
-    /// Weights that the adapter was trained on
-    #[arg(long, value_name = "FILE", requires = "adapter")]
+    /// Weights that the adapter was trained on; with --run, the run's base weights if they were moved
+    #[arg(long, value_name = "FILE")]
     pub weights: Option<String>,
     /// Model of these weights [default: recognised]
     #[arg(long, value_name = "NAME", requires = "adapter")]

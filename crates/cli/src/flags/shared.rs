@@ -26,6 +26,11 @@ pub struct SelectedRun {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub selection: Selection,
+    /// Base weights of the run, if their file was moved
+    ///
+    /// It must be the same file: it is recognised by its SHA-256.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<String>,
 }
 
 /// The form of what is printed.

@@ -76,6 +76,11 @@ impl Heartbeat {
         state.since = Instant::now();
     }
 
+    /// What still goes on, in other words.
+    pub fn continues(&self, activity: impl Into<String>) {
+        lock(&self.state).activity = activity.into();
+    }
+
     /// Another line was printed.
     pub fn printed(&self) {
         lock(&self.state).printed = Instant::now();
@@ -110,6 +115,12 @@ mod tests {
         beat.does("reads images");
         let line = lines.recv_timeout(Duration::from_secs(10)).unwrap();
         assert_eq!(line, "    [1/2] lora reads images, 0 s");
+        beat.continues("has read 3 images");
+        let line = lines.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(
+            line.starts_with("    [1/2] lora has read 3 images, "),
+            "{line}"
+        );
         for _ in 0..8 {
             beat.printed();
             std::thread::sleep(Duration::from_millis(20));

@@ -1,12 +1,16 @@
 //! What happens at the terminal: progress, text, Ctrl-C, exit codes.
 
+mod bar;
 #[cfg(feature = "tui")]
 pub mod dashboard;
+pub mod decoding;
 pub mod exit;
 pub mod heartbeat;
 pub mod interrupt;
 pub mod notes;
 pub mod output;
+pub mod phase;
 pub mod process;
 pub mod progress;
 pub mod understood;
+pub mod width;

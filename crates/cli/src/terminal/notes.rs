@@ -3,14 +3,34 @@
 use finetune::Understood;
 use finetune::run::Phase;
 
+use super::decoding::Decoding;
 use super::heartbeat::Heartbeat;
-use super::{interrupt, output, understood};
+use super::phase::activity;
+use super::progress::Ui;
+use super::{interrupt, output, understood, width};
+
+/// What the lines begin with.
+const TITLE: &str = "start";
 
 /// Prints notes and what was understood, and stops when the user presses Ctrl-C.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Notes {
+    ui: Ui,
+    decoding: Option<Decoding>,
     /// As long as this process works itself; runs print their own lines.
     heartbeat: Option<Heartbeat>,
+}
+
+impl Notes {
+    /// Nothing is printed yet.
+    #[must_use]
+    pub fn new(ui: Ui) -> Self {
+        Self {
+            ui,
+            decoding: None,
+            heartbeat: None,
+        }
+    }
 }
 
 impl finetune::training::Observer for Notes {}
@@ -21,32 +41,26 @@ impl finetune::Observer for Notes {
     }
 
     fn on_understood(&mut self, understood: &Understood) {
-        self.heartbeat = None;
-        for line in understood::lines(understood) {
+        (self.decoding, self.heartbeat) = (None, None);
+        for line in understood::lines(understood, width::of_text_on_stderr()) {
             output::note(&line);
         }
     }
 
     fn on_phase(&mut self, phase: Phase) {
-        let heartbeat = self
-            .heartbeat
-            .get_or_insert_with(|| Heartbeat::new("start"));
+        let heartbeat = self.heartbeat.get_or_insert_with(|| Heartbeat::new(TITLE));
         heartbeat.does(activity(phase));
+        let decodes = phase == Phase::Images;
+        self.decoding = decodes.then(|| Decoding::new(TITLE, self.ui == Ui::Bar));
+    }
+
+    fn on_images(&mut self, decoded: usize, images: usize) {
+        if let Some(decoding) = &mut self.decoding {
+            decoding.show(decoded, images, self.heartbeat.as_ref());
+        }
     }
 
     fn stop_requested(&self) -> bool {
         interrupt::requested()
-    }
-}
-
-/// What goes on in a phase.
-#[must_use]
-pub fn activity(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Images => "reading images",
-        Phase::Weights => "reading weights",
-        Phase::RangeTest => "searching a learning rate",
-        Phase::Testing => "testing",
-        Phase::Saving => "saving",
     }
 }

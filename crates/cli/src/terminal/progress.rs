@@ -3,18 +3,19 @@
 use std::fmt;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use finetune::machine::memory;
 use finetune::run::Phase;
 use finetune_training::{Epoch, Observer, Step};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::bar;
+use super::decoding::Decoding;
 use super::exit::Usage;
 use super::heartbeat::Heartbeat;
 use super::interrupt;
-use super::notes::activity;
 use super::output::note;
+use super::phase::activity;
 
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -85,6 +86,7 @@ pub struct Progress {
     epochs: usize,
     bar: Option<ProgressBar>,
     dashboard: Option<Box<dyn Dashboard>>,
+    decoding: Option<Decoding>,
     pace: Pace,
     /// Fills long pauses between lines; a bar and a dashboard show by themselves that training goes on.
     heartbeat: Option<Heartbeat>,
@@ -124,6 +126,7 @@ impl Progress {
             epochs,
             bar: None,
             dashboard: dashboard(ui, epochs),
+            decoding: None,
             pace: Pace::default(),
         }
     }
@@ -156,18 +159,8 @@ impl Progress {
     }
 
     fn start(&mut self, steps: usize) -> &ProgressBar {
-        self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(steps as u64);
-            // The message is cut where the terminal ends: a bar of two lines leaves remains behind.
-            let template = "{prefix:>14} [{bar:20}] {percent:>3} % · {eta} left · {wide_msg}";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("━╸ "));
-            }
-            bar.set_prefix(self.title.clone());
-            interrupt::show_above(&bar);
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        })
+        let title = &self.title;
+        self.bar.get_or_insert_with(|| bar::new(title, steps))
     }
 }
 
@@ -295,8 +288,16 @@ impl finetune::Observer for Progress {
     }
 
     fn on_phase(&mut self, phase: Phase) {
+        let decodes = phase == Phase::Images;
+        self.decoding = decodes.then(|| Decoding::new(&self.title, self.ui == Ui::Bar));
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.does(activity(phase));
+        }
+    }
+
+    fn on_images(&mut self, decoded: usize, images: usize) {
+        if let Some(decoding) = &mut self.decoding {
+            decoding.show(decoded, images, self.heartbeat.as_ref());
         }
     }
 

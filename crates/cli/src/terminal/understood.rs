@@ -9,9 +9,6 @@ use finetune::evaluation::understood::{
 };
 use finetune_files::{quoted, shortened, visible};
 
-/// Columns of the block: it fits into the narrowest usual terminal, and is easy to read in a wider one.
-const COLUMNS: usize = 80;
-
 /// Columns of the labels, and the blanks after them.
 const LABEL: usize = 9;
 
@@ -19,12 +16,15 @@ const LABEL: usize = 9;
 const FEW: usize = 8;
 
 /// Characters of class names that are listed.
-const NAMES: usize = 2 * (COLUMNS - LABEL - 10);
+const NAMES: usize = 122;
 
-/// The block.
+/// The block, in lines of at most so many columns as far as words allow.
 #[must_use]
-pub fn lines(understood: &Understood) -> Vec<String> {
-    let mut block = Block::default();
+pub fn lines(understood: &Understood, columns: usize) -> Vec<String> {
+    let mut block = Block {
+        columns,
+        lines: Vec::new(),
+    };
     data(&mut block, &understood.data);
     model(&mut block, &understood.model);
     methods(&mut block, &understood.methods);
@@ -40,8 +40,8 @@ pub fn lines(understood: &Understood) -> Vec<String> {
 }
 
 /// Lines with labels before them.
-#[derive(Default)]
 struct Block {
+    columns: usize,
     lines: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Block {
         let mut length = LABEL;
         for word in text.split(' ').filter(|word| !word.is_empty()) {
             let word_length = word.chars().count();
-            if length > LABEL && length + 1 + word_length > COLUMNS {
+            if length > LABEL && length + 1 + word_length > self.columns {
                 self.lines.push(line);
                 line = " ".repeat(LABEL);
                 length = LABEL;
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_block_is_aligned_and_fits_into_80_columns() {
-        let block = lines(&understood(&[("cat", 20), ("dog ", 20), ("bird", 20)]));
+        let block = lines(&understood(&[("cat", 20), ("dog ", 20), ("bird", 20)]), 80);
         let block = block.join("\n").replace('\u{202f}', " ");
         assert_eq!(
             block,
@@ -395,6 +395,14 @@ mod tests {
              device   cpu, 2 threads\n\
              output   runs/r"
         );
+        let wide = lines(&understood(&[("cat", 20), ("dog ", 20), ("bird", 20)]), 110);
+        let wide = wide.join("\n").replace('\u{202f}', " ");
+        for line in [
+            "(0.42 %) · learning rate by a range test\n",
+            "one-cycle schedule · no augmentation\n",
+        ] {
+            assert!(wide.contains(line), "{wide}");
+        }
     }
 
     #[test]
@@ -405,9 +413,9 @@ mod tests {
             .map(String::as_str)
             .zip((0..300).map(|i| 50 + i))
             .collect();
-        let block = lines(&understood(&classes));
+        let block = lines(&understood(&classes), 80);
         assert!(
-            block.iter().all(|line| line.chars().count() <= COLUMNS),
+            block.iter().all(|line| line.chars().count() <= 80),
             "{block:#?}"
         );
         assert!(block.len() < 20, "{block:#?}");
@@ -417,7 +425,7 @@ mod tests {
             block.contains("from 50 of class 0 to 349 of class 299, median 200"),
             "{block}"
         );
-        let unequal = lines(&understood(&[("cat", 20), ("dog", 30)])).join("\n");
+        let unequal = lines(&understood(&[("cat", 20), ("dog", 30)]), 80).join("\n");
         assert!(unequal.contains("train 50: 20 cat, 30 dog"), "{unequal}");
     }
 }

@@ -29,6 +29,9 @@ pub struct Images {
     pub sampling: Sampling,
     /// Images of the set that were left out because they cannot be used.
     pub skipped: Vec<UnusableImage>,
+    /// For each image of the set, those that were left out included, a checksum of its file; `None` if
+    /// it has none, or the file was not read.
+    pub checksums: Vec<Option<u32>>,
     /// A message to the user about where decoded images are stored.
     pub note: Option<String>,
     pub(crate) reader: Reader,
@@ -68,13 +71,30 @@ impl ImageSet {
         size: StoredSize,
         pipeline: &Pipeline,
     ) -> Result<Images, DataError> {
+        self.prepare_watched(preprocess, size, pipeline, &mut |_| ())
+    }
+
+    /// As [`prepare`](Self::prepare), which may take long: tells `decoded` again and again how many of
+    /// the images have been looked at. It is not called if a cache file has them all.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_watched(
+        &self,
+        preprocess: &Preprocess,
+        size: StoredSize,
+        pipeline: &Pipeline,
+        decoded: &mut dyn FnMut(usize),
+    ) -> Result<Images, DataError> {
         let pool = pipeline.pool()?;
         let Built {
             store,
             used,
             skipped,
+            checksums,
             note,
-        } = build(self, preprocess, size, pipeline, &pool)?;
+        } = build(self, preprocess, size, pipeline, &pool, decoded)?;
         let samples = self.samples.iter().zip(used);
         let labels: Vec<usize> = samples
             .filter(|(_, used)| *used)
@@ -98,6 +118,7 @@ impl ImageSet {
             labels,
             sampling: Sampling::default(),
             skipped,
+            checksums,
             note,
             reader: Reader {
                 store: Arc::new(store),

@@ -4,6 +4,7 @@ use std::io::{BufRead, Cursor, Seek};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 
+use super::checksum::checksum;
 use super::jpeg::is_whole;
 use super::raster::Raster;
 use super::{png, tiff};
@@ -21,6 +22,14 @@ pub(crate) struct Header {
 /// the EXIF orientation is applied.
 pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<Raster, DataError> {
     visit(source, &Decode { max_pixels })
+}
+
+/// As [`read`], with a [`checksum`] of the file; none if the image has no file.
+pub(crate) fn read_with_checksum(
+    source: &Source,
+    max_pixels: u64,
+) -> Result<(Raster, Option<u32>), DataError> {
+    visit(source, &DecodeWithChecksum(Decode { max_pixels }))
 }
 
 /// Reads the header of an image, with the same errors as [`read`] as far as the header shows them.
@@ -152,6 +161,37 @@ impl Visit for Decode {
 
     fn max_pixels(&self) -> u64 {
         self.max_pixels
+    }
+}
+
+struct DecodeWithChecksum(Decode);
+
+impl Visit for DecodeWithChecksum {
+    type Outcome = (Raster, Option<u32>);
+
+    fn encoded(
+        &self,
+        mut data: impl BufRead + Seek,
+        source: &Source,
+    ) -> Result<Self::Outcome, DataError> {
+        let image = self.0.encoded(&mut data, source)?;
+        let checksum = match source {
+            // It is part of the program.
+            Source::Memory { .. } => None,
+            _ => Some(checksum(data).map_err(|error| failed(source, &error))?),
+        };
+        Ok((image, checksum))
+    }
+
+    fn grey(&self, width: u32, height: u32, values: &[u8]) -> Option<Self::Outcome> {
+        // The fingerprint of the data set has its values.
+        self.0
+            .grey(width, height, values)
+            .map(|image| (image, None))
+    }
+
+    fn max_pixels(&self) -> u64 {
+        self.0.max_pixels()
     }
 }
 

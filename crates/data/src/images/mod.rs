@@ -1,5 +1,6 @@
 //! From the bytes of an image to pixels at the size that a model takes.
 
+mod checksum;
 mod decode;
 mod jpeg;
 mod normalization;

@@ -1,7 +1,7 @@
 //! From a decoded image to the size at which it is stored, and to the size that a model takes, as
 //! torchvision and timm do it.
 
-use super::decode::read;
+use super::decode::{read, read_with_checksum};
 use super::raster::Raster;
 use super::resize::{Filter, resize, resize_part};
 use crate::error::DataError;
@@ -157,7 +157,30 @@ pub(crate) fn prepare(
     preprocess: &Preprocess,
     size: StoredSize,
 ) -> Result<Raster, DataError> {
-    let image = read(source, preprocess.max_pixels)?;
+    stored(
+        source,
+        read(source, preprocess.max_pixels)?,
+        preprocess,
+        size,
+    )
+}
+
+/// As [`prepare`], with a checksum of the image's file.
+pub(crate) fn prepare_with_checksum(
+    source: &Source,
+    preprocess: &Preprocess,
+    size: StoredSize,
+) -> Result<(Raster, Option<u32>), DataError> {
+    let (image, checksum) = read_with_checksum(source, preprocess.max_pixels)?;
+    Ok((stored(source, image, preprocess, size)?, checksum))
+}
+
+fn stored(
+    source: &Source,
+    image: Raster,
+    preprocess: &Preprocess,
+    size: StoredSize,
+) -> Result<Raster, DataError> {
     preprocess
         .to_stored(image, size)
         .map_err(|reason| DataError::Image {

@@ -14,7 +14,7 @@ use crate::error::DataError;
 
 /// The identity of a data set: what its images are called, how large they are and which labels they
 /// have, in order. No image is read, so a file that was overwritten by one of the same size is not
-/// noticed.
+/// noticed; for that, decoded [images](crate::Images) have checksums.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// SHA-256 of everything below, in hexadecimal digits.

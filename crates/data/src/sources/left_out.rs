@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use finetune_files::quoted_path;
+use finetune_files::{and_more, quoted_path};
 use serde::{Deserialize, Serialize};
 
 /// Why a file or folder is left out.
@@ -62,12 +62,7 @@ impl LeftOut {
     /// "3 left out, hidden: `a`, `b` and 1 more".
     #[must_use]
     pub fn sentence(&self) -> String {
-        let more = self.count.saturating_sub(self.examples.len());
-        let more = if more > 0 {
-            format!(" and {more} more")
-        } else {
-            String::new()
-        };
+        let more = and_more(self.count.saturating_sub(self.examples.len()));
         let examples = self.examples.join(", ");
         format!(
             "{} left out, {}: {examples}{more}",

@@ -3,6 +3,7 @@
 //! A new format is one file with a `Format` and one row of `FORMATS`; a data set with a name of its
 //! own is one file with a [`NamedSet`] and one row of [`NAMED_SETS`].
 
+mod contents;
 pub(crate) mod embedded;
 mod fashion_mnist;
 mod fingerprint;
@@ -23,6 +24,7 @@ mod understood;
 
 use std::path::{Path, PathBuf};
 
+pub use self::contents::Contents;
 pub use self::fingerprint::{Fingerprint, PartFingerprint};
 pub use self::folder::walk::has_image_extension;
 use self::format::Format;

@@ -8,7 +8,7 @@ use super::limit::remove_least_recently_used;
 use super::pipeline::{Cache, OnBadImage, Pipeline};
 use super::{Contents, Store};
 use crate::error::DataError;
-use crate::images::prepare::prepare;
+use crate::images::prepare::{prepare, prepare_with_checksum};
 use crate::images::{Preprocess, StoredSize, UnusableImage, read_header};
 use crate::sources::{ImageSet, Sample, Source};
 
@@ -20,12 +20,17 @@ pub(crate) struct Built {
     pub(crate) used: Vec<bool>,
     /// The images that are not.
     pub(crate) skipped: Vec<UnusableImage>,
+    /// For each image of the set, a checksum of its file, if it was read.
+    pub(crate) checksums: Vec<Option<u32>>,
     /// A message to the user.
     pub(crate) note: Option<String>,
 }
 
 /// Images that are decoded before they are stored; bounds memory.
 const AT_ONCE: usize = 128;
+
+/// Receives the number of images that are decoded so far.
+pub(crate) type Decoded<'a> = &'a mut dyn FnMut(usize);
 
 /// Decodes the images of a set and stores them as `pipeline` says.
 pub(crate) fn build(
@@ -34,6 +39,7 @@ pub(crate) fn build(
     size: StoredSize,
     pipeline: &Pipeline,
     pool: &ThreadPool,
+    decoded: Decoded<'_>,
 ) -> Result<Built, DataError> {
     preprocess.check()?;
     let work = Work {
@@ -47,12 +53,12 @@ pub(crate) fn build(
         .stored_bytes(size)
         .saturating_mul(set.len() as u64);
     match pipeline.cache {
-        Cache::Memory => work.in_memory(),
-        Cache::Auto if bytes <= pipeline.budget() => work.in_memory(),
-        Cache::Disk => work.on_disk(pipeline),
-        Cache::Auto => match work.on_disk(pipeline) {
+        Cache::Memory => work.in_memory(decoded),
+        Cache::Auto if bytes <= pipeline.budget() => work.in_memory(decoded),
+        Cache::Disk => work.on_disk(pipeline, decoded),
+        Cache::Auto => match work.on_disk(pipeline, decoded) {
             Err(error @ DataError::Cache { .. }) => {
-                let built = work.nowhere()?;
+                let built = work.nowhere(decoded)?;
                 let note = format!("{error}; images are decoded again for each batch instead");
                 Ok(Built {
                     note: Some(note),
@@ -61,7 +67,7 @@ pub(crate) fn build(
             }
             outcome => outcome,
         },
-        Cache::None => work.nowhere(),
+        Cache::None => work.nowhere(decoded),
     }
 }
 
@@ -75,51 +81,66 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn in_memory(&self) -> Result<Built, DataError> {
+    fn in_memory(&self, decoded: Decoded<'_>) -> Result<Built, DataError> {
         let mut images = Vec::with_capacity(self.set.len());
+        let mut checksums = Vec::with_capacity(self.set.len());
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.size),
-            |image| {
+            |source| prepare_with_checksum(source, self.preprocess, self.size),
+            |(image, checksum)| {
                 images.push(image);
+                checksums.push(checksum);
                 Ok(())
             },
+            decoded,
         )?;
-        Ok(self.built(Contents::Memory(images), outcomes))
+        Ok(self.built(Contents::Memory(images), outcomes, &checksums))
     }
 
-    fn on_disk(&self, pipeline: &Pipeline) -> Result<Built, DataError> {
+    fn on_disk(&self, pipeline: &Pipeline, decoded: Decoded<'_>) -> Result<Built, DataError> {
         let path = disk::path(self.set, self.preprocess, self.size, pipeline)?;
         if let Some((file, used)) = disk::File::open(&path, self.set.len())? {
             // The cache file says which images are unusable, only the images themselves say why.
             remove_least_recently_used(&pipeline.folder, pipeline.limit());
             let outcomes = self.reasons(&used)?;
-            return Ok(self.built(Contents::Disk(file), outcomes));
+            let checksums = file.checksums();
+            return Ok(self.built(Contents::Disk(file), outcomes, &checksums));
         }
         let mut writer = Writer::new(&path, self.set.len())?;
         let outcomes = self.each(
-            |source| prepare(source, self.preprocess, self.size),
-            |image| writer.push(&image),
+            |source| prepare_with_checksum(source, self.preprocess, self.size),
+            |(image, checksum)| writer.push(&image, checksum),
+            decoded,
         )?;
         let used: Vec<bool> = outcomes.iter().map(Option::is_none).collect();
         let file = writer.finish(&used)?;
         remove_least_recently_used(&pipeline.folder, pipeline.limit());
-        let mut built = self.built(Contents::Disk(file), outcomes);
+        let checksums = file.checksums();
+        let mut built = self.built(Contents::Disk(file), outcomes, &checksums);
         built.note = Some(format!("decoded images are cached in {}", path.display()));
         Ok(built)
     }
 
     /// Stores nothing, but checks the images: if unusable ones are to be left out every image is decoded
     /// once, otherwise only the headers are read.
-    fn nowhere(&self) -> Result<Built, DataError> {
+    fn nowhere(&self, decoded: Decoded<'_>) -> Result<Built, DataError> {
+        let mut checksums = Vec::new();
         let outcomes = if self.skip {
             self.each(
-                |source| prepare(source, self.preprocess, self.size).map(|_| ()),
-                Ok,
+                |source| {
+                    let prepared = prepare_with_checksum(source, self.preprocess, self.size);
+                    prepared.map(|(_, checksum)| checksum)
+                },
+                |checksum| {
+                    checksums.push(checksum);
+                    Ok(())
+                },
+                decoded,
             )?
         } else {
             self.each(
                 |source| read_header(source, self.preprocess.max_pixels).map(|_| ()),
                 Ok,
+                decoded,
             )?
         };
         let samples = self.set.samples.iter().zip(&outcomes);
@@ -127,7 +148,7 @@ impl Work<'_> {
             .filter(|(_, outcome)| outcome.is_none())
             .map(|(sample, _)| sample.source.clone())
             .collect();
-        Ok(self.built(Contents::Sources(sources), outcomes))
+        Ok(self.built(Contents::Sources(sources), outcomes, &checksums))
     }
 
     /// Does `work` on every image in parallel and passes the results to `take` in order. Returns why
@@ -136,6 +157,7 @@ impl Work<'_> {
         &self,
         work: impl Fn(&Source) -> Result<T, DataError> + Sync,
         mut take: impl FnMut(T) -> Result<(), DataError>,
+        decoded: Decoded<'_>,
     ) -> Result<Vec<Option<UnusableImage>>, DataError> {
         let mut outcomes = Vec::with_capacity(self.set.len());
         for samples in self.set.samples.chunks(AT_ONCE) {
@@ -157,6 +179,7 @@ impl Work<'_> {
                     Err(error) => return Err(error),
                 });
             }
+            decoded(outcomes.len());
         }
         Ok(outcomes)
     }
@@ -182,8 +205,20 @@ impl Work<'_> {
         pairs.map(reason).collect()
     }
 
-    fn built(&self, contents: Contents, outcomes: Vec<Option<UnusableImage>>) -> Built {
+    /// What was built, with the checksums of the usable images as far as there are any.
+    fn built(
+        &self,
+        contents: Contents,
+        outcomes: Vec<Option<UnusableImage>>,
+        checksums: &[Option<u32>],
+    ) -> Built {
+        let mut known = checksums.iter();
+        let checksums = outcomes.iter().map(|outcome| match outcome {
+            None => known.next().copied().flatten(),
+            Some(_) => None,
+        });
         Built {
+            checksums: checksums.collect(),
             store: Store {
                 preprocess: *self.preprocess,
                 size: self.size,

@@ -1,7 +1,8 @@
 //! Decoded images in a file of the cache folder.
 //!
 //! The file begins with a magic number and the number of images. Then follow an entry per image (the
-//! offset of its bytes, height and width, all 0 if the image cannot be used) and the bytes. The name of
+//! offset of its bytes, height and width, and the checksum of its file, all 0 if the image cannot be
+//! used) and the bytes. The name of
 //! the file is a hash of the preprocessing and of the path, size and modification time of each image.
 //!
 //! The file is read, not mapped into memory: the system caches frequently used pages in either case,
@@ -24,17 +25,19 @@ use crate::images::{Preprocess, StoredSize};
 use crate::positioned::PositionedFile;
 use crate::sources::ImageSet;
 
-const MAGIC: &[u8; 16] = b"finetune images1";
+const MAGIC: &[u8; 16] = b"finetune images2";
 /// Beginning of the names of files that are being written.
 const UNFINISHED: &str = ".images-";
 /// Bytes per entry.
-const ENTRY: usize = 16;
+const ENTRY: usize = 24;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Entry {
     start: u64,
     height: u32,
     width: u32,
+    /// The checksum of the image's file, if it has one.
+    checksum: Option<u32>,
 }
 
 impl Entry {
@@ -115,12 +118,18 @@ impl File {
         Ok(Some((file, used)))
     }
 
+    /// The checksums of the files of the usable images.
+    pub(super) fn checksums(&self) -> Vec<Option<u32>> {
+        self.entries.iter().map(|entry| entry.checksum).collect()
+    }
+
     /// Reads the usable image with this index.
     pub(super) fn read(&self, index: usize) -> Result<Raster, DataError> {
         let Entry {
             start,
             height,
             width,
+            ..
         } = self.entries[index];
         let (height, width) = (height as usize, width as usize);
         let mut pixels = vec![0; height * width * 3];
@@ -142,6 +151,7 @@ fn entry(bytes: &[u8; ENTRY]) -> Entry {
         start: u64::from(word(0)) | u64::from(word(4)) << 32,
         height: word(8),
         width: word(12),
+        checksum: (word(16) == 1).then(|| word(20)),
     }
 }
 
@@ -191,13 +201,14 @@ impl Writer {
     }
 
     /// Appends the next usable image.
-    pub(super) fn push(&mut self, image: &Raster) -> Result<(), DataError> {
+    pub(super) fn push(&mut self, image: &Raster, checksum: Option<u32>) -> Result<(), DataError> {
         let failed = |source| error(&self.path, source);
         let too_large = |_| failed(std::io::Error::other("a side of an image is too long"));
         let entry = Entry {
             start: self.end,
             height: u32::try_from(image.height).map_err(too_large)?,
             width: u32::try_from(image.width).map_err(too_large)?,
+            checksum,
         };
         self.file.write_all(&image.pixels).map_err(failed)?;
         self.end += entry.bytes();
@@ -218,10 +229,13 @@ impl Writer {
                 start,
                 height,
                 width,
+                checksum,
             } = entry.copied().unwrap_or_default();
             head.extend(start.to_le_bytes());
             head.extend(height.to_le_bytes());
             head.extend(width.to_le_bytes());
+            head.extend(u32::from(checksum.is_some()).to_le_bytes());
+            head.extend(checksum.unwrap_or(0).to_le_bytes());
         }
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.file.write_all(&head).map_err(failed)?;

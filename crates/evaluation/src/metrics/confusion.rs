@@ -1,19 +1,39 @@
 //! The confusion matrix, and the metrics that follow from it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::EvaluationError;
 
 /// A confusion matrix: counts of images by actual class (row) and predicted class (column).
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// It holds the counts that are not zero, of which there are at most as many as images: the whole
+/// matrix of 5000 classes would take 200 MB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Confusion {
-    counts: Vec<Vec<u64>>,
+    /// Number of classes.
+    classes: usize,
+    /// Actual class, predicted class and number of images, in ascending order.
+    counts: Vec<(usize, usize, u64)>,
+}
+
+/// A confusion matrix from a file.
+#[derive(Deserialize)]
+struct Unchecked {
+    classes: usize,
+    counts: Vec<(usize, usize, u64)>,
 }
 
 impl Confusion {
+    /// Up to this many classes, files have the matrix with its zeros, as rows.
+    pub const MOST_ROWS: usize = 256;
+
     /// A matrix of zeros, for `classes` classes.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self {
-            counts: vec![vec![0; classes]; classes],
+            classes,
+            counts: Vec::new(),
         }
     }
 
@@ -32,46 +52,126 @@ impl Confusion {
             let (truth, predicted) = (truth.len(), predicted.len());
             return Err(EvaluationError::Lengths { truth, predicted });
         }
-        let mut confusion = Self::new(classes);
-        for (&truth, &predicted) in truth.iter().zip(predicted) {
-            let class = truth.max(predicted);
-            if class >= classes {
-                return Err(EvaluationError::Class { class, classes });
-            }
-            confusion.counts[truth][predicted] += 1;
+        let both = || truth.iter().copied().zip(predicted.iter().copied());
+        let classes_seen = both().map(|(truth, predicted)| truth.max(predicted));
+        if let Some(class) = classes_seen.max().filter(|class| *class >= classes) {
+            return Err(EvaluationError::Class { class, classes });
         }
-        Ok(confusion)
+        let counts = both().map(|(truth, predicted)| (truth, predicted, 1));
+        Ok(Self::counted(classes, counts.collect()))
     }
 
-    /// The counts: one row per actual class, one column per predicted class.
+    /// The matrix with these rows, which may be of different lengths.
     #[must_use]
-    pub fn rows(&self) -> &[Vec<u64>] {
+    pub fn from_rows(rows: &[Vec<u64>]) -> Self {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let counts = rows.iter().enumerate().flat_map(|(actual, row)| {
+            let row = row.iter().enumerate();
+            row.map(move |(predicted, images)| (actual, predicted, *images))
+        });
+        let counts = counts.filter(|(_, _, images)| *images > 0).collect();
+        Self {
+            classes: rows.len().max(columns),
+            counts,
+        }
+    }
+
+    /// The sum of several matrices.
+    pub(crate) fn sum(matrices: impl IntoIterator<Item = Self>) -> Self {
+        let (mut classes, mut counts) = (0, Vec::new());
+        for matrix in matrices {
+            classes = classes.max(matrix.classes);
+            counts.extend(matrix.counts);
+        }
+        Self::counted(classes, counts)
+    }
+
+    fn counted(classes: usize, mut counts: Vec<(usize, usize, u64)>) -> Self {
+        counts.sort_unstable();
+        counts.dedup_by(|next, count| {
+            let same = (next.0, next.1) == (count.0, count.1);
+            if same {
+                count.2 += next.2;
+            }
+            same
+        });
+        Self { classes, counts }
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// The counts that are not zero: actual class, predicted class and number of images, ordered by
+    /// the classes.
+    #[must_use]
+    pub fn counts(&self) -> &[(usize, usize, u64)] {
         &self.counts
+    }
+
+    /// All counts: one row per actual class, one column per predicted class.
+    #[must_use]
+    pub fn rows(&self) -> Vec<Vec<u64>> {
+        let mut rows = vec![vec![0; self.classes]; self.classes];
+        for &(actual, predicted, images) in &self.counts {
+            rows[actual][predicted] = images;
+        }
+        rows
+    }
+
+    /// The form of files: [all counts](Self::rows), or, for more than
+    /// [`MOST_ROWS`](Self::MOST_ROWS) classes, no rows and the matrix itself.
+    #[must_use]
+    pub fn written(self) -> (Vec<Vec<u64>>, Option<Self>) {
+        if self.classes <= Self::MOST_ROWS {
+            (self.rows(), None)
+        } else {
+            (Vec::new(), Some(self))
+        }
     }
 
     /// The number of images.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.iter().flatten().sum()
+        self.counts.iter().map(|(_, _, images)| images).sum()
+    }
+
+    /// The number of images of each class.
+    #[must_use]
+    pub fn per_class(&self) -> Vec<u64> {
+        self.summed(|(actual, _)| Some(actual))
+    }
+
+    fn correct(&self) -> Vec<u64> {
+        self.summed(|(actual, predicted)| (actual == predicted).then_some(actual))
+    }
+
+    /// For each class, the sum of the counts that belong to it.
+    fn summed(&self, class: impl Fn((usize, usize)) -> Option<usize>) -> Vec<u64> {
+        let mut sums = vec![0; self.classes];
+        for &(actual, predicted, images) in &self.counts {
+            if let Some(class) = class((actual, predicted)) {
+                sums[class] += images;
+            }
+        }
+        sums
     }
 
     /// The share of the images that are classified correctly; 0 without images.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let correct: u64 = (0..self.counts.len())
-            .map(|class| self.counts[class][class])
-            .sum();
-        ratio(correct, self.total())
+        ratio(self.correct().iter().sum(), self.total())
     }
 
     /// For each class, the share of its images that are classified correctly (recall); 0 for a class
     /// without images.
     #[must_use]
     pub fn per_class_accuracy(&self) -> Vec<f64> {
-        self.counts
-            .iter()
-            .enumerate()
-            .map(|(class, row)| ratio(row[class], row.iter().sum()))
+        let classes = self.correct().into_iter().zip(self.per_class());
+        classes
+            .map(|(correct, images)| ratio(correct, images))
             .collect()
     }
 
@@ -81,13 +181,32 @@ impl Confusion {
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn macro_f1(&self) -> f64 {
-        let classes = self.counts.len();
-        let f1 = (0..classes).map(|class| {
-            let images: u64 = self.counts[class].iter().sum();
-            let predictions: u64 = self.counts.iter().map(|row| row[class]).sum();
-            ratio(2 * self.counts[class][class], images + predictions)
-        });
-        f1.sum::<f64>() / classes.max(1) as f64
+        let (images, correct) = (self.per_class(), self.correct());
+        let predictions = self.summed(|(_, predicted)| Some(predicted));
+        let f1 = (0..self.classes)
+            .map(|class| ratio(2 * correct[class], images[class] + predictions[class]));
+        f1.sum::<f64>() / self.classes.max(1) as f64
+    }
+}
+
+impl TryFrom<Unchecked> for Confusion {
+    type Error = &'static str;
+
+    fn try_from(Unchecked { classes, counts }: Unchecked) -> Result<Self, Self::Error> {
+        if counts.iter().any(|count| count.0.max(count.1) >= classes) {
+            return Err("a confusion matrix counts images of a class that it does not have");
+        }
+        let place = |count: &(usize, usize, u64)| (count.0, count.1);
+        if !counts.is_sorted_by(|a, b| place(a) < place(b)) {
+            return Err("the counts of a confusion matrix are not in order");
+        }
+        let total = counts
+            .iter()
+            .try_fold(0_u64, |sum, count| sum.checked_add(count.2));
+        if total.is_none() {
+            return Err("a confusion matrix counts too many images");
+        }
+        Ok(Self { classes, counts })
     }
 }
 
@@ -115,6 +234,7 @@ mod tests {
         // F1: 6/(4 + 5), 4/(3 + 3), 0/(1 + 0).
         assert!((confusion.macro_f1() - (6.0 / 9.0 + 4.0 / 6.0) / 3.0).abs() < 1e-12);
         assert_eq!(confusion.per_class_accuracy(), [0.75, 2.0 / 3.0, 0.0]);
+        assert_eq!(confusion.per_class(), [4, 3, 1]);
     }
 
     #[test]
@@ -124,5 +244,33 @@ mod tests {
         let none = Confusion::from_predictions(2, &[], &[]).unwrap();
         assert_eq!(none, Confusion::new(2));
         assert_eq!((none.accuracy(), none.macro_f1()), (0.0, 0.0));
+    }
+
+    #[test]
+    fn rows_are_read_as_they_are_written() {
+        let confusion = Confusion::from_predictions(3, &[0, 2, 2], &[1, 2, 2]).unwrap();
+        assert_eq!(confusion.counts(), [(0, 1, 1), (2, 2, 2)]);
+        assert_eq!(Confusion::from_rows(&confusion.rows()), confusion);
+        let ragged = Confusion::from_rows(&[vec![1, 2, 3]]);
+        assert_eq!((ragged.classes(), ragged.total()), (3, 6));
+        let twice = Confusion::sum([confusion.clone(), confusion]);
+        assert_eq!(twice.rows(), [[0, 2, 0], [0, 0, 0], [0, 0, 4]]);
+    }
+
+    #[test]
+    fn a_matrix_from_a_file_is_checked() {
+        let read = |counts: &str| {
+            let text = format!(r#"{{"classes": 3, "counts": {counts}}}"#);
+            serde_json::from_str::<Confusion>(&text)
+        };
+        assert_eq!(read("[[0, 2, 4], [1, 0, 1]]").unwrap().total(), 5);
+        for counts in [
+            "[[0, 3, 1]]",
+            "[[1, 0, 1], [0, 2, 4]]",
+            "[[0, 2, 1], [0, 2, 4]]",
+            "[[0, 1, 18446744073709551615], [0, 2, 1]]",
+        ] {
+            assert!(read(counts).is_err(), "{counts}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::pictures::charts::{costs, curves, learning_curve};
 use crate::pictures::looks::Looks;
 use crate::pictures::sweep::inline_sweep;
 use crate::report::json::{Report, Run};
-use crate::report::matrix::confusions;
+use crate::report::matrix::{caption, confusions};
 use crate::report::sentences::finding;
 use crate::report::skipped;
 use crate::report::table::{TITLES, row};
@@ -94,7 +94,7 @@ fn results(
             h2 { "Confusion matrices" }
             div.grid { (confusions(report, summaries)) }
             p.quiet {
-                "Rows are actual classes, columns are predicted classes."
+                (caption(report))
                 @if several { " Counts are sums over the seeds." }
             }
         }

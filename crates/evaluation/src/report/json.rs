@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
+use crate::metrics::Confusion;
 use crate::understood::Understood;
 
 /// The version of the format that is written and read.
@@ -93,8 +94,12 @@ pub struct Run {
     /// For each class, the share of its test images that are classified correctly.
     #[serde(default)]
     pub per_class_accuracy: Vec<f64>,
-    /// Counts of test images by actual class (row) and predicted class (column).
+    /// Counts of test images by actual class (row) and predicted class (column). Empty if there are
+    /// more than [`Confusion::MOST_ROWS`] classes; see [`confusion`](Self::confusion).
     pub confusion: Vec<Vec<u64>>,
+    /// The counts that are not zero, for more classes than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion_counts: Option<Confusion>,
     /// The epochs.
     pub epochs: Vec<Epoch>,
     /// Number of trainable parameters.
@@ -189,6 +194,15 @@ pub struct Failure {
     pub seed: u64,
     /// The error.
     pub error: String,
+}
+
+impl Run {
+    /// The confusion matrix.
+    #[must_use]
+    pub fn confusion(&self) -> Confusion {
+        let counts = self.confusion_counts.clone();
+        counts.unwrap_or_else(|| Confusion::from_rows(&self.confusion))
+    }
 }
 
 impl Report {
@@ -290,6 +304,28 @@ pub(crate) mod tests {
         assert_eq!(Report::read(&path).unwrap(), report);
         let newer = VERSION_1.replacen('{', r#"{"later": [1], "#, 1);
         assert_eq!(read(&newer).unwrap(), report);
+    }
+
+    #[test]
+    fn the_matrix_of_many_classes_is_written_without_its_zeros() {
+        let classes = Confusion::MOST_ROWS + 1;
+        let actual: Vec<usize> = (0..classes).collect();
+        let confusion = Confusion::from_predictions(classes, &actual, &vec![3; classes]).unwrap();
+        let mut report = with_runs(&[("sft", 0, 0.5)]);
+        report.dataset.classes = actual.iter().map(usize::to_string).collect();
+        let run = &mut report.runs[0];
+        (run.confusion, run.confusion_counts) = confusion.clone().written();
+        assert!(run.confusion.is_empty());
+        let text = report.to_json().unwrap();
+        assert!(text.len() < 100 * classes, "{}", text.len());
+        assert_eq!(read(&text).unwrap(), report);
+        assert_eq!(report.runs[0].confusion(), confusion);
+        // One class less, and the matrix is written as it always was.
+        let fewer = Confusion::new(classes - 1).written();
+        assert_eq!((fewer.0.len(), fewer.1), (classes - 1, None));
+        report.dataset.classes.pop();
+        let error = read(&report.to_json().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("the confusion matrix of the run"), "{error}");
     }
 
     #[test]

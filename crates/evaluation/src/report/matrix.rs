@@ -2,13 +2,22 @@
 
 use maud::{Markup, html};
 
-use super::json::Report;
+use super::json::{Report, Run};
 use super::table::name;
 use crate::format::accuracy;
+use crate::metrics::Confusion;
 use crate::statistics::summary::{Summary, largest};
+
+/// With more classes than this, a matrix is not shown, but where it counts most wrong images: nobody
+/// reads a million cells, and no browser shows them.
+const MOST_CLASSES: usize = 100;
+
+/// How many of the most frequent confusions are shown.
+const SHOWN: usize = 30;
 
 /// One matrix per method, summed over its seeds, for the largest number of training images.
 pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
+    let classes = &report.dataset.classes;
     html! { @for summary in largest(summaries) { figure {
         figcaption {
             b { (name(summary)) } " " (accuracy(summary))
@@ -16,7 +25,44 @@ pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
                 span.quiet { ", 95 % interval " (percent(low)) "–" (percent(high)) " %" }
             }
         }
-        (matrix(&report.dataset.classes, &summed(report, summary)))
+        @let confusion = summed(report, summary);
+        @if classes.len() > MOST_CLASSES { (most_frequent(classes, &confusion)) }
+        @else { (matrix(classes, &confusion.rows())) }
+    } } }
+}
+
+/// What the matrices show, in words.
+pub(crate) fn caption(report: &Report) -> Markup {
+    html! {
+        @if report.dataset.classes.len() > MOST_CLASSES {
+            "The most frequent confusions of each method, with their share of the images of the "
+            "actual class; report.json has all counts."
+        } @else {
+            "Rows are actual classes, columns are predicted classes."
+        }
+    }
+}
+
+fn most_frequent(classes: &[String], confusion: &Confusion) -> Markup {
+    let images = confusion.per_class();
+    let known = |count: &&(usize, usize, u64)| count.0.max(count.1) < classes.len();
+    let wrong = confusion.counts().iter().filter(known);
+    let mut wrong: Vec<_> = wrong.filter(|count| count.0 != count.1).collect();
+    wrong.sort_by_key(|count| std::cmp::Reverse(count.2));
+    let rest: u64 = wrong.iter().skip(SHOWN).map(|count| count.2).sum();
+    html! { div.scroll { table {
+        thead { tr {
+            @for title in ["actual", "predicted", "images", "share"] { th scope="col" { (title) } }
+        } }
+        tbody {
+            @for (actual, predicted, count) in wrong.into_iter().take(SHOWN) { tr {
+                th scope="row" { (classes[*actual]) }
+                td { (classes[*predicted]) }
+                td { (count) }
+                td { (percent(share(*count, images[*actual]))) " %" }
+            } }
+            @if rest > 0 { tr { td.quiet colspan="4" { "and " (rest) " more wrong images" } } }
+        }
     } } }
 }
 
@@ -31,7 +77,7 @@ fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Markup {
             @let all: u64 = line.iter().sum();
             tr {
                 th scope="row" { (class) }
-                @for (predicted, count) in line.iter().enumerate() {
+                @for (predicted, count) in line.iter().take(classes.len()).enumerate() {
                     td style=(heat(*count, all, truth == predicted)) {
                         @if *count > 0 { (count) } @else { span.quiet { "·" } }
                     }
@@ -42,17 +88,10 @@ fn matrix(classes: &[String], counts: &[Vec<u64>]) -> Markup {
     } } }
 }
 
-fn summed(report: &Report, summary: &Summary) -> Vec<Vec<u64>> {
-    let classes = report.dataset.classes.len();
-    let mut counts = vec![vec![0; classes]; classes];
-    for run in report.runs.iter().filter(|run| summary.contains(run)) {
-        for (sums, line) in counts.iter_mut().zip(&run.confusion) {
-            for (sum, count) in sums.iter_mut().zip(line) {
-                *sum += count;
-            }
-        }
-    }
-    counts
+fn summed(report: &Report, summary: &Summary) -> Confusion {
+    let runs = report.runs.iter().filter(|run| summary.contains(run));
+    let none = Confusion::new(report.dataset.classes.len());
+    Confusion::sum(std::iter::once(none).chain(runs.map(Run::confusion)))
 }
 
 /// The colour of a cell: blue for correct images, orange for wrong ones. Orange is stronger, because
@@ -88,12 +127,36 @@ mod tests {
         report.runs[0].confusion = vec![vec![3, 1], vec![0, 4]];
         report.runs[1].confusion = vec![vec![4, 0], vec![2, 2]];
         let summaries = summarize(&report);
-        assert_eq!(summed(&report, &summaries[0]), [[7, 1], [2, 6]]);
+        assert_eq!(summed(&report, &summaries[0]).rows(), [[7, 1], [2, 6]]);
         let page = confusions(&report, &summaries[..1]).into_string();
         assert!(page.contains("87.5 %") && page.contains("75.0 %"), "{page}");
         // A matrix that does not match the classes is truncated and does not cause a panic.
         report.runs[0].confusion = vec![vec![1, 2, 3]];
         confusions(&report, &summaries);
+    }
+
+    #[test]
+    fn of_many_classes_the_most_frequent_confusions_are_shown() {
+        let mut report = with_runs(&[("sft", 0, 0.5), ("sft", 1, 0.5)]);
+        let classes = 5000;
+        report.dataset.classes = (0..classes).map(|class| format!("c{class}")).collect();
+        // In both runs, 3 of the 4 images of class 7 are taken for class 4999, and one each of 31
+        // other classes for class 0.
+        let mut actual = vec![7, 7, 7, 7];
+        let mut predicted = vec![4999, 4999, 4999, 7];
+        actual.extend(100..131);
+        predicted.extend([0; 31]);
+        for run in &mut report.runs {
+            let confusion = Confusion::from_predictions(classes, &actual, &predicted);
+            (run.confusion, run.confusion_counts) = confusion.unwrap().written();
+        }
+        let page = confusions(&report, &summarize(&report)).into_string();
+        let first =
+            "<tbody><tr><th scope=\"row\">c7</th><td>c4999</td><td>6</td><td>75.0 %</td></tr>";
+        assert!(page.contains(first), "{page}");
+        assert!(page.contains("and 4 more wrong images"), "{page}");
+        assert!(page.len() < 5000, "{}", page.len());
+        assert!(caption(&report).into_string().contains("report.json"));
     }
 
     #[test]

@@ -13,4 +13,4 @@ pub use html::html;
 pub use json::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
 pub use sentences::finding;
 pub use skipped::left_out;
-pub use table::{markdown, table};
+pub use table::{markdown, table, table_within};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::json::{Epoch, Report, Run, VERSION};
 use crate::error::EvaluationError;
+use crate::metrics::Confusion;
 
 /// Bytes that a report may have: 1000 runs of 1000 epochs and 100 classes take a third of it.
 const LIMIT: u64 = 1 << 30;
@@ -72,7 +73,7 @@ fn problem(report: &Report) -> Option<String> {
         return Some("the number of images is out of range".to_owned());
     }
     report.runs.iter().find_map(|run| {
-        let what = of_run(run)?;
+        let what = of_run(run, data.classes.len())?;
         Some(format!(
             "{what} of the run `{}` {} out of range",
             run.method,
@@ -85,7 +86,7 @@ fn is(what: &str) -> &'static str {
     if what.ends_with('s') { "are" } else { "is" }
 }
 
-fn of_run(run: &Run) -> Option<&'static str> {
+fn of_run(run: &Run, classes: usize) -> Option<&'static str> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
     let shares = |values: &[f64]| values.iter().all(|value| share(*value));
     // Losses are computed as `f32`. NaN stands for a training that diverged.
@@ -105,6 +106,8 @@ fn of_run(run: &Run) -> Option<&'static str> {
     let duration = |value: f64| value.is_finite() && value >= 0.0;
     let mut counts = run.confusion.iter().flatten();
     let images = counts.try_fold(0_u64, |sum, count| sum.checked_add(*count));
+    // Whoever computes with the matrix makes lists of one number per class.
+    let of_the_classes = |counts: &Confusion| counts.classes() == classes && counts.total() <= MOST;
     let parameters = [
         run.trainable_parameters,
         run.total_parameters,
@@ -116,7 +119,8 @@ fn of_run(run: &Run) -> Option<&'static str> {
         ("the accuracies", shares(&run.per_class_accuracy)),
         (
             "the confusion matrix",
-            images.is_some_and(|images| images <= MOST),
+            images.is_some_and(|images| images <= MOST)
+                && run.confusion_counts.as_ref().is_none_or(of_the_classes),
         ),
         (
             "the parameters",

@@ -22,22 +22,60 @@ pub(crate) const TITLES: [&str; 8] = [
     "file",
 ];
 
+/// Indices of the columns beside the first, in the order in which they leave a table that is too wide.
+const LEAST_IMPORTANT: [usize; 7] = [2, 5, 4, 3, 7, 6, 1];
+
 /// The comparison as a table for a terminal, one row per method.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    let summaries = summarize(report);
+    let rows: Vec<[String; 8]> = summarize(report).iter().map(row).collect();
+    with_columns(&rows, &(0..TITLES.len()).collect::<Vec<_>>())
+}
+
+/// The same for a terminal with so many columns. What has no room beside the most important columns
+/// follows in tables below, so that no row is broken.
+#[must_use]
+pub fn table_within(report: &Report, width: usize) -> String {
+    let rows: Vec<[String; 8]> = summarize(report).iter().map(row).collect();
+    let mut tables = Vec::new();
+    let mut left: Vec<usize> = (1..TITLES.len()).collect();
+    while !left.is_empty() {
+        let mut columns = left.clone();
+        let table = loop {
+            let table = with_columns(&rows, &[&[0], columns.as_slice()].concat());
+            let widest = table
+                .lines()
+                .map(|line| line.trim_end().chars().count())
+                .max();
+            if columns.len() == 1 || widest.is_none_or(|widest| widest <= width) {
+                break table;
+            }
+            let least = LEAST_IMPORTANT
+                .iter()
+                .find(|column| columns.contains(column));
+            columns.retain(|column| Some(column) != least);
+        };
+        left.retain(|column| !columns.contains(column));
+        tables.push(table);
+    }
+    tables.join("\n\n")
+}
+
+/// A table of some of the columns.
+fn with_columns(rows: &[[String; 8]], columns: &[usize]) -> String {
     let mut table = Table::new();
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(TITLES);
-    for summary in &summaries {
-        table.add_row(row(summary));
+    table.set_header(columns.iter().map(|column| TITLES[*column]));
+    for row in rows {
+        table.add_row(columns.iter().map(|column| &row[*column]));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    // The line under the titles ends where the titles do.
+    table.trim_fmt()
 }
 
 /// The comparison as a Markdown table, one row per method.
@@ -99,6 +137,45 @@ fn trainable(summary: &Summary) -> String {
 mod tests {
     use super::*;
     use crate::report::json::tests::with_runs;
+
+    #[test]
+    fn a_table_that_is_too_wide_continues_below() {
+        let report = with_runs(&[("sft", 0, 0.5), ("lora", 0, 0.5), ("lora", 1, 0.6)]);
+        let titles = |table: &str| -> Vec<Vec<String>> {
+            let heads = table.split("\n\n").map(|part| part.lines().next().unwrap());
+            let columns = heads.map(|head| head.split("  ").map(str::trim));
+            let columns = columns.map(|titles| titles.filter(|title| !title.is_empty()));
+            columns
+                .map(|titles| titles.map(str::to_owned).collect())
+                .collect()
+        };
+        assert_eq!(table_within(&report, 200), table(&report));
+        assert_eq!(titles(&table(&report)), [TITLES]);
+        let two = [
+            &[
+                "method",
+                "accuracy",
+                "trainable",
+                "per step",
+                "peak memory",
+                "file",
+            ][..],
+            &["method", "macro-F1", "training"],
+        ];
+        assert_eq!(titles(&table_within(&report, 80)), two);
+        for width in [80, 60, 40, 30] {
+            let table = table_within(&report, width);
+            let fits = |line: &str| line.chars().count() <= width;
+            assert!(table.lines().all(fits), "{width}\n{table}");
+            for summary in &summarize(&report) {
+                for cell in row(summary) {
+                    assert!(table.contains(&cell), "{cell} {width}\n{table}");
+                }
+            }
+        }
+        // A column is there however narrow the terminal is.
+        assert_eq!(titles(&table_within(&report, 1)).len(), 7);
+    }
 
     #[test]
     fn terminal_and_markdown_show_the_same_cells() {

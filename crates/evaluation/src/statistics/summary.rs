@@ -2,6 +2,7 @@
 
 use super::spread::{Spread, median};
 use super::wilson::wilson;
+use crate::metrics::Confusion;
 use crate::report::json::{Report, Run};
 
 /// One method, trained on one number of images, summarised over all its seeds.
@@ -126,6 +127,7 @@ fn summary(runs: &[&Run]) -> Summary {
     let values = |of: fn(&Run) -> f64| runs.iter().map(|run| of(run)).collect::<Vec<_>>();
     let accuracies = values(|run| run.accuracy);
     let first = runs[0];
+    let confusion = first.confusion();
     Summary {
         method: first.method.clone(),
         train_per_class: first.train_per_class,
@@ -133,10 +135,10 @@ fn summary(runs: &[&Run]) -> Summary {
         stopped: runs.iter().any(|run| run.stopped),
         accuracy: Spread::of(&accuracies),
         accuracies,
-        test_images: first.confusion.iter().flatten().sum(),
-        commonest: commonest(first),
+        test_images: confusion.total(),
+        commonest: commonest(&confusion),
         train_per_class_found: first.train_per_class_found,
-        classes: first.confusion.len(),
+        classes: confusion.classes(),
         last_loss: last_loss(runs),
         macro_f1: Spread::of(&values(|run| run.macro_f1)).mean,
         trainable_parameters: first.trainable_parameters,
@@ -150,9 +152,9 @@ fn summary(runs: &[&Run]) -> Summary {
 
 /// The class with the most test images, and their share.
 #[allow(clippy::cast_precision_loss)]
-fn commonest(run: &Run) -> Option<(usize, f64)> {
-    let rows = run.confusion.iter().map(|row| row.iter().sum::<u64>());
-    let all: u64 = run.confusion.iter().flatten().sum();
+fn commonest(confusion: &Confusion) -> Option<(usize, f64)> {
+    let all = confusion.total();
+    let rows = confusion.per_class().into_iter();
     // The first of equally common ones.
     let most = rows.enumerate().rev().max_by_key(|(_, images)| *images);
     most.filter(|_| all > 0)

@@ -10,8 +10,8 @@ use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
 use crate::identity::{DataIdentity, Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
-use crate::run::{Observer, Phase, attach, base};
-use crate::weights::{cached, is_made_on_demand, is_shipped, understand};
+use crate::run::{Observer, Phase, attach, base, load};
+use crate::weights::{cached, is_made_on_demand, is_shipped, open};
 
 /// What was found.
 pub(super) struct Checked {
@@ -43,16 +43,25 @@ pub(super) fn check(
     same_weights(runs, inputs)?;
     observer.on_phase(Phase::Images);
     let whole = first.data.whole()?;
+    let other = |difference| Error::OtherData {
+        path: first.data.path.clone(),
+        difference,
+    };
+    // What can be told without decoding is told before.
     if let Some(expected) = &inputs.data
         && let Some(difference) = expected.difference(&DataIdentity::of(&whole)?)
     {
-        return Err(Error::OtherData {
-            path: first.data.path.clone(),
-            difference,
-        });
+        return Err(other(difference));
     }
     let preprocess = first.data.preprocess(&architecture);
-    let data = (first.data).decode(whole, first.seed, &preprocess, &first.recipe.augment)?;
+    let augment = &first.recipe.augment;
+    let mut watch = |decoded, images| observer.on_images(decoded, images);
+    let data = (first.data).decode(whole, first.seed, &preprocess, augment, &mut watch)?;
+    if let Some(expected) = &inputs.data
+        && let Some(difference) = first.data.other_contents(expected, &data.identity)
+    {
+        return Err(other(difference));
+    }
     for note in data.notes() {
         observer.note(&note);
     }
@@ -85,10 +94,12 @@ pub(super) fn check(
             }
             Some(network) => Network::clone(network),
             None => {
-                let (network, notes) = base(config, classes, &device)?;
+                let mut file = open(config)?;
+                let (network, notes) = load(config, &mut file, classes, &device)?;
                 if !is_shipped(config) {
                     // That the shipped checkpoint gets a new head is expected.
-                    let recognized = understand(config)?;
+                    let own = config.weights.is_some();
+                    let recognized = own.then(|| file.understand_as(&config.model)).flatten();
                     found.notes = recognized.iter().map(Recognized::recognition).collect();
                     found.notes.extend(notes);
                 }

@@ -66,7 +66,9 @@ impl Launcher for InProcess {
         observer: &mut impl Observer,
     ) -> Result<Run, Error> {
         observer.on_phase(Phase::Images);
-        run(job, &job.config.images()?, observer)
+        let mut watch = |decoded, images| observer.on_images(decoded, images);
+        let images = job.config.images_watched(&mut watch)?;
+        run(job, &images, observer)
     }
 
     fn pretrain(

@@ -33,6 +33,8 @@ pub struct Comparison {
     repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
+    /// Whether the base weights have another place than the plan in the folder says.
+    moved: bool,
     /// The lock of the folder of a comparison that is resumed.
     lock: Option<Arc<Lock>>,
 }
@@ -50,6 +52,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            moved: false,
             lock: None,
         }
     }
@@ -92,6 +95,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            moved: false,
             lock: Some(Arc::new(lock)),
         })
     }
@@ -130,6 +134,25 @@ impl Comparison {
         let done = &self.done;
         let runs = self.plan.runs.iter_mut();
         runs.filter(|run| !is_done(done, run))
+    }
+
+    /// The base weights are now in this file, to which they were moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MovedBase`] if it is another file than the runs started from, as far as that is
+    /// recorded.
+    pub fn move_weights(&mut self, file: &Path) -> Result<(), Error> {
+        if let Some(weights) = &mut self.plan.inputs.weights {
+            weights.verify_moved(file)?;
+            weights.origin = file.display().to_string();
+        }
+        let runs = self.plan.runs.iter_mut();
+        for run in runs.filter(|run| run.starts_from_file()) {
+            self.moved |= run.weights.as_deref() != Some(file);
+            run.weights = Some(file.to_owned());
+        }
+        Ok(())
     }
 
     /// Does the runs and writes their files and the report.
@@ -178,7 +201,9 @@ impl Comparison {
             }
             self.plan.inputs = inputs(&self.plan.runs, &data)?;
             let former = self.repeats.as_ref();
-            for note in former.map_or_else(Vec::new, |former| former.changes(&self.plan.inputs)) {
+            for note in former.map_or_else(Vec::new, |former| {
+                former.changes(&self.plan.inputs, &left[0].data)
+            }) {
                 observer.note(&note);
             }
             occupied = Some(Occupied::new(&folder, self.replace)?);
@@ -189,6 +214,9 @@ impl Comparison {
         // The runs open their images themselves.
         drop(data);
         if self.resumes {
+            if self.moved {
+                self.plan.begin(&folder)?;
+            }
             // The process may have been killed after writing only one of the two files.
             self.save(&report, &folder)?;
         } else {

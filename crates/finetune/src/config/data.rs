@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use finetune_data::check::UnusableImage;
+use finetune_data::sources::Contents;
 use finetune_data::{
     Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
     StoredSize, Understood, named, open,
 };
+use finetune_files::quoted;
 use finetune_model::Architecture;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,9 @@ pub struct DataConfig {
     #[serde(default)]
     pub pipeline: Pipeline,
 }
+
+/// Is told again and again how many images of how many are decoded.
+pub type Watch<'a> = &'a mut dyn FnMut(usize, usize);
 
 /// The images of a run, ready for batches.
 #[derive(Debug, Clone)]
@@ -150,33 +155,85 @@ impl DataConfig {
         preprocess: &Preprocess,
         augment: &Augment,
     ) -> Result<Decoded, Error> {
-        self.decode(self.whole()?, seed, preprocess, augment)
+        self.decode(self.whole()?, seed, preprocess, augment, &mut |_, _| ())
     }
 
-    /// Decodes the images of a data set that [`whole`](Self::whole) opened.
+    /// Decodes the images of a data set that [`whole`](Self::whole) opened. `watch` is told again and
+    /// again how many images of how many are decoded.
     pub(crate) fn decode(
         &self,
         whole: Splits,
         seed: u64,
         preprocess: &Preprocess,
         augment: &Augment,
+        watch: Watch<'_>,
     ) -> Result<Decoded, Error> {
-        let identity = DataIdentity::of(&whole)?;
+        let mut identity = DataIdentity::of(&whole)?;
+        let keys: Vec<Vec<u64>> = parts(&whole).map(ImageSet::keys).collect();
         let splits = self.selected(whole, seed);
         let understood = splits.understood();
-        let fitted = |set: &ImageSet| set.prepare(preprocess, StoredSize::Fitted, &self.pipeline);
-        let size = augment.stored_size();
-        let mut train = splits.train.prepare(preprocess, size, &self.pipeline)?;
+        let all = parts(&splits).map(ImageSet::len).sum();
+        let mut before = 0;
+        let mut prepare = |set: &ImageSet, size: StoredSize| {
+            let mut decoded = |images| watch(before + images, all);
+            let images = set.prepare_watched(preprocess, size, &self.pipeline, &mut decoded);
+            before += set.len();
+            images
+        };
+        let mut train = prepare(&splits.train, augment.stored_size())?;
         train.sampling = self.sampling;
+        let mut fitted = |set: &ImageSet| prepare(set, StoredSize::Fitted);
+        let mut valid = splits.valid.as_ref().map(&mut fitted).transpose()?;
+        let mut test = fitted(&splits.test)?;
+        let mut contents = Contents::default();
+        let images = [Some(&mut train), valid.as_mut(), Some(&mut test)];
+        for (set, images) in parts(&splits).zip(images.into_iter().flatten()) {
+            contents.add(set, &std::mem::take(&mut images.checksums));
+        }
+        identity.set_contents(keys.iter().map(|keys| contents.of(keys)).collect());
         Ok(Decoded {
             train,
-            valid: splits.valid.as_ref().map(fitted).transpose()?,
-            test: fitted(&splits.test)?,
+            valid,
+            test,
             name: splits.name,
             identity,
             understood,
         })
     }
+}
+
+impl DataConfig {
+    /// Names an image whose contents differ between two identities that are the same otherwise, in
+    /// words; `None` if there is none.
+    #[must_use]
+    pub fn other_contents(&self, was: &DataIdentity, is: &DataIdentity) -> Option<String> {
+        let changed = was.other_contents(is)?;
+        // Nobody remembers the names of a million images for the one that may have changed.
+        let whole = self.whole().ok();
+        let sets = whole.as_ref().into_iter().flat_map(parts);
+        let mut parts = is.parts.iter().zip(sets);
+        let set = parts.find(|(part, _)| part.name == changed.part);
+        let sample = set.and_then(|(_, set)| set.samples.get(changed.index));
+        let name = match sample {
+            Some(sample) => quoted(&sample.source.name()),
+            None => format!("{} image {}", changed.part, changed.index + 1),
+        };
+        Some(match changed.others {
+            0 => format!("the contents of {name} have changed"),
+            1 => format!("the contents of {name} and of 1 other image have changed"),
+            others => format!("the contents of {name} and of {others} other images have changed"),
+        })
+    }
+}
+
+/// The parts that a data set has: `train`, `valid`, `test`.
+fn parts(splits: &Splits) -> impl Iterator<Item = &ImageSet> {
+    let parts = [
+        Some(&splits.train),
+        splits.valid.as_ref(),
+        Some(&splits.test),
+    ];
+    parts.into_iter().flatten()
 }
 
 impl Decoded {

@@ -7,6 +7,6 @@ mod format;
 mod run;
 pub mod settings;
 
-pub use data::{DataConfig, Decoded, EMBEDDED};
+pub use data::{DataConfig, Decoded, EMBEDDED, Watch};
 pub use format::Format;
 pub use run::RunConfig;

@@ -7,7 +7,7 @@ use finetune_model::Architecture;
 use finetune_training::Recipe;
 use serde::{Deserialize, Serialize};
 
-use super::data::{DataConfig, Decoded};
+use super::data::{DataConfig, Decoded, Watch};
 use super::defaults::{self, For};
 use super::format::Format;
 use crate::error::Error;
@@ -189,6 +189,13 @@ impl RunConfig {
         self
     }
 
+    /// Whether the run starts from weights in a file, and not from random ones or those inside the
+    /// program.
+    #[must_use]
+    pub fn starts_from_file(&self) -> bool {
+        !self.from_scratch && self.weights.is_some()
+    }
+
     /// The name of the method on the command line and in file names; `scratch` for the baseline.
     #[must_use]
     pub fn method_name(&self) -> &'static str {
@@ -210,9 +217,19 @@ impl RunConfig {
     ///
     /// The data set is not valid, or an image cannot be used.
     pub fn images(&self) -> Result<Decoded, Error> {
+        self.images_watched(&mut |_, _| ())
+    }
+
+    /// As [`images`](Self::images), which may take long: tells `watch` again and again how many images
+    /// of how many are decoded.
+    ///
+    /// # Errors
+    ///
+    /// As [`images`](Self::images).
+    pub fn images_watched(&self, watch: Watch<'_>) -> Result<Decoded, Error> {
         let preprocess = self.data.preprocess(&self.architecture()?);
-        self.data
-            .prepare(self.seed, &preprocess, &self.recipe.augment)
+        let (data, augment) = (&self.data, &self.recipe.augment);
+        data.decode(data.whole()?, self.seed, &preprocess, augment, watch)
     }
 
     /// The layers that get an adapter.

@@ -13,7 +13,7 @@ use finetune_training::Select;
 
 use super::names::RunFolder;
 use super::plan::Plan;
-use crate::config::RunConfig;
+use crate::config::{RunConfig, Watch};
 use crate::error::Error;
 use crate::identity::{DataIdentity, Inputs, verify};
 use crate::machine::device::device;
@@ -83,6 +83,32 @@ impl FinishedRun {
             }
             _ => Ok(run),
         }
+    }
+
+    /// The same run with its base weights in a file to which they were moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MovedBase`] if it is another file than the run started from, as far as that is
+    /// recorded; [`Error::Usage`] if the run did not start from a file.
+    pub fn moved_weights(mut self, file: &Path) -> Result<Self, Error> {
+        if !self.config.starts_from_file() {
+            return Err(Error::Usage(format!(
+                "--weights says where base weights are that were moved, but {} started from {}; leave \
+                 it out",
+                self.name(),
+                if self.config.from_scratch {
+                    "random weights"
+                } else {
+                    "weights inside the program"
+                }
+            )));
+        }
+        if let Some(weights) = &self.inputs.weights {
+            weights.verify_moved(file)?;
+        }
+        self.config.weights = Some(file.to_owned());
+        Ok(self)
     }
 
     /// The run's configuration.
@@ -191,25 +217,29 @@ impl FinishedRun {
 
     /// Images for [`evaluate`](Self::evaluate): those of a data set, or the run's own test images.
     /// Their classes are matched by name with those that the model was trained on; the data set may
-    /// have only some of them, in another order.
+    /// have only some of them, in another order. `watch` is told again and again how many of how many
+    /// are decoded.
     ///
     /// # Errors
     ///
     /// The data set is not valid, an image cannot be used, or it has classes that the model was not
     /// trained on.
-    pub fn test_images(&self, data: Option<&Path>) -> Result<TestImages, Error> {
+    pub fn test_images(&self, data: Option<&Path>, watch: Watch<'_>) -> Result<TestImages, Error> {
         let config = &self.config;
         let trained = self.classes()?;
         let mut notes = Vec::new();
+        let others = |difference| {
+            format!("the images are not those that the run was started with: {difference}")
+        };
+        let expected = self.inputs.data.as_ref();
+        let mut same = None;
         let test = match data {
             None => {
                 let whole = config.data.whole()?;
-                let expected = self.inputs.data.as_ref();
                 let found = DataIdentity::of(&whole)?;
-                if let Some(difference) = expected.and_then(|data| data.difference(&found)) {
-                    notes.push(format!(
-                        "the images are not those that the run was started with: {difference}"
-                    ));
+                match expected.and_then(|expected| expected.difference(&found)) {
+                    Some(difference) => notes.push(others(difference)),
+                    None => same = Some(found),
                 }
                 whole.test
             }
@@ -223,7 +253,18 @@ impl FinishedRun {
         let (test, matched) = by_name(test, &trained)?;
         notes.extend(matched);
         let preprocess = config.data.preprocess(&config.architecture()?);
-        let images = test.prepare(&preprocess, StoredSize::Fitted, &config.data.pipeline)?;
+        let (size, pipeline) = (StoredSize::Fitted, &config.data.pipeline);
+        let mut decoded = |images| watch(images, test.len());
+        let mut images = test.prepare_watched(&preprocess, size, pipeline, &mut decoded)?;
+        let checksums = std::mem::take(&mut images.checksums);
+        if let (Some(expected), Some(mut found)) = (expected, same) {
+            // Only the test images, which come last, were read.
+            let others_unread = found.parts.len().saturating_sub(1);
+            let mut contents = vec![Vec::new(); others_unread];
+            contents.push(checksums);
+            found.set_contents(contents);
+            notes.extend(config.data.other_contents(expected, &found).map(others));
+        }
         let left_out = images.skipped.iter();
         notes.extend(left_out.map(|image| format!("left out: {}", image.reason)));
         Ok(TestImages { images, notes })
@@ -261,10 +302,14 @@ impl FinishedRun {
 
     /// The run's method on its base, before training.
     fn attached(&self, classes: usize) -> Result<Adapted<Network>, Error> {
-        if let Some(weights) = &self.inputs.weights
-            && !self.config.from_scratch
-        {
-            weights.verify(&self.config)?;
+        match (&self.inputs.weights, &self.config.weights) {
+            _ if self.config.from_scratch => {}
+            (Some(weights), _) => weights.verify(&self.config)?,
+            (None, Some(path)) if !path.exists() => {
+                let path = path.clone();
+                return Err(Error::NoBase { path, sha256: None });
+            }
+            _ => {}
         }
         let device = device(&self.config.device)?.autodiff();
         Ok(prepare(&self.config, classes, &device)?.attached)

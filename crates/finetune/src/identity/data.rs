@@ -1,10 +1,15 @@
 //! The identity of a data set.
 
 use finetune_data::Splits;
-use finetune_files::quoted;
+use finetune_files::{listed, quoted};
 use serde::{Deserialize, Serialize};
 
+use super::contents;
+
 use crate::error::Error;
+
+/// The most images whose contents are recorded, so that the files that have the records remain small.
+const MOST_IMAGES: usize = 2_000_000;
 
 /// How many differences of one kind a message names.
 const SHOWN: usize = 3;
@@ -28,6 +33,20 @@ pub struct PartIdentity {
     /// SHA-256 over name, size and label of each image, in order: its
     /// [`Fingerprint`](finetune_data::Fingerprint).
     pub sha256: String,
+    /// A checksum of the file of each image, in order, as far as it was read; empty if none was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "contents")]
+    pub contents: Vec<Option<u32>>,
+}
+
+/// An image whose file has changed although its size has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherContents {
+    /// The name of its part.
+    pub part: String,
+    /// Its index in the part.
+    pub index: usize,
+    /// How many other images have changed as well.
+    pub others: usize,
 }
 
 impl DataIdentity {
@@ -51,12 +70,58 @@ impl DataIdentity {
                     name: part.name,
                     per_class: set.per_class(),
                     sha256: part.sha256,
+                    contents: Vec::new(),
                 })
                 .collect(),
         })
     }
 
-    /// How another data set differs from this one, in words; `None` if it does not.
+    /// Sets the checksums of the images' files, for each part in order.
+    pub fn set_contents(&mut self, contents: Vec<Vec<Option<u32>>>) {
+        let images: usize = contents.iter().map(Vec::len).sum();
+        if images > MOST_IMAGES {
+            return;
+        }
+        for (part, contents) in self.parts.iter_mut().zip(contents) {
+            if contents.iter().any(Option::is_some) {
+                part.contents = contents;
+            }
+        }
+    }
+
+    /// The same without the contents of images.
+    #[must_use]
+    pub fn without_contents(&self) -> Self {
+        let mut identity = self.clone();
+        for part in &mut identity.parts {
+            part.contents.clear();
+        }
+        identity
+    }
+
+    /// The first image whose contents are known to differ from those in another data set that has no
+    /// other [`difference`](Self::difference).
+    #[must_use]
+    pub fn other_contents(&self, other: &Self) -> Option<OtherContents> {
+        let parts = self.parts.iter().zip(&other.parts);
+        let mut changed = parts.flat_map(|(was, is)| {
+            let images = was.contents.iter().zip(&is.contents).enumerate();
+            let changed = images.filter(|(_, (was, is))| match (was, is) {
+                (Some(was), Some(is)) => was != is,
+                _ => false,
+            });
+            changed.map(|(index, _)| (&was.name, index))
+        });
+        let (part, index) = changed.next()?;
+        Some(OtherContents {
+            part: part.clone(),
+            index,
+            others: changed.count(),
+        })
+    }
+
+    /// How another data set differs from this one, in words; `None` if it does not. Contents of images
+    /// are not compared.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
         if let Some(difference) = self.other_classes(&other.classes) {
@@ -88,7 +153,7 @@ impl DataIdentity {
         };
         let gone = without(&self.classes, classes);
         let new = without(classes, &self.classes);
-        let list = |names: &[String]| listed(names, names.len());
+        let list = |names: &[String]| listed(names, SHOWN, String::clone);
         let (one, other) = (gone.len() == 1, new.len() == 1);
         let classes = |one: bool| if one { "the class" } else { "the classes" };
         let are = |one: bool| if one { "is" } else { "are" };
@@ -110,7 +175,7 @@ impl DataIdentity {
 
 impl PartIdentity {
     fn difference(&self, other: &Self, classes: &[String]) -> Option<String> {
-        if self == other {
+        if (&self.per_class, &self.sha256) == (&other.per_class, &other.sha256) {
             return None;
         }
         let counts = self.per_class.iter().zip(&other.per_class).zip(classes);
@@ -125,22 +190,9 @@ impl PartIdentity {
                 self.name
             )
         } else {
-            let shown = &changed[..changed.len().min(SHOWN)];
-            format!(
-                "the {} images are {}",
-                self.name,
-                listed(shown, changed.len())
-            )
+            let changed = listed(&changed, SHOWN, String::clone);
+            format!("the {} images are {changed}", self.name)
         })
-    }
-}
-
-/// The first items of a list of `all`.
-fn listed(items: &[String], all: usize) -> String {
-    let shown = &items[..items.len().min(SHOWN)];
-    match all - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -177,6 +229,43 @@ mod tests {
         let text = serde_json::to_string(&identity(folder().path())).unwrap();
         let read: DataIdentity = serde_json::from_str(&text).unwrap();
         assert_eq!(read, identity(folder().path()));
+    }
+
+    #[test]
+    fn other_contents_are_found_as_far_as_they_are_known() {
+        let was = {
+            let mut identity = identity(folder().path());
+            assert_eq!(identity.other_contents(&identity), None);
+            let test = vec![Some(5), Some(6), None, Some(u32::MAX)];
+            identity.set_contents(vec![vec![None; 4], test]);
+            identity
+        };
+        let text = serde_json::to_string(&was).unwrap();
+        assert!(
+            text.contains("\"0000000500000006........ffffffff\""),
+            "{text}"
+        );
+        // None is known of the training images.
+        assert_eq!(text.matches("contents").count(), 1, "{text}");
+        let read: DataIdentity = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read, read.other_contents(&was)), (&was, None));
+        for wrong in ["0000000", "0000000g", "+0000001", "éééé"] {
+            let text = text.replace("00000005", wrong);
+            assert!(
+                serde_json::from_str::<DataIdentity>(&text).is_err(),
+                "{wrong}"
+            );
+        }
+        let mut is = was.clone();
+        is.parts[0].contents = vec![Some(1); 4];
+        is.parts[1].contents = vec![None, Some(7), Some(8), Some(9)];
+        let changed = was.other_contents(&is).unwrap();
+        assert_eq!(
+            (changed.part.as_str(), changed.index, changed.others),
+            ("test", 1, 1)
+        );
+        assert_eq!(was.difference(&is), None);
+        assert_eq!(was.other_contents(&is.without_contents()), None);
     }
 
     #[test]

@@ -3,15 +3,18 @@
 //!
 //! Runs of versions before 0.2 recorded none of this; they are used without these checks.
 
+mod contents;
 mod data;
 mod files;
 mod weights;
 
-pub use data::{DataIdentity, PartIdentity};
+pub use data::{DataIdentity, OtherContents, PartIdentity};
 pub use files::{of_files, verify};
 pub use weights::WeightsIdentity;
 
 use serde::{Deserialize, Serialize};
+
+use crate::config::DataConfig;
 
 /// The base weights and images that runs were started with. It is part of `config.json`,
 /// `plan.json` and checkpoints.
@@ -32,9 +35,18 @@ impl Inputs {
         *self == Self::default()
     }
 
-    /// What differs in the inputs of runs that repeat those with these, a sentence each.
+    /// The same without the contents of images, for files that are written often.
     #[must_use]
-    pub fn changes(&self, now: &Self) -> Vec<String> {
+    pub fn without_contents(&self) -> Self {
+        Self {
+            weights: self.weights.clone(),
+            data: self.data.as_ref().map(DataIdentity::without_contents),
+        }
+    }
+
+    /// What differs in the inputs of runs on `data` that repeat those with these, a sentence each.
+    #[must_use]
+    pub fn changes(&self, now: &Self, data: &DataConfig) -> Vec<String> {
         let mut changes = Vec::new();
         if let (Some(was), Some(is)) = (&self.weights, &now.weights)
             && was.sha256 != is.sha256
@@ -46,7 +58,7 @@ impl Inputs {
             ));
         }
         if let (Some(was), Some(is)) = (&self.data, &now.data)
-            && let Some(difference) = was.difference(is)
+            && let Some(difference) = (was.difference(is)).or_else(|| data.other_contents(was, is))
         {
             changes.push(format!(
                 "the images are not those of the runs that are repeated: {difference}"

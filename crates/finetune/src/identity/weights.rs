@@ -51,6 +51,23 @@ impl WeightsIdentity {
         }))
     }
 
+    /// Checks that a file has these weights, to whose place they were moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MovedBase`] if it is another file, or it cannot be read.
+    pub fn verify_moved(&self, path: &Path) -> Result<(), Error> {
+        let (_, found) = hash_once(path)?;
+        if found == self.sha256 {
+            return Ok(());
+        }
+        Err(Error::MovedBase {
+            path: path.to_owned(),
+            found,
+            expected: self.sha256.clone(),
+        })
+    }
+
     /// Checks that a run's base weights are still these.
     ///
     /// # Errors
@@ -129,10 +146,20 @@ mod tests {
         std::fs::write(&path, "abd!").unwrap();
         let error = identity.verify(&run).unwrap_err().to_string();
         assert!(error.contains("are no longer those"), "{error}");
+        let moved = folder.path().join("moved.safetensors");
+        std::fs::write(&moved, "abc").unwrap();
+        identity.verify_moved(&moved).unwrap();
+        let error = identity.verify_moved(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("is not the file") && error.contains(abc),
+            "{error}"
+        );
         std::fs::remove_file(&path).unwrap();
         let error = identity.verify(&run).unwrap_err().to_string();
         assert!(
-            error.contains("are missing") && error.contains(abc),
+            error.contains("are missing")
+                && error.contains(abc)
+                && error.contains("--weights FILE"),
             "{error}"
         );
     }

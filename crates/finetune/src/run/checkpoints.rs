@@ -37,7 +37,7 @@ impl<'a> Checkpoints<'a> {
         Ok(Self {
             config,
             folder,
-            inputs: serde_json::to_string(job.inputs)?,
+            inputs: serde_json::to_string(&job.inputs.without_contents())?,
             interval: Duration::from_secs(config.checkpoint_seconds),
             retain: config.keep_checkpoints,
             written: Instant::now(),

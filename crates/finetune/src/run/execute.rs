@@ -109,15 +109,19 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
+    let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
+    let per_class_accuracy = confusion.per_class_accuracy();
+    let (confusion, confusion_counts) = confusion.written();
     Ok(Run {
         method: config.method_name().to_owned(),
         seed: config.seed,
         train_per_class: config.data.train_per_class,
         train_per_class_found: most_per_class(&data.train),
-        accuracy: confusion.accuracy(),
-        macro_f1: confusion.macro_f1(),
-        per_class_accuracy: confusion.per_class_accuracy(),
-        confusion: confusion.rows().to_vec(),
+        accuracy,
+        macro_f1,
+        per_class_accuracy,
+        confusion,
+        confusion_counts,
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
@@ -133,11 +137,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         artifacts: artifacts.collect(),
         artifact_sha256: sha256,
         settings,
-        range_test: range_test.map(|test| finetune_evaluation::RangeTest {
-            rates: test.rates,
-            losses: test.losses,
-            suggestion: test.suggestion,
-        }),
+        range_test: range_test.map(tested),
     })
 }
 
@@ -178,10 +178,14 @@ fn find_rate(
 /// comparison runs.
 fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
     let expected = job.inputs.data.as_ref();
-    let difference = expected.and_then(|expected| expected.difference(&data.identity));
+    let config = &job.config.data;
+    let difference = expected.and_then(|expected| {
+        let difference = expected.difference(&data.identity);
+        difference.or_else(|| config.other_contents(expected, &data.identity))
+    });
     match difference {
         Some(difference) => Err(Error::OtherData {
-            path: job.config.data.path.clone(),
+            path: config.path.clone(),
             difference,
         }),
         None => Ok(()),
@@ -246,6 +250,14 @@ fn remove(path: &Path) -> Result<(), Error> {
         std::fs::remove_file(path).map_err(Error::io("remove", path))?;
     }
     Ok(())
+}
+
+fn tested(test: RangeTest) -> finetune_evaluation::RangeTest {
+    finetune_evaluation::RangeTest {
+        rates: test.rates,
+        losses: test.losses,
+        suggestion: test.suggestion,
+    }
 }
 
 fn epoch(epoch: &finetune_training::Epoch) -> Epoch {

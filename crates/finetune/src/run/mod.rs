@@ -17,5 +17,5 @@ pub use confusion::confusion;
 pub use execute::run;
 pub use job::Job;
 pub use observer::{Observer, Phase};
-pub use prepare::{Prepared, attach, base, prepare};
+pub use prepare::{Prepared, attach, base, load, prepare};
 pub(crate) use saved::read_checkpoint;

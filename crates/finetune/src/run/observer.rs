@@ -37,6 +37,11 @@ pub trait Observer: finetune_training::Observer {
         let _ = phase;
     }
 
+    /// Called again and again while images are decoded: how many of how many are.
+    fn on_images(&mut self, decoded: usize, images: usize) {
+        let _ = (decoded, images);
+    }
+
     /// Whether the run should stop as soon as possible, for example because the user pressed Ctrl-C.
     /// What is done so far is saved.
     fn stop_requested(&self) -> bool {

@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use finetune_files::quoted;
 use finetune_methods::{Adapted, Importance, Scope};
-use finetune_model::{Head, Network};
+use finetune_model::{Head, Network, WeightsFile};
 
 use crate::config::RunConfig;
 use crate::error::Error;
@@ -43,8 +43,22 @@ pub fn base(
     if config.from_scratch {
         return Ok((architecture.build(classes, config.seed, device), Vec::new()));
     }
+    load(config, &mut weights::open(config)?, classes, device)
+}
+
+/// The network with base weights from their file, and what a user should know about them.
+///
+/// # Errors
+///
+/// The weights cannot be read or do not fit.
+pub fn load(
+    config: &RunConfig,
+    file: &mut WeightsFile,
+    classes: usize,
+    device: &Device,
+) -> Result<(Network, Vec<String>), Error> {
+    let architecture = config.architecture()?;
     let head = Head::New { seed: config.seed };
-    let mut file = weights::open(config)?;
     let loaded = file.load(&architecture, classes, head, device)?;
     if let Some(first) = loaded.not_finite.first() {
         return Err(Error::NotFinite {

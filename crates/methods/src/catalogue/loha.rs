@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::during_training::NoDynamics;
-use super::patterns::{self, Found, Patterns};
+use super::patterns::{self, Found, Patterns, has_patterns};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Hadamard, start};
 use crate::attach::{Made, Maker};
@@ -47,16 +47,7 @@ impl Default for LohaConfig {
     }
 }
 
-impl LohaConfig {
-    fn patterns(&self) -> Patterns<'_> {
-        Patterns {
-            rank: self.rank,
-            alpha: self.alpha,
-            ranks: &self.rank_pattern,
-            alphas: &self.alpha_pattern,
-        }
-    }
-}
+has_patterns!(LohaConfig);
 
 impl Spec for LohaConfig {
     type Adapter = Hadamard;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::patterns::{self, Found, Patterns};
+use super::patterns::{self, Found, Patterns, has_patterns};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::{Kronecker, WeightShape, start};
 use crate::attach::{Made, Maker};
@@ -67,16 +67,9 @@ struct Sizes {
     decompose_second: bool,
 }
 
-impl LokrConfig {
-    fn patterns(&self) -> Patterns<'_> {
-        Patterns {
-            rank: self.rank,
-            alpha: self.alpha,
-            ranks: &self.rank_pattern,
-            alphas: &self.alpha_pattern,
-        }
-    }
+has_patterns!(LokrConfig);
 
+impl LokrConfig {
     /// The sizes of the factors of a weight that get the rank `rank`.
     fn sizes(&self, shape: &WeightShape, rank: usize) -> Sizes {
         let area = shape.area();

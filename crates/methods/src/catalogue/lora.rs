@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::patterns::{Patterns, exactly};
+use super::patterns::{Patterns, exactly, has_patterns};
 use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
 use crate::adapters::split::split;
 use crate::adapters::{Geometry, LoraInit, LowRank, Quantize, WeightShape, start};
@@ -96,6 +96,8 @@ impl Default for LoraConfig {
     }
 }
 
+has_patterns!(LoraConfig);
+
 impl LoraConfig {
     /// The rank that the settings give a layer, and the rank that it gets.
     ///
@@ -125,15 +127,6 @@ impl LoraConfig {
     fn scale_by(&self, alpha: f64, rank: usize) -> f64 {
         let rank = rank as f64;
         alpha / if self.rslora { rank.sqrt() } else { rank }
-    }
-
-    fn patterns(&self) -> Patterns<'_> {
-        Patterns {
-            rank: self.rank,
-            alpha: self.alpha,
-            ranks: &self.rank_pattern,
-            alphas: &self.alpha_pattern,
-        }
     }
 
     /// The same with the ranks and scales that layers have, by their paths.

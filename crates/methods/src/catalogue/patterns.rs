@@ -21,6 +21,24 @@ pub(super) struct Patterns<'a> {
     pub(super) alphas: &'a BTreeMap<String, f64>,
 }
 
+/// Gives the settings of a method its `patterns`.
+macro_rules! has_patterns {
+    ($config:ty) => {
+        impl $config {
+            fn patterns(&self) -> Patterns<'_> {
+                Patterns {
+                    rank: self.rank,
+                    alpha: self.alpha,
+                    ranks: &self.rank_pattern,
+                    alphas: &self.alpha_pattern,
+                }
+            }
+        }
+    };
+}
+
+pub(super) use has_patterns;
+
 impl Patterns<'_> {
     /// The rank of a layer.
     pub(super) fn rank_of(&self, path: &str) -> usize {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use finetune_files::{shortened, visible};
+use finetune_files::{listed, shortened, visible};
 
 use super::state_dict::Slot;
 use super::tensor_file::Entry;
@@ -337,15 +337,5 @@ pub(super) fn is_head(path: &str, architecture: &Architecture) -> bool {
 }
 
 fn shorten(list: &[String]) -> String {
-    const SHOWN: usize = 4;
-    let shown: Vec<_> = list
-        .iter()
-        .take(SHOWN)
-        .map(|name| visible(&shortened(name, 120)).into_owned())
-        .collect();
-    let shown = shown.join(", ");
-    match list.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
+    listed(list, 4, |name| visible(&shortened(name, 120)).into_owned())
 }

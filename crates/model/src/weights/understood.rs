@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use burn::tensor::Device;
-use finetune_files::{quoted, visible};
+use finetune_files::{and_more, quoted, visible};
 
 use super::matching::{Fit, Tensors, Wanted};
 use super::state_dict::slots;
@@ -252,10 +252,7 @@ impl Understood {
                 }
             })
             .collect();
-        let more = match self.others.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+        let more = and_more(self.others.len() - others.len());
         let key = |prefix: &str| prefix.split('.').next().unwrap_or_default().to_owned();
         let remedy = match key(&first.prefix) {
             key_of_other if key_of_other.is_empty() || key_of_other == key(&self.prefix) => {

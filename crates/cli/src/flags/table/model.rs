@@ -1,5 +1,6 @@
 //! The model and its pretrained weights.
 
+use finetune::config::RunConfig;
 use finetune::folder::absolute;
 use finetune::weights::locate;
 
@@ -22,7 +23,8 @@ pub(super) fn flags() -> Vec<Flag> {
             .help("Pretrained weights: a safetensors or PyTorch file, or hf:OWNER/NAME")
             .details(
                 "On the Hugging Face Hub: hf:OWNER/NAME[@REVISION][/FILE]. Without --model, the model \
-                 is recognised from the file.",
+                 is recognised from the file. With --resume, the new place of the file that the runs \
+                 started from, if it was moved.",
             )
             .default_is("shipped with resnet8-64")
             .sets_base(
@@ -32,7 +34,10 @@ pub(super) fn flags() -> Vec<Flag> {
                         return Ok(true);
                     };
                     let path = Some(absolute(&locate(name, None)?)?);
-                    Ok(plan.runs.iter().all(|run| run.weights == path))
+                    // Another file must have the same SHA-256, which is checked when it takes the
+                    // place of the former one.
+                    Ok(plan.runs.iter().all(|run| run.weights == path)
+                        || plan.runs.iter().any(RunConfig::starts_from_file))
                 }),
             ),
         value("weights-sha256", "HEX")
@@ -40,8 +45,13 @@ pub(super) fn flags() -> Vec<Flag> {
             .sets_base(
                 |base, sha256| base.weights_sha256 = Some(sha256),
                 Resume::Rule(|base, plan| {
+                    let sha256 = base.weights_sha256.as_deref();
+                    if let Some(moved) = &base.weights {
+                        locate(moved, sha256)?;
+                        return Ok(true);
+                    }
                     for path in plan.runs.iter().filter_map(|run| run.weights.as_ref()) {
-                        locate(&path.to_string_lossy(), base.weights_sha256.as_deref())?;
+                        locate(&path.to_string_lossy(), sha256)?;
                     }
                     Ok(true)
                 }),

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use finetune::config::defaults;
 use finetune::config::settings::of;
-use finetune_files::{nearest, quoted, unknown};
+use finetune_files::{meant, quoted, unknown};
 use finetune_methods::Method;
 use serde_json::Value;
 
@@ -33,8 +33,7 @@ pub(super) fn apply(method: &Method, typed: &[String]) -> Result<Method> {
         };
         let keys = keys(&named)?;
         if !keys.iter().any(|known| known == key) {
-            let meant = nearest(key, keys.iter().map(String::as_str));
-            let meant = meant.map_or(String::new(), |meant| format!(", did you mean `{meant}`?"));
+            let meant = meant(key, keys.iter().map(String::as_str));
             bail!(Usage(if keys.is_empty() {
                 format!("--set {}: {name} has no settings", quoted(setting))
             } else {
