@@ -32,8 +32,8 @@ pub(super) struct Block {
 
 impl Grid {
     /// Divides the tiles evenly into blocks of about `count` tiles.
-    pub(super) fn new(batch: usize, side: usize, size: [usize; 2], count: usize) -> Self {
-        let [rows, columns] = size.map(|size| size.div_ceil(side));
+    pub(super) fn new(batch: usize, side: usize, pixels: [usize; 2], count: usize) -> Self {
+        let [rows, columns] = pixels.map(|pixels| pixels.div_ceil(side));
         let pieces = |total: usize, most: usize| total.div_ceil(total.div_ceil(most.max(1)));
         let block = if rows * columns <= count {
             [pieces(batch, count / (rows * columns)), rows]
@@ -43,7 +43,7 @@ impl Grid {
         Self {
             batch,
             side,
-            size,
+            size: pixels,
             block,
         }
     }

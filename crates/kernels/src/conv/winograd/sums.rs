@@ -1,18 +1,22 @@
 //! The products of transformed tiles.
 
 #![allow(clippy::inline_always, reason = "compiled into each instruction set")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "rows and vectors of a tile are indices of several operands"
+)]
 
 use crate::conv::product::Step;
 use crate::simd::{Part, Simd};
 
 /// The steps of a sum, in the order of growing offsets.
-pub(crate) struct Steps(Vec<Step>);
+pub(super) struct Steps(Vec<Step>);
 
 impl Steps {
     /// # Panics
     ///
     /// If an offset is smaller than the one before it.
-    pub(crate) fn new(steps: impl Iterator<Item = Step>) -> Self {
+    pub(super) fn new(steps: impl Iterator<Item = Step>) -> Self {
         let steps: Vec<Step> = steps.collect();
         assert!(
             steps
@@ -22,32 +26,36 @@ impl Steps {
         Self(steps)
     }
 
-    /// The first `count` of `start..`.
-    pub(crate) fn range(&self, range: std::ops::Range<usize>) -> Growing<'_> {
+    /// The steps of a range.
+    pub(super) fn range(&self, range: std::ops::Range<usize>) -> Growing<'_> {
         Growing(&self.0[range])
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 /// Some of [`Steps`]: the last one has the largest offsets.
 #[derive(Clone, Copy)]
-pub(crate) struct Growing<'a>(&'a [Step]);
+pub(super) struct Growing<'a>(&'a [Step]);
 
 /// An operand or result: the values, and the distance between its rows or vectors.
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<T> {
-    pub(crate) values: T,
-    pub(crate) stride: usize,
+pub(super) struct Rows<T> {
+    pub(super) values: T,
+    pub(super) stride: usize,
 }
 
 /// `out[i · stride + j · lanes ..] (+)= Σ_step spread[step.spread + i · stride] · vector[step.vector
 /// + j · stride ..]` for `count` rows `i` and `vectors` (1 or 2) vectors `j`, as
 /// [`crate::conv::product::product`] with regular offsets. With `add`, the result is added to `out`.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the result is borrowed only for the call"
+)]
 #[inline(always)]
-pub(crate) fn sums<S: Simd>(
+pub(super) fn sums<S: Simd>(
     s: S,
     (count, vectors): (usize, usize),
     spread: Rows<&[f32]>,
@@ -58,8 +66,7 @@ pub(crate) fn sums<S: Simd>(
 ) {
     let most = match (S::REGISTERS >= 32, vectors) {
         (true, 1) => 12,
-        (true, _) => 8,
-        (false, 1) => 8,
+        (true, _) | (false, 1) => 8,
         (false, _) => 6,
     };
     let pieces = count.div_ceil(most);

@@ -78,7 +78,9 @@ fn check(case: &Case) {
     #[allow(clippy::cast_precision_loss)]
     let scale = (2.0 / (9 * g.channels_in) as f32).sqrt();
     let mut w = normal(g.channels_out * g.channels_in * 9, 2);
-    w.iter_mut().for_each(|w| *w *= scale);
+    for w in &mut w {
+        *w *= scale;
+    }
     let bias = normal(g.channels_out, 3);
     let grad = normal(g.batch * g.image_out(), 4);
     let expected = Reference::new(g, &x, &w, &bias, &grad);

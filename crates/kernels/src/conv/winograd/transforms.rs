@@ -264,6 +264,7 @@ pub(super) fn tile<S: Simd, M: Map, const A: usize>(
         }
         *half = M::map(s, row);
     }
+    #[allow(clippy::needless_range_loop, reason = "a column of all rows")]
     for j in 0..M::to(A) {
         let mut column = [s.splat(0.0); A];
         for i in 0..M::from(A) {
