@@ -81,6 +81,39 @@ fn a_network_is_found_under_any_prefix() {
 }
 
 #[test]
+fn parts_of_names_may_be_separated_by_slashes() {
+    let everywhere = |mut tensors: Vec<StateTensor>| {
+        for tensor in &mut tensors {
+            tensor.name = tensor.name.replace('.', "/");
+        }
+        tensors
+    };
+    for (tensors, prefix) in [
+        (resnet8("encoder/"), "encoder."),
+        (everywhere(resnet8("net/encoder/")), "net.encoder."),
+        (everywhere(resnet8("")), ""),
+    ] {
+        let beside = other(&["decoder/conv1/weight"]);
+        let found = understood(&[tensors.clone(), beside]).unwrap();
+        assert_eq!(found.architecture.name, "resnet8");
+        assert_eq!((found.prefix.as_str(), found.left_out), (prefix, 1));
+        assert_eq!(found.left_out_examples, ["decoder/conv1/weight"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
+        let architecture = Architecture::find("resnet8").unwrap();
+        let loaded = file.load(architecture, 3, Head::Stored, &Device::flex());
+        let read = state_dict(&loaded.unwrap().network, architecture).unwrap();
+        let values = |mut tensors: Vec<StateTensor>| {
+            tensors.sort_by(|a, b| a.name.cmp(&b.name));
+            tensors
+        };
+        assert_eq!(values(read), values(resnet8("")));
+    }
+}
+
+#[test]
 fn what_wrappers_insert_into_names_does_not_matter() {
     let mut tensors = resnet8("model._orig_mod.");
     for tensor in &mut tensors {

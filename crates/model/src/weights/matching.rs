@@ -21,7 +21,7 @@ const WRAPPERS: [&str; 3] = [
 /// The most prefixes that are tried for an architecture.
 const MOST_PREFIXES: usize = 64;
 
-/// The tensors of a file by their names without what wrappers insert.
+/// The tensors of a file by their names without what wrappers insert, and with dots as separators.
 pub(super) struct Tensors<'a> {
     by_name: BTreeMap<Cow<'a, str>, (&'a str, &'a [usize])>,
 }
@@ -85,10 +85,11 @@ impl<'a> Tensors<'a> {
 }
 
 fn unwrapped(name: &str) -> Cow<'_, str> {
-    if !WRAPPERS.iter().any(|wrapper| name.contains(wrapper)) {
+    if !name.contains('/') && !WRAPPERS.iter().any(|wrapper| name.contains(wrapper)) {
         return name.into();
     }
-    let mut name = name.to_owned();
+    // TensorFlow and JAX separate the parts of a name by slashes, and so do scripts that come from there.
+    let mut name = name.replace('/', ".");
     for wrapper in WRAPPERS {
         name = name.replace(wrapper, "");
     }
