@@ -49,13 +49,7 @@ impl Lock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     let owner = owner(&path);
-                    let patience = match owner.as_deref() {
-                        // It has not signed yet, or a process only looks whether it is locked.
-                        None => BRIEFLY,
-                        Some(owner) if is_running(owner) => Duration::ZERO,
-                        // It was killed, and a run that it started has yet to end.
-                        Some(_) => PATIENCE,
-                    };
+                    let patience = patience(owner.as_deref());
                     if start.elapsed() >= patience {
                         return Err(in_use(folder, owner));
                     }
@@ -75,13 +69,20 @@ impl Lock {
     /// [`Error::InUse`] if one does.
     pub fn check(folder: &RunFolder) -> Result<(), Error> {
         let path = folder.lock();
-        // It may be unreadable or missing; then the folder is not in use, or locking it fails.
-        let Ok(file) = File::open(&path) else {
-            return Ok(());
-        };
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Err(in_use(folder, owner(&path))),
-            _ => Ok(()),
+        let start = Instant::now();
+        loop {
+            // It may be unreadable or missing; then the folder is not in use, or locking it fails.
+            let Ok(file) = File::open(&path) else {
+                return Ok(());
+            };
+            let Err(TryLockError::WouldBlock) = file.try_lock_shared() else {
+                return Ok(());
+            };
+            let owner = owner(&path);
+            if start.elapsed() >= patience(owner.as_deref()) {
+                return Err(in_use(folder, owner));
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 
@@ -104,6 +105,17 @@ impl Lock {
             .and_then(|()| self.file.seek(SeekFrom::Start(0)))
             .and_then(|_| self.file.write_all(text.as_bytes()));
         written.map_err(Error::io("write", &self.path))
+    }
+}
+
+/// How long to wait for a lock that is said to belong to `owner`.
+fn patience(owner: Option<&str>) -> Duration {
+    match owner {
+        // It has not signed yet, or a process only looks whether it is locked.
+        None => BRIEFLY,
+        Some(owner) if is_running(owner) => Duration::ZERO,
+        // It was killed, and a run that it started has yet to end.
+        Some(_) => PATIENCE,
     }
 }
 
