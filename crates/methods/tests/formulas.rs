@@ -10,10 +10,11 @@ use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, low_rank, plain, relative, stir, values};
 use finetune_methods::adapters::LowRank;
 use finetune_methods::catalogue::{AdaloraConfig, Regrow};
+use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::random::{normals, uniforms};
 use finetune_methods::{
-    Dynamics, Layer, LoraConfig, Method, Scope, SparseSharedConfig, Targets, conv2d, layers, load,
-    merge, parameters, trained,
+    Dynamics, Layer, LoraConfig, Method, Scope, SparseSharedConfig, Targets, Values, conv2d,
+    layers, linear, load, merge, parameters, trained,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -337,4 +338,68 @@ fn dora_in_training_with_a_dropout_that_drops_nothing_equals_dora_without() {
     let x = plain().images(&device());
     let output = |net: &Net| conv2d(&net.conv, x.clone());
     assert!(relative(output(&with), output(&without)) < 1e-5);
+}
+
+/// Liu et al. 2024, equation 5, with HF PEFT's dropout: the base is not dropped, its direction is.
+#[test]
+fn the_dropout_of_dora_acts_on_the_direction_and_not_on_the_base() {
+    let base = plain().net(&device());
+    let net = attach(&dora(0.5), base.clone());
+    let mut tensors = trained(&net);
+    let doubled = "hidden.weight.adapter.magnitude";
+    let length = tensors.iter_mut().find(|tensor| tensor.path == doubled);
+    let Values::Floats(lengths) = &mut length.unwrap().values else {
+        panic!("lengths are numbers");
+    };
+    *lengths = lengths
+        .iter()
+        .map(|length| 2.0 * length)
+        .collect::<Vec<_>>()
+        .into();
+    let net = load(net, tensors).unwrap();
+    // B is 0, so with lengths of twice the weights' the output is W·x + W·dropped(x) + bias. An input
+    // with one value is dropped or doubled.
+    let mut x = vec![0.0; 64 * 6];
+    x.iter_mut().step_by(6).for_each(|value| *value = 1.0);
+    let x = Tensor::<2>::from_data(TensorData::new(x, [64, 6]), &device());
+    let output = values(linear(&net.hidden, x));
+    let bias = values(base.hidden.bias.as_ref().unwrap().val());
+    let row = values(base.hidden.weight.val().narrow(0, 0, 1));
+    let mut seen = [0, 0];
+    for output in output.chunks_exact(7) {
+        let is = |times: f32| {
+            let mut entries = output.iter().zip(&row).zip(&bias);
+            entries.all(|((output, weight), bias)| (output - times * weight - bias).abs() < 1e-5)
+        };
+        assert!(is(1.0) || is(3.0), "{output:?}");
+        seen[usize::from(is(3.0))] += 1;
+    }
+    assert!(seen[0] > 10 && seen[1] > 10, "{seen:?}");
+}
+
+#[test]
+fn changes_of_grouped_convolutions_survive_a_round_trip_through_the_hf_peft_format() {
+    let rank = 2;
+    let lora = Method::Lora(LoraConfig {
+        rank,
+        alpha: 3.0,
+        ..LoraConfig::default()
+    });
+    let sparse = sparse_shared(|config| (config.rank, config.density) = (rank, 0.5));
+    // The whole change of a depthwise convolution is trained by LoRA, and written with B as identity.
+    for (shape, method) in [
+        (grouped(), &lora),
+        (grouped(), &sparse),
+        (depthwise(), &lora),
+    ] {
+        let base = shape.net(&device());
+        let net = stir(attach(method, base.clone()));
+        let written = HfPeftAdapter::of(&net, method, Names::same("head")).unwrap();
+        let (back, _) = written.attach(base, Names::same("head")).unwrap();
+        let back = back.into_model().unwrap().valid();
+        let x = shape.images(&Device::flex());
+        let wanted = net.valid().forward(x.clone());
+        assert!(relative(back.forward(x.clone()), wanted.clone()) < 1e-5);
+        assert!(relative(merge(&back).unwrap().forward(x), wanted) < 1e-5);
+    }
 }
