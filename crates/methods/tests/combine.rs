@@ -114,6 +114,53 @@ fn biases_that_were_trained_can_be_trained_on() {
 }
 
 #[test]
+fn ties_of_an_adapter_with_itself_is_its_mean() {
+    let base = plain().net(&Device::flex().autodiff());
+    let mut adapters = Adapters::new(base.clone());
+    let (method, model) = (lora(Bias::None), stir(attach(&lora(Bias::None), base)));
+    for name in ["a", "b"] {
+        adapters.put(name, model.clone(), method.clone());
+    }
+    let how = Combination::Ties { density: 1.0 };
+    adapters
+        .combine("ties", &[("a", 0.5), ("b", 0.5)], how)
+        .unwrap();
+    let base = values(adapters.base().conv.weight.val());
+    let a = merged(&adapters, "a");
+    // Both signs agree everywhere: each factor is the mean of √0.5·t and √0.5·t.
+    for (i, found) in merged(&adapters, "ties").iter().enumerate() {
+        let wanted = base[i] + 0.5 * (a[i] - base[i]);
+        assert!((found - wanted).abs() < 1e-4, "{found} {wanted}");
+    }
+}
+
+#[test]
+fn trained_biases_are_averaged_by_the_size_of_the_weights() {
+    let mut adapters = adapters(&plain(), &lora(Bias::All));
+    let changed = |net: &Net, by: f32| {
+        let mut net = net.clone();
+        net.hidden.bias = net
+            .hidden
+            .bias
+            .map(|bias| bias.map(|bias| (bias + by).detach().require_grad()));
+        net
+    };
+    let bias = |net: &Net| values(net.hidden.bias.as_ref().unwrap().val());
+    let (a, method) = adapters.get("a").unwrap();
+    let (a, method) = (changed(a, 1.0), method.clone());
+    let b = changed(adapters.get("b").unwrap().0, 3.0);
+    let base = bias(adapters.base());
+    adapters.put("c", a, method.clone());
+    adapters.put("d", b, method);
+    let parts = [("c", 0.6), ("d", -0.2)];
+    adapters.combine("both", &parts, Combination::Cat).unwrap();
+    // 0.75·1 + 0.25·3.
+    for (found, base) in bias(adapters.get("both").unwrap().0).iter().zip(&base) {
+        assert!((found - base - 1.5).abs() < 1e-5, "{found} {base}");
+    }
+}
+
+#[test]
 fn combinations_out_of_range_are_named() {
     let mut adapters = adapters(&plain(), &lora(Bias::None));
     let mut error = |weight: f64, how: Combination| {

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2dConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution};
@@ -718,6 +720,22 @@ fn exporting_what_hf_peft_cannot_represent_is_an_error() {
     let shira = Method::Shira(ShiraConfig { rank: 3 });
     let net = stirred(&shira, "hidden", base(&device));
     assert!(HfPeftAdapter::of(&net, &shira, Names::same("head")).is_ok());
+    let lora = Method::Lora(LoraConfig {
+        rank: 2,
+        ..LoraConfig::default()
+    });
+    let dilated = |kernel: [usize; 2]| {
+        let mut net = base(&device);
+        net.conv = Conv2dConfig::new([4, 6], kernel)
+            .with_stride([2, 2])
+            .with_dilation([2, 1])
+            .with_padding(PaddingConfig2d::Explicit(2, 1, 2, 1))
+            .init(&device);
+        HfPeftAdapter::of(&stirred(&lora, "conv", net), &lora, Names::same("head"))
+    };
+    let error = dilated([3, 3]).unwrap_err().to_string();
+    assert!(error.contains("`conv`: HF PEFT's LoRA ignores a convolution's dilation"));
+    assert!(dilated([1, 1]).is_ok());
     let oft = Method::Oft(OftConfig::default());
     assert!(refused(&oft, "grouped").contains("HF PEFT's OFT of a kernel larger than 1×1"));
     assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));

@@ -268,6 +268,7 @@ fn the_best_epoch_is_selected_and_patience_ends_a_run() {
         let so_far = best_of(&selected.epochs[..=index]).epoch;
         let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
         assert_eq!(checkpoint.best_epoch(), Some(so_far));
+        assert_eq!(checkpoint.about(), Some("about"));
         assert!(!checkpoint.is_within_epoch());
         // 40 images in batches of 4.
         assert_eq!(checkpoint.steps(), 10 * (index + 1));
@@ -509,6 +510,35 @@ fn a_range_test_leaves_out_what_concerns_whole_runs() {
     let found = range_test(attached(net()), &data, &whole, &device(), &|| false).unwrap();
     assert_eq!(found.losses, plain.losses);
     assert_eq!(found.rates, plain.rates);
+    // With validation images, the patience and the choice of an epoch are allowed and left out.
+    let valid = self::images(2, 7);
+    let watched = TrainingData {
+        valid: Some(&valid),
+        ..data
+    };
+    let patient = Recipe {
+        patience: Some(1),
+        select: Select::Best,
+        ..whole
+    };
+    let found = range_test(attached(net()), &watched, &patient, &device(), &|| false).unwrap();
+    assert_eq!(found.losses, plain.losses);
+}
+
+#[test]
+fn a_range_test_ends_when_the_loss_exceeds_four_times_its_minimum() {
+    let images = images(4, 0);
+    let data = data(&images, None);
+    let found = range_test(attached(net()), &data, &recipe(), &device(), &|| false).unwrap();
+    let mut lowest = f64::INFINITY;
+    let mut exceeds = Vec::new();
+    for loss in &found.losses {
+        lowest = lowest.min(*loss);
+        exceeds.push(*loss > 4.0 * lowest);
+    }
+    let last = exceeds.pop();
+    assert!(found.losses.len() < 100 && last == Some(true), "{found:?}");
+    assert!(!exceeds.contains(&true), "{found:?}");
 }
 
 #[test]
