@@ -403,3 +403,30 @@ fn changes_of_grouped_convolutions_survive_a_round_trip_through_the_hf_peft_form
         assert!(relative(merge(&back).unwrap().forward(x), wanted) < 1e-5);
     }
 }
+
+#[test]
+fn the_dropout_of_the_settings_reaches_the_adapters_and_hf_pefts_files() {
+    let dropout = 0.25;
+    let lora = Method::Lora(LoraConfig {
+        rank: 2,
+        dropout,
+        ..LoraConfig::default()
+    });
+    let adalora = Method::Adalora(AdaloraConfig {
+        rank: 2,
+        target_rank: 2,
+        dropout,
+        ..AdaloraConfig::default()
+    });
+    let sparse = sparse_shared(|config| (config.rank, config.dropout) = (2, dropout));
+    for method in [lora, adalora, sparse] {
+        let base = plain().net(&device());
+        let net = attach(&method, base.clone());
+        let of = |net: &Net| low_rank(&net.hidden.weight).dropout.prob;
+        assert!((of(&net) - dropout).abs() < 1e-12, "{method:?}");
+        let written = HfPeftAdapter::of(&net, &method, Names::same("head")).unwrap();
+        let (back, _) = written.attach(base, Names::same("head")).unwrap();
+        let back = back.into_parts().model;
+        assert!((of(&back) - dropout).abs() < 1e-12, "{method:?}");
+    }
+}
