@@ -11,7 +11,7 @@ use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, lora, low_rank, plain, relative, stir, values};
 use finetune_methods::adapters::LowRank;
-use finetune_methods::catalogue::{AdaloraConfig, Budget, GpsConfig, Regrow};
+use finetune_methods::catalogue::{AdaloraConfig, Bias, Budget, GpsConfig, Regrow};
 use finetune_methods::inspect::LayerKind;
 use finetune_methods::{
     Dynamics, Importance, Layer, LoraConfig, Method, MethodError, Scope, SparseSharedConfig,
@@ -215,6 +215,49 @@ fn each_method_changes_only_the_tensors_that_it_trains() {
     // The gradient of a bias before a batch norm is zero except for rounding errors.
     changed.retain(|path| path != "conv.bias");
     assert_eq!(changed.len(), 9);
+}
+
+#[test]
+fn each_method_trains_its_parameters_beside_the_adapters() {
+    let device = Device::flex().autodiff();
+    let trained = |method: &Method, targets: &str| {
+        let targets = Targets::parse(targets).unwrap();
+        let scope = Scope::new("head", &targets, 0);
+        let net = method.attach(plain().net(&device), &scope).unwrap();
+        let listed = parameters(&net.into_parts().model).into_iter();
+        let beside = listed.filter(|param| param.trainable && !param.in_adapter());
+        let paths: Vec<String> = beside.map(|param| param.path).collect();
+        paths.join(" ")
+    };
+    let lora = |bias| {
+        Method::Lora(LoraConfig {
+            rank: 2,
+            bias,
+            ..LoraConfig::default()
+        })
+    };
+    let head = "head.weight head.bias";
+    let wanted = [
+        (lora(Bias::None), head.to_owned()),
+        (lora(Bias::LoraOnly), format!("hidden.bias {head}")),
+        (
+            lora(Bias::All),
+            format!("conv.bias norm.beta hidden.bias {head}"),
+        ),
+        (Method::Linear, head.to_owned()),
+        (Method::Norm, format!("norm.gamma norm.beta {head}")),
+        (
+            Method::Bitfit,
+            format!("conv.bias norm.beta hidden.bias {head}"),
+        ),
+        (
+            Method::Sft,
+            format!("conv.weight conv.bias norm.gamma norm.beta hidden.weight hidden.bias {head}"),
+        ),
+    ];
+    for (method, wanted) in wanted {
+        assert_eq!(trained(&method, "hidden"), wanted, "{method:?}");
+    }
 }
 
 /// Returns `B` and its mask for each adapter.

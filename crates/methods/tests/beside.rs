@@ -165,6 +165,22 @@ fn prompts_are_inserted_before_their_block_and_removed_after_it() {
 }
 
 #[test]
+fn prompts_start_within_the_bound_of_the_authors() {
+    let targets = Targets::parse("mix").unwrap();
+    let scope = Scope::new("head", &targets, 3);
+    let net = Net::new(&Device::flex().autodiff());
+    let adapted = Method::VptDeep(VptConfig { count: 50 }).attach(net, &scope);
+    let adapted = adapted.unwrap().into_model().unwrap();
+    let prompts: Tensor<2> = tensor(&trained(&adapted), "mix.weight.adapter.prompts");
+    // Xavier uniform of a patch of 3·16·16 values and a width of 6: √(6/774). 300 draws come close.
+    let bound = 0.088_045;
+    let values: Vec<f32> = prompts.into_data().iter().collect();
+    assert!(values.iter().all(|value| value.abs() <= bound));
+    assert!(values.iter().any(|value| *value > 0.95 * bound));
+    assert!(values.iter().any(|value| *value < -0.95 * bound));
+}
+
+#[test]
 fn ssf_scales_and_shifts_the_outputs_of_a_layer() {
     let device = Device::flex().autodiff();
     let net = adapted(&Method::Ssf(SsfConfig {}), "body", Net::new(&device));

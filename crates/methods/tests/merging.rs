@@ -286,6 +286,28 @@ fn merging_an_adapter_whose_weights_are_not_finite_is_an_error() {
     );
 }
 
+#[test]
+fn a_method_merges_if_it_says_so() {
+    let device = Device::flex().autodiff();
+    // The largest layer has room for the default ranks.
+    let shape = Shape {
+        outputs: 16,
+        ..plain()
+    };
+    for method in Method::all() {
+        let net = attach(&method, shape.net(&device));
+        assert_eq!(merge(&net).is_ok(), method.merges(), "{}", method.name());
+    }
+}
+
+#[test]
+fn only_gps_needs_gradients_before_training() {
+    let all = Method::all();
+    let needing = all.iter().filter(|method| method.needs_gradients());
+    let names: Vec<_> = needing.map(Method::name).collect();
+    assert_eq!(names, ["gps"]);
+}
+
 /// Returns the number of trainable parameters under the path of a layer.
 fn trained_in(net: &Net, layer: &Layer) -> usize {
     let prefix = format!("{}.", layer.path);

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param};
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::Conv2dConfig;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::{GradientsParams, SgdConfig};
 use burn::tensor::{Device, Distribution};
@@ -22,7 +24,7 @@ use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::state::to_safetensors;
 use finetune_methods::{
     Adapters, Floats, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets,
-    TrainedTensor, Values, load, parameters, trained,
+    TrainedTensor, Values, load, merge, parameters, trained,
 };
 use hf::{
     Net, apart, attach, attach_to, base, base_of, fixtures, input, labels, open, read, tensor,
@@ -658,7 +660,41 @@ fn every_method_survives_a_round_trip_through_the_hf_peft_format() {
             net.valid().forward(x),
         );
         assert!(found <= 1e-5, "{name}: {found:e} apart");
+        // Merging computes the dense change from what was read.
+        let merged = merge(&back.model.valid()).unwrap();
+        let x = input(&Device::flex());
+        let found = apart(merged.forward(x.clone()), net.valid().forward(x));
+        assert!(found <= 1e-5, "{name}: {found:e} apart when merged");
     }
+}
+
+#[test]
+fn a_normalisation_whose_statistics_changed_is_written_whole() {
+    let device = Device::flex().autodiff();
+    let lora = Method::Lora(LoraConfig {
+        rank: 2,
+        ..LoraConfig::default()
+    });
+    let net = stirred(&lora, "hidden", base(&device));
+    let written = HfPeftAdapter::of(&net, &lora, Names::same("head")).unwrap();
+    let mut names: Vec<&str> = written
+        .tensors
+        .iter()
+        .map(|tensor| tensor.path.as_str())
+        .collect();
+    names.sort_unstable();
+    let wanted = [
+        "head.bias",
+        "head.weight",
+        "hidden.lora_A.weight",
+        "hidden.lora_B.weight",
+        "norm.bias",
+        "norm.num_batches_tracked",
+        "norm.running_mean",
+        "norm.running_var",
+        "norm.weight",
+    ];
+    assert_eq!(names, wanted.map(|name| format!("base_model.model.{name}")));
 }
 
 #[test]
@@ -678,6 +714,28 @@ fn exporting_what_hf_peft_cannot_represent_is_an_error() {
     assert!(refused(&dora, "all").contains("`grouped`: HF PEFT's DoRA does not support groups"));
     let shira = Method::Shira(ShiraConfig { rank: 1 });
     assert!(refused(&shira, "all").contains("`conv`: HF PEFT's SHiRA supports Linear layers only"));
+    // 8 → 7: HF PEFT's rank 4 takes 4·15 of 56 entries, and rank 3 takes 45.
+    let wide = Method::Shira(ShiraConfig { rank: 4 });
+    assert!(refused(&wide, "hidden").contains("`hidden`: HF PEFT's SHiRA would need more entries"));
+    let shira = Method::Shira(ShiraConfig { rank: 3 });
+    let net = stirred(&shira, "hidden", base(&device));
+    assert!(HfPeftAdapter::of(&net, &shira, Names::same("head")).is_ok());
+    let lora = Method::Lora(LoraConfig {
+        rank: 2,
+        ..LoraConfig::default()
+    });
+    let dilated = |kernel: [usize; 2]| {
+        let mut net = base(&device);
+        net.conv = Conv2dConfig::new([4, 6], kernel)
+            .with_stride([2, 2])
+            .with_dilation([2, 1])
+            .with_padding(PaddingConfig2d::Explicit(2, 1, 2, 1))
+            .init(&device);
+        HfPeftAdapter::of(&stirred(&lora, "conv", net), &lora, Names::same("head"))
+    };
+    let error = dilated([3, 3]).unwrap_err().to_string();
+    assert!(error.contains("`conv`: HF PEFT's LoRA ignores a convolution's dilation"));
+    assert!(dilated([1, 1]).is_ok());
     let oft = Method::Oft(OftConfig::default());
     assert!(refused(&oft, "grouped").contains("HF PEFT's OFT of a kernel larger than 1×1"));
     assert!(refused(&Method::Bitfit, "all").contains("bitfit has no type in HF PEFT"));

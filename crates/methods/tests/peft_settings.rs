@@ -221,6 +221,28 @@ fn long_and_strange_texts_are_shown_in_part() {
 }
 
 #[test]
+fn a_list_or_table_in_a_message_is_whole_up_to_three_entries() {
+    let (config, tensors) = files("lora");
+    let error = |value: Value| {
+        let mut config = config.clone();
+        config.insert("new".to_owned(), value);
+        error_of(&text(&config), &tensors)
+    };
+    assert!(error(json!([1, 2, 3])).contains("`new` is [1,2,3], and"));
+    assert!(error(json!([1, 2, 3, 4])).contains("`new` is a list of 4 values, and"));
+    let three = error(json!({"a": 1, "b": 2, "c": 3}));
+    assert!(
+        three.contains(r#"`new` is {"a":1,"b":2,"c":3}, and"#),
+        "{three}"
+    );
+    let four = error(json!({"a": 1, "b": 2, "c": 3, "d": 4}));
+    assert!(
+        four.contains("`new` is a table of 4 entries, and"),
+        "{four}"
+    );
+}
+
+#[test]
 fn patterns_that_cannot_be_read_are_named() {
     let (config, tensors) = files("loha");
     let with = |table: Value| {
@@ -237,6 +259,11 @@ fn patterns_that_cannot_be_read_are_named() {
     assert!(error.contains("look-around"), "{error}");
     let error = with(json!({ "((a{100}){100}){100}": 2 }));
     assert!(error.contains("cannot be read"), "{error}");
+    let error = with(json!({ "a".repeat(1001): 2 }));
+    assert!(error.contains("is longer than 1000 bytes"), "{error}");
+    let mut longest = config.clone();
+    longest.insert("rank_pattern".to_owned(), json!({ "a".repeat(1000): 2 }));
+    assert_eq!(parsed(&text(&longest), &tensors), Ok(()));
     let error = with(json!({ "conv": -1 }));
     assert!(
         error.contains("gives `conv` -1, but it must be a whole number above 0"),

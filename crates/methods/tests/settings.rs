@@ -132,6 +132,16 @@ fn settings_that_no_layer_can_have_are_named() {
             "alpha is 0,",
         ),
         (
+            r#"{"method": "gps", "per_output": 0}"#,
+            "entries of each output is 0,",
+        ),
+        (r#"{"method": "shira", "rank": 0}"#, "rank is 0,"),
+        (r#"{"method": "loha", "rank": 0}"#, "rank is 0,"),
+        (
+            r#"{"method": "vpt-deep", "count": 65537}"#,
+            "prompts is 65537, but must be at most 65536",
+        ),
+        (
             r#"{"method": "loha", "rank": 4294967296}"#,
             "rank is 4294967296,",
         ),

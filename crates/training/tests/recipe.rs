@@ -261,6 +261,18 @@ fn the_best_epoch_is_selected_and_patience_ends_a_run() {
         &data,
     );
     assert_eq!(weights(&shorter.model), weights(&selected.model));
+    // Each checkpoint knows the best epoch so far.
+    let mut stored = Stored::default();
+    train(attached(net()), &data, &recipe, &device(), &mut stored).unwrap();
+    for (index, bytes) in stored.0.iter().enumerate() {
+        let so_far = best_of(&selected.epochs[..=index]).epoch;
+        let checkpoint = Checkpoint::from_bytes(bytes).unwrap();
+        assert_eq!(checkpoint.best_epoch(), Some(so_far));
+        assert_eq!(checkpoint.about(), Some("about"));
+        assert!(!checkpoint.is_within_epoch());
+        // 40 images in batches of 4.
+        assert_eq!(checkpoint.steps(), 10 * (index + 1));
+    }
 
     let impatient = Recipe {
         patience: Some(1),
@@ -346,6 +358,71 @@ fn averaged_weights_are_validated_and_returned() {
     assert_eq!(one(None), one(Some(0.99)));
 }
 
+/// Records the steps of a run.
+#[derive(Default)]
+struct Steps(Vec<Step>);
+
+impl Observer for Steps {
+    fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
+        self.0.push(step.clone());
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn accuracy_and_loss_of_an_epoch_are_those_of_a_network_that_stands_still() {
+    let images = images(5, 0);
+    let data = data(&images, None);
+    // A network that gets some images right and some wrong, and a step that moves it by nothing.
+    let half = run(&recipe(), &data).model;
+    let still = Recipe {
+        epochs: 1,
+        accumulate: 3,
+        ..Recipe::new(Optimizer::Sgd, 1e-12)
+    };
+    let (still, mut steps) = (
+        Recipe {
+            batch_size: 4,
+            ..still
+        },
+        Steps::default(),
+    );
+    let trained = train(attached(half), &data, &still, &device(), &mut steps).unwrap();
+    let model = trained.model.valid();
+    let wanted = evaluate(&model, &images, data.normalization, 25, &device()).unwrap();
+    let epoch = &trained.epochs[0];
+    assert!(wanted.accuracy() > 0.2 && wanted.accuracy() < 1.0);
+    assert!((epoch.train_accuracy - wanted.accuracy()).abs() < 1e-12);
+    assert!((epoch.train_loss - wanted.loss).abs() < 1e-6);
+    // 25 images in steps of 12.
+    let counts: Vec<_> = steps.0.iter().map(|step| step.images).collect();
+    assert_eq!(counts, [12, 12, 1]);
+    let mean = |of: fn(&Step) -> f64| -> f64 {
+        let sum =
+            |sum: f64, step: &Step| sum + of(step) * f64::from(u8::try_from(step.images).unwrap());
+        steps.0.iter().fold(0.0, sum) / 25.0
+    };
+    assert!((mean(|step| step.accuracy) - wanted.accuracy()).abs() < 1e-12);
+    assert!((mean(|step| step.loss) - wanted.loss).abs() < 1e-6);
+}
+
+#[test]
+fn a_checkpoint_whose_values_have_changed_is_an_error() {
+    let images = images(4, 0);
+    let data = data(&images, None);
+    let mut stored = Stored::default();
+    train(attached(net()), &data, &recipe(), &device(), &mut stored).unwrap();
+    let mut bytes = stored.0.pop().unwrap();
+    assert!(Checkpoint::from_bytes(&bytes).is_ok());
+    // The values are at the end of the file.
+    *bytes.last_mut().unwrap() ^= 1;
+    let error = Checkpoint::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(
+        error.contains("its values have changed since it was written"),
+        "{error}"
+    );
+}
+
 /// Ends a run after this step (from 1).
 struct Stop(usize);
 
@@ -415,6 +492,37 @@ fn a_range_test_suggests_a_learning_rate_that_trains() {
     assert!(epochs[4].train_loss < epochs[0].train_loss);
     let stopped = range_test(attached(net()), &data, &recipe, &device(), &|| true);
     assert!(matches!(stopped, Err(TrainingError::NoRate)));
+}
+
+#[test]
+fn a_range_test_leaves_out_what_concerns_whole_runs() {
+    let images = images(4, 0);
+    let data = data(&images, None);
+    let plain = range_test(attached(net()), &data, &recipe(), &device(), &|| false).unwrap();
+    let whole = Recipe {
+        learning_rate: 0.5,
+        schedule: Schedule::Step,
+        warmup: Some(0.4),
+        ema: Some(0.9),
+        unfreeze_epochs: 2,
+        ..recipe()
+    };
+    let found = range_test(attached(net()), &data, &whole, &device(), &|| false).unwrap();
+    assert_eq!(found.losses, plain.losses);
+    assert_eq!(found.rates, plain.rates);
+    // With validation images, the patience and the choice of an epoch are allowed and left out.
+    let valid = self::images(2, 7);
+    let watched = TrainingData {
+        valid: Some(&valid),
+        ..data
+    };
+    let patient = Recipe {
+        patience: Some(1),
+        select: Select::Best,
+        ..whole
+    };
+    let found = range_test(attached(net()), &watched, &patient, &device(), &|| false).unwrap();
+    assert_eq!(found.losses, plain.losses);
 }
 
 #[test]

@@ -230,7 +230,7 @@ mod tests {
     use burn::Tensor;
     use burn::tensor::{Device, Distribution};
 
-    use super::{Rotation, identities};
+    use super::{Rotation, identities, neumann, skew_symmetric};
     use crate::adapters::{WeightShape, start};
     use crate::inspect::paths::assert_fields;
 
@@ -267,6 +267,37 @@ mod tests {
         let product = r.clone().matmul(r.swap_dims(1, 2));
         let apart = product - identities(2, 6, &device);
         assert!(apart.abs().max().into_scalar::<f32>() < 1e-5);
+    }
+
+    #[test]
+    fn the_series_has_the_terms_of_hf_peft() {
+        // Q = [[0, q], [-q, 0]] is q times a quarter turn J, and J² = -I.
+        let (device, q) = (Device::flex(), 0.5_f32);
+        let entries = Tensor::<2>::full([1, 1], q, &device);
+        let series = |terms| -> Vec<f32> {
+            let (eye, q) = (
+                identities(1, 2, &device),
+                skew_symmetric(entries.clone(), 2),
+            );
+            neumann(eye, q, terms).into_data().iter().collect()
+        };
+        // Multiples of I and of J. HF PEFT adds Q³ for three terms as well as for four.
+        for (terms, of_eye, of_turn) in [
+            (2, 1.0, 2.0 * q),
+            (3, 1.0 - 2.0 * q.powi(2), 2.0 * q - q.powi(3)),
+            (4, 1.0 - 2.0 * q.powi(2), 2.0 * q - q.powi(3)),
+            (
+                5,
+                1.0 - 2.0 * q.powi(2) + q.powi(4),
+                2.0 * q - 2.0 * q.powi(3),
+            ),
+        ] {
+            assert_eq!(
+                series(terms),
+                [of_eye, of_turn, -of_turn, of_eye],
+                "{terms}"
+            );
+        }
     }
 
     #[test]

@@ -53,3 +53,20 @@ impl<'a> Names<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Names;
+
+    #[test]
+    fn gamma_and_beta_of_a_normalisation_are_its_weight_and_bias() {
+        let renamed = Names {
+            head: "fc",
+            name: &|path| path.replace("block", "layer"),
+        };
+        assert_eq!(renamed.of("block.norm.gamma"), "layer.norm.weight");
+        assert_eq!(renamed.of("block.norm.beta"), "layer.norm.bias");
+        assert_eq!(renamed.of("block.conv.weight"), "layer.conv.weight");
+        assert_eq!(renamed.of("gamma"), "gamma");
+    }
+}

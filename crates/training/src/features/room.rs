@@ -242,6 +242,21 @@ mod tests {
     }
 
     #[test]
+    fn the_features_of_all_images_together_decide_between_memory_and_file() {
+        let place = |size| {
+            let recipe = Recipe {
+                feature_cache: FeatureCache::Auto,
+                ..Recipe::new(Optimizer::Adam, 0.001)
+            };
+            let found = Placement::find(&recipe, &[size], &images(), [5, 3]).unwrap();
+            found.unwrap().train.store.is_file()
+        };
+        // 8 images: as much as is small, and 8 bytes more.
+        assert!(!place(SMALL / 8));
+        assert!(place(SMALL / 8 + 1));
+    }
+
+    #[test]
     fn training_and_validation_images_have_separate_storage() {
         let find = |feature_cache| {
             let recipe = Recipe {

@@ -217,6 +217,17 @@ mod tests {
     }
 
     #[test]
+    fn every_schedule_says_in_one_line_what_it_does() {
+        let mut texts = Schedule::ALL.map(Schedule::description).to_vec();
+        texts.push(Schedule::Sweep.description());
+        for (index, text) in texts.iter().enumerate() {
+            let words = text.split_whitespace().count();
+            assert!(words >= 5 && text.lines().count() == 1, "{text:?}");
+            assert!(!texts[..index].contains(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn every_schedule_warms_up_for_the_requested_share_and_is_between_0_and_1() {
         for schedule in Schedule::ALL {
             for warmup in [None, Some(0.25), Some(0.5)] {

@@ -81,3 +81,23 @@ pub(super) fn predict<M: Classifier>(
         loss: sums.loss(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Predictions;
+
+    #[test]
+    fn accuracy_is_the_share_of_equal_classes() {
+        let of = |truth: &[usize], predicted: &[usize]| {
+            let (truth, predicted) = (truth.to_vec(), predicted.to_vec());
+            let predictions = Predictions {
+                truth,
+                predicted,
+                loss: 0.0,
+            };
+            predictions.accuracy()
+        };
+        assert!((of(&[0, 1, 2, 2], &[0, 2, 2, 2]) - 0.75).abs() < 1e-12);
+        assert!(of(&[0, 1], &[1, 0]).abs() < 1e-12);
+    }
+}

@@ -159,4 +159,35 @@ mod tests {
         // With two values, the subsequence has length 2 and ends at 1.
         assert_eq!(valley(&[2.0, 1.0]), Some(0));
     }
+    #[test]
+    fn a_test_ends_when_the_smoothed_loss_exceeds_four_times_its_minimum() {
+        let watch = |losses: [f64; 2]| {
+            let mut watch = Watch {
+                stop: &|| false,
+                average: 0.0,
+                lowest: f64::INFINITY,
+                rates: Vec::new(),
+                losses: Vec::new(),
+            };
+            let ends = [1, 2].map(|step| {
+                let step = Step {
+                    step,
+                    steps: 100,
+                    epoch: 1,
+                    loss: losses[step - 1],
+                    accuracy: 0.0,
+                    learning_rate: 0.1,
+                    images: 1,
+                    seconds: 0.0,
+                };
+                watch.on_step(&step).is_break()
+            });
+            (ends, watch.losses[1])
+        };
+        // The average of a and b, with the weights 0.98 and 1, is 8 for a = 2 and b = 13.88.
+        let (ends, smooth) = watch([2.0, 13.88]);
+        assert!(!ends[0] && (smooth - 8.0).abs() < 1e-9);
+        assert_eq!(watch([2.0, 13.8]).0, [false, false]);
+        assert_eq!(watch([2.0, 13.9]).0, [false, true]);
+    }
 }

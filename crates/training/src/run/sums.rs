@@ -45,3 +45,31 @@ impl Sums {
         self.count as f64 / seconds.max(1e-9)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)] // sums of small whole numbers
+mod tests {
+    use super::{Sums, ratio};
+
+    #[test]
+    fn means_are_weighted_by_the_images_of_each_batch() {
+        let mut sums = Sums::default();
+        sums.add(2.0, 1, 3);
+        sums.add(5.0, 1, 1);
+        // (2·3 + 5·1) / 4, 2 of 4, and 4 images in half a second.
+        assert_eq!(sums.loss(), 2.75);
+        assert_eq!(sums.accuracy(), 0.5);
+        assert_eq!(sums.count_per(0.5), 8.0);
+    }
+
+    #[test]
+    fn nothing_has_the_mean_0() {
+        let none = Sums::default();
+        assert_eq!(
+            [none.loss(), none.accuracy(), none.count_per(1.0)],
+            [0.0; 3]
+        );
+        assert_eq!(ratio(0, 0), 0.0);
+        assert_eq!(ratio(3, 4), 0.75);
+    }
+}

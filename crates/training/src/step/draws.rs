@@ -42,3 +42,19 @@ fn mixed(seed: u64, number: usize) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::mixed;
+
+    #[test]
+    fn seeds_are_the_outputs_of_splitmix64() {
+        // The first outputs of the reference implementation (Vigna's splitmix64.c) for the seeds 0 and
+        // 1234567.
+        assert_eq!(mixed(0, 0), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(mixed(0, 1), 0x6E78_9E6A_A1B9_65F4);
+        assert_eq!(mixed(0, 2), 0x06C4_5D18_8009_454F);
+        assert_eq!(mixed(1_234_567, 0), 6_457_827_717_110_365_317);
+        assert_eq!(mixed(1_234_567, 1), 3_203_168_211_198_807_973);
+    }
+}

@@ -333,11 +333,20 @@ mod tests {
 
         /// A step with the same gradient everywhere.
         fn step(self, optimizer: &mut ModelOptimizer, gradient: f32) -> Self {
+            self.step_with(optimizer, gradient, 0.0)
+        }
+
+        fn step_with(
+            self,
+            optimizer: &mut ModelOptimizer,
+            gradient: f32,
+            weight_decay: f64,
+        ) -> Self {
             let loss = (self.a.val() + self.b.val() + self.frozen.val()).sum() * gradient;
             let gradients = GradientsParams::from_grads(loss.backward(), &self);
             optimizer.step(self, gradients, |_| Rates {
                 learning_rate: 0.1,
-                weight_decay: 0.0,
+                weight_decay,
             })
         }
     }
@@ -415,6 +424,55 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_entry_that_begins_anew_decays_as_a_new_parameter_of_its_value() {
+        for kind in [Optimizer::Adam, Optimizer::AdamW] {
+            let mut old = ModelOptimizer::new(kind);
+            let mut net = Weights::new();
+            for _ in 0..20 {
+                net = net.step(&mut old, 1.0);
+            }
+            old.forget(&[Moved {
+                id: net.a.id,
+                keep: vec![true, false, true],
+            }]);
+            let mut new = ModelOptimizer::new(kind);
+            let start = net.a.val().detach().require_grad();
+            let mut fresh = Weights {
+                a: Param::from_tensor(start),
+                ..Weights::new()
+            };
+            for gradient in [1.0, -0.3, 0.8] {
+                net = net.step_with(&mut old, gradient, 0.5);
+                fresh = fresh.step_with(&mut new, gradient, 0.5);
+                let [found, wanted] = [&net, &fresh]
+                    .map(|net| net.a.val().into_data().iter::<f32>().collect::<Vec<_>>()[1]);
+                assert!((found - wanted).abs() < 2e-5, "{kind:?}: {found} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_used_twice_gets_the_sum_of_an_outer_product_and_a_whole_gradient() {
+        // 1024·1024 entries and one row: the gradient of the product is stored as two factors.
+        let device = Device::flex().autodiff();
+        let weight = Param::from_tensor(Tensor::<2>::zeros([1024, 1024], &device));
+        let x = Tensor::<2>::full([1, 1024], 0.5, &device);
+        let product = finetune_kernels::linear::linear(x, weight.val(), None);
+        let loss = product.sum() * 2.0 + weight.val().sum() * 3.0;
+        let (mut gradients, outer) = finetune_kernels::linear::backward(&loss);
+        assert_eq!(outer.len(), 1);
+        let whole = GradientsParams::from_module(&mut gradients, &weight);
+        let mut optimizer = ModelOptimizer::new(Optimizer::Sgd);
+        let weight = optimizer.step(weight, StepGradients { whole, outer }, |_| Rates {
+            learning_rate: 1.0,
+            weight_decay: 0.0,
+        });
+        // Each entry has the gradient 2·0.5 + 3.
+        let apart = (weight.val() + 4.0).abs().max().into_scalar::<f32>();
+        assert!(apart < 1e-6, "{apart}");
     }
 
     #[test]
