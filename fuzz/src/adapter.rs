@@ -8,7 +8,7 @@ use finetune::methods::merge;
 
 use super::net::Net;
 use super::safetensors;
-use super::weights::one_line;
+use super::weights::shown;
 
 /// `adapter_config.json`, a zero byte, and `adapter_model.safetensors` as the target `safetensors` has it.
 /// The adapter is put on a small network and merged.
@@ -20,7 +20,7 @@ pub fn adapter(_: &Path, input: &[u8]) -> usize {
     let tensors = safetensors::file(tensors);
     let adapter = match HfPeftAdapter::parse(config, &tensors) {
         Ok(adapter) => adapter,
-        Err(error) => return one_line(&error),
+        Err(error) => return shown(&error),
     };
     let _ = adapter.config_text();
     let device = Device::flex().autodiff();
@@ -28,11 +28,11 @@ pub fn adapter(_: &Path, input: &[u8]) -> usize {
         Ok((attached, method)) => {
             serde_json::to_string(&method).expect("the settings of a method can be written");
             if let Err(error) = merge(attached.model()) {
-                one_line(&error);
+                shown(&error);
             }
         }
         Err(error) => {
-            one_line(&error);
+            shown(&error);
         }
     }
     tensors.len()

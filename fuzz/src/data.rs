@@ -8,7 +8,7 @@ use finetune::data::{
 };
 use flate2::Crc;
 
-use super::weights::one_line;
+use super::weights::shown;
 
 /// Opens a data set and says what was understood.
 fn read(path: &Path) {
@@ -18,7 +18,7 @@ fn read(path: &Path) {
             splits.fingerprint().expect("the files exist");
         }
         Err(error) => {
-            one_line(&error);
+            shown(&error);
         }
     }
     match understood_test(path) {
@@ -31,7 +31,7 @@ fn read(path: &Path) {
             let _ = understood.sentences();
         }
         Err(error) => {
-            one_line(&error);
+            shown(&error);
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn parquet(folder: &Path, input: &[u8]) -> usize {
     };
     match container.bytes(*index) {
         Ok(bytes) => bytes.len(),
-        Err(error) => one_line(&error),
+        Err(error) => shown(&error),
     }
 }
 
@@ -120,7 +120,7 @@ pub fn image(folder: &Path, input: &[u8]) -> usize {
     match set.prepare(&preprocess, StoredSize::Fitted, &pipeline) {
         Ok(images) => assert_eq!(images.pixels(0).expect("pixels in memory").len(), 3 * 8 * 8),
         Err(error) => {
-            one_line(&error);
+            shown(&error);
         }
     }
     // 16 bits of four channels per pixel.

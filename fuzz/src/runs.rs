@@ -13,7 +13,7 @@ use finetune_cli::flags::{Cli, file};
 
 use super::net::Net;
 use super::safetensors;
-use super::weights::one_line;
+use super::weights::shown;
 
 /// A `report.json`, and everything that is made of it.
 pub fn report(folder: &Path, input: &[u8]) -> usize {
@@ -21,17 +21,17 @@ pub fn report(folder: &Path, input: &[u8]) -> usize {
     std::fs::write(&path, input).expect("a file");
     let report = match Report::read(&path) {
         Ok(report) => report,
-        Err(error) => return one_line(&error),
+        Err(error) => return shown(&error),
     };
-    let shown = [
+    let texts = [
         table(&report),
         markdown(&report),
         finding(&summarize(&report)),
     ];
     let _ = left_out(&report.dataset);
-    let page = html(&report).map_or_else(|error| one_line(&error), |page| page.len());
+    let page = html(&report).map_or_else(|error| shown(&error), |page| page.len());
     let json = report.to_json().expect("a report can be written");
-    json.len() + page + shown.concat().len()
+    json.len() + page + texts.concat().len()
 }
 
 /// A `plan.json` or `config.json`.
@@ -40,10 +40,10 @@ pub fn plan(folder: &Path, input: &[u8]) -> usize {
     std::fs::write(&path, input).expect("a file");
     let plan = match Plan::read_file(&path) {
         Ok(plan) => plan,
-        Err(error) => return one_line(&error),
+        Err(error) => return shown(&error),
     };
     if let Err(error) = plan.pick(None) {
-        one_line(&error);
+        shown(&error);
     }
     for run in &plan.runs {
         let _ = plan.folder(folder).model(run);
@@ -75,7 +75,7 @@ pub fn checkpoint(_: &Path, input: &[u8]) -> usize {
     let file = safetensors::file(&parts.concat());
     let checkpoint = match Checkpoint::from_bytes(&file) {
         Ok(checkpoint) => checkpoint,
-        Err(error) => return one_line(&error),
+        Err(error) => return shown(&error),
     };
     let _ = (
         checkpoint.epochs(),
@@ -89,7 +89,7 @@ pub fn checkpoint(_: &Path, input: &[u8]) -> usize {
     let recipe = defaults::recipe("lora", For::Small);
     let attached = attached.expect("LoRA is for every network");
     if let Err(error) = checkpoint.model(attached, &recipe) {
-        one_line(&error);
+        shown(&error);
     }
     file.len()
 }
@@ -109,7 +109,7 @@ pub fn settings(folder: &Path, input: &[u8]) -> usize {
                 let _ = Cli::try_parse_from(arguments).map_err(|error| error.to_string());
             }
             Err(error) => {
-                one_line(error.as_ref());
+                shown(error.as_ref());
             }
         }
     }
