@@ -32,6 +32,8 @@ pub mod augment;
 pub mod batches;
 pub mod check;
 mod error;
+#[cfg(feature = "parquet")]
+mod guard;
 pub mod images;
 mod positioned;
 mod random;

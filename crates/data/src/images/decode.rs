@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, Cursor, Seek};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::checksum::checksum;
 use super::jpeg::is_whole;
 use super::raster::Raster;
-use super::{png, tiff};
+use super::{png, tiff, webp};
 use crate::error::DataError;
 use crate::sources::Source;
 
@@ -99,10 +99,31 @@ fn open<'a>(
         .with_guessed_format()
         .map_err(|error| failed(source, &error))?;
     let format = reader.format();
+    let mut data = reader.into_inner();
+    if format == Some(ImageFormat::WebP) {
+        let problem = webp::problem(&mut data).and_then(|found| data.rewind().map(|()| found));
+        if let Some(reason) = problem.map_err(|error| failed(source, &error))? {
+            return Err(failed(source, &reason));
+        }
+    }
+    let mut reader = ImageReader::new(data);
+    if let Some(format) = format {
+        reader.set_format(format);
+    }
+    // A small file may contain a colour profile or text of any size, compressed.
+    let mut limits = Limits::default();
+    let most = limits.max_alloc.unwrap_or(u64::MAX);
+    limits.max_alloc = Some(BESIDE_PIXELS);
+    reader.limits(limits.clone());
     let decoder = reader.into_decoder();
-    let decoder = decoder.map_err(|error| failed(source, &error))?;
+    let mut decoder = decoder.map_err(|error| failed(source, &error))?;
     let (width, height) = decoder.dimensions();
     check_size(source, width, height, limit)?;
+    // 8 bytes per sample and 4 samples per pixel at most. A frame may claim another size than the image.
+    let pixels = u64::from(width) * u64::from(height);
+    limits.max_alloc = Some(most.min(32 * pixels + BESIDE_PIXELS));
+    let limited = decoder.set_limits(limits);
+    limited.map_err(|error| failed(source, &error))?;
     Ok((decoder, format))
 }
 
@@ -246,6 +267,9 @@ fn second(
     };
     Some(image)
 }
+
+/// Memory that decoding may take besides that of the pixels, bytes.
+const BESIDE_PIXELS: u64 = 32 << 20;
 
 /// Longest side of an image. What is longer cannot be resized to the size of a model, because resizing
 /// multiplies its pixels.

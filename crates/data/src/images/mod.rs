@@ -10,6 +10,7 @@ pub(crate) mod raster;
 pub(crate) mod resize;
 mod tiff;
 mod unusable;
+mod webp;
 
 pub(crate) use self::decode::{read, read_header};
 pub use self::normalization::Normalization;

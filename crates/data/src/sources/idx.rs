@@ -116,11 +116,12 @@ fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageS
     }
     let mut found = vec![false; classes.len()];
     let mut samples = Vec::new();
-    let mut image = vec![0; height as usize * width as usize];
+    let size = u64::from(height) * u64::from(width);
+    let mut image = Vec::new();
     let shown = quoted_path(folder);
     // One image after the other, so that the file is not in memory twice.
     for (index, label) in labels.iter().enumerate() {
-        file.fill(&mut image)?;
+        file.fill(&mut image, size)?;
         let Some(label) = of_label[usize::from(*label)] else {
             continue;
         };
@@ -224,30 +225,23 @@ impl IdxFile {
         }))
     }
 
-    /// Reads as many values as `values` has.
-    fn fill(&mut self, values: &mut [u8]) -> Result<(), DataError> {
-        let mut filled = 0;
-        while filled < values.len() {
-            match self.file.read(&mut values[filled..]) {
-                Ok(0) => return Err(self.short(filled)),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.bad(error)),
-            }
+    /// Replaces `values` by the next `count` values. Memory is reserved for what is there rather than for
+    /// what the header says.
+    fn fill(&mut self, values: &mut Vec<u8>, count: u64) -> Result<(), DataError> {
+        values.clear();
+        let outcome = (&mut self.file).take(count).read_to_end(values);
+        outcome.map_err(|error| self.bad(error))?;
+        if (values.len() as u64) < count {
+            return Err(self.short(values.len()));
         }
-        self.read += values.len() as u64;
+        self.read += count;
         Ok(())
     }
 
-    /// Reads all values, and reserves memory for what is there rather than for what the header says.
+    /// Reads all values.
     fn rest(&mut self) -> Result<Vec<u8>, DataError> {
         let mut values = Vec::new();
-        let outcome = (&mut self.file).take(self.wanted).read_to_end(&mut values);
-        outcome.map_err(|error| self.bad(error))?;
-        if (values.len() as u64) < self.wanted {
-            return Err(self.short(values.len()));
-        }
-        self.read = self.wanted;
+        self.fill(&mut values, self.wanted)?;
         Ok(values)
     }
 

@@ -276,14 +276,15 @@ impl<T: 'static> Definition<T> {
             long.push(format!("Only the method {method} has this setting."));
         }
         long.extend(default);
+        let takes_value = self.arg.get_action().takes_values();
         Flag {
             name: self.name,
             arg: self
                 .arg
                 .help(short)
                 .long_help(long.join("\n\n"))
-                .hide_default_value(true)
-                .hide_possible_values(true),
+                .hide_default_value(takes_value)
+                .hide_possible_values(takes_value),
             summary: self.summary,
             tasks: self.tasks,
             methods: self.methods,

@@ -22,7 +22,11 @@ use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
 use super::columns::{Columns, column, part_of};
 use crate::error::DataError;
+use crate::guard::guarded;
 use crate::positioned::PositionedFile;
+
+/// How many times larger than the file its images may be: a dictionary repeats an image at no cost.
+const MOST_EXPANSION: u64 = 1024;
 
 /// A Parquet file of images.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
             reason,
         };
         let failed = |reason: ParquetError| error(reason.to_string());
-        let reader = open(&path)?;
+        let (reader, size) = open(&path)?;
         let columns = Columns::find(&reader).map_err(error)?;
         let projection = columns.labels().map_err(failed)?;
         if parts.origin.layout.is_empty() {
@@ -81,6 +85,10 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
             .enumerate()
         {
             let row = row.map_err(failed)?;
+            // Rows that are all the same take no bytes.
+            if number as u64 >= size {
+                return Err(error("it has more rows than bytes".to_owned()));
+            }
             let label = columns.label_of(&row);
             labels.push(label.map_err(|reason| error(format!("row {number} {reason}")))?);
             names.push(columns.name_of(&row));
@@ -116,16 +124,18 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
     Ok(parts)
 }
 
-fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
+/// Opens a file. Returns its size in bytes as well.
+fn open(path: &Path) -> Result<(SerializedFileReader<File>, u64), DataError> {
     let opened = finetune_files::open(path);
-    let (file, _) = opened.map_err(|source| DataError::Io {
+    let (file, size) = opened.map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
     })?;
-    SerializedFileReader::new(file).map_err(|reason| DataError::Parquet {
+    let reader = SerializedFileReader::new(file).map_err(|reason| DataError::Parquet {
         path: path.to_owned(),
         reason: format!("it is not a readable Parquet file: {reason}"),
-    })
+    })?;
+    Ok((reader, size))
 }
 
 impl Container for ParquetFile {
@@ -146,7 +156,9 @@ impl Container for ParquetFile {
             path: self.path.clone(),
             reason,
         };
-        let copied = self.copied.get_or_init(|| self.copy());
+        let copied = self
+            .copied
+            .get_or_init(|| guarded(|| self.copy()).unwrap_or_else(Err));
         let copied = copied.as_ref().map_err(|reason| error(reason.clone()))?;
         let end = copied.ends.get(index).copied().unwrap_or_default();
         let start = index
@@ -168,7 +180,7 @@ impl ParquetFile {
         let cannot = |reason: std::io::Error| {
             format!("cannot copy its images to a temporary file: {reason}")
         };
-        let reader = open(&self.path).map_err(|reason| reason.to_string())?;
+        let (reader, size) = open(&self.path).map_err(|reason| reason.to_string())?;
         let bytes = part_of(&self.image, "bytes").map_err(failed)?;
         let columns = vec![bytes.unwrap_or_else(|| Arc::clone(&self.image))];
         let projection = Type::group_type_builder("schema").with_fields(columns);
@@ -176,7 +188,8 @@ impl ParquetFile {
         let mut file = BufWriter::new(tempfile::tempfile().map_err(cannot)?);
         let mut ends = Vec::with_capacity(self.names.len());
         let mut end = 0;
-        for row in reader.get_row_iter(Some(projection)).map_err(failed)? {
+        let rows = reader.get_row_iter(Some(projection)).map_err(failed)?;
+        for row in rows.take(self.names.len()) {
             let row = row.map_err(failed)?;
             let image = column(&row, self.image.name());
             let bytes = match image {
@@ -187,6 +200,9 @@ impl ParquetFile {
             if let Some(Field::Bytes(bytes)) = bytes {
                 file.write_all(bytes.data()).map_err(cannot)?;
                 end += bytes.len() as u64;
+            }
+            if end / MOST_EXPANSION > size {
+                return Err("its images have far more bytes than the file".to_owned());
             }
             ends.push(end);
         }

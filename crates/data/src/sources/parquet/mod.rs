@@ -15,6 +15,8 @@ use super::folder::walk::{has_image_extension, is_hidden};
 use super::format::Format;
 use super::parts::{Part, Parts};
 use crate::error::DataError;
+#[cfg(feature = "parquet")]
+use crate::guard::guarded;
 
 const EXTENSION: &str = "parquet";
 
@@ -153,7 +155,15 @@ fn below(folder: &Path, depth: usize) -> Result<Found, DataError> {
 
 #[cfg(feature = "parquet")]
 fn read(path: &Path) -> Result<Parts, DataError> {
-    file::read(path, files(path)?)
+    let files = files(path)?;
+    // The reader panics on some damaged files.
+    let outcome = guarded(|| file::read(path, files));
+    outcome.unwrap_or_else(|reason| {
+        Err(DataError::Parquet {
+            path: path.to_owned(),
+            reason,
+        })
+    })
 }
 
 #[cfg(not(feature = "parquet"))]

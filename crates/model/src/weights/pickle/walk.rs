@@ -1,5 +1,7 @@
 //! From the objects of a pickle to named tensors.
 
+use std::slice::Iter;
+
 use super::machine::{Pickle, name};
 use super::value::{Node, Store, Tensor, Value};
 
@@ -9,17 +11,18 @@ pub(in crate::weights) const MOST_TENSORS: usize = 1 << 16;
 /// The most bytes of all names together.
 const MOST_NAMES: usize = 12 << 20;
 
-/// The most objects that are visited, each as often as there are ways to it.
-const MOST_VISITS: usize = 1 << 22;
+/// The most entries of objects that are looked at, each as often as there are ways to it. A name counts as
+/// an entry per [`NAME_PART`] bytes.
+const MOST_LOOKS: usize = 1 << 22;
+const NAME_PART: usize = 64;
 
 /// The tables of a `torch.nn.Module`, whose names do not belong to the names of its tensors.
 const MODULE: [&str; 3] = ["_parameters", "_buffers", "_modules"];
 
 /// An object on the way from the root to a tensor.
-struct Step {
+struct Step<'a> {
     node: u32,
-    /// What is below it and has not been visited: names and objects, in reverse.
-    below: Vec<(Option<String>, u32)>,
+    below: Below<'a>,
     /// Length of the name of the object itself.
     named: usize,
 }
@@ -36,11 +39,11 @@ pub(super) fn tensors(
     };
     let leads = leading(store, root);
     let mut on_path = vec![false; store.count()];
-    let (mut found, mut names, mut visits) = (0, 0, 0);
+    let (mut found, mut names, mut looks) = (0, 0, 0);
     let mut path = String::new();
     let mut steps = vec![Step {
         node: root,
-        below: below(store, root, &leads),
+        below: Below::of(store, root),
         named: 0,
     }];
     on_path[root as usize] = true;
@@ -48,7 +51,7 @@ pub(super) fn tensors(
         return each(String::new(), tensor);
     }
     while let Some(step) = steps.last_mut() {
-        let Some((name, node)) = step.below.pop() else {
+        let Some((name, node)) = step.below.next(store, &leads) else {
             on_path[step.node as usize] = false;
             steps.pop();
             continue;
@@ -57,13 +60,13 @@ pub(super) fn tensors(
         if on_path[node as usize] {
             continue;
         }
-        visits += 1;
         path.truncate(step.named);
         if let Some(name) = name {
             if !path.is_empty() {
                 path.push('.');
             }
             path.push_str(&name);
+            looks += name.len() / NAME_PART;
         }
         if let Some(Node::Tensor(tensor)) = store.node(node) {
             found += 1;
@@ -71,13 +74,16 @@ pub(super) fn tensors(
             each(path.clone(), tensor)?;
         } else {
             on_path[node as usize] = true;
+            let below = Below::of(store, node);
+            // All of them are looked at, and not only those that lead to a tensor.
+            looks += 1 + below.len();
             steps.push(Step {
                 node,
-                below: below(store, node, &leads),
+                below,
                 named: path.len(),
             });
         }
-        if found > MOST_TENSORS || names > MOST_NAMES || visits > MOST_VISITS {
+        if found > MOST_TENSORS || names.max(path.len()) > MOST_NAMES || looks > MOST_LOOKS {
             return Err(format!(
                 "it has more than {MOST_TENSORS} tensors, or their names are too long; save the \
                  weights alone with torch.save(model.state_dict(), FILE)"
@@ -87,47 +93,83 @@ pub(super) fn tensors(
     Ok(())
 }
 
-/// What is directly below an object and leads to a tensor, in reverse.
-fn below(store: &Store, node: u32, leads: &[bool]) -> Vec<(Option<String>, u32)> {
-    let mut found = Vec::new();
-    let mut add = |name: Option<String>, value: Value| {
-        if let Value::Node(node) = value
-            && leads.get(node as usize) == Some(&true)
-        {
-            found.push((name, node));
+/// What is directly below an object and has not been visited. It is not collected: an object may have
+/// millions of entries.
+enum Below<'a> {
+    Items(Iter<'a, (u32, Value)>),
+    Table(Iter<'a, (Value, Value)>),
+    Module {
+        /// Its parameters, buffers and modules.
+        tables: [Iter<'a, (Value, Value)>; 3],
+        /// The buffers that are not part of its state.
+        fleeting: Vec<String>,
+        /// How many entries it has itself.
+        own: usize,
+    },
+}
+
+impl<'a> Below<'a> {
+    fn of(store: &'a Store, node: u32) -> Self {
+        let value = Value::Node(node);
+        if let Some((_, items)) = store.items(value) {
+            return Self::Items(items.iter());
         }
-    };
-    let value = Value::Node(node);
-    if let Some((_, items)) = store.items(value) {
-        for (index, value) in items {
-            add(Some(index.to_string()), *value);
-        }
-    } else if let Some(table) = store.table(value) {
+        let table = store.table(value).unwrap_or_default();
         match module(store, table) {
-            Some(tables) => {
-                let fleeting = fleeting(store, table);
-                for (title, entries) in MODULE.iter().zip(tables) {
-                    for (key, value) in entries {
-                        let key = name(store, *key);
-                        let omitted = *title == "_buffers"
-                            && key.as_ref().is_some_and(|key| fleeting.contains(key));
-                        if !omitted {
-                            add(key, *value);
-                        }
-                    }
-                }
-            }
-            None => {
-                for (key, value) in table {
-                    // A key that is neither a text nor an integer.
-                    let key = name(store, *key).unwrap_or_else(|| "…".to_owned());
-                    add(Some(key), *value);
-                }
+            Some(tables) => Self::Module {
+                tables: tables.map(<[_]>::iter),
+                fleeting: fleeting(store, table),
+                own: table.len(),
+            },
+            None => Self::Table(table.iter()),
+        }
+    }
+
+    /// How many entries are looked at for it.
+    fn len(&self) -> usize {
+        match self {
+            Self::Items(items) => items.len(),
+            Self::Table(table) => table.len(),
+            Self::Module { tables, own, .. } => own + tables.iter().map(Iter::len).sum::<usize>(),
+        }
+    }
+
+    /// The next object that leads to a tensor, and its name.
+    fn next(&mut self, store: &Store, leads: &[bool]) -> Option<(Option<String>, u32)> {
+        let leading = |value: &Value| match value {
+            Value::Node(node) if leads.get(*node as usize) == Some(&true) => Some(*node),
+            _ => None,
+        };
+        match self {
+            Self::Items(items) => items.find_map(|(index, value)| {
+                let node = leading(value)?;
+                Some((Some(index.to_string()), node))
+            }),
+            Self::Table(table) => table.find_map(|(key, value)| {
+                let node = leading(value)?;
+                // A key that is neither a text nor an integer.
+                let key = name(store, *key).unwrap_or_else(|| "…".to_owned());
+                Some((Some(key), node))
+            }),
+            Self::Module {
+                tables: [parameters, buffers, modules],
+                fleeting,
+                ..
+            } => {
+                let named = |(key, value): &(Value, Value)| {
+                    let node = leading(value)?;
+                    Some((name(store, *key), node))
+                };
+                let is_stored = |(key, _): &(Option<String>, u32)| {
+                    !key.as_ref().is_some_and(|key| fleeting.contains(key))
+                };
+                parameters
+                    .find_map(named)
+                    .or_else(|| buffers.filter_map(named).find(is_stored))
+                    .or_else(|| modules.find_map(named))
             }
         }
     }
-    found.reverse();
-    found
 }
 
 /// The three tables of a module; `None` if the object is none. Its class does not matter: everybody's

@@ -1,6 +1,6 @@
 //! Pickles that would need much memory or time.
 
-use super::super::build::{Part, archive, dictionary, storage, tensor, torch};
+use super::super::build::{Part, archive, dictionary, storage, tensor, text, torch};
 use super::Cases;
 
 #[allow(clippy::too_many_lines)] // a table
@@ -79,6 +79,7 @@ pub(super) fn add(cases: &mut Cases) {
     }
     web.extend_from_slice(b"h\x00.");
     cases.wrong("bomb of a web", torch(&web), "more than 65536 tensors");
+    circles(cases, &good);
     // A pickle of 64 MiB in 64 kB.
     let zeros = [b"\x80\x02".to_vec(), b"N0".repeat(32 << 20), b"}.".to_vec()].concat();
     let parts = [Part::deflated("data.pkl", &zeros)];
@@ -112,4 +113,58 @@ pub(super) fn add(cases: &mut Cases) {
         ("a", good),
     ]);
     cases.right("history of dictionaries", torch(&beside), 2);
+}
+
+/// Few objects that refer to each other very often.
+fn circles(cases: &mut Cases, good: &[u8]) {
+    const MANY: usize = 100_000;
+    let web = |good: &[u8], second: &[u8]| {
+        let start = b"\x80\x02]q\x000]q\x010h\x00(".to_vec();
+        let first = b"h\x01".repeat(MANY);
+        let rest = b"h\x00".repeat(MANY);
+        torch(
+            &[
+                &start,
+                good,
+                &first,
+                b"e0h\x01(",
+                &rest,
+                second,
+                b"e0h\x00.",
+            ]
+            .concat(),
+        )
+    };
+    // A list that contains another one many times, which contains the first one many times.
+    cases.wrong(
+        "bomb of a circle",
+        web(good, b""),
+        "more than 65536 tensors",
+    );
+    // As many objects in the second list as lead to no tensor.
+    let empty = b"]".repeat(MANY);
+    cases.wrong(
+        "bomb of empty lists",
+        web(good, &empty),
+        "more than 65536 tensors",
+    );
+
+    // One long name many times, on the way to a tensor.
+    let mut chain = [b"\x80\x02".to_vec(), text(&"x".repeat(60_000))].concat();
+    chain.extend_from_slice(b"q\x000");
+    chain.extend(b"}h\x00".repeat(20_000));
+    chain.extend_from_slice(good);
+    chain.extend(b"s".repeat(20_000));
+    chain.push(b'.');
+    cases.wrong("bomb of a long name", torch(&chain), "names are too long");
+
+    // A tensor a million times in one dictionary.
+    let mut same = [b"\x80\x02".to_vec(), good.to_vec(), b"q\x000}".to_vec()].concat();
+    for _ in 0..3 {
+        same.push(b'(');
+        same.extend(b"Nh\x00".repeat(400_000));
+        same.push(b'u');
+    }
+    same.push(b'.');
+    cases.wrong("bomb of one tensor", torch(&same), "");
 }
