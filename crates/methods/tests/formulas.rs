@@ -9,12 +9,12 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, TensorData};
 use common::{Net, Shape, attach, low_rank, plain, relative, stir, values};
 use finetune_methods::adapters::LowRank;
-use finetune_methods::catalogue::{AdaloraConfig, Regrow};
+use finetune_methods::catalogue::{AdaloraConfig, Regrow, VeraConfig};
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::random::{normals, uniforms};
 use finetune_methods::{
-    Dynamics, Layer, LoraConfig, Method, Scope, SparseSharedConfig, Targets, Values, conv2d,
-    layers, linear, load, merge, parameters, trained,
+    Dynamics, Layer, LoraConfig, Method, MethodError, Scope, SparseSharedConfig, Targets, Values,
+    conv2d, layers, linear, load, merge, parameters, trained,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -89,6 +89,63 @@ fn the_scale_of_lora_is_alpha_by_the_rank_that_was_asked_for() {
     assert!((scale(4, true) - 3.0).abs() < 1e-12);
     // The layer has room for rank 3 only.
     assert!((scale(6, false) - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn patterns_give_single_layers_their_rank_and_alpha() {
+    let attached = |rank_pattern: &str, alpha_pattern: &str| {
+        let method = Method::Lora(LoraConfig {
+            rank: 3,
+            alpha: 6.0,
+            rank_pattern: [(rank_pattern.to_owned(), 2)].into(),
+            alpha_pattern: [(alpha_pattern.to_owned(), 9.0)].into(),
+            ..LoraConfig::default()
+        });
+        let targets = Targets::all();
+        let scope = Scope::new("head", &targets, 0);
+        let adapted = method.attach(plain().net(&device()), &scope)?;
+        Ok::<_, MethodError>(adapted.into_parts().model)
+    };
+    let net = attached("conv", "hid.*").unwrap();
+    let (conv, hidden) = (low_rank(&net.conv.weight), low_rank(&net.hidden.weight));
+    // 6/2 and 9/3.
+    assert_eq!([conv.geometry.rank, hidden.geometry.rank], [2, 3]);
+    assert!((conv.geometry.scale - 3.0).abs() < 1e-12);
+    assert!((hidden.geometry.scale - 3.0).abs() < 1e-12);
+    for (ranks, alphas) in [("none", "hidden"), ("conv", "none")] {
+        let error = attached(ranks, alphas).unwrap_err();
+        assert!(
+            matches!(error, MethodError::NothingMatched { .. }),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn the_frozen_factors_of_vera_are_kaiming_uniform_with_a_gain_of_root_2() {
+    let rank = 24;
+    let method = Method::Vera(VeraConfig {
+        rank,
+        ..VeraConfig::default()
+    });
+    let net = attach(&method, plain().net(&device()));
+    let adapter = low_rank(&net.conv.weight);
+    let of = |factor: &Param<Tensor<2>>| {
+        let values = values(factor.val());
+        values
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()))
+    };
+    // √(6/n) for 36 inputs of A and 24 of B; hundreds of draws come close.
+    for (largest, bound) in [
+        (of(&adapter.lora_a), 0.408_25),
+        (of(adapter.lora_b.as_ref().unwrap()), 0.5),
+    ] {
+        assert!(
+            largest <= bound && largest > 0.9 * bound,
+            "{largest} {bound}"
+        );
+    }
 }
 
 #[test]

@@ -471,6 +471,21 @@ fn only_the_head_trains_before_the_network_thaws() {
 }
 
 #[test]
+fn an_epoch_that_was_stopped_is_not_validated() {
+    let (images, valid) = (images(4, 0), images(2, 7));
+    let data = data(&images, Some(&valid));
+    // 20 images in batches of 4: the seventh step is the second of epoch 2.
+    let stopped = train(attached(net()), &data, &recipe(), &device(), &mut Stop(7)).unwrap();
+    assert!(stopped.stopped);
+    let validated: Vec<bool> = stopped
+        .epochs
+        .iter()
+        .map(|epoch| epoch.valid_loss.is_some() && epoch.valid_accuracy.is_some())
+        .collect();
+    assert_eq!(validated, [true, false]);
+}
+
+#[test]
 fn a_range_test_suggests_a_learning_rate_that_trains() {
     let images = images(20, 0);
     let data = data(&images, None);

@@ -418,6 +418,7 @@ mod tests {
             (36, 32),
             (36, 4),
             (36, 11),
+            (36, 15),
             (9, 2),
             (7, 32),
             (27, 8),
@@ -425,6 +426,6 @@ mod tests {
             (64, 64),
         ]
         .map(|(size, wanted)| nearest_divisor(size, wanted));
-        assert_eq!(found, [36, 4, 12, 1, 7, 9, 2, 64]);
+        assert_eq!(found, [36, 4, 12, 12, 1, 7, 9, 2, 64]);
     }
 }

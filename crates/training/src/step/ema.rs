@@ -247,4 +247,25 @@ mod tests {
                 .is_err()
         );
     }
+    #[test]
+    fn an_entry_whose_mask_moved_has_no_past() {
+        let device = Device::flex().autodiff();
+        let model = net(4.0, &device);
+        let mut ema = Ema::new(0.5, &model);
+        ema.update(&model);
+        ema.forget(&[Moved {
+            id: model.trained.id,
+            keep: vec![true, false, true, true, true, false],
+        }]);
+        let averaged = |ema: &Ema| -> Vec<f32> {
+            let model = ema.on(model.clone());
+            model.trained.val().into_data().iter().collect()
+        };
+        assert_eq!(averaged(&ema), [4.0, 0.0, 4.0, 4.0, 4.0, 0.0]);
+        // The second update has the decay 0.37004: the forgotten entries come from 0.
+        ema.update(&model);
+        let after = averaged(&ema);
+        assert!((after[0] - 4.0).abs() < 1e-5);
+        assert!((after[1] - 4.0 * (1.0 - 0.370_039_5)).abs() < 1e-5);
+    }
 }
