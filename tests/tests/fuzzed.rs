@@ -23,7 +23,7 @@ fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
         let mut file = archive.by_index(index).unwrap();
         let mut input = Vec::new();
         file.read_to_end(&mut input).unwrap();
-        all.push((file.name().to_owned(), input));
+        all.push((file.name().unwrap().into_owned(), input));
     }
     // Most targets had no crash.
     for entry in std::fs::read_dir(fuzz.join("crashes").join(target))

@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 const COUNT: u64 = 4;
 
-/// Returns the size of a cache file with four square images, in bytes: magic number, count, 16
+/// Returns the size of a cache file with four square images, in bytes: magic number, count, 24
 /// bytes per entry, pixels.
 fn bytes(side: u64) -> u64 {
-    16 + 8 + COUNT * (16 + side * side * 3)
+    16 + 8 + COUNT * (24 + side * side * 3)
 }
 
 struct Folder(TempDir);
