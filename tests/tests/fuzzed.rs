@@ -3,6 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a library of its own for cargo-fuzz"
+)]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 

@@ -72,7 +72,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
             8.333_452e-3,
             4.166_579_6e-2,
             1.666_666_5e-1,
-            5.000_000_1e-1,
+            0.5,
         ];
         let a = self.max(self.min(a, self.splat(88.0)), self.splat(-87.0));
         let n = self.mul_add(a, self.splat(std::f32::consts::LOG2_E), self.splat(ROUND));

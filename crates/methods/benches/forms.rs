@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs)]
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use burn::Tensor;
@@ -110,7 +111,7 @@ fn convolution([batch, inputs, outputs, side, kernel]: [usize; 5]) -> Case {
     Case {
         name: format!("{kernel}x{kernel} {inputs}-{outputs} @{side} b{batch}"),
         work: work(weight, pixels, pixels * inputs),
-        passes: passes(layer, x, |layer, x| conv2d(layer, x)),
+        passes: passes(layer, x, conv2d),
     }
 }
 
@@ -127,7 +128,7 @@ fn connected([rows, inputs, outputs]: [usize; 3]) -> Case {
     Case {
         name: format!("linear {inputs}-{outputs} x{rows}"),
         work: work(weight, rows, rows * inputs),
-        passes: passes(layer, x, |layer, x| linear(layer, x)),
+        passes: passes(layer, x, linear),
     }
 }
 
@@ -207,7 +208,8 @@ fn main() {
         let mut line = format!("{:<26} {:>8.2}", case.name, best[0]);
         for ((_, form), time) in Form::ALL.into_iter().zip(&best[1..]) {
             let estimate = best[0] * (1.0 + work.cost(form) / products);
-            line += &format!("{:>22}", format!("{time:.2} ({estimate:.2})"));
+            let pair = format!("{time:.2} ({estimate:.2})");
+            let _ = write!(line, "{pair:>22}");
         }
         let chosen = work.cheapest();
         let name = Form::ALL

@@ -33,10 +33,10 @@ fn start(data: &mut impl Read) -> io::Result<Option<([u32; 2], u64)>> {
     data.read_exact(&mut start)?;
     let extended = start.starts_with(b"RIFF") && start[8..16] == *b"WEBPVP8X";
     let side = |at: usize| u32::from_le_bytes([start[at], start[at + 1], start[at + 2], 0]) + 1;
-    let size = u64::from(u32::from_le_bytes([
+    let header = u64::from(u32::from_le_bytes([
         start[16], start[17], start[18], start[19],
     ]));
-    Ok(extended.then(|| ([side(24), side(27)], 20 + size + size % 2)))
+    Ok(extended.then(|| ([side(24), side(27)], 20 + header + header % 2)))
 }
 
 /// Looks at the chunks from one place of the file to another.

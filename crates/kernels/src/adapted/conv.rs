@@ -1,5 +1,8 @@
 //! The backward pass of a convolution with factors.
 
+// The type that has these methods has no public path.
+#![allow(clippy::redundant_closure_for_method_calls)]
+
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

@@ -1,5 +1,8 @@
 //! The backward pass of a fully connected layer with factors.
 
+// The type that has these methods has no public path.
+#![allow(clippy::redundant_closure_for_method_calls)]
+
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

@@ -144,17 +144,23 @@ pub(super) fn backward(sizes: Sizes, saved: Saved, out: &mut [MaybeUninit<f32>])
 /// `dS = P ⊙ (dP − rowsum(dO ⊙ O))`, `dQ = dS·K / √d`, `dK = dSᵀ·Q / √d`.
 fn head_backward(sizes: Sizes, saved: Saved, head: usize) -> [Vec<f32>; 3] {
     let Sizes { tokens, dim, .. } = sizes;
-    let [q, k, v] = [0, 1, 2].map(|part| sizes.part(saved.qkv, part, head));
+    let [queries, keys, v] = [0, 1, 2].map(|part| sizes.part(saved.qkv, part, head));
     let grad = sizes.output(saved.grad, head);
     let logs = &saved.logs[head * tokens..][..tokens];
     let rows = sizes.rows();
-    let [mut p, mut ds] = [vec![0.0; rows * tokens], vec![0.0; rows * tokens]];
+    let [mut probabilities, mut ds] = [vec![0.0; rows * tokens], vec![0.0; rows * tokens]];
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| vec![0.0; tokens * dim]);
     for (block, (dq, logs)) in dq.chunks_mut(rows * dim).zip(logs.chunks(rows)).enumerate() {
         let (first, count) = (block * rows, logs.len());
-        let (p, ds) = (&mut p[..count * tokens], &mut ds[..count * tokens]);
-        let (q, grad) = (q.some_rows(first, count), grad.some_rows(first, count));
-        q.times_into(k.transposed(), p);
+        let (p, ds) = (
+            &mut probabilities[..count * tokens],
+            &mut ds[..count * tokens],
+        );
+        let (q, grad) = (
+            queries.some_rows(first, count),
+            grad.some_rows(first, count),
+        );
+        q.times_into(keys.transposed(), p);
         grad.times_into(v.transposed(), ds);
         let place = |row: usize| (first + row) * sizes.width() + head * dim;
         run(Scores {
@@ -163,13 +169,15 @@ fn head_backward(sizes: Sizes, saved: Saved, head: usize) -> [Vec<f32>; 3] {
             ds,
             logs,
             dots: &|row| {
-                let [a, b] = [saved.grad, saved.output].map(|all| &all[place(row)..][..dim]);
-                a.iter().zip(b).map(|(a, b)| a * b).sum()
+                let [grad, output] =
+                    [saved.grad, saved.output].map(|all| &all[place(row)..][..dim]);
+                let pairs = grad.iter().zip(output);
+                pairs.map(|(grad, output)| grad * output).sum()
             },
         });
         let [p, ds] = [&*p, &*ds].map(|values| Matrix::new(values, [count, tokens]));
         p.transposed().add_into(grad, &mut dv);
-        ds.times_into(k, dq);
+        ds.times_into(keys, dq);
         ds.transposed().add_into(q, &mut dk);
     }
     [dq, dk, dv]

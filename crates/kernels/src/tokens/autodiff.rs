@@ -148,7 +148,7 @@ impl Backward<Flex, 1> for GeluBackward {
             #[allow(unsafe_code, reason = "the gradient is written once, not zeroed first")]
             let dx = unsafe {
                 written(x_values.len(), |out| {
-                    gelu::backward(x_values, values(&grad), out)
+                    gelu::backward(x_values, values(&grad), out);
                 })
             };
             tensor(dx, x.layout().shape().clone())
@@ -190,7 +190,7 @@ impl Backward<Flex, 1> for AttentionBackward {
             #[allow(unsafe_code, reason = "the gradient is written once, not zeroed first")]
             let dqkv = unsafe {
                 written(saved.qkv.len(), |out| {
-                    attention::backward(sizes, saved, out)
+                    attention::backward(sizes, saved, out);
                 })
             };
             tensor(dqkv, qkv.layout().shape().clone())

@@ -180,24 +180,27 @@ impl Kernel for Backward<'_> {
         for (((x, grad), out), [mean, inverse]) in rows.zip(self.moments) {
             let (mean, inverse) = (s.splat(*mean), s.splat(*inverse));
             let normal = |x: S::V| s.mul(s.sub(x, mean), inverse);
-            let (mut sum, mut with) = (s.splat(0.0), s.splat(0.0));
+            let (mut sum, mut projection) = (s.splat(0.0), s.splat(0.0));
             let mut at = 0;
             while at + S::LANES <= width {
                 let h = s.mul(s.load(&grad[at..]), s.load(&self.gamma[at..]));
                 sum = s.add(sum, h);
-                with = s.mul_add(h, normal(s.load(&x[at..])), with);
+                projection = s.mul_add(h, normal(s.load(&x[at..])), projection);
                 at += S::LANES;
             }
             // The idle lanes of the last vector have a gradient of 0.
             let h = s.mul(s.load_part(&grad[at..]), s.load_part(&self.gamma[at..]));
             sum = s.add(sum, h);
-            with = s.mul_add(h, normal(s.load_part(&x[at..])), with);
+            projection = s.mul_add(h, normal(s.load_part(&x[at..])), projection);
             #[allow(clippy::cast_precision_loss, reason = "widths are far below 2²⁴")]
             let count = width as f32;
-            let (sum, with) = (s.splat(s.sum(sum) / count), s.splat(s.sum(with) / count));
+            let (sum, projection) = (
+                s.splat(s.sum(sum) / count),
+                s.splat(s.sum(projection) / count),
+            );
             let slope = |x: S::V, grad: S::V, gamma: S::V| {
                 let h = s.sub(s.mul(grad, gamma), sum);
-                s.mul(inverse, s.sub(h, s.mul(normal(x), with)))
+                s.mul(inverse, s.sub(h, s.mul(normal(x), projection)))
             };
             let mut at = 0;
             while at + S::LANES <= width {

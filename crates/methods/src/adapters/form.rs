@@ -100,17 +100,19 @@ impl Work {
             groups,
             ..
         } = self.weight;
-        let [n, m, k, g] = [self.positions, outputs, inputs, groups].map(|size| size as f64);
+        let [positions, outputs, inputs, groups] =
+            [self.positions, outputs, inputs, groups].map(|size| size as f64);
         let [rank, width] = [self.rank, self.rank.max(NARROW)].map(|size| size as f64);
-        let (x, y, h, w) = (self.input as f64, n * m, n * g * rank, m * k);
+        let (x, y) = (self.input as f64, positions * outputs);
+        let (middle, weight) = (positions * groups * rank, outputs * inputs);
         let product = |multiplications: f64, moved: f64| multiplications + MOVE * moved;
         let count = |wanted: bool| f64::from(u8::from(wanted));
 
         // `A·x` or the gradient of `A` or of `x`, `B` applied to `A·x`, and the two gradients there.
-        let narrow = product(n * g * width * k, x + h);
-        let up = product(n * m * rank, h + y);
-        let at_output = product(n * m * width, y + h);
-        let merging = product(m * k * rank, 2.0 * w);
+        let narrow = product(positions * groups * width * inputs, x + middle);
+        let up = product(positions * outputs * rank, middle + y);
+        let at_output = product(positions * outputs * width, y + middle);
+        let merging = product(outputs * inputs * rank, 2.0 * weight);
 
         let (training, input_grad) = (count(self.training), count(self.input_grad));
         let a_trains = count(self.a_trains);
@@ -126,8 +128,8 @@ impl Work {
                 merging * (1.0 + training * input_grad) + training * (narrow + factors)
             }
             Form::Merged(Order::Dense) => {
-                let dense = product(n * m * k, x + y + w);
-                let parts = product(m * k * width, w) * (1.0 + a_trains);
+                let dense = product(positions * outputs * inputs, x + y + weight);
+                let parts = product(outputs * inputs * width, weight) * (1.0 + a_trains);
                 merging * (1.0 + training * input_grad) + training * (dense + parts)
             }
         }
