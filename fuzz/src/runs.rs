@@ -1,15 +1,15 @@
 //! The files of a run: reports, plans, checkpoints and settings.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use burn::tensor::Device;
-use clap::Parser;
 use finetune::config::defaults::{self, For};
 use finetune::evaluation::{Report, finding, html, left_out, markdown, summarize, table};
 use finetune::folder::Plan;
 use finetune::methods::{LoraConfig, Method, Scope, Targets};
 use finetune::training::Checkpoint;
-use finetune_cli::flags::{Cli, file};
+use finetune_cli::flags::file;
 
 use super::net::Net;
 use super::safetensors;
@@ -94,24 +94,16 @@ pub fn checkpoint(_: &Path, input: &[u8]) -> usize {
     file.len()
 }
 
-/// Settings for `--config`: JSON if they begin with a brace, otherwise TOML.
+/// Settings for `train --config`, as the flags that they stand for: JSON if they begin with a brace,
+/// otherwise TOML.
 pub fn settings(folder: &Path, input: &[u8]) -> usize {
     let is_json = input.trim_ascii_start().starts_with(b"{");
     let path = folder.join(if is_json { "my.json" } else { "my.toml" });
     std::fs::write(&path, input).expect("a file");
-    for command in ["train", "compare"] {
-        let typed = ["finetune", command, "--config"]
-            .map(Into::into)
-            .into_iter();
-        let typed = typed.chain([path.clone().into_os_string()]).collect();
-        match file::expand(typed) {
-            Ok(arguments) => {
-                let _ = Cli::try_parse_from(arguments).map_err(|error| error.to_string());
-            }
-            Err(error) => {
-                shown(error.as_ref());
-            }
-        }
+    let typed = ["finetune", "train", "--config"].map(OsString::from);
+    let typed = typed.into_iter().chain([path.into_os_string()]);
+    if let Err(error) = file::expand(typed.collect()) {
+        shown(error.as_ref());
     }
     0
 }

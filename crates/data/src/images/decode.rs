@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Cursor, Seek};
 
+use finetune_files::shortened;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::checksum::checksum;
@@ -84,7 +85,10 @@ fn visit<V: Visit>(source: &Source, visitor: &V) -> Result<V::Outcome, DataError
 fn failed(source: &Source, error: &dyn std::fmt::Display) -> DataError {
     DataError::Image {
         name: source.name(),
-        reason: error.to_string().lines().collect::<Vec<_>>().join(" "),
+        reason: shortened(&error.to_string(), LONGEST)
+            .lines()
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 
@@ -100,12 +104,16 @@ fn open<'a>(
         .map_err(|error| failed(source, &error))?;
     let format = reader.format();
     let mut data = reader.into_inner();
-    if format == Some(ImageFormat::WebP) {
-        let problem = webp::problem(&mut data).and_then(|found| data.rewind().map(|()| found));
-        if let Some(reason) = problem.map_err(|error| failed(source, &error))? {
-            return Err(failed(source, &reason));
-        }
+    // What the decoders of these formats believe.
+    let problem = match format {
+        Some(ImageFormat::WebP) => webp::problem(&mut data),
+        Some(ImageFormat::Tiff) => tiff::problem(&mut data),
+        _ => None,
+    };
+    if let Some(reason) = problem {
+        return Err(failed(source, &reason));
     }
+    data.rewind().map_err(|error| failed(source, &error))?;
     let mut reader = ImageReader::new(data);
     if let Some(format) = format {
         reader.set_format(format);
@@ -267,6 +275,9 @@ fn second(
     };
     Some(image)
 }
+
+/// The most characters of an error of a decoder.
+const LONGEST: usize = 500;
 
 /// Memory that decoding may take besides that of the pixels, bytes.
 const BESIDE_PIXELS: u64 = 32 << 20;

@@ -20,17 +20,24 @@ pub(super) fn is_tiff(start: [u8; 8]) -> bool {
 const PALETTE: u8 = 3;
 const GREY: u8 = 1;
 
-/// Where the first directory of a file says what its samples mean.
-struct Kind {
-    /// Offset of the byte in the file.
+/// An entry of the first directory of a file.
+struct Entry {
+    tag: u64,
+    kind: u64,
+    count: u64,
+    /// Where its value is, or the offset of its values.
     at: u64,
-    value: u8,
+    /// The value as a number of two bytes, and how many bytes after [`at`](Self::at) its low byte is.
+    short: u64,
+    low: u64,
 }
 
-impl Kind {
-    /// Finds the tag; `None` if there is none, or not where it should be.
-    fn find(data: &mut (impl Read + Seek)) -> std::io::Result<Option<Self>> {
-        const TAG: u64 = 262;
+impl Entry {
+    /// The first entry that `is_wanted`; `None` if there is none.
+    fn find(
+        data: &mut (impl Read + Seek),
+        is_wanted: impl Fn(&Self) -> bool,
+    ) -> std::io::Result<Option<Self>> {
         data.rewind()?;
         let mut start = [0; 4];
         data.read_exact(&mut start)?;
@@ -48,21 +55,62 @@ impl Kind {
         let mut at = directory.saturating_add(of_count as u64);
         // A directory has at most as many entries as there are tags.
         for _ in 0..count.min(1 << 16) {
-            let (tag, _, _) = (number(2)?, number(2)?, number(of_value)?);
+            let (tag, kind, count) = (number(2)?, number(2)?, number(of_value)?);
             let value = number(of_value)?;
-            if tag == TAG {
-                // A number of two bytes at the start of the field.
-                let (short, low) = if little {
-                    (value & 0xffff, 0)
-                } else {
-                    (value >> (8 * of_value - 16), 1)
-                };
-                let at = at + 4 + of_value as u64 + low;
-                return Ok(u8::try_from(short).ok().map(|value| Self { at, value }));
+            let (short, low) = if little {
+                (value & 0xffff, 0)
+            } else {
+                (value >> (8 * of_value - 16), 1)
+            };
+            let entry = Self {
+                tag,
+                kind,
+                count,
+                at: at.saturating_add(4 + of_value as u64),
+                short,
+                low,
+            };
+            if is_wanted(&entry) {
+                return Ok(Some(entry));
             }
             at = at.saturating_add(4 + 2 * of_value as u64);
         }
         Ok(None)
+    }
+}
+
+/// What is wrong with a file before it is decoded: the decoder makes an object of each value of a tag, and
+/// some tags have one value.
+pub(super) fn problem(data: &mut (impl Read + Seek)) -> Option<String> {
+    /// The last of the tags that the decoder reads.
+    const LAST: u64 = 532;
+    /// More strips or tiles than an image has.
+    const MOST_VALUES: u64 = 1 << 18;
+    const TEXT: u64 = 2;
+    let is_long =
+        |entry: &Entry| entry.tag <= LAST && entry.kind != TEXT && entry.count > MOST_VALUES;
+    let entry = Entry::find(data, is_long).ok().flatten()?;
+    Some(format!("its tag {} has {} values", entry.tag, entry.count))
+}
+
+/// Where the first directory of a file says what its samples mean.
+struct Kind {
+    /// Offset of the byte in the file.
+    at: u64,
+    value: u8,
+}
+
+impl Kind {
+    /// Finds the tag; `None` if there is none, or not where it should be.
+    fn find(data: &mut (impl Read + Seek)) -> std::io::Result<Option<Self>> {
+        const TAG: u64 = 262;
+        let entry = Entry::find(data, |entry| entry.tag == TAG)?;
+        Ok(entry.and_then(|entry| {
+            Some(Self {
+                at: entry.at.saturating_add(entry.low),
+                value: u8::try_from(entry.short).ok()?,
+            })
+        }))
     }
 }
 
@@ -141,6 +189,9 @@ pub(super) fn decode(
     max_pixels: u64,
     check: impl Fn(u32, u32) -> Result<(), DataError>,
 ) -> Result<(RgbImage, Orientation), Failure> {
+    if let Some(reason) = problem(&mut data) {
+        return Err(Failure::Other(reason));
+    }
     let kind = Kind::find(&mut data).ok().flatten();
     let has_palette = kind.as_ref().is_some_and(|kind| kind.value == PALETTE);
     let mut decoder = Decoder::new(AsGrey::new(data, kind.filter(|_| has_palette))?)?;

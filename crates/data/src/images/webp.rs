@@ -1,30 +1,19 @@
 //! Checks of `WebP` files before they are decoded: the decoder believes the sizes of frames and of
 //! metadata that a file claims, and compares them with the canvas and the file afterwards.
 
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 /// Bytes of an animation's frame before the chunks of its image.
 const FRAME: u64 = 16;
 
-/// What is wrong with a file, if it is a `WebP` file with a canvas (the extended format): a frame that is
-/// larger than the canvas, or metadata beyond the end of the file.
-///
-/// # Errors
-///
-/// The file cannot be read.
-pub(super) fn problem(data: &mut (impl Read + Seek)) -> io::Result<Option<String>> {
-    let length = data.seek(SeekFrom::End(0))?;
-    data.rewind()?;
-    let found = match start(data) {
-        Ok(Some((canvas, next))) => chunks(data, next, length, canvas),
-        Ok(None) => Ok(None),
-        Err(error) => Err(error),
-    };
-    match found {
-        // The decoder says what is missing.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-        found => found,
-    }
+/// What is wrong with a file that has a canvas (the extended format): a frame that is larger than the
+/// canvas, or metadata beyond the end of the file.
+pub(super) fn problem(data: &mut (impl Read + Seek)) -> Option<String> {
+    let length = data.seek(SeekFrom::End(0)).ok()?;
+    data.rewind().ok()?;
+    let (canvas, first) = start(data).ok()??;
+    // If the file ends early, the decoder says so.
+    chunks(data, first, length, canvas).ok()?
 }
 
 /// Width and height of the canvas, and where the next chunk begins; `None` for other formats.
@@ -98,7 +87,7 @@ mod tests {
     }
 
     fn problem(file: &[u8]) -> Option<String> {
-        super::problem(&mut Cursor::new(file)).unwrap()
+        super::problem(&mut Cursor::new(file))
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
-use finetune_files::quoted_path;
+use finetune_files::{quoted_path, shortened};
 
 use crate::error::DataError;
+
+/// The most characters of what is wrong.
+const LONGEST: usize = 2000;
 
 /// One line of a manifest.
 pub(super) struct Row {
@@ -25,6 +28,6 @@ pub(super) fn error(manifest: &Path, line: Option<u64>, reason: impl Display) ->
             Some(line) => format!("{name}, line {line}"),
             None => name,
         },
-        reason: reason.to_string(),
+        reason: shortened(&reason.to_string(), LONGEST).into_owned(),
     }
 }

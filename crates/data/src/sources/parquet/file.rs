@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use finetune_files::quoted;
+use finetune_files::{quoted, shortened};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -21,12 +21,13 @@ use super::super::origin::Origin;
 use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
 use super::columns::{Columns, column, part_of};
+use super::pages::{self, MOST_EXPANSION};
 use crate::error::DataError;
 use crate::guard::guarded;
 use crate::positioned::PositionedFile;
 
-/// How many times larger than the file its images may be: a dictionary repeats an image at no cost.
-const MOST_EXPANSION: u64 = 1024;
+/// The most characters of an error of the reader.
+const LONGEST: usize = 500;
 
 /// A Parquet file of images.
 #[derive(Debug)]
@@ -58,11 +59,14 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
     for (part, path) in files {
         let error = |reason: String| DataError::Parquet {
             path: path.clone(),
-            reason,
+            reason: shortened(&reason, LONGEST).into_owned(),
         };
         let failed = |reason: ParquetError| error(reason.to_string());
         let (reader, size) = open(&path)?;
         let columns = Columns::find(&reader).map_err(error)?;
+        let names = [columns.image.name(), columns.label.name()];
+        let (file, _) = regular(&path)?;
+        pages::check(file, reader.metadata(), names).map_err(error)?;
         let projection = columns.labels().map_err(failed)?;
         if parts.origin.layout.is_empty() {
             let names = if columns.classes.is_some() {
@@ -124,13 +128,17 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
     Ok(parts)
 }
 
-/// Opens a file. Returns its size in bytes as well.
-fn open(path: &Path) -> Result<(SerializedFileReader<File>, u64), DataError> {
-    let opened = finetune_files::open(path);
-    let (file, size) = opened.map_err(|source| DataError::Io {
+/// Opens a file of any kind.
+fn regular(path: &Path) -> Result<(File, u64), DataError> {
+    finetune_files::open(path).map_err(|source| DataError::Io {
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+/// Opens a Parquet file. Returns its size in bytes as well.
+fn open(path: &Path) -> Result<(SerializedFileReader<File>, u64), DataError> {
+    let (file, size) = regular(path)?;
     let reader = SerializedFileReader::new(file).map_err(|reason| DataError::Parquet {
         path: path.to_owned(),
         reason: format!("it is not a readable Parquet file: {reason}"),

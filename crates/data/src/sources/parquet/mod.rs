@@ -5,6 +5,8 @@
 mod columns;
 #[cfg(feature = "parquet")]
 mod file;
+#[cfg(feature = "parquet")]
+mod pages;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
