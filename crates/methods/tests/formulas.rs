@@ -298,7 +298,10 @@ fn inactive_entries_have_gradients_only_if_they_regrow_by_gradient() {
         let gradient = values(gradient.unwrap());
         let mask = values(adapter.lora_b_mask.as_ref().unwrap().val());
         let found = |active: f32| {
-            let mut of = gradient.iter().zip(&mask).filter(|(_, on)| (**on - active).abs() < 0.5);
+            let mut of = gradient
+                .iter()
+                .zip(&mask)
+                .filter(|(_, on)| (**on - active).abs() < 0.5);
             of.any(|(value, _)| *value != 0.0)
         };
         assert!(found(1.0), "{regrow:?}");

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 /// How many times larger than in the file a page, and all images, may be: a dictionary repeats an image at
 /// no cost.
@@ -37,7 +37,7 @@ pub(super) fn check(
 ) -> Result<(), String> {
     let mut source = BufReader::new(file);
     let groups = metadata.row_groups().iter();
-    for column in groups.flat_map(|group| group.columns()) {
+    for column in groups.flat_map(RowGroupMetaData::columns) {
         let path = column.column_path().parts();
         if path
             .first()
@@ -222,6 +222,6 @@ mod tests {
 
     #[test]
     fn structs_that_are_nested_without_end_are_an_error() {
-        assert!(header(&[0x1c; 1 << 20]).is_err());
+        assert!(header(&vec![0x1c; 1 << 20]).is_err());
     }
 }
