@@ -17,7 +17,8 @@ const SETTINGS: &str = "Settings. PyTorch: eager mode, `torch.optim.Adam(fused=T
 
 /// What the sides were told in results of version 1.
 const EARLIER: &str = "PyTorch ran as it comes: contiguous tensors, `torch.optim.Adam`, and glibc's \
-    allocator with its defaults. Ours keeps large buffers.\n\n";
+    allocator with its defaults. Ours keeps large buffers. Later versions of the bench give PyTorch its \
+    best settings.\n\n";
 
 /// The whole page.
 pub(crate) fn markdown(results: &Results) -> String {
