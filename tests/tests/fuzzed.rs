@@ -11,34 +11,49 @@
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use zip::ZipArchive;
+use flate2::read::GzDecoder;
 
 /// The inputs of a target by name.
 fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
-    let archive = File::open(fuzz.join(format!("corpus/{target}.zip"))).unwrap();
-    let mut archive = ZipArchive::new(archive).unwrap();
-    let mut all = Vec::new();
-    for index in 0..archive.len() {
-        let mut file = archive.by_index(index).unwrap();
-        let mut input = Vec::new();
-        file.read_to_end(&mut input).unwrap();
-        all.push((file.name().unwrap().into_owned(), input));
-    }
+    let corpus = std::fs::read(fuzz.join(format!("corpus/{target}.tar.gz"))).unwrap();
+    let mut archive = Vec::new();
+    GzDecoder::new(&corpus[..])
+        .read_to_end(&mut archive)
+        .unwrap();
+    let mut all = unpacked(&archive);
     // Most targets had no crash.
-    for entry in std::fs::read_dir(fuzz.join("crashes").join(target))
-        .into_iter()
-        .flatten()
-    {
+    let crashes = std::fs::read_dir(fuzz.join("crashes").join(target));
+    for entry in crashes.into_iter().flatten() {
         let path = entry.unwrap().path();
         all.push((path.display().to_string(), std::fs::read(path).unwrap()));
     }
     all
+}
+
+/// The files of a tar archive.
+fn unpacked(mut archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    const BLOCK: usize = 512;
+    let mut files = Vec::new();
+    while let Some((header, rest)) = archive.split_at_checked(BLOCK) {
+        if header[0] == 0 {
+            break;
+        }
+        let text = |range: std::ops::Range<usize>| {
+            let text = header[range].split(|byte| *byte == 0).next().unwrap();
+            String::from_utf8(text.to_vec()).unwrap()
+        };
+        let size = usize::from_str_radix(text(124..136).trim(), 8).unwrap();
+        if header[156] == b'0' {
+            files.push((text(0..100), rest[..size].to_vec()));
+        }
+        archive = &rest[size.next_multiple_of(BLOCK)..];
+    }
+    files
 }
 
 #[test]

@@ -23,7 +23,6 @@ const GREY: u8 = 1;
 /// An entry of the first directory of a file.
 struct Entry {
     tag: u64,
-    kind: u64,
     count: u64,
     /// Where its value is, or the offset of its values.
     at: u64,
@@ -55,7 +54,7 @@ impl Entry {
         let mut at = directory.saturating_add(of_count as u64);
         // A directory has at most as many entries as there are tags.
         for _ in 0..count.min(1 << 16) {
-            let (tag, kind, count) = (number(2)?, number(2)?, number(of_value)?);
+            let (tag, _, count) = (number(2)?, number(2)?, number(of_value)?);
             let value = number(of_value)?;
             let (short, low) = if little {
                 (value & 0xffff, 0)
@@ -64,7 +63,6 @@ impl Entry {
             };
             let entry = Self {
                 tag,
-                kind,
                 count,
                 at: at.saturating_add(4 + of_value as u64),
                 short,
@@ -79,16 +77,18 @@ impl Entry {
     }
 }
 
-/// What is wrong with a file before it is decoded: the decoder makes an object of each value of a tag, and
-/// some tags have one value.
+/// What is wrong with a file before it is decoded: the decoder reserves memory for as many values as a tag
+/// claims to have, and makes an object of each.
 pub(super) fn problem(data: &mut (impl Read + Seek)) -> Option<String> {
     /// The last of the tags that the decoder reads.
     const LAST: u64 = 532;
     /// More strips or tiles than an image has.
     const MOST_VALUES: u64 = 1 << 18;
-    const TEXT: u64 = 2;
-    let is_long =
-        |entry: &Entry| entry.tag <= LAST && entry.kind != TEXT && entry.count > MOST_VALUES;
+    /// Names, descriptions and dates, which it does not read.
+    const TEXTS: [u64; 10] = [269, 270, 271, 272, 305, 306, 315, 316, 333, 337];
+    let is_long = |entry: &Entry| {
+        entry.tag <= LAST && entry.count > MOST_VALUES && !TEXTS.contains(&entry.tag)
+    };
     let entry = Entry::find(data, is_long).ok().flatten()?;
     Some(format!("its tag {} has {} values", entry.tag, entry.count))
 }
