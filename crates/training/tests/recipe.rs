@@ -364,7 +364,7 @@ struct Steps(Vec<Step>);
 
 impl Observer for Steps {
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {
-        self.0.push(step.clone());
+        self.0.push(*step);
         ControlFlow::Continue(())
     }
 }
