@@ -31,7 +31,7 @@ impl Machine {
             cpu: field(&cpuinfo, "model name").unwrap_or_default(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_bytes: memory * 1024,
-            instructions: None,
+            instructions: Some(finetune::machine::instruction_set().to_owned()),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             commit: commit(),
             versions: BTreeMap::new(),

@@ -4,3 +4,5 @@ pub mod cache;
 pub mod device;
 pub mod memory;
 pub mod threads;
+
+pub use finetune_kernels::machine::instruction_set;

@@ -12,7 +12,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 /// no cost.
 pub(super) const MOST_EXPANSION: u64 = 1024;
 
-/// Bytes that a page may have whatever its compressed size is.
+/// Bytes that the pages of a file may have whatever their compressed size is.
 const ALLOWED: u64 = 16 << 20;
 
 /// How deeply structs are nested in a header.
@@ -36,6 +36,15 @@ pub(super) fn check(
     names: [&str; 2],
 ) -> Result<(), String> {
     let mut source = BufReader::new(file);
+    let size = source
+        .seek(SeekFrom::End(0))
+        .map_err(|error| format!("its size is not known ({error})"))?;
+    let mut pages = Pages {
+        source,
+        size,
+        compressed: 0,
+        uncompressed: 0,
+    };
     let groups = metadata.row_groups().iter();
     for column in groups.flat_map(RowGroupMetaData::columns) {
         let path = column.column_path().parts();
@@ -43,49 +52,69 @@ pub(super) fn check(
             .first()
             .is_some_and(|name| names.contains(&name.as_str()))
         {
-            check_column(&mut source, column)?;
+            pages.check(column)?;
         }
     }
     Ok(())
 }
 
-fn check_column(
-    source: &mut (impl BufRead + Seek),
-    column: &ColumnChunkMetaData,
-) -> Result<(), String> {
-    let (mut next, length) = column.byte_range();
-    let end = next.saturating_add(length);
-    let is_compressed = column.compression() != Compression::UNCOMPRESSED;
-    let mut left = u64::try_from(column.num_values()).unwrap_or(0);
-    while next < end && left > 0 {
-        let read = |error: io::Error| format!("a page cannot be read ({error})");
-        source.seek(SeekFrom::Start(next)).map_err(read)?;
-        let mut input = Input { source, read: 0 };
-        let mut header = Header::default();
-        input.structure(0, 0, &mut header).map_err(read)?;
-        let most = header
-            .compressed
-            .saturating_mul(MOST_EXPANSION)
-            .saturating_add(ALLOWED);
-        let held = if is_compressed {
-            header.uncompressed
-        } else {
-            header.compressed
-        };
-        // An entry of a dictionary has a byte at least.
-        if header.uncompressed > most || header.entries > held {
-            return Err(format!(
-                "a page of {} bytes claims to have {} when it is decompressed, and {} entries of a \
-                 dictionary; it is damaged",
-                header.compressed, header.uncompressed, header.entries
-            ));
+/// The pages that were checked.
+struct Pages<S> {
+    source: S,
+    /// Bytes of the file.
+    size: u64,
+    /// Bytes of all pages in the file, and when they are decompressed. Without a limit for their sums,
+    /// a file of a few kilobytes whose columns share their pages keeps the reader busy for hours.
+    compressed: u64,
+    uncompressed: u64,
+}
+
+impl<S: BufRead + Seek> Pages<S> {
+    fn check(&mut self, column: &ColumnChunkMetaData) -> Result<(), String> {
+        let (mut next, length) = column.byte_range();
+        let end = next.saturating_add(length);
+        let is_compressed = column.compression() != Compression::UNCOMPRESSED;
+        let mut left = u64::try_from(column.num_values()).unwrap_or(0);
+        while next < end && left > 0 {
+            let read = |error: io::Error| format!("a page cannot be read ({error})");
+            self.source.seek(SeekFrom::Start(next)).map_err(read)?;
+            let mut input = Input {
+                source: &mut self.source,
+                read: 0,
+            };
+            let mut header = Header::default();
+            input.structure(0, 0, &mut header).map_err(read)?;
+            let bytes = input.read.saturating_add(header.compressed);
+            let held = if is_compressed {
+                header.uncompressed
+            } else {
+                header.compressed
+            };
+            self.compressed = self.compressed.saturating_add(bytes);
+            self.uncompressed = self.uncompressed.saturating_add(header.uncompressed);
+            if self.compressed > self.size {
+                return Err(format!(
+                    "its pages have more bytes than the file, which has {}; it is damaged",
+                    self.size
+                ));
+            }
+            let most = self
+                .compressed
+                .saturating_mul(MOST_EXPANSION)
+                .saturating_add(ALLOWED);
+            // An entry of a dictionary has a byte at least.
+            if self.uncompressed > most || header.entries > held {
+                return Err(format!(
+                    "a page of {} bytes claims to have {} when it is decompressed, and {} entries of a \
+                     dictionary; it is damaged",
+                    header.compressed, header.uncompressed, header.entries
+                ));
+            }
+            left = left.saturating_sub(header.values);
+            next = next.saturating_add(bytes);
         }
-        left = left.saturating_sub(header.values);
-        next = next
-            .saturating_add(input.read)
-            .saturating_add(header.compressed);
+        Ok(())
     }
-    Ok(())
 }
 
 struct Input<'a, R> {
@@ -185,8 +214,71 @@ fn invalid() -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+    use std::sync::Arc;
+
+    use parquet::schema::parser::parse_message_type;
+    use parquet::schema::types::SchemaDescriptor;
 
     use super::*;
+
+    /// A column of `length` bytes at the beginning of the file.
+    fn column(length: usize) -> ColumnChunkMetaData {
+        let schema = parse_message_type("message schema { required binary image; }").unwrap();
+        let schema = SchemaDescriptor::new(Arc::new(schema));
+        ColumnChunkMetaData::builder(schema.column(0))
+            .set_compression(Compression::SNAPPY)
+            .set_num_values(1000)
+            .set_data_page_offset(0)
+            .set_total_compressed_size(length.try_into().unwrap())
+            .build()
+            .unwrap()
+    }
+
+    fn pages(bytes: Vec<u8>) -> Pages<Cursor<Vec<u8>>> {
+        Pages {
+            size: bytes.len() as u64,
+            source: Cursor::new(bytes),
+            compressed: 0,
+            uncompressed: 0,
+        }
+    }
+
+    /// A page of data of version 2 with one value: 4 bytes, which become `uncompressed`.
+    fn page(uncompressed: u32) -> Vec<u8> {
+        let mut bytes = vec![0x15, 6, 0x15];
+        let mut number = uncompressed << 1;
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap());
+        bytes.extend([0x15, 8, 0x5c, 0x15, 2, 0, 0]);
+        bytes.extend([0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn columns_that_share_their_pages_are_an_error() {
+        let bytes = [page(10), page(10)].concat();
+        let column = column(bytes.len());
+        let mut pages = pages(bytes);
+        assert_eq!(pages.check(&column), Ok(()));
+        assert_eq!(pages.uncompressed, 20);
+        let error = pages.check(&column).unwrap_err();
+        assert!(error.contains("more bytes than the file"), "{error}");
+    }
+
+    #[test]
+    fn many_pages_claim_no_more_than_one() {
+        let most = 16 << 20;
+        let one = page(most);
+        let mut single = pages(one.clone());
+        assert_eq!(single.check(&column(one.len())), Ok(()));
+        let bytes = one.repeat(3);
+        let error = pages(bytes.clone()).check(&column(bytes.len()));
+        let error = error.unwrap_err();
+        assert!(error.contains("when it is decompressed"), "{error}");
+    }
 
     fn header(bytes: &[u8]) -> io::Result<(Header, u64)> {
         let mut header = Header::default();
