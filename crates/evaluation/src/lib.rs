@@ -1,6 +1,7 @@
 //! Metrics of classifiers, statistics of comparisons, and their reports.
 //!
-//! - [`metrics`]: accuracy, macro-F1 and per-class accuracy from a [`Confusion`] matrix.
+//! - [`metrics`]: accuracy, macro-F1, precision and recall from a [`Confusion`] matrix; top-k accuracy,
+//!   log-loss and calibration error from [`Probabilities`].
 //! - [`statistics`]: runs of one method summarised over their seeds, and confidence intervals.
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
@@ -41,7 +42,7 @@ pub mod understood;
 pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use format::{bytes, seconds};
-pub use metrics::Confusion;
+pub use metrics::{Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
