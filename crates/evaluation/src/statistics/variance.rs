@@ -187,10 +187,14 @@ impl Errors {
 /// that vanishes at both ends.
 #[allow(clippy::cast_precision_loss)]
 fn scaled_chi_square(degrees: usize) -> Vec<(f64, f64)> {
-    const NODES: u32 = 128;
+    const NODES: u32 = 256;
     let half = degrees as f64 / 2.0;
-    // The logarithm has a standard deviation of about 1/√half. Its lower tail falls as e^(half · x).
-    let (low, high) = (-8.0 / half.sqrt() - 30.0 / half, 8.0 / half.sqrt());
+    // The logarithm has a standard deviation of about 1/√half. Its lower tail falls as e^(half · x),
+    // its upper tail as e^(−half · eˣ): less than 1e-7 of the distribution lies outside.
+    let (low, high) = (
+        -7.0 / half.sqrt() - 12.0 / half,
+        (1.0 + 8.0 / half.sqrt() + 40.0 / half).ln(),
+    );
     let step = (high - low) / f64::from(NODES);
     let node = |index: u32| {
         let logarithm = low + step * f64::from(index);
