@@ -5,8 +5,8 @@
     python3 tests/parity/statistics.py > crates/evaluation/tests/fixtures/statistics.json
 
 Inputs are drawn from a fixed seed, and the output contains them. The interval over images and seeds
-has no counterpart in these libraries; here it is written down once more, with SciPy's numerical
-integration instead of a sum over nodes and statsmodels' analysis of variance instead of ours.
+has no counterpart in these libraries; here it is written down once more, with SciPy's
+numerical integration instead of a sum over nodes and statsmodels' analysis of variance.
 """
 
 import json
@@ -19,7 +19,7 @@ sys.path.pop(0)
 import numpy as np
 import pandas
 import sklearn.metrics as metrics
-from scipy import integrate, optimize, stats
+from scipy import integrate, optimize, special, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 from statsmodels.stats.contingency_tables import mcnemar
@@ -165,27 +165,28 @@ def interval(first: np.ndarray, second: np.ndarray) -> dict:
     variance = (second_moment - centre**2) / (images + 2)
     least = min(len(first), len(second))
     if least == 1:
-        tail = lambda x: 2 * stats.norm.sf(x, scale=np.sqrt(variance))
+        tail = lambda x: 2 * stats.norm.sf(x / np.sqrt(variance))
     else:
-        if len(first) == len(second):
-            seeds, rest = mean_squares(first - second)
-        else:
-            seeds, rest = np.add(mean_squares(first), mean_squares(second))
-        degrees = least - 1
-        alone = max(variance - rest, 0)
+        (seeds, rest), (other_seeds, other_rest) = mean_squares(first), mean_squares(second)
+        alone = max(variance - rest - other_rest, 0)
+        # Welch's degrees of freedom.
+        degrees = (seeds + other_seeds) ** 2 / (
+            seeds**2 / (len(first) - 1) + other_seeds**2 / (len(second) - 1)
+        )
+
+        def at(logarithm: float, x: float) -> float:
+            chi = np.exp(logarithm)
+            total = max(alone + (seeds + other_seeds) * degrees / chi, variance / 2)
+            density = stats.chi2.pdf(chi, degrees) * chi
+            return 2 * special.ndtr(-x / np.sqrt(total)) * density
 
         def tail(x: float) -> float:
-            def at(logarithm: float) -> float:
-                chi = np.exp(logarithm)
-                total = max(alone + seeds * degrees / chi, variance / 2)
-                density = stats.chi2.pdf(chi, degrees) * chi
-                return 2 * stats.norm.sf(x / np.sqrt(total)) * density
-
-            return integrate.quad(at, -40, 6, limit=500, epsabs=1e-12, points=[-5, 0, 3])[0]
+            parts = ((-40, -5), (-5, 0), (0, 3), (3, 6))
+            return sum(integrate.quad(at, *part, args=(x,), limit=200)[0] for part in parts)
 
     half = 2.0
     if tail(half) < 0.05:
-        half = optimize.brentq(lambda x: tail(x) - 0.05, 1e-6, half, xtol=1e-12)
+        half = optimize.brentq(lambda x: tail(x) - 0.05, 1e-6, half, xtol=1e-9)
     return {
         "first": first.astype(int).tolist(),
         "second": second.astype(int).tolist(),

@@ -26,38 +26,38 @@ impl Wanted {
     /// Images to add to `images`, with the seeds at hand.
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn images(&self, images: usize) -> Option<usize> {
-        if self.variance.degrees + 1 < MIN_SEEDS {
+        if self.variance.fewest_seeds() < MIN_SEEDS {
             return None;
         }
         smallest(1, Self::MOST_IMAGES, |more| {
             let share = images as f64 / (images + more) as f64;
-            let rest = self.variance.rest * share;
+            let methods = self.variance.methods;
             self.shown(Variance {
                 images: self.variance.images * share,
-                seeds: self.variance.seeds_alone() + rest,
-                rest,
-                ..self.variance
+                methods: methods.map(|method| method.with_rest_times(share)),
             })
         })
     }
 
-    /// Seeds to add to each method, the one with fewer seeds having `seeds`, with the images at hand.
-    #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn seeds(&self, seeds: usize) -> Option<usize> {
-        if self.variance.degrees == 0 {
+    /// Seeds to add to each method, with the images at hand.
+    pub(crate) fn seeds(&self) -> Option<usize> {
+        let fewest = self.variance.fewest_seeds();
+        if fewest < 2 {
             return None;
         }
-        let least = MIN_SEEDS.saturating_sub(seeds).max(1);
-        smallest(least, Self::MOST_SEEDS, |more| {
-            let share = seeds as f64 / (seeds + more) as f64;
-            let rest = self.variance.rest * share;
-            self.shown(Variance {
-                images: self.variance.images_alone() + rest,
-                seeds: self.variance.seeds_alone() * share + rest,
-                rest,
-                degrees: self.variance.degrees + more,
-            })
-        })
+        smallest(
+            MIN_SEEDS.saturating_sub(fewest).max(1),
+            Self::MOST_SEEDS,
+            |more| {
+                let methods = self.variance.methods;
+                let methods = methods.map(|method| method.with_more_seeds(more));
+                let [first, second] = methods;
+                self.shown(Variance {
+                    images: self.variance.images_alone() + first.rest + second.rest,
+                    methods,
+                })
+            },
+        )
     }
 
     /// Whether a difference that is observed with this variance would be shown with a probability of
@@ -91,36 +91,37 @@ fn smallest(least: usize, most: usize, has: impl Fn(usize) -> bool) -> Option<us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::variance::SeedVariance;
 
-    fn wanted(difference: f64, images: f64, seeds: f64, degrees: usize) -> Wanted {
-        let variance = Variance {
-            images,
-            seeds,
+    fn wanted(difference: f64, images: f64, all: f64) -> Wanted {
+        let method = SeedVariance {
+            seeds: 5,
+            all,
             rest: 0.0,
-            degrees,
         };
         Wanted {
             difference,
             level: 0.05,
-            variance,
+            variance: Variance {
+                images,
+                methods: [method; 2],
+            },
         }
     }
 
     #[test]
     fn images_follow_the_usual_formula_if_seeds_agree() {
         // n = σ² · (1.96 + 0.8416)² / d², with σ² = 100 · 0.0025: 784.9 images in all, 684.9 more.
-        let more = wanted(0.05, 0.0025, 0.0, 4).images(100);
-        assert_eq!(more, Some(685));
+        assert_eq!(wanted(0.05, 0.0025, 0.0).images(100), Some(685));
     }
 
     #[test]
     fn no_number_of_images_makes_up_for_seeds_that_scatter() {
-        assert_eq!(wanted(0.05, 0.0, 0.0025, 4).images(100), None);
-        assert_eq!(wanted(0.05, 0.0025, 0.0, 4).seeds(5), None);
-        assert_eq!(wanted(0.0, 0.0025, 0.0025, 4).seeds(5), None);
-        // The t test of 5 differences with a standard deviation of √5 · 0.05 needs 42 for a power of
-        // 80 % (statsmodels' TTestPower gives 41.2).
-        let more = wanted(0.05, 0.0, 0.0025, 4).seeds(5);
+        assert_eq!(wanted(0.05, 0.0, 0.00125).images(100), None);
+        assert_eq!(wanted(0.05, 0.0025, 0.0).seeds(), None);
+        assert_eq!(wanted(0.0, 0.0025, 0.0025).seeds(), None);
+        // statsmodels' TTestIndPower for an effect of 0.05 / (√5 · √0.00125) needs 40.2 seeds.
+        let more = wanted(0.05, 0.0, 0.00125).seeds();
         assert!(
             more.is_some_and(|more| (35..=37).contains(&more)),
             "{more:?}"

@@ -55,6 +55,19 @@ pub struct Pair {
 ///
 /// The pairs are in the order (0, 1), (0, 2), …, (1, 2), ….
 ///
+/// ```
+/// use finetune_evaluation::{Outcomes, Reason, Verdict, compare};
+///
+/// // Three seeds on 100 images, of which the first 95, 70 and 69 are classified correctly.
+/// let method = |correct: usize| {
+///     Outcomes::new(vec![(0..100).map(|image| image < correct).collect(); 3])
+/// };
+/// let pairs = compare(&[method(95)?, method(70)?, method(69)?])?;
+/// assert_eq!(pairs[0].verdict, Verdict::First);
+/// assert_eq!(pairs[2].verdict, Verdict::NotShown(Reason::Small));
+/// # Ok::<(), finetune_evaluation::EvaluationError>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`EvaluationError::Outcomes`] if methods have different numbers of images.
@@ -102,7 +115,7 @@ pub fn compare(methods: &[Outcomes]) -> Result<Vec<Pair>, EvaluationError> {
                 variance: difference.variance,
             };
             pair.more_images = wanted.images(methods[pair.first].images());
-            pair.more_seeds = wanted.seeds(fewest(pair));
+            pair.more_seeds = wanted.seeds();
         }
     }
     Ok(pairs)

@@ -10,15 +10,21 @@ use super::outcomes::Outcomes;
 /// are given with them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Variance {
-    /// From the spread over the images: `σ²_images / N + σ²_rest / (S·N)`.
+    /// From the spread over the images: `σ²_images / N`, and `σ²_rest / (S·N)` of both methods.
     pub(crate) images: f64,
-    /// From the spread over the seeds: `σ²_seeds / S + σ²_rest / (S·N)`.
-    pub(crate) seeds: f64,
-    /// What both contain: `σ²_rest / (S·N)`.
+    /// From the spread over the seeds of each method.
+    pub(crate) methods: [SeedVariance; 2],
+}
+
+/// The estimated variance of one method's mean accuracy that shows in the spread over its seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SeedVariance {
+    /// Number of seeds. Of one seed, no variance is known, and the others are 0.
+    pub(crate) seeds: usize,
+    /// `σ²_seeds / S + σ²_rest / (S·N)`, with `S − 1` degrees of freedom.
+    pub(crate) all: f64,
+    /// `σ²_rest / (S·N)`, which the spread over the images contains too.
     pub(crate) rest: f64,
-    /// Degrees of freedom of `seeds`; 0 if the spread over the seeds is not known, because a method
-    /// has one seed.
-    pub(crate) degrees: usize,
 }
 
 /// A difference of two mean accuracies with its variance.
@@ -48,33 +54,14 @@ pub(crate) fn estimate(first: &Outcomes, second: &Outcomes) -> Estimate {
     let centre = value * images / more;
     let of_images = ((squares + 2.0 * square) / more - centre * centre) / more;
 
-    let least = first.seeds().min(second.seeds());
-    let parts = if least < 2 {
-        Vec::new()
-    } else if first.seeds() == second.seeds() {
-        let pairs = rows(first).zip(rows(second));
-        let pairs: Vec<_> = pairs.map(|(a, b)| self::differences(&a, &b)).collect();
-        vec![mean_squares(&pairs)]
-    } else {
-        let of = |outcomes| mean_squares(&rows(outcomes).collect::<Vec<_>>());
-        vec![of(first), of(second)]
-    };
     Estimate {
         value,
         centre,
         variance: Variance {
             images: of_images,
-            seeds: parts.iter().map(|(seeds, _)| seeds).sum(),
-            rest: parts.iter().map(|(_, rest)| rest).sum(),
-            degrees: least - 1,
+            methods: [first, second].map(SeedVariance::of),
         },
     }
-}
-
-fn rows(outcomes: &Outcomes) -> impl Iterator<Item = Vec<f64>> {
-    let value = |correct: &bool| f64::from(u8::from(*correct));
-    let rows = outcomes.correct().iter();
-    rows.map(move |seed| seed.iter().map(value).collect())
 }
 
 /// For each image, the share of the seeds that classify it correctly.
@@ -91,53 +78,102 @@ fn differences(first: &[f64], second: &[f64]) -> Vec<f64> {
     first.iter().zip(second).map(|(a, b)| a - b).collect()
 }
 
-/// The mean squares of seeds and of the rest in the two-way analysis of variance of
-/// `rows[seed][image]`, each divided by the number of values. With one image, seeds and rest cannot be
-/// told apart, and all counts as seeds.
-#[allow(clippy::cast_precision_loss)]
-fn mean_squares(rows: &[Vec<f64>]) -> (f64, f64) {
-    let (seeds, images) = (rows.len() as f64, rows[0].len() as f64);
-    let of_seeds: Vec<f64> = rows
-        .iter()
-        .map(|row| row.iter().sum::<f64>() / images)
-        .collect();
-    let of_images = (0..rows[0].len()).map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / seeds);
-    let mean = of_seeds.iter().sum::<f64>() / seeds;
-    let square = |value: f64| (value - mean) * (value - mean);
+impl SeedVariance {
+    /// The mean squares of seeds and of the rest in the two-way analysis of variance of a method's
+    /// outcomes, each divided by the number of outcomes. With one image, seeds and rest cannot be told
+    /// apart, and all counts as seeds.
+    #[allow(clippy::cast_precision_loss)]
+    fn of(outcomes: &Outcomes) -> Self {
+        let count = outcomes.seeds();
+        if count < 2 {
+            let (all, rest) = (0.0, 0.0);
+            return Self {
+                seeds: count,
+                all,
+                rest,
+            };
+        }
+        let (seeds, images) = (count as f64, outcomes.images() as f64);
+        let of_seeds = outcomes.counts().into_iter();
+        let of_seeds: Vec<f64> = of_seeds.map(|correct| correct as f64 / images).collect();
+        let mean = of_seeds.iter().sum::<f64>() / seeds;
+        let square = |value: &f64| (value - mean) * (value - mean);
 
-    let seeds_squares = images * of_seeds.iter().map(|value| square(*value)).sum::<f64>();
-    let images_squares = seeds * of_images.map(square).sum::<f64>();
-    let all_squares: f64 = rows.iter().flatten().map(|value| square(*value)).sum();
-    let rest_squares = (all_squares - seeds_squares - images_squares).max(0.0);
+        let seed_squares = images * of_seeds.iter().map(square).sum::<f64>();
+        let image_squares = seeds * mean_outcomes(outcomes).iter().map(square).sum::<f64>();
+        // Outcomes are 0 or 1.
+        let all_squares = seeds * images * mean * (1.0 - mean);
+        let rest_squares = (all_squares - seed_squares - image_squares).max(0.0);
 
-    let values = seeds * images;
-    let rest_degrees = (seeds - 1.0) * (images - 1.0).max(1.0);
-    (
-        seeds_squares / (seeds - 1.0) / values,
-        rest_squares / rest_degrees / values,
-    )
+        let rest_degrees = (seeds - 1.0) * (images - 1.0).max(1.0);
+        Self {
+            seeds: count,
+            all: seed_squares / (seeds - 1.0) / (seeds * images),
+            rest: rest_squares / rest_degrees / (seeds * images),
+        }
+    }
+
+    /// The same with `more` seeds, if they scatter as these do.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn with_more_seeds(&self, more: usize) -> Self {
+        let share = self.seeds as f64 / (self.seeds + more) as f64;
+        Self {
+            seeds: self.seeds + more,
+            all: self.all.max(self.rest) * share,
+            rest: self.rest * share,
+        }
+    }
+
+    /// The same if there were fewer or more images, so that the rest is `share` of what it is.
+    pub(crate) fn with_rest_times(&self, share: f64) -> Self {
+        let rest = self.rest * share;
+        Self {
+            all: (self.all - self.rest).max(0.0) + rest,
+            rest,
+            ..*self
+        }
+    }
 }
 
 impl Variance {
+    /// Number of seeds of the method with fewer.
+    pub(crate) fn fewest_seeds(&self) -> usize {
+        let [first, second] = self.methods;
+        first.seeds.min(second.seeds)
+    }
+
     /// The part that only more images reduce.
     pub(crate) fn images_alone(&self) -> f64 {
-        (self.images - self.rest).max(0.0)
+        let [first, second] = self.methods;
+        (self.images - first.rest - second.rest).max(0.0)
     }
 
-    /// The part that only more seeds reduce.
-    pub(crate) fn seeds_alone(&self) -> f64 {
-        (self.seeds - self.rest).max(0.0)
-    }
-
-    /// The variance if the spread over the seeds is `factor` times the estimated one. At least half of
-    /// what the images show: `images − rest` is a difference of estimates, which chance may make 0.
+    /// The variance if what the seeds show is to be multiplied by `factor`. At least half of what the
+    /// images show: `images_alone` is a difference of estimates, which chance may make 0.
     fn with_seeds_times(&self, factor: f64) -> f64 {
-        (self.images_alone() + self.seeds * factor).max(self.images / 2.0)
+        let [first, second] = self.methods;
+        (self.images_alone() + (first.all + second.all) * factor).max(self.images / 2.0)
     }
 
-    /// The estimated variance of the difference.
+    /// The degrees of freedom of what the seeds of both methods show together, after Welch; between
+    /// those of the method with fewer seeds and those of both.
+    #[allow(clippy::cast_precision_loss)]
+    fn degrees(&self) -> f64 {
+        let fewest = (self.fewest_seeds() - 1) as f64;
+        let sum: f64 = self.methods.iter().map(|method| method.all).sum();
+        let of = |method: &SeedVariance| method.all * method.all / (method.seeds - 1) as f64;
+        let degrees = sum * sum / self.methods.iter().map(of).sum::<f64>();
+        // Without variance, 0 / 0.
+        if degrees.is_finite() {
+            degrees.max(fewest)
+        } else {
+            fewest
+        }
+    }
+
+    /// The estimated variance of the difference, over seeds too if both methods have several.
     pub(crate) fn total(&self) -> f64 {
-        if self.degrees == 0 {
+        if self.fewest_seeds() < 2 {
             self.images
         } else {
             self.with_seeds_times(1.0)
@@ -146,13 +182,12 @@ impl Variance {
 
     /// The distribution of the estimation error, to take several tails of it.
     pub(crate) fn errors(&self) -> Errors {
-        if self.degrees == 0 {
-            let normal = (self.images.sqrt(), 1.0);
-            return Errors(vec![normal]);
+        if self.fewest_seeds() < 2 {
+            return Errors(vec![(self.images.sqrt(), 1.0)]);
         }
-        let nodes = scaled_chi_square(self.degrees);
+        let nodes = scaled_chi_square(self.degrees()).into_iter();
         let deviation = |(ratio, weight)| (self.with_seeds_times(1.0 / ratio).sqrt(), weight);
-        Errors(nodes.into_iter().map(deviation).collect())
+        Errors(nodes.map(deviation).collect())
     }
 }
 
@@ -170,7 +205,7 @@ impl Errors {
     /// difference between two differences of accuracies.
     pub(crate) fn quantile(&self, level: f64) -> f64 {
         let (mut low, mut high) = (0.0, 2.0);
-        for _ in 0..40 {
+        for _ in 0..30 {
             let middle = f64::midpoint(low, high);
             if self.two_sided(middle) > level {
                 low = middle;
@@ -185,10 +220,9 @@ impl Errors {
 /// The distribution of `χ² / degrees` as values with weights that add up to 1: the trapezoidal rule
 /// over the logarithm, whose error falls exponentially with the number of nodes for a smooth density
 /// that vanishes at both ends.
-#[allow(clippy::cast_precision_loss)]
-fn scaled_chi_square(degrees: usize) -> Vec<(f64, f64)> {
+fn scaled_chi_square(degrees: f64) -> Vec<(f64, f64)> {
     const NODES: u32 = 256;
-    let half = degrees as f64 / 2.0;
+    let half = degrees / 2.0;
     // The logarithm has a standard deviation of about 1/√half. Its lower tail falls as e^(half · x),
     // its upper tail as e^(−half · eˣ): less than 1e-7 of the distribution lies outside.
     let (low, high) = (
@@ -213,18 +247,19 @@ fn scaled_chi_square(degrees: usize) -> Vec<(f64, f64)> {
 mod tests {
     use super::*;
 
-    fn errors(images: f64, seeds: f64, rest: f64, degrees: usize) -> Errors {
-        let variance = Variance {
-            images,
+    /// Errors with the variance of the seeds of one method alone.
+    fn errors(images: f64, all: f64, seeds: usize) -> Errors {
+        let method = |all| SeedVariance {
             seeds,
-            rest,
-            degrees,
+            all,
+            rest: 0.0,
         };
-        variance.errors()
+        let methods = [method(all), method(0.0)];
+        Variance { images, methods }.errors()
     }
 
     #[test]
-    fn without_variance_of_images_errors_have_a_t_distribution() {
+    fn with_variance_of_one_methods_seeds_alone_errors_have_a_t_distribution() {
         // scipy.stats.t.ppf(0.975, degrees) and ppf(0.9975, degrees), times a deviation of 0.01.
         for (degrees, level, expected) in [
             (1, 0.05, 12.706_204_736_174_694),
@@ -233,7 +268,7 @@ mod tests {
             (19, 0.05, 2.093_024_054_408_308_7),
             (399, 0.05, 1.965_927_295_920_882),
         ] {
-            let quantile = errors(0.0, 1e-4, 0.0, degrees).quantile(level);
+            let quantile = errors(0.0, 1e-4, degrees + 1).quantile(level);
             let error = (quantile / (0.01 * expected) - 1.0).abs();
             assert!(error < 1e-6, "{degrees}: {quantile}");
         }
@@ -241,9 +276,9 @@ mod tests {
 
     #[test]
     fn without_variance_of_seeds_errors_have_a_normal_distribution() {
-        for degrees in [0, 4] {
-            let quantile = errors(1e-4, 0.0, 0.0, degrees).quantile(0.05);
-            assert!((quantile - 0.019_599_639_845).abs() < 1e-9, "{quantile}");
+        for seeds in [1, 5] {
+            let quantile = errors(1e-4, 0.0, seeds).quantile(0.05);
+            assert!((quantile - 0.019_599_639_845).abs() < 1e-8, "{quantile}");
         }
     }
 }
