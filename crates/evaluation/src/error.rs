@@ -22,6 +22,22 @@ pub enum EvaluationError {
         /// Number of predictions.
         predicted: usize,
     },
+    /// The probabilities of an image are not those of its classes.
+    #[error("the probabilities of image {image} are not valid: {reason}")]
+    Probabilities {
+        /// Index of the image.
+        image: usize,
+        /// What is wrong with them.
+        reason: &'static str,
+    },
+    /// Models that are compared were not tested on the same number of images.
+    #[error("there are outcomes of {found} test images where {expected} were expected")]
+    Outcomes {
+        /// Number of test images of the first seed or method.
+        expected: usize,
+        /// Number of test images of another one.
+        found: usize,
+    },
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -1,7 +1,9 @@
 //! Metrics of classifiers, statistics of comparisons, and their reports.
 //!
-//! - [`metrics`]: accuracy, macro-F1 and per-class accuracy from a [`Confusion`] matrix.
-//! - [`statistics`]: runs of one method summarised over their seeds, and confidence intervals.
+//! - [`metrics`]: accuracy, macro-F1, precision and recall from a [`Confusion`] matrix; top-k accuracy,
+//!   log-loss and calibration error from [`Probabilities`].
+//! - [`statistics`]: runs of one method summarised over their seeds, confidence intervals, and which
+//!   methods are better than which others ([`compare`]).
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
 //! - [`pictures`]: bar charts and curves as SVG.
@@ -41,10 +43,13 @@ pub mod understood;
 pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use format::{bytes, seconds};
-pub use metrics::Confusion;
+pub use metrics::{Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
     left_out, markdown, table, table_within,
 };
-pub use statistics::{Spread, Summary, median, summarize, wilson};
+pub use statistics::{
+    Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,
+    mcnemar, median, sign_flip, summarize, wilson,
+};

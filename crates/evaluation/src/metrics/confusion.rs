@@ -175,17 +175,47 @@ impl Confusion {
             .collect()
     }
 
-    /// The mean over the classes of `F1 = 2 · correct / (images + predictions)`; 0 for a class that
-    /// has neither images nor predictions. As scikit-learn's
-    /// `f1_score(average="macro", zero_division=0)`.
+    /// For each class, the share of its images that are classified correctly: `correct / images`;
+    /// `None` for a class without images, of which nothing was measured.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
+    pub fn recall(&self) -> Vec<Option<f64>> {
+        defined_ratios(&self.correct(), &self.per_class())
+    }
+
+    /// For each class, the share of the images taken for it that belong to it:
+    /// `correct / predictions`; `None` for a class that is never predicted.
+    #[must_use]
+    pub fn precision(&self) -> Vec<Option<f64>> {
+        defined_ratios(&self.correct(), &self.predictions())
+    }
+
+    /// Balanced accuracy: the mean of the [recall](Self::recall) over the classes that have images;
+    /// 0 without images.
+    ///
+    /// As scikit-learn's `balanced_accuracy_score`. Brodersen et al., *The balanced accuracy and its
+    /// posterior distribution*, ICPR 2010.
+    #[must_use]
+    pub fn balanced_accuracy(&self) -> f64 {
+        mean(self.recall().into_iter().flatten())
+    }
+
+    /// Macro-F1: the mean of `F1 = 2 · correct / (images + predictions)` over the classes that have
+    /// images or predictions; 0 without images.
+    ///
+    /// As scikit-learn's `f1_score(average="macro")` with its default labels, which are the classes
+    /// that appear among the labels or the predictions. A class that has only images or only
+    /// predictions counts as 0.
+    #[must_use]
     pub fn macro_f1(&self) -> f64 {
-        let (images, correct) = (self.per_class(), self.correct());
-        let predictions = self.summed(|(_, predicted)| Some(predicted));
-        let f1 = (0..self.classes)
-            .map(|class| ratio(2 * correct[class], images[class] + predictions[class]));
-        f1.sum::<f64>() / self.classes.max(1) as f64
+        let (images, predictions) = (self.per_class(), self.predictions());
+        let appearances: Vec<_> = images.iter().zip(predictions).map(|(a, b)| a + b).collect();
+        let twice: Vec<_> = self.correct().iter().map(|correct| 2 * correct).collect();
+        mean(defined_ratios(&twice, &appearances).into_iter().flatten())
+    }
+
+    /// The number of predictions of each class.
+    fn predictions(&self) -> Vec<u64> {
+        self.summed(|(_, predicted)| Some(predicted))
     }
 }
 
@@ -219,6 +249,20 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
+/// The ratio of each part to its whole; `None` if the whole is 0.
+fn defined_ratios(parts: &[u64], wholes: &[u64]) -> Vec<Option<f64>> {
+    let pairs = parts.iter().zip(wholes);
+    pairs
+        .map(|(part, whole)| (*whole > 0).then(|| ratio(*part, *whole)))
+        .collect()
+}
+
+/// The mean; 0 without values.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,12 +282,27 @@ mod tests {
     }
 
     #[test]
+    fn classes_that_do_not_appear_count_neither_for_f1_nor_for_balanced_accuracy() {
+        let confusion = Confusion::from_predictions(3, &[0, 0], &[0, 0]).unwrap();
+        assert_eq!(confusion.macro_f1().to_bits(), 1.0_f64.to_bits());
+        assert_eq!(confusion.balanced_accuracy().to_bits(), 1.0_f64.to_bits());
+        assert_eq!(confusion.recall(), [Some(1.0), None, None]);
+        // Class 1 is predicted but has no images: its F1 is 0 and counts, its recall does not exist.
+        let confusion = Confusion::from_predictions(3, &[0, 0], &[0, 1]).unwrap();
+        assert!((confusion.macro_f1() - (2.0 / 3.0) / 2.0).abs() < 1e-12);
+        assert!((confusion.balanced_accuracy() - 0.5).abs() < 1e-12);
+        assert_eq!(confusion.precision(), [Some(1.0), Some(0.0), None]);
+    }
+
+    #[test]
     fn indices_out_of_range_and_unequal_lengths_are_errors() {
         assert!(Confusion::from_predictions(2, &[0, 2], &[0, 1]).is_err());
         assert!(Confusion::from_predictions(2, &[0], &[0, 1]).is_err());
         let none = Confusion::from_predictions(2, &[], &[]).unwrap();
         assert_eq!(none, Confusion::new(2));
         assert_eq!((none.accuracy(), none.macro_f1()), (0.0, 0.0));
+        assert_eq!(none.balanced_accuracy().to_bits(), 0.0_f64.to_bits());
+        assert_eq!(none.precision(), [None, None]);
     }
 
     #[test]

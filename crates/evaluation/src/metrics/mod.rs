@@ -1,5 +1,7 @@
 //! Metrics of one classifier on one set of images.
 
 mod confusion;
+mod probabilities;
 
 pub use confusion::Confusion;
+pub use probabilities::Probabilities;
