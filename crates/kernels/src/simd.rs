@@ -110,6 +110,40 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         self.load(&all)
     }
 
+    /// Copies a slice to one of the same length, without the call to which the compiler turns
+    /// `copy_from_slice`: rows of images are short.
+    #[inline(always)]
+    fn copy(self, from: &[f32], to: &mut [f32]) {
+        // SAFETY: the elements are written, and stay initialised.
+        let to = unsafe { &mut *(std::ptr::from_mut(to) as *mut [MaybeUninit<f32>]) };
+        self.fill(from, to);
+    }
+
+    /// The same into uninitialised memory.
+    #[inline(always)]
+    fn fill(self, from: &[f32], to: &mut [MaybeUninit<f32>]) {
+        assert_eq!(from.len(), to.len());
+        let len = from.len();
+        if len < Self::LANES {
+            let mut at = 0;
+            part::<8>(len, &mut at, from, to);
+            part::<4>(len, &mut at, from, to);
+            part::<2>(len, &mut at, from, to);
+            part::<1>(len, &mut at, from, to);
+            return;
+        }
+        let mut at = 0;
+        while at + Self::LANES <= len {
+            self.write(self.load(&from[at..]), &mut to[at..]);
+            at += Self::LANES;
+        }
+        if at < len {
+            // The last vector overlaps with the one before.
+            let at = len - Self::LANES;
+            self.write(self.load(&from[at..]), &mut to[at..]);
+        }
+    }
+
     /// Stores the first `out.len()` lanes; `out` is at most as long as a vector.
     #[inline(always)]
     fn store_part(self, vector: Self::V, out: &mut [f32]) {
@@ -118,6 +152,18 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
         let count = out.len();
         out.copy_from_slice(&all[..count]);
     }
+}
+
+/// Copies `N` values from `at` if the number `len` of all has this power of two.
+#[inline(always)]
+fn part<const N: usize>(len: usize, at: &mut usize, from: &[f32], to: &mut [MaybeUninit<f32>]) {
+    if len & N == 0 {
+        return;
+    }
+    let values: &[f32; N] = from[*at..].first_chunk().expect("a part of the values");
+    let place = to[*at..].first_chunk_mut().expect("a part of the places");
+    *place = values.map(MaybeUninit::new);
+    *at += N;
 }
 
 /// A computation written once for all instruction sets.

@@ -41,6 +41,9 @@ fn outcome(
     let data = TensorData::new(noise(shape.iter().product(), seed), shape);
     let x = Tensor::<4>::from_data(data, device).require_grad();
     let y = pool(x.clone());
+    // Without a gradient, no positions are kept.
+    let untracked = pool(x.clone().detach()).into_data();
+    assert_eq!(untracked, y.clone().into_data());
     let weights = TensorData::new(noise(y.shape().num_elements(), seed + 1), y.dims());
     let weights = Tensor::<4>::from_data(weights, device);
     let gradients = (y.clone() * weights).sum().backward();

@@ -27,7 +27,7 @@ pub(crate) fn forward(
     if small::fits(g) {
         small::forward(level, g, input, weight, bias, out);
     } else if depthwise::fits(g) {
-        depthwise::run(level, &Sampled::forward(g), input, weight, bias, out);
+        depthwise::forward(level, g, input, weight, bias, out);
     } else if Pointwise::fits(g) {
         Pointwise::forward(g).run(level, input, weight, bias, out);
     } else if let Some(tile) = winograd::best(g, Pass::Images) {
@@ -48,7 +48,7 @@ pub(crate) fn input_grad(
     if small::fits(g) {
         small::input_grad(level, g, grad, weight, out);
     } else if depthwise::fits(g) {
-        depthwise::run(level, &Sampled::input_grad(g), grad, weight, None, out);
+        depthwise::input_grad(level, g, grad, weight, out);
     } else if Pointwise::fits(g) && g.stride == [1, 1] {
         Pointwise::input_grad(g).run(level, grad, weight, None, out);
     } else if let Some(tile) = winograd::best(g, Pass::Images) {

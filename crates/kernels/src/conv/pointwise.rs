@@ -14,6 +14,10 @@ use crate::simd::{Kernel, Level, Simd};
 /// Minimum number of pixels per task, so that reading the matrix pays off.
 const PIXELS: usize = 192;
 
+/// The most tiles of pixels that are packed together, and the most values of all of them.
+const TILES: usize = 8;
+const PANEL: usize = 1 << 15;
+
 /// `out[n, target, p] = Σ_source matrix[target, source] · source[n, source, p]`, where `p` are the
 /// pixels of the smaller of the two images; a stride skips the others.
 pub(crate) struct Pointwise {
@@ -81,11 +85,27 @@ impl Pointwise {
         let share = self.batch.div_ceil(rayon::current_num_threads());
         let images = PIXELS.div_ceil(pixels).min(share).max(1);
         let image_in = self.sources * self.size[0] * self.size[1];
-        let steps = self.steps(3 * level.lanes());
+        let width = 3 * level.lanes();
+        let steps = self.steps(width);
+        let tiles = (PANEL / (self.sources * width)).clamp(1, TILES);
         out.par_chunks_mut(images * self.targets * pixels)
             .zip(source.par_chunks(images * image_in))
             .for_each_init(Vec::new, |panel, (out, source)| {
-                self.images(level, source, (matrix, bias), &steps, panel, out);
+                panel.resize(tiles * self.sources * width, 0.0);
+                let total = out.len() / self.targets;
+                for start in (0..total).step_by(tiles * width) {
+                    level.run(Group {
+                        shape: self,
+                        source,
+                        matrix,
+                        bias,
+                        steps: &steps,
+                        panel,
+                        start,
+                        len: (tiles * width).min(total - start),
+                        out,
+                    });
+                }
             });
     }
 
@@ -98,76 +118,28 @@ impl Pointwise {
             .collect()
     }
 
-    /// Computes some images, in tiles of pixels that may span two images.
-    fn images(
-        &self,
-        level: Level,
-        source: &[f32],
-        (matrix, bias): (&[f32], Option<&[f32]>),
-        steps: &[Step],
-        panel: &mut Vec<f32>,
-        out: &mut [MaybeUninit<f32>],
-    ) {
+    /// Divides `len` pixels from `start` where `size` of them are full and where an image ends.
+    fn runs(&self, start: usize, len: usize, size: usize) -> impl Iterator<Item = Run> {
         let pixels = self.used[0] * self.used[1];
-        let total = out.len() / self.targets;
-        let width = 3 * level.lanes();
-        panel.resize(self.sources * width, 0.0);
-        let mut runs = Vec::new();
-        for start in (0..total).step_by(width) {
-            let len = width.min(total - start);
-            runs.clear();
-            let mut at = 0;
-            while at < len {
-                let (image, pixel) = ((start + at) / pixels, (start + at) % pixels);
-                let run = Run {
-                    at,
-                    len: (pixels - pixel).min(len - at),
-                    image,
-                    pixel,
-                };
-                at += run.len;
-                runs.push(run);
-            }
-            self.pack(source, &runs, width, panel);
-            level.run(Tile {
-                shape: self,
-                matrix,
-                bias,
-                panel,
-                steps,
-                len,
-                runs: &runs,
-                pixels,
-                out,
-            });
-        }
-    }
-
-    /// Packs the pixels of a tile as `[source channel][pixel]`.
-    fn pack(&self, source: &[f32], runs: &[Run], width: usize, panel: &mut [f32]) {
-        let plane = self.size[0] * self.size[1];
-        for run in runs {
-            let image = &source[run.image * self.sources * plane..];
-            for (channel, panel) in panel.chunks_exact_mut(width).enumerate() {
-                let channel = &image[channel * plane..(channel + 1) * plane];
-                let panel = &mut panel[run.at..run.at + run.len];
-                if self.stride == [1, 1] {
-                    panel.copy_from_slice(&channel[run.pixel..run.pixel + run.len]);
-                    continue;
-                }
-                for (pixel, place) in (run.pixel..).zip(panel) {
-                    let row = pixel / self.used[1] * self.stride[0];
-                    let column = pixel % self.used[1] * self.stride[1];
-                    *place = channel[row * self.size[1] + column];
-                }
-            }
-        }
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (image, pixel) = ((start + at) / pixels, (start + at) % pixels);
+            let run = Run {
+                at,
+                len: (pixels - pixel).min(size - at % size).min(len - at),
+                image,
+                pixel,
+            };
+            at += run.len;
+            (run.len > 0).then_some(run)
+        })
     }
 }
 
-/// Adjacent pixels of a tile in one image.
+/// Adjacent pixels of one image.
+#[derive(Clone, Copy)]
 struct Run {
-    /// Index of the first one in the tile.
+    /// Index of the first one in the group.
     at: usize,
     len: usize,
     image: usize,
@@ -175,37 +147,126 @@ struct Run {
     pixel: usize,
 }
 
-/// Computes all target channels of a tile of pixels.
-struct Tile<'a> {
+/// Computes all target channels of a group of pixels, in tiles of three vectors.
+///
+/// The group is as large as its packed pixels fit into a cache: so what is read and written of a
+/// channel is long, although a tile is short.
+struct Group<'a> {
     shape: &'a Pointwise,
+    source: &'a [f32],
     matrix: &'a [f32],
     bias: Option<&'a [f32]>,
-    panel: &'a [f32],
     steps: &'a [Step],
-    /// Number of pixels in the tile.
+    /// The pixels of each tile as `[source channel][pixel]`.
+    panel: &'a mut [f32],
+    /// The first pixel, and the number of them.
+    start: usize,
     len: usize,
-    runs: &'a [Run],
-    /// Number of pixels of an image.
-    pixels: usize,
     out: &'a mut [MaybeUninit<f32>],
 }
 
-impl Kernel for Tile<'_> {
+/// Where a vector of pixels goes: to one place, or in several runs.
+enum Target {
+    Whole(usize),
+    Runs(Vec<Run>),
+}
+
+impl Kernel for Group<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        tiled!(S, self.len.div_ceil(S::LANES), channels(s, &mut self));
+        self.pack(s);
+        let targets: Vec<Target> = (0..self.len)
+            .step_by(S::LANES)
+            .map(|at| self.target::<S>(at))
+            .collect();
+        let width = 3 * S::LANES;
+        let whole = self.len / width;
+        channels::<S, 3>(s, &mut self, &targets, 0..whole);
+        match (self.len - whole * width).div_ceil(S::LANES) {
+            0 => {}
+            1 => channels::<S, 1>(s, &mut self, &targets, whole..whole + 1),
+            2 => channels::<S, 2>(s, &mut self, &targets, whole..whole + 1),
+            _ => channels::<S, 3>(s, &mut self, &targets, whole..whole + 1),
+        }
     }
 }
 
+impl Group<'_> {
+    /// Where the vector of the pixels from `at` goes in the first target channel.
+    #[inline(always)]
+    fn target<S: Simd>(&self, at: usize) -> Target {
+        let len = S::LANES.min(self.len - at);
+        let mut runs = self.shape.runs(self.start + at, len, S::LANES);
+        let runs: Vec<Run> = std::iter::from_fn(|| runs.next()).collect();
+        match runs.as_slice() {
+            [run] if run.len == S::LANES => Target::Whole(self.place(*run)),
+            _ => Target::Runs(runs),
+        }
+    }
+
+    /// The place of the first pixel of a run in the first target channel.
+    #[inline(always)]
+    fn place(&self, run: Run) -> usize {
+        let pixels = self.shape.used[0] * self.shape.used[1];
+        run.image * self.shape.targets * pixels + run.pixel
+    }
+
+    #[inline(always)]
+    fn pack<S: Simd>(&mut self, s: S) {
+        let shape = self.shape;
+        let width = 3 * S::LANES;
+        let plane = shape.size[0] * shape.size[1];
+        for run in shape.runs(self.start, self.len, self.len) {
+            let image = &self.source[run.image * shape.sources * plane..];
+            for channel in 0..shape.sources {
+                let source = &image[channel * plane..(channel + 1) * plane];
+                let mut done = 0;
+                while done < run.len {
+                    let (tile, at) = ((run.at + done) / width, (run.at + done) % width);
+                    let len = (width - at).min(run.len - done);
+                    let row = (tile * shape.sources + channel) * width + at;
+                    let row = &mut self.panel[row..row + len];
+                    let pixel = run.pixel + done;
+                    done += len;
+                    if shape.stride != [1, 1] {
+                        for (pixel, place) in (pixel..).zip(row) {
+                            let row = pixel / shape.used[1] * shape.stride[0];
+                            let column = pixel % shape.used[1] * shape.stride[1];
+                            *place = source[row * shape.size[1] + column];
+                        }
+                    } else {
+                        s.copy(&source[pixel..pixel + len], row);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Computes tiles of `N` vectors.
 #[inline(always)]
-fn channels<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Tile) {
+fn channels<S: Simd, const N: usize>(
+    s: S,
+    work: &mut Group,
+    targets: &[Target],
+    tiles: std::ops::Range<usize>,
+) {
+    tiled!(S, N, blocks(s, work, targets, tiles));
+}
+
+#[inline(always)]
+fn blocks<S: Simd, const M: usize, const N: usize>(
+    s: S,
+    work: &mut Group,
+    targets: &[Target],
+    tiles: std::ops::Range<usize>,
+) {
     let shape = work.shape;
     let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
-    // A whole tile in one image needs no packing.
-    let whole = work.runs.len() == 1 && work.len == N * S::LANES;
-    let plane = work.pixels;
+    let plane = shape.used[0] * shape.used[1];
+    let panel = shape.sources * 3 * S::LANES;
     for first in (0..shape.targets).step_by(M) {
         let count = M.min(shape.targets - first);
         // The last tile is padded with its first channel.
@@ -216,39 +277,38 @@ fn channels<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Tile) {
                 0
             }
         });
-        let mut tile = [[s.splat(0.0); N]; M];
-        if let Some(bias) = work.bias {
-            for i in 0..count {
-                tile[i] = [s.splat(bias[first + i]); N];
-            }
-        }
         let matrix = &work.matrix[first * shape.target_stride..];
-        product(
-            s,
-            (matrix, &spread_at),
-            (work.panel, &vector_at),
-            work.steps,
-            &mut tile,
-        );
-        for (i, vectors) in tile.iter().enumerate().take(count) {
-            let channel = first + i;
-            if whole {
-                let run = &work.runs[0];
-                let start = (run.image * shape.targets + channel) * plane + run.pixel;
-                for (j, &vector) in vectors.iter().enumerate() {
-                    s.write(vector, &mut work.out[start + j * S::LANES..]);
+        for tile in tiles.clone() {
+            let mut sums = [[s.splat(0.0); N]; M];
+            if let Some(bias) = work.bias {
+                for i in 0..count {
+                    sums[i] = [s.splat(bias[first + i]); N];
                 }
-                continue;
             }
-            let mut row = [0.0; 48];
-            for (j, &vector) in vectors.iter().enumerate() {
-                s.store(vector, &mut row[j * S::LANES..]);
-            }
-            for run in work.runs {
-                let start = (run.image * shape.targets + channel) * plane + run.pixel;
-                let out = &mut work.out[start..start + run.len];
-                for (out, &value) in out.iter_mut().zip(&row[run.at..run.at + run.len]) {
-                    out.write(value);
+            product(
+                s,
+                (matrix, &spread_at),
+                (&work.panel[tile * panel..(tile + 1) * panel], &vector_at),
+                work.steps,
+                &mut sums,
+            );
+            for (i, vectors) in sums.iter().enumerate().take(count) {
+                let channel = (first + i) * plane;
+                for (target, &vector) in targets[3 * tile..].iter().zip(vectors) {
+                    match target {
+                        Target::Whole(place) => s.write(vector, &mut work.out[place + channel..]),
+                        Target::Runs(runs) => {
+                            let mut values = [0.0; 16];
+                            s.store(vector, &mut values);
+                            for run in runs {
+                                let place = work.place(*run) + channel;
+                                let out = &mut work.out[place..place + run.len];
+                                for (out, &value) in out.iter_mut().zip(&values[run.at..]) {
+                                    out.write(value);
+                                }
+                            }
+                        }
+                    }
                 }
             }
         }

@@ -106,10 +106,10 @@ fn check(g: &Geometry) {
         // Tests the general kernels on the same geometry, even if `choose` prefers a special one.
         if depthwise::fits(g) {
             compare("depthwise output", &expected.output, |out| {
-                depthwise::run(level, &Sampled::forward(g), &x, &w, Some(&bias), out);
+                depthwise::forward(level, g, &x, &w, Some(&bias), out);
             });
             compare("depthwise input", &expected.input, |out| {
-                depthwise::run(level, &Sampled::input_grad(g), &grad, &w, None, out);
+                depthwise::input_grad(level, g, &grad, &w, out);
             });
             compare("depthwise weight", &expected.weight, |out| {
                 depthwise::weight_grad(level, g, &x, &grad, out);

@@ -38,7 +38,7 @@ impl<C: CheckpointStrategy> PoolBackend for Autodiff<burn::backend::Cube, C> {}
 impl PoolBackend for Flex {
     fn max_pool(x: FloatTensor<Self>, window: Window, rectify: bool) -> FloatTensor<Self> {
         match pooling(&x, window, rectify) {
-            Some(pooling) => forward(&pooling, x).0,
+            Some(pooling) => forward(&pooling, x, false).0,
             None => plain::<Self>(x, window, rectify),
         }
     }
@@ -49,8 +49,9 @@ impl<C: CheckpointStrategy> PoolBackend for Autodiff<Flex, C> {
         let Some(pooling) = pooling(x.primitive(), window, rectify) else {
             return plain::<Self>(x, window, rectify);
         };
+        let tracked = x.is_tracked();
         let (x, node) = x.into_parts();
-        let (output, places) = forward(&pooling, x);
+        let (output, places) = forward(&pooling, x, tracked);
         match PoolBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((pooling, Arc::new(places)), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
@@ -88,12 +89,12 @@ fn pooling(x: &FlexTensor, window: Window, rectify: bool) -> Option<Pooling> {
     (are_f32([x]) && shape.num_elements() > 0 && pooling.fits()).then_some(pooling)
 }
 
-fn forward(pooling: &Pooling, x: FlexTensor) -> (FlexTensor, Vec<u8>) {
+fn forward(pooling: &Pooling, x: FlexTensor, tracked: bool) -> (FlexTensor, Vec<u8>) {
     let x = whole(x);
     let shape = x.layout().shape();
     let [height, width] = pooling.output();
     let shape = [shape[0], shape[1], height, width];
-    let (made, places) = pooling.forward(values(&x));
+    let (made, places) = pooling.forward(values(&x), tracked);
     (tensor(made, shape), places)
 }
 
