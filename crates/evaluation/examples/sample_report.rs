@@ -132,6 +132,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         per_class_accuracy: confusion.per_class_accuracy(),
         confusion: confusion.rows(),
         confusion_counts: None,
+        outcomes: None,
         epochs: epochs.collect(),
         trainable_parameters: trained,
         total_parameters: 11_178_565.max(trained),

@@ -47,7 +47,7 @@ pub use metrics::{Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
-    left_out, markdown, table, table_within,
+    left_out, markdown, outcomes, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

@@ -7,6 +7,7 @@ use crate::pictures::bars::panel;
 use crate::pictures::charts::{costs, curves, learning_curve};
 use crate::pictures::looks::Looks;
 use crate::pictures::sweep::inline_sweep;
+use crate::report::differences;
 use crate::report::json::{Report, Run};
 use crate::report::matrix::{caption, confusions};
 use crate::report::sentences::finding;
@@ -67,6 +68,7 @@ fn results(
     let several = summaries.iter().any(|summary| summary.seeds > 1);
     Ok(html! {
         (table(summaries, looks))
+        (differences::table(summaries))
         section {
             h2 { "Accuracy and cost" }
             (figures(&panels))

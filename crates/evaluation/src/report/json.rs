@@ -100,6 +100,10 @@ pub struct Run {
     /// The counts that are not zero, for more classes than that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion_counts: Option<Confusion>,
+    /// For each test image, in the order of the data set, `1` if it is classified correctly and `0` if
+    /// not; see [`outcomes`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<String>,
     /// The epochs.
     pub epochs: Vec<Epoch>,
     /// Number of trainable parameters.
@@ -203,6 +207,27 @@ impl Run {
         let counts = self.confusion_counts.clone();
         counts.unwrap_or_else(|| Confusion::from_rows(&self.confusion))
     }
+
+    /// Which test images are classified correctly; `None` if the report does not say that of every one
+    /// of them.
+    #[must_use]
+    pub fn correct(&self) -> Option<Vec<bool>> {
+        let text = self.outcomes.as_deref()?;
+        let correct = text.chars().map(|outcome| match outcome {
+            '0' => Some(false),
+            '1' => Some(true),
+            _ => None,
+        });
+        let correct: Vec<bool> = correct.collect::<Option<_>>()?;
+        (correct.len() as u64 == self.confusion().total()).then_some(correct)
+    }
+}
+
+/// The text of [`Run::outcomes`].
+#[must_use]
+pub fn outcomes(correct: impl IntoIterator<Item = bool>) -> String {
+    let outcomes = correct.into_iter().map(u8::from);
+    outcomes.map(|outcome| char::from(b'0' + outcome)).collect()
 }
 
 impl Report {

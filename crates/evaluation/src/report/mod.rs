@@ -1,6 +1,7 @@
 //! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
 //! a terminal and sentences.
 
+mod differences;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
@@ -10,7 +11,9 @@ mod skipped;
 mod table;
 
 pub use html::html;
-pub use json::{DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION};
+pub use json::{
+    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
+};
 pub use sentences::finding;
 pub use skipped::left_out;
 pub use table::{markdown, table, table_within};

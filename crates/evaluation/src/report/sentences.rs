@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::differences;
 use crate::format::bytes;
 use crate::statistics::summary::{Summary, largest};
 
@@ -86,7 +87,7 @@ fn among(candidates: &[&Summary]) -> Option<String> {
     };
     Some(format!(
         "{head}; {second}.{}{warnings}",
-        indistinguishable(best, &others)
+        differences::sentences(best, &others).unwrap_or_else(|| indistinguishable(best, &others))
     ))
 }
 

@@ -1,5 +1,6 @@
 //! Runs of one method, summarised over their seeds.
 
+use super::outcomes::Outcomes;
 use super::spread::{Spread, median};
 use super::wilson::wilson;
 use crate::metrics::Confusion;
@@ -18,6 +19,8 @@ pub struct Summary {
     pub stopped: bool,
     /// Test accuracy of each seed.
     pub accuracies: Vec<f64>,
+    /// Which test images each seed's model classifies correctly; `None` if a run does not say it.
+    pub outcomes: Option<Outcomes>,
     /// Mean and sample standard deviation of the test accuracy.
     pub accuracy: Spread,
     /// Mean macro-F1.
@@ -135,6 +138,7 @@ fn summary(runs: &[&Run]) -> Summary {
         stopped: runs.iter().any(|run| run.stopped),
         accuracy: Spread::of(&accuracies),
         accuracies,
+        outcomes: outcomes(runs),
         test_images: confusion.total(),
         commonest: commonest(&confusion),
         train_per_class_found: first.train_per_class_found,
@@ -148,6 +152,11 @@ fn summary(runs: &[&Run]) -> Summary {
         peak_memory_bytes: runs.iter().filter_map(|run| run.peak_memory_bytes).max(),
         artifact_bytes: first.artifact_bytes,
     }
+}
+
+fn outcomes(runs: &[&Run]) -> Option<Outcomes> {
+    let correct = runs.iter().map(|run| run.correct());
+    Outcomes::new(correct.collect::<Option<_>>()?).ok()
 }
 
 /// The class with the most test images, and their share.

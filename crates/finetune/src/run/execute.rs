@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use finetune_data::Images;
-use finetune_evaluation::{Epoch, Run, median};
+use finetune_evaluation::{Epoch, Run, median, outcomes};
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
@@ -12,7 +12,7 @@ use finetune_training::{
 };
 
 use super::checkpoints::Checkpoints;
-use super::confusion::confusion;
+use super::confusion::{counted, predictions};
 use super::events::Events;
 use super::job::Job;
 use super::observer::{Observer, Phase};
@@ -91,7 +91,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         diverged(error, &folder.checkpoint(config))
     })?;
     observer.on_phase(Phase::Testing);
-    let confusion = confusion(&trained.model, &data.test, config, &device)?;
+    let seen = predictions(&trained.model, &data.test, config, &device)?;
+    let confusion = counted(&data.test, &seen)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
 
@@ -122,6 +123,9 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         per_class_accuracy,
         confusion,
         confusion_counts,
+        outcomes: Some(outcomes(
+            seen.truth.iter().zip(&seen.predicted).map(|(a, b)| a == b),
+        )),
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,

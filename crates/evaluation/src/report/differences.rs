@@ -1,0 +1,293 @@
+//! What a comparison shows of the differences between its methods: in words and as a table.
+
+use maud::{Markup, html};
+
+use crate::statistics::summary::{Summary, largest};
+use crate::statistics::{Difference, MIN_SEEDS, Outcomes, Pair, Verdict, compare};
+
+/// Up to so many methods, sentences have the numbers of each difference.
+const FEW: usize = 3;
+
+/// All pairs of methods; `None` if the outcomes of a method are not known, or are not those of the same
+/// images.
+fn pairs(methods: &[&Summary]) -> Option<Vec<Pair>> {
+    let outcomes = methods.iter().map(|method| method.outcomes.clone());
+    let outcomes: Vec<Outcomes> = outcomes.collect::<Option<_>>()?;
+    compare(&outcomes).ok()
+}
+
+/// Says whether the test images and seeds show that `best` is better than `others`; `None` if the
+/// outcomes of the images are not known.
+pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
+    let methods = [&[best], others].concat();
+    let pairs = pairs(&methods)?;
+    let with_best = pairs.iter().filter(|pair| pair.first == 0);
+    let with_best: Vec<(&Summary, &Pair, Difference)> = with_best
+        .filter_map(|pair| Some((methods[pair.second], pair, pair.difference?)))
+        .collect();
+    if with_best.is_empty() {
+        return Some(String::new());
+    }
+    let seeds = methods.iter().map(|method| method.seeds).min().unwrap_or(0);
+    if seeds < MIN_SEEDS {
+        return Some(of_models(best, &with_best));
+    }
+    let (better, open): (Vec<_>, Vec<_>) = with_best
+        .into_iter()
+        .partition(|(_, pair, _)| pair.verdict == Verdict::First);
+    let mut text = String::new();
+    if !better.is_empty() {
+        text += &format!(
+            " Over {seeds} seeds and {} test images, {} is better than {}.",
+            best.test_images,
+            best.method,
+            listed(&better)
+        );
+    }
+    if !open.is_empty() {
+        let head = if better.is_empty() {
+            format!(
+                "With {seeds} seeds and {} test images, {}",
+                best.test_images, best.method
+            )
+        } else {
+            "It".to_owned()
+        };
+        text += &format!(" {head} is not shown to be better than {}", listed(&open));
+        let most = |number: fn(&Pair) -> Option<usize>| {
+            let numbers = open.iter().map(|(_, pair, _)| number(pair));
+            numbers.collect::<Option<Vec<_>>>()?.into_iter().max()
+        };
+        let images =
+            most(|pair| pair.more_images).map(|more| format!("{} more test images", rounded(more)));
+        let seeds = most(|pair| pair.more_seeds).map(|more| format!("{more} more seeds"));
+        let more: Vec<String> = images.into_iter().chain(seeds).collect();
+        if more.is_empty() {
+            text.push('.');
+        } else {
+            let size = if open.len() == 1 {
+                "a difference of this size"
+            } else {
+                "differences of this size"
+            };
+            text += &format!("; about {} would probably show {size}.", more.join(" or "));
+        }
+    }
+    Some(text)
+}
+
+/// With few seeds, only the models that were trained can be compared.
+fn of_models(best: &Summary, others: &[(&Summary, &Pair, Difference)]) -> String {
+    let (apart, near): (Vec<_>, Vec<_>) = others
+        .iter()
+        .copied()
+        .partition(|(_, _, difference)| difference.low > 0.0);
+    let mut parts = Vec::new();
+    if !apart.is_empty() {
+        parts.push(format!(
+            "{} would be more accurate than {}",
+            best.method,
+            listed(&apart)
+        ));
+    }
+    if !near.is_empty() {
+        parts.push(format!("{} may be as accurate", listed(&near)));
+    }
+    format!(
+        " On other images of this kind, with the models of these runs, {}. Another seed may order the \
+         methods otherwise: --seeds {MIN_SEEDS} or more compares methods and not single models.",
+        parts.join(", and ")
+    )
+}
+
+/// `linear (3.1 points, 95 % interval 1.0 to 5.2) and lora (…)`, or names only if there are many.
+fn listed(methods: &[(&Summary, &Pair, Difference)]) -> String {
+    let named = methods.iter().map(|(method, _, difference)| {
+        if methods.len() > FEW {
+            method.method.clone()
+        } else {
+            let interval = interval(difference);
+            format!(
+                "{} ({} points, 95 % interval {interval})",
+                method.method,
+                points(difference.value)
+            )
+        }
+    });
+    let named: Vec<String> = named.collect();
+    match named.as_slice() {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+fn interval(difference: &Difference) -> String {
+    format!("{} to {}", points(difference.low), points(difference.high))
+}
+
+/// A difference of shares in percentage points.
+fn points(share: f64) -> String {
+    let text = format!("{:.1}", 100.0 * share);
+    match text.strip_prefix('-') {
+        Some("0.0") => "0.0".to_owned(),
+        Some(number) => format!("−{number}"),
+        None => text,
+    }
+}
+
+/// A number with two digits that are not 0.
+fn rounded(number: usize) -> usize {
+    let digits = number.checked_ilog10().unwrap_or(0);
+    let unit = 10_usize.pow(digits.saturating_sub(1));
+    number.div_ceil(unit) * unit
+}
+
+/// All pairs of methods as a table; nothing if there is one method, or outcomes are not known.
+pub(super) fn table(summaries: &[Summary]) -> Markup {
+    let methods = largest(summaries);
+    let methods: Vec<&Summary> = methods.into_iter().filter(|one| !one.stopped).collect();
+    let pairs = pairs(&methods).unwrap_or_default();
+    let known = pairs
+        .iter()
+        .filter_map(|pair| Some((pair, pair.difference?)));
+    let known: Vec<(&Pair, Difference)> = known.collect();
+    html! { @if !known.is_empty() { section {
+        h2 { "Differences" }
+        div.scroll { table {
+            thead { tr { @for title in ["pair", "difference in accuracy", "95 % interval", "p", "shown"] {
+                th scope="col" { (title) }
+            } } }
+            tbody { @for (pair, difference) in &known { tr {
+                th scope="row" { (methods[pair.first].method) " − " (methods[pair.second].method) }
+                td { (points(difference.value)) " points" }
+                td { (interval(difference)) }
+                td { (p_value(pair)) }
+                td { @match pair.verdict {
+                    Verdict::First => { (methods[pair.first].method) " is better" },
+                    Verdict::Second => { (methods[pair.second].method) " is better" },
+                    Verdict::NotShown(_) => span.quiet { "–" },
+                } }
+            } } }
+        } }
+        p.quiet {
+            "All methods are tested on the same images, so that differences are paired. "
+            @if known.iter().all(|(_, difference)| difference.over_seeds) {
+                "The intervals are over images and seeds. "
+            } @else {
+                "With one seed, the interval is that of these very models on other images. "
+            }
+            "A method is called better if both have at least " (MIN_SEEDS) " seeds and p, which is "
+            "corrected for the number of pairs (Holm), is at most 0.05. "
+            @if known.iter().any(|(pair, _)| pair.mcnemar.is_some()) {
+                "With one seed, p is that of McNemar's exact test, without correction."
+            }
+        }
+    } } }
+}
+
+fn p_value(pair: &Pair) -> String {
+    match pair.adjusted_p_value.or(pair.mcnemar) {
+        None => "–".to_owned(),
+        Some(p) if p < 0.001 => "< 0.001".to_owned(),
+        Some(p) => format!("{p:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::json::tests::with_runs;
+    use crate::report::json::{Report, outcomes};
+    use crate::statistics::summary::summarize;
+
+    /// Runs on 200 test images whose first ones are classified correctly.
+    fn report(runs: &[(&str, u64, usize)]) -> Report {
+        let named: Vec<_> = runs
+            .iter()
+            .map(|(method, seed, correct)| (*method, *seed, *correct as f64 / 200.0))
+            .collect();
+        let mut report = with_runs(&named);
+        for (run, (_, _, correct)) in report.runs.iter_mut().zip(runs) {
+            let wrong = 200 - *correct as u64;
+            run.confusion = vec![vec![100, 0], vec![wrong, 100 - wrong]];
+            run.outcomes = Some(outcomes((0..200).map(|image| image < *correct)));
+        }
+        report
+    }
+
+    fn said(report: &Report) -> String {
+        crate::finding(&summarize(report))
+    }
+
+    #[test]
+    fn one_seed_compares_models_and_not_methods() {
+        // 20 discordant images, all in favour of sft: 20/202 ± 1.96 · sqrt((22/202 − (20/202)²) / 202)
+        // is 0.0990 ± 0.0434; 1 image: 1/202 ± 1.96 · sqrt((3/202 − (1/202)²) / 202), 0.0050 ± 0.0168.
+        let text = said(&report(&[
+            ("sft", 0, 190),
+            ("linear", 0, 170),
+            ("lora", 0, 189),
+        ]));
+        assert!(
+            text.contains(
+                " On other images of this kind, with the models of these runs, sft would be more \
+                 accurate than linear (10.0 points, 95 % interval 5.6 to 14.2), and lora (0.5 points, \
+                 95 % interval −1.2 to 2.2) may be as accurate. Another seed may order the methods \
+                 otherwise: --seeds 3 or more compares methods and not single models."
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("is better"));
+    }
+
+    #[test]
+    fn several_seeds_show_a_large_difference_and_not_a_small_one() {
+        let mut runs = Vec::new();
+        for seed in 0..4 {
+            runs.extend([
+                ("sft", seed, 190),
+                ("linear", seed, 150),
+                ("lora", seed, 189),
+            ]);
+        }
+        let text = said(&report(&runs));
+        assert!(
+            text.contains(
+                " Over 4 seeds and 200 test images, sft is better than linear (20.0 points"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains(" It is not shown to be better than lora (0.5 points"),
+            "{text}"
+        );
+        assert!(
+            text.contains("more test images would probably show a difference of this size."),
+            "{text}"
+        );
+        let page = crate::html(&report(&runs)).unwrap();
+        assert!(page.contains("<h2>Differences</h2>") && page.contains("sft is better"));
+    }
+
+    #[test]
+    fn outcomes_that_are_not_known_or_do_not_fit_say_nothing() {
+        let mut report = report(&[("sft", 0, 190), ("linear", 0, 150)]);
+        report.runs[1].outcomes = Some("10x".to_owned());
+        assert!(
+            said(&report).contains("may be as accurate") || !said(&report).contains("models of")
+        );
+        assert!(!crate::html(&report).unwrap().contains("Differences"));
+        report.runs[1].outcomes = None;
+        assert!(!crate::html(&report).unwrap().contains("Differences"));
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([1, 12, 123, 98_765].map(rounded), [1, 12, 130, 99_000]);
+        assert_eq!(
+            [0.0123, -0.0123, -0.0001].map(points),
+            ["1.2", "−1.2", "0.0"]
+        );
+    }
+}
