@@ -13,6 +13,7 @@ use finetune::config::defaults;
 use finetune::data::embedded_signs;
 use finetune::evaluation::Report;
 use finetune::machine::memory;
+use finetune::machine::threads::{use_threads, within};
 use finetune::methods::{Adapted, Method, Scope, Targets, count_parameters, layers, parameters};
 use finetune::model::{Architecture, Head, Network, WeightsFile};
 use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, TrainingData, train};
@@ -22,9 +23,11 @@ use crate::job::{Job, Kind, Measured, Side};
 /// Measures training steps in this process, with the training loop of the command.
 pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     memory::keep_large_buffers();
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(job.threads)
-        .build_global()?;
+    use_threads(Some(job.threads))?;
+    within(|| measure(job, side))
+}
+
+fn measure(job: &Job, side: Side) -> Result<Measured> {
     let rest_bytes = memory::memory_bytes().unwrap_or(0);
     let architecture = Architecture::find(&job.model)?.at(job.size)?;
     let set = embedded_signs().train.take_per_class(job.per_class, 0);

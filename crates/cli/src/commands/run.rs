@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use finetune::Observer;
 use finetune::folder::{Plan, RunFolder};
-use finetune::machine::threads::use_threads;
+use finetune::machine::threads::{use_threads, within};
 use finetune::run::{Job, Phase, run};
 
 use crate::flags::RunArgs;
@@ -30,8 +30,12 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
 
 fn one(args: &RunArgs) -> Result<()> {
     let plan = Plan::read_file(&args.config)?;
+    use_threads(plan.pick(None)?.threads)?;
+    within(|| planned(args, &plan))
+}
+
+fn planned(args: &RunArgs, plan: &Plan) -> Result<()> {
     let config = plan.pick(None)?;
-    use_threads(config.threads)?;
     let mut progress = Progress::new(args.ui, args.title.clone(), config.recipe.epochs);
     progress.on_phase(Phase::Images);
     let mut watch = |decoded, images| progress.on_images(decoded, images);
