@@ -11,6 +11,10 @@ const SAME: f64 = 1e-9;
 /// A smaller method is worth naming if it loses at most this much accuracy: one point.
 const NEAR: f64 = 0.01;
 
+/// Methods that show what pretraining, and training more than the head, are worth, with what they do
+/// without. Others are compared with them, but they are not recommended if there are others.
+const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), ("scratch", "no pretraining")];
+
 /// The result of a comparison: the most accurate method, the smallest method within one point of it,
 /// and the methods that the number of test images cannot distinguish from the best.
 ///
@@ -38,19 +42,27 @@ pub fn finding(summaries: &[Summary]) -> String {
 
 /// The result of those methods whose runs all went to their ends; `None` if there are none.
 fn among(candidates: &[&Summary]) -> Option<String> {
-    let candidates = candidates.to_vec();
+    let yardstick = |one: &&Summary| YARDSTICKS.iter().any(|(name, _)| one.method == *name);
+    let (mut yardsticks, mut candidates): (Vec<&Summary>, Vec<&Summary>) =
+        candidates.iter().copied().partition(yardstick);
+    if candidates.is_empty() {
+        std::mem::swap(&mut yardsticks, &mut candidates);
+    }
     let best = candidates.iter().copied().min_by(|a, b| better(a, b))?;
     let accuracy = percent(best.accuracy.mean);
-    let warnings = warnings(&candidates);
+    let warnings = warnings(&[candidates.as_slice(), &yardsticks].concat());
+    let beside = beside(&yardsticks);
     if !candidates
         .iter()
         .any(|one| one.beats_chance() != Some(false))
     {
-        return Some(format!("{}{warnings}", chance(best, candidates.len())));
+        let chance = chance(best, candidates.len());
+        return Some(format!("{chance}{beside}{warnings}"));
     }
     if candidates.len() == 1 {
+        let differences = differences::sentences(best, &yardsticks).unwrap_or_default();
         return Some(format!(
-            "{} reaches {accuracy} on the test images.{warnings}",
+            "{} reaches {accuracy} on the test images.{beside}{differences}{warnings}",
             best.method
         ));
     }
@@ -86,9 +98,25 @@ fn among(candidates: &[&Summary]) -> Option<String> {
         ),
     };
     Some(format!(
-        "{head}; {second}.{}{warnings}",
-        differences::sentences(best, &others).unwrap_or_else(|| indistinguishable(best, &others))
+        "{head}; {second}.{beside}{}{warnings}",
+        differences::sentences(best, &[others.as_slice(), &yardsticks].concat())
+            .unwrap_or_else(|| indistinguishable(best, &others))
     ))
+}
+
+/// What the yardsticks reach.
+fn beside(yardsticks: &[&Summary]) -> String {
+    let reached = YARDSTICKS.iter().filter_map(|(name, without)| {
+        let one = yardsticks.iter().find(|one| one.method == *name)?;
+        Some(format!(
+            "{name} ({without}) reaches {}",
+            percent(one.accuracy.mean)
+        ))
+    });
+    match reached.collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        all => format!(" As yardsticks, {}.", all.join(", and ")),
+    }
 }
 
 /// Says that the best of so many methods may not be better than always answering the same class.
@@ -245,12 +273,14 @@ mod tests {
             ("sft", 0.95, 1000, 9216),
             ("lora", 0.942, 60, 1024),
             ("linear", 0.8, 5, 99),
+            ("scratch", 0.96, 1000, 9216),
         ]);
         // The Wilson interval of 950 of 1000 is 0.93469 to 0.96186.
         assert_eq!(
             sentence,
             "sft is the most accurate (95.0 %); lora is within 0.8 points of sft with 6.0 % of its \
-             trainable parameters and a file of 1.0 KiB instead of 9.0 KiB. With 1000 test images, \
+             trainable parameters and a file of 1.0 KiB instead of 9.0 KiB. As yardsticks, linear (the \
+             head alone) reaches 80.0 %, and scratch (no pretraining) reaches 96.0 %. With 1000 test images, \
              the 95 % interval of sft is 93.5–96.2 %, so lora may be as accurate."
         );
     }
@@ -260,13 +290,13 @@ mod tests {
         let sentence = of(&[
             ("sft", 0.9, 1000, 9216),
             ("lora", 0.9, 60, 1024),
-            ("linear", 0.5, 5, 99),
+            ("bitfit", 0.5, 5, 99),
         ]);
         assert_eq!(
             sentence,
             "sft and lora are equally accurate (90.0 %); lora has the smallest file (1.0 KiB)."
         );
-        let sentence = of(&[("sft", 0.9, 1000, 2048), ("scratch", 0.9, 1000, 2048)]);
+        let sentence = of(&[("sft", 0.9, 1000, 2048), ("unfrozen", 0.9, 1000, 2048)]);
         assert!(
             sentence.ends_with("; their files have the same size (2.0 KiB)."),
             "{sentence}"
