@@ -32,7 +32,7 @@ from torch import nn  # noqa: E402
 
 HEADS = {
     "chapter": "6", "resnet8-64": "linear", "resnet18": "fc", "mobilenet_v2": "classifier.1",
-    "vit_tiny_patch16_224": "head", "convnext_tiny": "head.fc",
+    "vit_tiny_patch16_224": "head", "convnext_tiny": "classifier.2",
 }
 
 
@@ -89,6 +89,10 @@ def plain(job: dict) -> nn.Module:
         import torchvision
 
         model = torchvision.models.mobilenet_v2(num_classes=classes, dropout=0.0)
+    elif name == "convnext_tiny":
+        import torchvision
+
+        model = torchvision.models.convnext_tiny(num_classes=classes, stochastic_depth_prob=0.0)
     else:
         import timm
 
@@ -114,12 +118,15 @@ def plain(job: dict) -> nn.Module:
 
 def targets(model: nn.Module, name: str, chosen: list[str]) -> list[str]:
     """Names of the layers with an adapter: `chosen`, or those that finetune adapts by default."""
-    if chosen:
+    if chosen and name != "convnext_tiny":
         return chosen
 
     def wanted(path: str, layer: nn.Module) -> bool:
         if path == HEADS[name]:
             return False
+        if name == "convnext_tiny":
+            # `fc1` and `fc2`, which have numbers in torchvision.
+            return isinstance(layer, nn.Linear)
         if name == "chapter":
             return isinstance(layer, nn.Linear)
         if name == "mobilenet_v2":

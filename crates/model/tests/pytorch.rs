@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use finetune_model::{Architecture, Head, StateTensor, WeightsFile, state_dict, write_pth};
+use finetune_model::{
+    Architecture, Head, StateTensor, WeightsFile, state_dict, state_dict_of, write_pth,
+};
 use proptest::prelude::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -100,6 +102,28 @@ fn a_written_network_is_read_back_to_the_bit() {
         state_dict(&loaded.network, architecture).unwrap(),
         state_dict(&network, architecture).unwrap()
     );
+}
+
+#[test]
+fn layer_scales_have_the_shape_of_their_library() {
+    let architecture = Architecture::find("convnext_tiny").unwrap();
+    let network = architecture.build(2, 1, &Device::flex());
+    // torchvision's `CNBlock.layer_scale` is `torch.ones(dim, 1, 1)`, timm's `gamma` a vector.
+    for (library, name, shape) in [
+        ("torchvision", "features.1.0.layer_scale", vec![96, 1, 1]),
+        ("timm", "stages.0.blocks.0.gamma", vec![96]),
+    ] {
+        let tensors = state_dict_of(&network, architecture, library).unwrap();
+        let tensor = tensors.iter().find(|tensor| tensor.name == name).unwrap();
+        assert_eq!(tensor.shape, shape);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pth");
+        write_pth(&tensors, &path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
+        let loaded = file.load(architecture, 2, Head::Stored, &Device::flex());
+        let again = state_dict_of(&loaded.unwrap().network, architecture, library).unwrap();
+        assert_eq!(again, tensors);
+    }
 }
 
 #[test]

@@ -99,9 +99,15 @@ impl ModuleVisitor for Collect {
         if slot.transposed {
             tensor = tensor.swap_dims(0, 1);
         }
+        let name = (self.name)(&slot.path);
+        let mut shape = slot.shape.clone();
+        // torchvision's ConvNeXt has a scale per channel of an image; timm and we have a vector.
+        if name.starts_with("features.") && name.ends_with(".layer_scale") {
+            shape.extend([1, 1]);
+        }
         self.found.push(StateTensor {
-            name: (self.name)(&slot.path),
-            shape: slot.shape.clone(),
+            name,
+            shape,
             values: Floats::of(tensor),
         });
     }
