@@ -1,5 +1,7 @@
 //! What a comparison shows of the differences between its methods: in words and as a table.
 
+use std::fmt::Write;
+
 use maud::{Markup, html};
 
 use crate::statistics::summary::{Summary, largest};
@@ -41,7 +43,8 @@ pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
     let open = of(|verdict| matches!(verdict, Verdict::NotShown(_)));
     let mut text = String::new();
     if !better.is_empty() {
-        text += &format!(
+        let _ = write!(
+            text,
             " Over {seeds} seeds and {} test images, {} is better than {}.",
             best.test_images,
             best.method,
@@ -49,7 +52,8 @@ pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
         );
     }
     if !worse.is_empty() {
-        text += &format!(
+        let _ = write!(
+            text,
             " Over {seeds} seeds and {} test images, {} is worse than {}.",
             best.test_images,
             best.method,
@@ -65,7 +69,11 @@ pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
         } else {
             "It".to_owned()
         };
-        text += &format!(" {head} is not shown to be better than {}", listed(&open));
+        let _ = write!(
+            text,
+            " {head} is not shown to be better than {}",
+            listed(&open)
+        );
         let most = |number: fn(&Pair) -> Option<usize>| {
             let numbers = open.iter().map(|(_, pair, _)| number(pair));
             numbers.collect::<Option<Vec<_>>>()?.into_iter().max()
@@ -82,7 +90,11 @@ pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
             } else {
                 "differences of this size"
             };
-            text += &format!("; about {} would probably show {size}.", more.join(" or "));
+            let _ = write!(
+                text,
+                "; about {} would probably show {size}.",
+                more.join(" or ")
+            );
         }
     }
     Some(text)
@@ -224,6 +236,7 @@ mod tests {
     use crate::statistics::summary::summarize;
 
     /// Runs on 200 test images whose first ones are classified correctly.
+    #[allow(clippy::cast_precision_loss)]
     fn report(runs: &[(&str, u64, usize)]) -> Report {
         let named: Vec<_> = runs
             .iter()

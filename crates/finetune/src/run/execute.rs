@@ -8,7 +8,7 @@ use finetune_evaluation::{Epoch, Run, median, outcomes};
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
-    Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
+    Checkpoint, Predictions, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
 };
 
 use super::checkpoints::Checkpoints;
@@ -105,8 +105,6 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     observer.on_phase(Phase::Saving);
     let (files, artifact_bytes) = save(config, &trained.model, &metadata, folder)?;
     let sha256 = of_files(&files)?;
-    let names = files.iter().filter_map(|path| path.file_name());
-    let artifacts = names.map(|name| name.to_string_lossy().into_owned());
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
@@ -123,9 +121,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         per_class_accuracy,
         confusion,
         confusion_counts,
-        outcomes: Some(outcomes(
-            seen.truth.iter().zip(&seen.predicted).map(|(a, b)| a == b),
-        )),
+        outcomes: Some(answered(&seen)),
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
@@ -138,7 +134,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
             .map(|startup| startup.as_secs_f64()),
         peak_memory_bytes,
         artifact_bytes,
-        artifacts: artifacts.collect(),
+        artifacts: names(&files),
         artifact_sha256: sha256,
         settings,
         range_test: range_test.map(tested),
@@ -194,6 +190,18 @@ fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
+}
+
+/// Which of the test images were classified correctly, as the report has it.
+fn answered(seen: &Predictions) -> String {
+    let both = seen.truth.iter().zip(&seen.predicted);
+    outcomes(both.map(|(truth, predicted)| truth == predicted))
+}
+
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let names = files.iter().filter_map(|path| path.file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.collect()
 }
 
 /// The number of training images of the class with the most.

@@ -230,14 +230,14 @@ impl Group<'_> {
                     let row = &mut self.panel[row..row + len];
                     let pixel = run.pixel + done;
                     done += len;
-                    if shape.stride != [1, 1] {
-                        for (pixel, place) in (pixel..).zip(row) {
-                            let row = pixel / shape.used[1] * shape.stride[0];
-                            let column = pixel % shape.used[1] * shape.stride[1];
-                            *place = source[row * shape.size[1] + column];
-                        }
-                    } else {
+                    if shape.stride == [1, 1] {
                         s.copy(&source[pixel..pixel + len], row);
+                        continue;
+                    }
+                    for (pixel, place) in (pixel..).zip(row) {
+                        let row = pixel / shape.used[1] * shape.stride[0];
+                        let column = pixel % shape.used[1] * shape.stride[1];
+                        *place = source[row * shape.size[1] + column];
                     }
                 }
             }
@@ -265,7 +265,7 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
 ) {
     let shape = work.shape;
     let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
-    let plane = shape.used[0] * shape.used[1];
+    let pixels = shape.used[0] * shape.used[1];
     let panel = shape.sources * 3 * S::LANES;
     for first in (0..shape.targets).step_by(M) {
         let count = M.min(shape.targets - first);
@@ -293,7 +293,7 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
                 &mut sums,
             );
             for (i, vectors) in sums.iter().enumerate().take(count) {
-                let channel = (first + i) * plane;
+                let channel = (first + i) * pixels;
                 for (target, &vector) in targets[3 * tile..].iter().zip(vectors) {
                     match target {
                         Target::Whole(place) => s.write(vector, &mut work.out[place + channel..]),

@@ -52,7 +52,7 @@ impl Pooling {
         #[allow(unsafe_code)]
         let made = unsafe {
             written(count, |made| {
-                let planes = made.par_chunks_mut(small).zip(x.par_chunks(area));
+                let images = made.par_chunks_mut(small).zip(x.par_chunks(area));
                 let plane = |made, places, x| {
                     widest(Plane {
                         pooling: self,
@@ -62,11 +62,11 @@ impl Pooling {
                     });
                 };
                 if places {
-                    planes
+                    images
                         .zip(kept.par_chunks_mut(small))
                         .for_each(|((made, x), places)| plane(made, Some(places), x));
                 } else {
-                    planes.for_each(|(made, x)| plane(made, None, x));
+                    images.for_each(|(made, x)| plane(made, None, x));
                 }
             })
         };
