@@ -124,10 +124,8 @@ def targets(model: nn.Module, name: str, chosen: list[str]) -> list[str]:
     def wanted(path: str, layer: nn.Module) -> bool:
         if path == HEADS[name]:
             return False
-        if name == "convnext_tiny":
-            # `fc1` and `fc2`, which have numbers in torchvision.
-            return isinstance(layer, nn.Linear)
-        if name == "chapter":
+        # Those of ConvNeXt are `fc1` and `fc2`, which have numbers in torchvision.
+        if name in ("chapter", "convnext_tiny"):
             return isinstance(layer, nn.Linear)
         if name == "mobilenet_v2":
             return isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1)

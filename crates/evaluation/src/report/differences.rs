@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::sentences::series;
 use crate::statistics::summary::{Summary, largest};
 use crate::statistics::{Difference, MIN_SEEDS, Outcomes, Pair, Verdict, compare};
 
@@ -42,22 +43,16 @@ pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
     let worse = of(|verdict| verdict == Verdict::Second);
     let open = of(|verdict| matches!(verdict, Verdict::NotShown(_)));
     let mut text = String::new();
-    if !better.is_empty() {
+    for (word, shown) in [("better", &better), ("worse", &worse)] {
+        if shown.is_empty() {
+            continue;
+        }
         let _ = write!(
             text,
-            " Over {seeds} seeds and {} test images, {} is better than {}.",
+            " Over {seeds} seeds and {} test images, {} is {word} than {}.",
             best.test_images,
             best.method,
-            listed(&better)
-        );
-    }
-    if !worse.is_empty() {
-        let _ = write!(
-            text,
-            " Over {seeds} seeds and {} test images, {} is worse than {}.",
-            best.test_images,
-            best.method,
-            listed(&worse)
+            listed(shown)
         );
     }
     if !open.is_empty() {
@@ -148,12 +143,7 @@ fn listed(methods: &[(&Summary, &Pair, Difference)]) -> String {
             )
         }
     });
-    let named: Vec<String> = named.collect();
-    match named.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
+    series(&named.collect::<Vec<_>>())
 }
 
 fn interval(difference: &Difference) -> String {

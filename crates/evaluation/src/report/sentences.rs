@@ -233,15 +233,16 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// `a`, `a and b`, `a, b and c`.
 fn names(summaries: &[&Summary]) -> String {
-    let names: Vec<&str> = summaries
-        .iter()
-        .map(|summary| summary.method.as_str())
-        .collect();
-    match names.as_slice() {
+    let names = summaries.iter().map(|summary| summary.method.clone());
+    series(&names.collect::<Vec<_>>())
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn series(parts: &[String]) -> String {
+    match parts {
         [] => String::new(),
-        [one] => (*one).to_owned(),
+        [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
