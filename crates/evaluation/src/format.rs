@@ -68,6 +68,15 @@ pub(crate) fn accuracy(summary: &Summary) -> String {
     }
 }
 
+/// Joins what a sentence lists: `a`, `a and b`, `a, b and c`.
+pub(crate) fn series(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +100,11 @@ mod tests {
         assert_eq!(
             [percent(1.0), percent(0.052), percent(0.0005)],
             ["100 %", "5.2 %", "0.05 %"]
+        );
+        let parts = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(
+            [series(&parts[..1]), series(&parts[..2]), series(&parts)],
+            ["a", "a and b", "a, b and c"]
         );
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::sentences::series;
+use crate::format::series;
 use crate::statistics::summary::{Summary, largest};
 use crate::statistics::{Difference, MIN_SEEDS, Outcomes, Pair, Verdict, compare};
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::differences;
-use crate::format::bytes;
+use crate::format::{bytes, series};
 use crate::statistics::summary::{Summary, largest};
 
 /// Accuracies that differ by no more than this are equal: means are rounded.
@@ -236,15 +236,6 @@ fn percent(share: f64) -> String {
 fn names(summaries: &[&Summary]) -> String {
     let names = summaries.iter().map(|summary| summary.method.clone());
     series(&names.collect::<Vec<_>>())
-}
-
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn series(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 #[cfg(test)]
