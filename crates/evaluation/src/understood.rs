@@ -84,7 +84,9 @@ pub struct UnderstoodModel {
     pub std: [f32; 3],
     /// How images are resized: `bilinear` or `bicubic`.
     pub filter: String,
-    /// Share of the side of the resized image that the centre crop retains.
+    /// How pictures that are not square become square: `crop`, `squash` or `pad`.
+    pub fit: String,
+    /// Share of the side of the resized image that the centre crop retains, if it crops.
     pub crop: f32,
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use finetune::config::RunConfig;
+use finetune::config::{Mirror, RunConfig};
 use finetune::folder::{Plan, pinned};
 
 use super::base::Weights;
@@ -112,6 +112,9 @@ impl Typed {
             let none = Weights::default();
             let mut run = self.run(&base, &none, saved.method_name(), saved.seed, others)?;
             run.recipe.feature_cache = saved.recipe.feature_cache;
+            if (run.mirror, saved.mirror) == (Mirror::Auto, Mirror::Auto) {
+                run.recipe.augment.flip = saved.recipe.augment.flip;
+            }
             if run.recipe != saved.recipe {
                 return Ok(false);
             }

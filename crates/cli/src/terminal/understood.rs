@@ -187,15 +187,16 @@ fn model(block: &mut Block, model: &UnderstoodModel) {
             values.map(|value| value.to_string()).join(" ")
         }
     };
-    let crop = if model.crop < 1.0 {
-        format!(", centre crop of {}", percent(f64::from(model.crop)))
-    } else {
-        String::new()
+    let fit = match model.fit.as_str() {
+        "squash" => ", the whole picture squashed".to_owned(),
+        "pad" => ", the whole picture on black".to_owned(),
+        _ if model.crop < 1.0 => format!(", centre crop of {}", percent(f64::from(model.crop))),
+        _ => String::new(),
     };
     block.add(
         "images",
         &format!(
-            "{side}×{side} pixels ({}{crop}), normalised with mean {} and std {}",
+            "{side}×{side} pixels ({}{fit}), normalised with mean {} and std {}",
             model.filter,
             three(&model.mean),
             three(&model.std)

@@ -2,6 +2,7 @@
 
 mod affine;
 mod draw;
+mod mirror;
 mod mix;
 mod pillow;
 mod rand_augment;
@@ -11,6 +12,7 @@ mod warp;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::mirror::not_mirrored;
 pub(crate) use self::mix::Mix;
 pub use self::rand_augment::RandAugment;
 use crate::images::StoredSize;

@@ -14,6 +14,6 @@ mod webp;
 
 pub(crate) use self::decode::{read, read_header};
 pub use self::normalization::Normalization;
-pub use self::prepare::{Preprocess, StoredSize};
+pub use self::prepare::{Fit, Preprocess, StoredSize};
 pub use self::resize::Filter;
 pub use self::unusable::UnusableImage;

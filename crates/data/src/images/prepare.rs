@@ -1,11 +1,31 @@
 //! From a decoded image to the size at which it is stored, and to the size that a model takes, as
 //! torchvision and timm do it.
 
+use serde::{Deserialize, Serialize};
+
 use super::decode::{read, read_with_checksum};
 use super::raster::Raster;
 use super::resize::{Filter, resize, resize_part};
 use crate::error::DataError;
 use crate::sources::Source;
+
+/// How a picture becomes one with the sides that a model takes, whatever its own are.
+///
+/// Random crops of training images are not concerned: they are taken from the whole picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Resized with its proportions until it covers the target, and cropped at the centre
+    /// (torchvision's `Resize` and `CenterCrop`; timm's crop mode `center`).
+    #[default]
+    Crop,
+    /// The whole picture, resized to the target, so that its proportions may change (timm's
+    /// `squash`, fastai's `squish`, both with a crop of 1).
+    Squash,
+    /// The whole picture, resized with its proportions until it fits into the target, with black
+    /// at both sides (fastai's `pad`).
+    Pad,
+}
 
 /// How a decoded image becomes an image of the size that a model takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,8 +36,10 @@ pub struct Preprocess {
     pub width: usize,
     /// Resizing filter.
     pub filter: Filter,
-    /// Sides of the centre crop as a share of the sides of the resized image, above 0 and at most 1:
-    /// for 224 pixels, 0.875 resizes to 256.
+    /// How the picture is fitted to these sides.
+    pub fit: Fit,
+    /// With [`Fit::Crop`], the sides of the centre crop as a share of the sides of the resized image,
+    /// above 0 and at most 1: for 224 pixels, 0.875 resizes to 256.
     pub crop: f32,
     /// Images with more pixels than this are rejected.
     pub max_pixels: u64,
@@ -28,7 +50,7 @@ pub struct Preprocess {
 /// The names of the variants are part of the hash that is the name of a cache file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StoredSize {
-    /// As the model takes it: resized, and cropped at the centre.
+    /// As the model takes it: resized and fitted to its sides.
     #[default]
     Fitted,
     /// The whole picture, for random crops. Its shorter side is reduced to 8/7 of that of the model
@@ -53,6 +75,7 @@ impl Preprocess {
             height: side,
             width: side,
             filter: Filter::Bilinear,
+            fit: Fit::Crop,
             crop: 1.0,
             max_pixels: 100_000_000,
         }
@@ -100,22 +123,51 @@ impl Preprocess {
                     return Ok(image);
                 }
                 self.reject_strips(&image, [height, width])?;
-                let pixels = resize(image.view(), [height, width], self.filter);
-                Ok(Raster {
-                    height,
-                    width,
-                    pixels,
-                })
+                Ok(self.resized(&image, [height, width]))
             }
         }
     }
 
-    /// The image as the model takes it: resized, and cropped at the centre.
+    /// The image as the model takes it.
     pub(crate) fn fit(&self, image: &Raster) -> Result<Raster, String> {
-        let (height, width) = (self.height, self.width);
-        if (image.height, image.width) == (height, width) && self.crop >= 1.0 {
-            return Ok(image.clone());
+        let same = (image.height, image.width) == (self.height, self.width);
+        match self.fit {
+            Fit::Crop if same && self.crop >= 1.0 => Ok(image.clone()),
+            Fit::Squash | Fit::Pad if same => Ok(image.clone()),
+            Fit::Crop => self.cropped(image),
+            Fit::Squash => Ok(self.resized(image, [self.height, self.width])),
+            Fit::Pad => Ok(self.padded(image)),
         }
+    }
+
+    fn resized(&self, image: &Raster, [height, width]: [usize; 2]) -> Raster {
+        Raster {
+            height,
+            width,
+            pixels: resize(image.view(), [height, width], self.filter),
+        }
+    }
+
+    /// The whole picture in the middle, on black.
+    fn padded(&self, image: &Raster) -> Raster {
+        let (height, width) = (self.height, self.width);
+        let inner = self.resized(image, inside(image.height, image.width, [height, width]));
+        let (top, left) = ((height - inner.height) / 2, (width - inner.width) / 2);
+        let mut pixels = vec![0; height * width * 3];
+        let rows = pixels.chunks_exact_mut(width * 3).skip(top);
+        for (to, from) in rows.zip(inner.pixels.chunks_exact(inner.width * 3)) {
+            to[left * 3..][..from.len()].copy_from_slice(from);
+        }
+        Raster {
+            height,
+            width,
+            pixels,
+        }
+    }
+
+    /// Resized until it covers the target, and cropped at the centre.
+    fn cropped(&self, image: &Raster) -> Result<Raster, String> {
+        let (height, width) = (self.height, self.width);
         let covered = [covered(height, self.crop), covered(width, self.crop)];
         let size = covering(image.height, image.width, covered);
         self.reject_strips(image, size)?;
@@ -202,6 +254,22 @@ fn covering(height: usize, width: usize, [target_height, target_width]: [usize; 
         [target_height, (by_height / height).max(target_width)]
     } else {
         [(by_width / width).max(target_height), target_width]
+    }
+}
+
+/// Height and width after resizing: the largest with the same proportions, rounded to pixels, that lie
+/// within the target.
+fn inside(height: usize, width: usize, [target_height, target_width]: [usize; 2]) -> [usize; 2] {
+    let scaled = |side: usize, target: usize, by: usize| {
+        // `side · target / by`, rounded to the nearest.
+        (side.saturating_mul(target).saturating_add(by / 2) / by).max(1)
+    };
+    if target_height.saturating_mul(width) >= target_width.saturating_mul(height) {
+        let inner = scaled(height, target_width, width);
+        [inner.min(target_height), target_width]
+    } else {
+        let inner = scaled(width, target_height, height);
+        [target_height, inner.min(target_width)]
     }
 }
 
@@ -296,6 +364,37 @@ mod tests {
             preprocess.fit(&whole).unwrap(),
             prepare(&source, &preprocess, StoredSize::Fitted).unwrap()
         );
+    }
+
+    #[test]
+    fn a_whole_picture_is_squashed_or_padded() {
+        // Two columns become one; both have the same value, which their mean has, too.
+        let source = grey(4, 2, &[10, 10, 30, 30, 50, 50, 70, 70]);
+        let fit = |fit: Fit| {
+            let preprocess = Preprocess {
+                fit,
+                ..Preprocess::square(2)
+            };
+            red(&source, &preprocess, StoredSize::Fitted)
+        };
+        let (size, squashed) = fit(Fit::Squash);
+        // The triangle filter of width 2 around columns 1 and 3 gives 1/7 to a pixel of the other half:
+        // (10 · 3 + 10 · 3 + 30) / 7 = 12.86.
+        assert_eq!((size, squashed), ([2, 2], vec![13, 27, 53, 67]));
+        // 4 × 2 pixels become 2 × 1, which leaves one row: the lower one.
+        let (size, padded) = fit(Fit::Pad);
+        assert_eq!(size, [2, 2]);
+        assert_eq!(padded[2..], [0, 0]);
+        assert!(padded[0] > 20 && padded[1] > padded[0], "{padded:?}");
+    }
+
+    #[test]
+    fn a_picture_inside_a_square_keeps_its_proportions() {
+        assert_eq!(inside(100, 150, [64, 64]), [43, 64]);
+        assert_eq!(inside(150, 100, [64, 64]), [64, 43]);
+        assert_eq!(inside(1, 100_000, [64, 64]), [1, 64]);
+        assert_eq!(inside(7, 7, [64, 64]), [64, 64]);
+        assert_eq!(inside(20, 20, [10, 40]), [10, 10]);
     }
 
     #[test]

@@ -191,6 +191,9 @@ impl Comparison {
             data,
             mut understood,
         } = check(&left, &self.plan.inputs, observer)?;
+        for run in self.plan.runs.iter_mut().chain(&mut left) {
+            run.settle(&data.train.classes);
+        }
         understood.out = self.folder.display().to_string();
         observer.on_understood(&understood);
         let mut occupied = None;

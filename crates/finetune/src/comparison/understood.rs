@@ -7,7 +7,7 @@ use finetune_evaluation::understood::{
 use finetune_methods::inspect::ParameterCount;
 use serde::Serialize;
 
-use crate::config::{Decoded, RunConfig};
+use crate::config::{Decoded, Mirror, RunConfig};
 use crate::error::Error;
 use crate::machine::device::canonical;
 use crate::weights::describe;
@@ -53,6 +53,7 @@ pub(super) fn understood(
             mean: architecture.normalization.mean,
             std: architecture.normalization.std,
             filter: format!("{:?}", architecture.filter).to_lowercase(),
+            fit: name(first.data.fit),
             crop: architecture.crop,
         },
         methods: methods.collect(),
@@ -80,6 +81,7 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
     parts.extend(data.valid.as_ref().map(|images| part("valid", images)));
     parts.push(part("test", &data.test));
     let mut notes = data.understood.sentences();
+    notes.extend(mirrored(run, &data.train.classes));
     let skipped = data.skipped().len();
     if skipped > 0 {
         notes.push(format!("{skipped} left out, unreadable"));
@@ -94,7 +96,26 @@ fn images(run: &RunConfig, data: &Decoded) -> UnderstoodData {
     }
 }
 
+/// What the names of the images and their classes are taken to say about mirroring.
+fn mirrored(run: &RunConfig, classes: &[String]) -> Option<String> {
+    if run.mirror == Mirror::Set || run.recipe.augment == Augment::default() {
+        return None;
+    }
+    Some(match run.not_mirrored(classes) {
+        Some(reason) => {
+            format!("not mirrored for training, because {reason}; --mirror on changes that")
+        }
+        None => {
+            "mirrored for training, as no name speaks of digits, letters or signs; --mirror off \
+                 changes that"
+                .to_owned()
+        }
+    })
+}
+
 fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodMethod {
+    let mut run = run.clone();
+    run.settle(&data.train.classes);
     let recipe = &run.recipe;
     let own = || {
         let architecture = run.architecture().ok()?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use finetune_data::check::UnusableImage;
 use finetune_data::sources::Contents;
 use finetune_data::{
-    Augment, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
+    Augment, Fit, Fold, ImageSet, Images, Pipeline, Preprocess, Sampling, SplitOptions, Splits,
     StoredSize, Understood, named, open,
 };
 use finetune_files::quoted;
@@ -26,6 +26,9 @@ pub struct DataConfig {
     pub path: PathBuf,
     /// Side of the images, pixels.
     pub image_size: usize,
+    /// How pictures that are not square are fitted to it.
+    #[serde(default)]
+    pub fit: Fit,
     /// Number of training images per class; `None` is all.
     pub train_per_class: Option<usize>,
     /// Fraction of the training images that is held out for validation if the data set has no
@@ -83,6 +86,7 @@ impl DataConfig {
         Self {
             path,
             image_size,
+            fit: Fit::default(),
             train_per_class: None,
             valid_fraction: 0.0,
             fold: None,
@@ -139,6 +143,7 @@ impl DataConfig {
     pub fn preprocess(&self, architecture: &Architecture) -> Preprocess {
         let preprocess = architecture.preprocess();
         Preprocess {
+            fit: self.fit,
             max_pixels: self.max_pixels.unwrap_or(preprocess.max_pixels),
             ..preprocess
         }

@@ -9,4 +9,4 @@ pub mod settings;
 
 pub use data::{DataConfig, Decoded, EMBEDDED, Watch};
 pub use format::Format;
-pub use run::RunConfig;
+pub use run::{Mirror, RunConfig};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use finetune_data::augment::not_mirrored;
 use finetune_methods::{Method, Targets};
 use finetune_model::Architecture;
 use finetune_training::Recipe;
@@ -11,6 +12,18 @@ use super::data::{DataConfig, Decoded, Watch};
 use super::defaults::{self, For};
 use super::format::Format;
 use crate::error::Error;
+
+/// Whether training images are mirrored if the augmentation mirrors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mirror {
+    /// As the augmentation says.
+    #[default]
+    Set,
+    /// Not if the names of the images and their classes speak of digits, letters or signs: see
+    /// [`not_mirrored`].
+    Auto,
+}
 
 /// One run: a method, a seed, and everything that determines the result.
 ///
@@ -57,6 +70,9 @@ pub struct RunConfig {
     pub adapt_statistics: bool,
     /// Epochs, batch size, optimiser and so on.
     pub recipe: Recipe,
+    /// Whether mirroring, if the augmentation has it, depends on what the images show.
+    #[serde(default)]
+    pub mirror: Mirror,
     /// Whether a range test chooses the learning rate.
     #[serde(default)]
     pub auto_rate: bool,
@@ -106,6 +122,7 @@ impl RunConfig {
             modules_to_save: Vec::new(),
             adapt_statistics: false,
             recipe: defaults::recipe(name, For::Small),
+            mirror: Mirror::Set,
             auto_rate: false,
             device: "flex".to_owned(),
             threads: None,
@@ -230,6 +247,24 @@ impl RunConfig {
         let preprocess = self.data.preprocess(&self.architecture()?);
         let (data, augment) = (&self.data, &self.recipe.augment);
         data.decode(data.whole()?, self.seed, &preprocess, augment, watch)
+    }
+
+    /// Why training images are not mirrored although the augmentation would mirror others; `None` if
+    /// that is not left to the names of the images.
+    #[must_use]
+    pub fn not_mirrored(&self, classes: &[String]) -> Option<String> {
+        if self.mirror == Mirror::Set {
+            return None;
+        }
+        let name = self.data.path.file_name();
+        not_mirrored(&name.unwrap_or_default().to_string_lossy(), classes)
+    }
+
+    /// Leaves out mirroring if the names of the images or of these classes speak against it.
+    pub(crate) fn settle(&mut self, classes: &[String]) {
+        if self.not_mirrored(classes).is_some() {
+            self.recipe.augment.flip = false;
+        }
     }
 
     /// The layers that get an adapter.

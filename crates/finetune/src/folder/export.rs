@@ -48,7 +48,8 @@ pub fn export(
     let architecture = config.architecture()?;
     let classes = run.classes()?;
     let count = classes.len();
-    let metadata = Metadata::new(&architecture, config.method_name(), classes);
+    let metadata =
+        Metadata::new(&architecture, config.method_name(), classes).fitted(config.data.fit);
     let tensors = || -> Result<_, Error> {
         let network = run.network(count, false)?;
         Ok(match library {

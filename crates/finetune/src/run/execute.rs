@@ -100,7 +100,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         &architecture,
         config.method_name(),
         data.train.classes.clone(),
-    );
+    )
+    .fitted(config.data.fit);
     let settings = settings(config, &recipe, &trained);
     observer.on_phase(Phase::Saving);
     let (files, artifact_bytes) = save(config, &trained.model, &metadata, folder)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use finetune_data::Fit;
 use finetune_training::{CachedFeatures, ClassWeights, FeatureDtype, Recipe, Select, Trained};
 use serde_json::Value;
 
@@ -42,6 +43,10 @@ pub(super) fn settings<M>(
     ];
     // Settings with their default value are not shown.
     let changed = [
+        (
+            "fit of pictures",
+            (config.data.fit != Fit::Crop).then(|| format!("{:?}", config.data.fit).to_lowercase()),
+        ),
         ("warm-up", recipe.warmup.map(|share| share.to_string())),
         (
             "batches a step",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use finetune_data::{Filter, Normalization};
+use finetune_data::{Filter, Fit, Normalization};
 use finetune_model::{Architecture, WeightsFile};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,10 @@ pub struct Metadata {
     /// How images are resized.
     #[serde(default)]
     pub filter: Filter,
-    /// Fraction of the resized image's side that the centre crop retains.
+    /// How pictures that are not square are fitted to the side.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Fraction of the resized image's side that the centre crop retains, with [`Fit::Crop`].
     #[serde(default = "whole")]
     pub crop: f32,
 }
@@ -45,7 +48,7 @@ fn whole() -> f32 {
 }
 
 impl Metadata {
-    /// The metadata of a model for these classes.
+    /// The metadata of a model for these classes and for pictures that are cropped.
     #[must_use]
     pub fn new(architecture: &Architecture, method: &str, classes: Vec<String>) -> Self {
         Self {
@@ -55,8 +58,15 @@ impl Metadata {
             image_size: architecture.image_size,
             normalization: architecture.normalization,
             filter: architecture.filter,
+            fit: Fit::Crop,
             crop: architecture.crop,
         }
+    }
+
+    /// The same for pictures that are fitted in another way.
+    #[must_use]
+    pub fn fitted(self, fit: Fit) -> Self {
+        Self { fit, ..self }
     }
 
     /// The key–value pairs for a safetensors file.

@@ -305,7 +305,12 @@ impl WeightsFile {
         }
         let mut network = apply(network, values);
         if let Head::New { seed } = head {
-            network = initialize_head(network, architecture.head, architecture.init, seed);
+            network = initialize_head(
+                network,
+                architecture.head,
+                architecture.init.of_head(),
+                seed,
+            );
         }
         Ok(Loaded {
             network,

@@ -1,5 +1,6 @@
 //! Random changes of the training images.
 
+use finetune::config::Mirror;
 use finetune_data::Augment;
 use finetune_data::augment::RandAugment;
 
@@ -45,8 +46,38 @@ pub(super) fn flags() -> Vec<Flag> {
         )
         .help("Random changes of the training images")
         .details("The flags below change single settings of it.")
-        .default("none")
-        .sets(|run, augment| run.recipe.augment = augment)
+        .default_is("standard for models pretrained on ImageNet, otherwise none")
+        .sets(|run, augment| {
+            run.recipe.augment = augment;
+            run.mirror = Mirror::Set;
+        })
+        .resume(TOGETHER),
+        named_choice(
+            "mirror",
+            [
+                named(
+                    "auto",
+                    None,
+                    "Unless the names of the images or classes speak of digits, letters or signs",
+                ),
+                named("on", Some(true), "Half of the images"),
+                named("off", Some(false), "None"),
+            ],
+        )
+        .help("Whether training images are mirrored left to right")
+        .default_is("auto; as --augment says if it is given")
+        .sets(|run, mirror: Option<bool>| match mirror {
+            // A saved run has been settled already.
+            None if run.mirror == Mirror::Auto => {}
+            None => {
+                run.mirror = Mirror::Auto;
+                run.recipe.augment.flip = true;
+            }
+            Some(flip) => {
+                run.mirror = Mirror::Set;
+                run.recipe.augment.flip = flip;
+            }
+        })
         .resume(TOGETHER),
         value("augment-views", "K")
             .help("Use K fixed augmented views per image, in rotation")

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use finetune_data::sources::{description, typed};
-use finetune_data::{Fold, OnBadImage, Preprocess, Sampling};
+use finetune_data::{Fit, Fold, OnBadImage, Preprocess, Sampling};
 
 use super::range::at_least_1;
 use crate::flags::define::choice::of;
@@ -126,6 +126,30 @@ fn images() -> Vec<Flag> {
         .help("How an epoch chooses its images")
         .default("shuffled")
         .sets(|run, sampling| run.data.sampling = sampling),
+        choice(
+            "fit",
+            [
+                of(
+                    Fit::Crop,
+                    "Resize the shorter side and crop the centre, as ImageNet's recipes do",
+                ),
+                of(
+                    Fit::Squash,
+                    "Resize the whole picture to the square, whatever its proportions",
+                ),
+                of(
+                    Fit::Pad,
+                    "Resize the whole picture into the square, on black",
+                ),
+            ],
+        )
+        .help("How pictures that are not square become square")
+        .details(
+            "For training images without random crops, and for all images that are validated, \
+             tested or predicted.",
+        )
+        .default("crop")
+        .sets(|run, fit| run.data.fit = fit),
         choice(
             "on-bad-image",
             [
