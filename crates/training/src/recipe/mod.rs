@@ -35,6 +35,10 @@ pub struct Recipe {
     /// [schedule's own](Schedule::default_warmup).
     #[serde(default)]
     pub warmup: Option<f64>,
+    /// Whether a schedule that has a course for the momentum of SGD or Adam's β₁ changes it, as
+    /// PyTorch's `OneCycleLR` does; otherwise it is always 0.9.
+    #[serde(default)]
+    pub cycle_momentum: bool,
     /// Learning rate of the head divided by that of the rest.
     #[serde(default = "unchanged")]
     pub head_lr_ratio: f64,
@@ -121,6 +125,7 @@ impl Recipe {
             learning_rate,
             schedule: Schedule::Constant,
             warmup: None,
+            cycle_momentum: true,
             head_lr_ratio: 1.0,
             layer_decay: 1.0,
             weight_decay: 0.0,
@@ -145,6 +150,13 @@ impl Recipe {
     #[must_use]
     pub fn rate(&self, step: usize, steps: usize) -> f64 {
         self.learning_rate * self.schedule.factor(step, steps, self.warmup)
+    }
+
+    /// The momentum of SGD or Adam's β₁ at step `step` (from 0) of a run of `steps` steps.
+    #[must_use]
+    pub fn momentum(&self, step: usize, steps: usize) -> f64 {
+        let cycled = self.schedule.momentum(step, steps, self.warmup);
+        cycled.filter(|_| self.cycle_momentum).unwrap_or(0.9)
     }
 
     /// The number of optimiser steps in an epoch of `images` images.
@@ -332,6 +344,7 @@ mod tests {
             schedule: Schedule::OneCycle,
             weight_decay: 0.5,
             decay_all: true,
+            cycle_momentum: false,
             seed: 4,
             ..Recipe::new(Optimizer::AdamW, 0.1)
         };

@@ -85,7 +85,7 @@ impl Schedule {
         let (step, total) = (step as f64, total as f64);
         let share = warmup.unwrap_or(self.default_warmup());
         if self == Self::OneCycle {
-            return one_cycle(step, total, share);
+            return one_cycle([1.0 / 25.0, 1.0, 1.0 / 25.0 / 1e4], step, total, share);
         }
         let warm = (share * total).ceil();
         if step < warm {
@@ -101,19 +101,27 @@ impl Schedule {
             Self::Sweep => 1e8_f64.powf(step / 100.0),
         }
     }
+
+    /// The momentum of SGD or Adam's β₁ at step `step` (from 0) of `total`; `None` if the schedule has
+    /// no course for it. With [`OneCycle`](Self::OneCycle) it falls from 0.95 to 0.85 while the
+    /// learning rate rises, and rises again while that falls.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)]
+    pub fn momentum(self, step: usize, total: usize, warmup: Option<f64>) -> Option<f64> {
+        let share = warmup.unwrap_or(self.default_warmup());
+        (self == Self::OneCycle)
+            .then(|| one_cycle([0.95, 0.85, 0.95], step as f64, total as f64, share))
+    }
 }
 
-/// As in PyTorch, the two phases end at steps `share · total - 1` and `total - 1`.
-fn one_cycle(step: f64, total: f64, share: f64) -> f64 {
-    let (peak, last) = (share * total - 1.0, total - 1.0);
-    if step <= peak && peak > 0.0 {
-        half_cosine(1.0 / 25.0, 1.0, step / peak)
+/// From the first of three values to the second and on to the third. As in PyTorch, the two phases end
+/// at steps `share · total - 1` and `total - 1`.
+fn one_cycle([first, peak, last]: [f64; 3], step: f64, total: f64, share: f64) -> f64 {
+    let (turn, end) = (share * total - 1.0, total - 1.0);
+    if step <= turn && turn > 0.0 {
+        half_cosine(first, peak, step / turn)
     } else {
-        half_cosine(
-            1.0,
-            1.0 / 25.0 / 1e4,
-            (step - peak) / (last - peak).max(1.0),
-        )
+        half_cosine(peak, last, (step - turn) / (end - turn).max(1.0))
     }
 }
 
@@ -150,6 +158,27 @@ mod tests {
             &ONE_CYCLE_HALF,
         );
     }
+
+    #[test]
+    fn momentum_cycles_as_in_pytorch() {
+        // The betas of OneCycleLR(Adam(lr=1), max_lr=1, total_steps=20): see tests/parity/one_cycle.py.
+        let found = |warmup| {
+            [0, 2, 5, 6, 12, 19].map(|step| Schedule::OneCycle.momentum(step, 20, warmup).unwrap())
+        };
+        assert_near(&found(None), &MOMENTUM);
+        assert_near(&found(Some(0.5)), &MOMENTUM_HALF);
+        assert_eq!(Schedule::Cosine.momentum(3, 20, None), None);
+    }
+
+    const MOMENTUM: [f64; 6] = [0.95, 0.915_450_849_7, 0.85, 0.851_253_604_4, 0.9, 0.95];
+    const MOMENTUM_HALF: [f64; 6] = [
+        0.95,
+        0.938_302_222_2,
+        0.891_317_591_1,
+        0.875,
+        0.870_610_737_4,
+        0.95,
+    ];
 
     const ONE_CYCLE: [f64; 6] = [
         0.04,

@@ -122,6 +122,7 @@ pub fn resume<M: Classifier>(
         )? {
             let step = run.step();
             rate = recipe.rate(step - 1, steps);
+            let momentum = recipe.momentum(step - 1, steps);
             if !pass.loss.is_finite() {
                 return Err(TrainingError::NonFiniteLoss {
                     loss: pass.loss,
@@ -137,9 +138,9 @@ pub fn resume<M: Classifier>(
             if let Some(limit) = recipe.clip_norm {
                 gradients.whole = clipped(&run.model, gradients.whole, limit);
             }
-            run.model = run
-                .optimizer
-                .step(run.model, gradients, |id| run.groups.rates(id, rate));
+            run.model = run.optimizer.step(run.model, gradients, |id| {
+                run.groups.rates(id, rate, momentum)
+            });
             if let Some(dynamics) = &mut run.dynamics {
                 let moved;
                 (run.model, moved) = dynamics.after_step(step, run.model);

@@ -57,10 +57,11 @@ impl Groups {
         }
     }
 
-    /// The rates of a parameter in a step with learning rate `rate`.
-    pub(crate) fn rates(&self, id: ParamId, rate: f64) -> Rates {
+    /// The hyperparameters of a parameter in a step with learning rate `rate` and this momentum.
+    pub(crate) fn rates(&self, id: ParamId, rate: f64, momentum: f64) -> Rates {
         let group = self.of.get(&id);
         Rates {
+            momentum,
             learning_rate: group.map_or(rate, |group| rate * group.factor),
             weight_decay: match group {
                 Some(Group { decays: false, .. }) => 0.0,
@@ -157,7 +158,7 @@ mod tests {
                 let mut gradients = GradientsParams::new();
                 gradients.register(net.matrix.id, wave([2, 3], 0.2 * step, &plain));
                 gradients.register(net.bias.id, wave([3], 0.5 * step, &plain));
-                net = optimizer.step(net, gradients, |id| groups.rates(id, 0.01));
+                net = optimizer.step(net, gradients, |id| groups.rates(id, 0.01, 0.9));
             }
             let found = [values(&net.matrix), values(&net.bias)].concat();
             let wanted_values = [wanted.matrix, wanted.bias].concat();
@@ -197,7 +198,7 @@ mod tests {
             sums.reduce(|a, b| a + b).unwrap()
         };
         let gradients = GradientsParams::from_grads(loss(&net).backward(), &net);
-        let net = optimizer.step(net, gradients, |id| groups.rates(id, 0.1));
+        let net = optimizer.step(net, gradients, |id| groups.rates(id, 0.1, 0.9));
         // The two blocks have levels 1 and 2 of 3. Every gradient is 1.
         let moved = |before: Vec<f32>, after: Vec<f32>, by: f32| {
             for (before, after) in before.iter().zip(&after) {

@@ -16,11 +16,13 @@ use finetune_methods::catalogue::Moved;
 use super::ema::kept;
 use crate::recipe::Optimizer;
 
-/// The learning rate and the weight decay of one parameter in one step.
+/// The hyperparameters of one parameter in one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) learning_rate: f64,
     pub(crate) weight_decay: f64,
+    /// Adam's β₁, or the momentum of SGD.
+    pub(crate) momentum: f64,
 }
 
 /// The state of an optimiser for one parameter.
@@ -154,12 +156,13 @@ impl ModelOptimizer {
         let Rates {
             learning_rate,
             weight_decay,
+            momentum,
         } = rates;
         let stepped = match self.kind {
             Optimizer::Adam | Optimizer::AdamW => {
                 let step = Adam {
                     learning_rate,
-                    betas: [0.9, 0.999],
+                    betas: [momentum, 0.999],
                     epsilon: 1e-8,
                     weight_decay,
                     decoupled: self.kind == Optimizer::AdamW,
@@ -180,7 +183,7 @@ impl ModelOptimizer {
             Optimizer::Sgd => {
                 let step = Sgd {
                     learning_rate,
-                    momentum: 0.9,
+                    momentum,
                     weight_decay,
                 };
                 let velocity = moments.pop();
@@ -344,10 +347,15 @@ mod tests {
         ) -> Self {
             let loss = (self.a.val() + self.b.val() + self.frozen.val()).sum() * gradient;
             let gradients = GradientsParams::from_grads(loss.backward(), &self);
-            optimizer.step(self, gradients, |_| Rates {
-                learning_rate: 0.1,
-                weight_decay,
-            })
+            optimizer.step(self, gradients, |_| rates(0.1, weight_decay))
+        }
+    }
+
+    fn rates(learning_rate: f64, weight_decay: f64) -> Rates {
+        Rates {
+            learning_rate,
+            weight_decay,
+            momentum: 0.9,
         }
     }
 
@@ -466,10 +474,8 @@ mod tests {
         assert_eq!(outer.len(), 1);
         let whole = GradientsParams::from_module(&mut gradients, &weight);
         let mut optimizer = ModelOptimizer::new(Optimizer::Sgd);
-        let weight = optimizer.step(weight, StepGradients { whole, outer }, |_| Rates {
-            learning_rate: 1.0,
-            weight_decay: 0.0,
-        });
+        let gradients = StepGradients { whole, outer };
+        let weight = optimizer.step(weight, gradients, |_| rates(1.0, 0.0));
         // Each entry has the gradient 2·0.5 + 3.
         let apart = (weight.val() + 4.0).abs().max().into_scalar::<f32>();
         assert!(apart < 1e-6, "{apart}");
@@ -488,9 +494,8 @@ mod tests {
             primitive.bytes().as_ptr()
         };
         let (fast, before) = (net.a.id, buffer(&net));
-        let net = optimizer.step(net, gradients, |id| Rates {
-            learning_rate: if id == fast { 0.2 } else { 0.1 },
-            weight_decay: 0.0,
+        let net = optimizer.step(net, gradients, |id| {
+            rates(if id == fast { 0.2 } else { 0.1 }, 0.0)
         });
         assert_values(&net.a, [-0.2; 3]);
         assert_values(&net.b, [-0.1; 3]);

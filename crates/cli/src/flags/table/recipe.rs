@@ -4,7 +4,7 @@ use finetune_training::{ClassWeights, Optimizer, Schedule, Select};
 
 use crate::flags::base::{Preset, StartingRecipe};
 use crate::flags::define::choice::{named, of};
-use crate::flags::define::{Flag, Resume, choice, named_choice, switch, value, value_by};
+use crate::flags::define::{Flag, Resume, choice, named_choice, on_off, switch, value, value_by};
 
 pub(super) fn flags() -> Vec<Flag> {
     let mut flags = starting_recipe();
@@ -126,6 +126,14 @@ fn optimizer() -> Vec<Flag> {
             .details("At least 0 and below 1.")
             .default_is(&warmups())
             .sets(|run, fraction| run.recipe.warmup = Some(fraction)),
+        on_off(
+            "cycle-momentum",
+            "One-cycle lowers it from 0.95 to 0.85 while the learning rate is high, as PyTorch does",
+            "It is always 0.9",
+        )
+        .help("Whether the momentum, or Adam's beta 1, changes with the learning rate")
+        .default("on")
+        .sets(|run, cycle| run.recipe.cycle_momentum = cycle),
         value("head-lr-ratio", "R")
             .help("Learning rate of the head, relative to the other layers'")
             .default("1")
