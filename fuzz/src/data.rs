@@ -111,7 +111,7 @@ pub fn image(folder: &Path, input: &[u8]) -> usize {
     let source = Source::File(path);
     let set = ImageSet {
         classes: vec!["a".to_owned()],
-        samples: vec![Sample { source, label: 0 }],
+        samples: vec![Sample::new(source, 0)],
     };
     let preprocess = Preprocess {
         max_pixels: MOST_PIXELS,

@@ -36,10 +36,7 @@ fn top_1_of_real_photographs_agrees_with_torchvision() {
         classes: vec!["any".to_owned()],
         samples: answers
             .keys()
-            .map(|path| Sample {
-                source: Source::File(root.join(path)),
-                label: 0,
-            })
+            .map(|path| Sample::new(Source::File(root.join(path)), 0))
             .collect(),
     };
     let images = set.decode(&architecture.preprocess()).unwrap();

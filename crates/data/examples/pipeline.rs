@@ -57,10 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut paths = Vec::new();
     files(Path::new(&folder), &mut paths)?;
     paths.sort();
-    let samples = paths.into_iter().map(|path| Sample {
-        source: Source::File(path),
-        label: 0,
-    });
+    let samples = paths
+        .into_iter()
+        .map(|path| Sample::new(Source::File(path), 0));
     let set = ImageSet {
         classes: vec!["any".to_owned()],
         samples: samples.collect(),

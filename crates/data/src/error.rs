@@ -137,6 +137,28 @@ pub enum DataError {
         /// Number of images that it needs.
         least: usize,
     },
+    /// A class has too few groups to be split.
+    #[error(
+        "the images of the class {} are of {count} group(s); splitting needs {least} or more, since \
+         a group is not divided",
+        quoted(class)
+    )]
+    TooFewGroups {
+        /// The class.
+        class: String,
+        /// Number of its groups.
+        count: usize,
+        /// Number of groups that it needs.
+        least: usize,
+    },
+    /// A pattern is no regular expression, or matches nothing.
+    #[error("--group-by {}: {reason}", quoted(pattern))]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The test or validation images have other classes than the training images.
     #[error(
         "the classes of {} differ from those of training: {}; make them the same",

@@ -30,10 +30,7 @@ impl Folder {
                 let picture = ImageBuffer::from_pixel(30, 20, Rgb([value, 7, 9]));
                 picture.save(&path).unwrap();
             }
-            Sample {
-                source: Source::File(path),
-                label: usize::from(i % 2 == 0),
-            }
+            Sample::new(Source::File(path), usize::from(i % 2 == 0))
         });
         let set = ImageSet {
             classes: vec!["a".to_owned(), "b".to_owned()],

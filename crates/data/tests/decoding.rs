@@ -18,10 +18,7 @@ fn decode(files: &[&[u8]], preprocess: &Preprocess) -> Result<Images, DataError>
         // The extension does not determine the format.
         let path = folder.path().join(format!("{i}.jpg"));
         std::fs::write(&path, bytes).unwrap();
-        Sample {
-            source: Source::File(path),
-            label: 0,
-        }
+        Sample::new(Source::File(path), 0)
     });
     let set = ImageSet {
         classes: vec!["a".to_owned()],

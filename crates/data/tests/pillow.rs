@@ -25,10 +25,7 @@ fn folder() -> PathBuf {
 fn decode(name: &str, [height, width]: [usize; 2]) -> Result<Vec<u8>, DataError> {
     let set = ImageSet {
         classes: vec!["a".to_owned()],
-        samples: vec![Sample {
-            source: Source::File(folder().join(name)),
-            label: 0,
-        }],
+        samples: vec![Sample::new(Source::File(folder().join(name)), 0)],
     };
     let preprocess = Preprocess {
         height,

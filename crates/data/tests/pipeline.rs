@@ -20,10 +20,7 @@ fn set(folder: &Path, count: u32) -> ImageSet {
             Rgb([(x * 9 + i) as u8, (y * 7) as u8, (x * y + 31 * i) as u8])
         });
         picture.save(&path).unwrap();
-        Sample {
-            source: Source::File(path),
-            label: (i % 3 == 0).into(),
-        }
+        Sample::new(Source::File(path), (i % 3 == 0).into())
     });
     ImageSet {
         classes: vec!["a".to_owned(), "b".to_owned()],

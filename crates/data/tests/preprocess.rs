@@ -15,10 +15,7 @@ fn fixture(name: &str) -> PathBuf {
 fn pixels(name: &str, preprocess: &Preprocess) -> Vec<u8> {
     let set = ImageSet {
         classes: vec!["a".to_owned()],
-        samples: vec![Sample {
-            source: Source::File(fixture(name)),
-            label: 0,
-        }],
+        samples: vec![Sample::new(Source::File(fixture(name)), 0)],
     };
     let images = set.decode(preprocess).unwrap();
     images.pixels(0).unwrap().into_owned()

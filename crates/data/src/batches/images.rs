@@ -237,7 +237,7 @@ mod tests {
         };
         let set = ImageSet {
             classes: vec!["a".to_owned()],
-            samples: vec![Sample { source, label: 0 }],
+            samples: vec![Sample::new(source, 0)],
         };
         let preprocess = Preprocess {
             width: 2,

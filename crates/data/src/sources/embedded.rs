@@ -65,10 +65,8 @@ fn set(split: &str) -> ImageSet {
             name,
             bytes: photograph.bytes,
         };
-        set.samples.push(Sample {
-            source,
-            label: set.classes.len() - 1,
-        });
+        let label = set.classes.len() - 1;
+        set.samples.push(Sample::new(source, label));
     }
     set
 }

@@ -132,7 +132,7 @@ fn read_part(folder: &Path, part: &str, classes: &[(u8, &str)]) -> Result<ImageS
             width,
             values: image.as_slice().into(),
         };
-        samples.push(Sample { source, label });
+        samples.push(Sample::new(source, label));
     }
     file.end()?;
     let missing = found.iter().zip(classes).find(|(found, _)| !**found);

@@ -9,6 +9,7 @@ mod fashion_mnist;
 mod fingerprint;
 pub(crate) mod folder;
 mod format;
+mod groups;
 mod idx;
 pub(crate) mod left_out;
 mod manifest;

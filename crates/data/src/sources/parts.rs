@@ -35,6 +35,7 @@ struct Labelled {
     source: Source,
     /// Index into the labels.
     label: usize,
+    group: Option<Arc<str>>,
     place: Place,
 }
 
@@ -53,7 +54,13 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn add(&mut self, part: Part, source: Source, label: &str, place: Place) {
+    pub(super) fn add(
+        &mut self,
+        part: Part,
+        (source, group): (Source, Option<Arc<str>>),
+        label: &str,
+        place: Place,
+    ) {
         let label = self.indices.get(label).copied().unwrap_or_else(|| {
             let next = self.labels.len();
             self.indices.insert(label.to_owned(), next);
@@ -63,6 +70,7 @@ impl Parts {
         self.images.entry(part).or_default().push(Labelled {
             source,
             label,
+            group,
             place,
         });
     }
@@ -119,7 +127,7 @@ impl Parts {
         let (_, valid) = self.take(&[Part::Valid]);
         let mut origin = std::mem::take(&mut self.origin);
         if test.is_empty() {
-            return Splits::of_whole(&train, name, origin, options);
+            return Splits::of_whole(train, name, origin, options);
         }
         if tested == Part::Valid {
             let note = "no test part: the validation images are used for testing";
@@ -167,8 +175,8 @@ impl Parts {
         let labels: Vec<Option<usize>> = labels.collect();
         let sample = |image: Labelled| match labels[image.label] {
             Some(label) => Ok(Sample {
-                source: image.source,
-                label,
+                group: image.group,
+                ..Sample::new(image.source, label)
             }),
             None => Err(DataError::UnknownLabel {
                 place: image.place.to_string(),

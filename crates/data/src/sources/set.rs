@@ -1,8 +1,11 @@
 //! Labelled images that are not decoded yet, and choosing among them.
 
+use std::sync::Arc;
+
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::groups::deal;
 use super::source::Source;
 use crate::error::DataError;
 use crate::random::rng;
@@ -14,6 +17,21 @@ pub struct Sample {
     pub source: Source,
     /// Index of its class.
     pub label: usize,
+    /// What it has in common with other images, if that is known: the animal, the patient, the burst.
+    /// Splitting keeps a group together.
+    pub group: Option<Arc<str>>,
+}
+
+impl Sample {
+    /// An image of no group.
+    #[must_use]
+    pub fn new(source: Source, label: usize) -> Self {
+        Self {
+            source,
+            label,
+            group: None,
+        }
+    }
 }
 
 /// One of several folds of equal size.
@@ -79,7 +97,9 @@ impl ImageSet {
     /// Splits each class: returns the images that stay, and those that are held out, a share of
     /// `fraction`.
     ///
-    /// If a class has two images or more, each side gets at least one of them.
+    /// If a class has two images or more, each side gets at least one of them. With groups, the shares
+    /// are as near to `fraction` as whole groups permit, and a class of few groups may be on one side
+    /// only.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
@@ -87,6 +107,12 @@ impl ImageSet {
         clippy::cast_sign_loss
     )]
     pub fn split(&self, fraction: f64, seed: u64) -> (Self, Self) {
+        if self.has_groups() {
+            let side = deal(&self.samples, &[1.0 - fraction, fraction], seed);
+            let chosen: Vec<bool> = side.into_iter().map(|side| side == 1).collect();
+            let (held_out, rest) = self.divide(&chosen);
+            return (rest, held_out);
+        }
         let held_out = |class: &[usize]| match class.len() {
             0 | 1 => 0,
             count => ((count as f64 * fraction).round() as usize).clamp(1, count - 1),
@@ -99,9 +125,18 @@ impl ImageSet {
     ///
     /// Each class is shuffled by `seed` and dealt to the folds in turn, so that each image is in exactly
     /// one fold and the numbers of images of a class differ by at most one between folds.
-    /// If there is no such fold, no image is held out.
+    /// If there is no such fold, no image is held out. Images of a group are all in the same fold, and
+    /// the folds are as equal as that permits.
     #[must_use]
     pub fn fold(&self, fold: Fold, seed: u64) -> (Self, Self) {
+        if self.has_groups() {
+            #[allow(clippy::cast_precision_loss)]
+            let shares = vec![1.0 / fold.of.max(1) as f64; fold.of.max(1)];
+            let dealt = deal(&self.samples, &shares, seed).into_iter();
+            let chosen: Vec<bool> = dealt.map(|dealt| dealt + 1 == fold.index).collect();
+            let (held_out, rest) = self.divide(&chosen);
+            return (rest, held_out);
+        }
         let mut chosen = vec![false; self.len()];
         let mut dealt = 0;
         for (label, mut class) in self.by_class().into_iter().enumerate() {
@@ -114,6 +149,12 @@ impl ImageSet {
         }
         let (held_out, rest) = self.divide(&chosen);
         (rest, held_out)
+    }
+
+    /// Whether some images are of a group.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        self.samples.iter().any(|sample| sample.group.is_some())
     }
 
     /// Returns the chosen images and the others.
@@ -167,7 +208,7 @@ mod tests {
                     name: format!("{label}/{i}"),
                     bytes: &[],
                 };
-                samples.push(Sample { source, label });
+                samples.push(Sample::new(source, label));
             }
         }
         let classes = (0..sizes.len()).map(|label| label.to_string()).collect();

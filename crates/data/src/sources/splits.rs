@@ -1,5 +1,8 @@
 //! Training, validation and test images, and splitting what has not been split.
 
+use finetune_files::quoted;
+
+use super::groups;
 use super::origin::Origin;
 use super::set::{Fold, ImageSet};
 use crate::error::DataError;
@@ -20,7 +23,7 @@ pub struct Splits {
 }
 
 /// How a data set without test images is split.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SplitOptions {
     /// Share of each class that is held out for testing, above 0 and below 1.
     pub test_fraction: f64,
@@ -30,6 +33,10 @@ pub struct SplitOptions {
     /// training images, and this one is for validation; otherwise the folds are of all images, and this
     /// one is for testing.
     pub fold: Option<Fold>,
+    /// A regular expression: images whose file names match it are of the group that the first part in
+    /// parentheses matches (or the whole expression), and groups are not divided. A column of groups
+    /// in a manifest counts only without it.
+    pub group_by: Option<String>,
 }
 
 impl Default for SplitOptions {
@@ -38,6 +45,7 @@ impl Default for SplitOptions {
             test_fraction: 0.25,
             seed: 0,
             fold: None,
+            group_by: None,
         }
     }
 }
@@ -49,14 +57,20 @@ impl Splits {
         &self.train.classes
     }
 
-    /// Moves a fold of the training images to validation, if a fold is asked for.
+    /// Finds groups by the names of files, if that is asked for, and moves a fold of the training images
+    /// to validation, if a fold is asked for. Says so if test or validation images are of groups that
+    /// train.
     ///
     /// # Errors
     ///
-    /// [`DataError::FoldsAndValid`] if there are validation images already,
+    /// [`DataError::Pattern`] if no file name matches the pattern, [`DataError::FoldsAndValid`] if there are validation images already,
     /// [`DataError::NoSuchFold`] if there is no such fold, and [`DataError::TooFewToSplit`] if a class
     /// has fewer training images than there are folds.
     pub fn folded(mut self, options: &SplitOptions) -> Result<Self, DataError> {
+        let valid = self.valid.iter_mut();
+        let sets = valid.chain([&mut self.train, &mut self.test]).collect();
+        grouped(sets, options, &mut self.origin)?;
+        self.origin.notes.extend(self.leaks());
         if let Some(fold) = options.fold {
             if self.valid.is_some() {
                 return Err(DataError::FoldsAndValid(self.name));
@@ -72,6 +86,28 @@ impl Splits {
             ));
         }
         Ok(self)
+    }
+
+    /// Says how many images for testing or validation are of groups that train as well.
+    fn leaks(&self) -> Vec<String> {
+        let held_out = [
+            ("validation", self.valid.as_ref()),
+            ("test", Some(&self.test)),
+        ];
+        let parts = held_out
+            .into_iter()
+            .filter_map(|(name, set)| Some((name, set?)));
+        let leaks = parts.filter_map(|(name, set)| {
+            let shared = groups::shared(set, &self.train);
+            (shared > 0).then(|| {
+                format!(
+                    "{shared} of {} {name} images are of groups that are among the training images, \
+                     too: results on them will be too good",
+                    set.len()
+                )
+            })
+        });
+        leaks.collect()
     }
 
     /// Moves a fraction of the training images of each class to validation, chosen by `seed`. If there
@@ -123,23 +159,24 @@ impl Splits {
 
     /// Splits images of which none are for testing.
     pub(super) fn of_whole(
-        images: &ImageSet,
+        mut images: ImageSet,
         name: String,
         mut origin: Origin,
         options: &SplitOptions,
     ) -> Result<Self, DataError> {
+        grouped(vec![&mut images], options, &mut origin)?;
         let least = options.fold.map_or(2, |fold| fold.of);
         let seed = options.seed;
         let (train, test) = if let Some(fold) = options.fold {
             fold.check()?;
-            has_enough(images, least)?;
+            has_enough(&images, least)?;
             origin.made.push(format!(
                 "no test part: fold {} of {} (seed {seed}) is for testing",
                 fold.index, fold.of
             ));
             images.fold(fold, seed)
         } else {
-            has_enough(images, least)?;
+            has_enough(&images, least)?;
             origin.made.push(format!(
                 "no test part: {} of the images of each class, chosen at random by seed {seed}, are \
                  for testing",
@@ -162,11 +199,64 @@ fn percent(fraction: f64) -> String {
     format!("{} %", (fraction * 1000.0).round() / 10.0)
 }
 
-/// Checks that each class has `least` images or more.
+/// Sets the groups of images by their names if that is asked for, and says how many groups there are.
+fn grouped(
+    sets: Vec<&mut ImageSet>,
+    options: &SplitOptions,
+    origin: &mut Origin,
+) -> Result<(), DataError> {
+    let mut images = 0;
+    let mut all = ImageSet::default();
+    let mut first = None;
+    let mut matches = 0;
+    for set in sets {
+        images += set.len();
+        first = first.or(set.samples.first().map(|sample| sample.source.name()));
+        if let Some(pattern) = &options.group_by {
+            for sample in &mut set.samples {
+                sample.group = None;
+            }
+            matches += groups::group_by(set, pattern)?;
+        }
+        all.samples.extend(set.samples.iter().cloned());
+    }
+    if let (Some(pattern), 0) = (&options.group_by, matches) {
+        return Err(DataError::Pattern {
+            pattern: pattern.clone(),
+            reason: format!(
+                "no file name matches it; the first image is {}",
+                quoted(&first.unwrap_or_default())
+            ),
+        });
+    }
+    let grouped = all.samples.iter().filter(|sample| sample.group.is_some());
+    let grouped = grouped.count();
+    if grouped > 0 {
+        origin.made.push(format!(
+            "{grouped} of {images} images are of {} groups, which are not divided",
+            groups::count(&all)
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that each class has `least` images, or groups of images, or more.
 fn has_enough(set: &ImageSet, least: usize) -> Result<(), DataError> {
     for (class, count) in set.classes.iter().zip(set.per_class()) {
         if count < least {
             return Err(DataError::TooFewToSplit {
+                class: class.clone(),
+                count,
+                least,
+            });
+        }
+    }
+    if !set.has_groups() {
+        return Ok(());
+    }
+    for (class, count) in set.classes.iter().zip(groups::per_class(set)) {
+        if count < least {
+            return Err(DataError::TooFewGroups {
                 class: class.clone(),
                 count,
                 least,

@@ -147,8 +147,41 @@ fn chance(best: &Summary, methods: usize) -> String {
     )
 }
 
-/// Names the methods whose training diverged.
+/// Names the methods whose training diverged, and those that overfit.
 fn warnings(summaries: &[&Summary]) -> String {
+    [diverged(summaries), overfitted(summaries)].concat()
+}
+
+/// Names the methods that overfit, with the numbers of the worst.
+fn overfitted(summaries: &[&Summary]) -> String {
+    let gap = |one: &Summary| {
+        one.last_accuracies
+            .map_or(0.0, |[train, valid]| train - valid)
+    };
+    let overfit = summaries.iter().copied().filter(|one| one.overfits());
+    let mut overfit: Vec<&Summary> = overfit.collect();
+    overfit.sort_by(|a, b| gap(b).total_cmp(&gap(a)));
+    let Some((worst, [train, valid])) = overfit
+        .first()
+        .and_then(|worst| Some((worst, worst.last_accuracies?)))
+    else {
+        return String::new();
+    };
+    let others = match overfit.len() {
+        1 => String::new(),
+        _ => format!(" (and so {})", names(&overfit[1..])),
+    };
+    format!(
+        " {} classifies {} of the training images correctly and {} of the validation images{others}: \
+         it overfits. More images help most; otherwise stronger augmentation (--augment strong), fewer \
+         epochs or a method that trains less.",
+        worst.method,
+        percent(train),
+        percent(valid)
+    )
+}
+
+fn diverged(summaries: &[&Summary]) -> String {
     let diverged = summaries.iter().filter(|summary| summary.diverged());
     let warnings = diverged.map(|summary| {
         let ended = match summary.last_loss {
@@ -351,6 +384,33 @@ mod tests {
         assert!(said(&report).contains("the training diverged"));
         report.runs[1].epochs[0].train_loss = f64::NAN;
         assert!(said(&report).contains("of sft is not a number: the training diverged"));
+    }
+
+    #[test]
+    fn overfitting_is_named() {
+        let mut report = with_runs(&[("lora", 0, 0.9), ("sft", 0, 0.9)]);
+        let said = |report: &crate::Report| finding(&summarize(report));
+        for run in &mut report.runs {
+            run.confusion = vec![vec![500, 0], vec![0, 500]];
+            run.epochs[0].train_accuracy = 0.99;
+            run.epochs[0].valid_accuracy = Some(0.9);
+        }
+        assert!(!said(&report).contains("overfits"));
+        report.runs[1].epochs[0].valid_accuracy = Some(0.714);
+        assert!(
+            said(&report).contains(
+                " sft classifies 99.0 % of the training images correctly and 71.4 % of the validation \
+                 images: it overfits."
+            ),
+            "{}",
+            said(&report)
+        );
+        report.runs[0].epochs[0].valid_accuracy = Some(0.8);
+        assert!(said(&report).contains("validation images (and so lora): it overfits."));
+        // What has not been learnt is no overfitting, and without validation images nothing is known.
+        report.runs[1].epochs[0].train_accuracy = 0.85;
+        report.runs[0].epochs[0].valid_accuracy = None;
+        assert!(!said(&report).contains("overfits"));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Summary {
     pub classes: usize,
     /// The highest training loss of the seeds in their last epochs; NaN if one is.
     pub last_loss: Option<f64>,
+    /// Mean accuracies on the training and the validation images in the last epochs; `None` if there are
+    /// no validation images.
+    pub last_accuracies: Option<[f64; 2]>,
     /// Number of trainable parameters.
     pub trainable_parameters: u64,
     /// Number of parameters.
@@ -92,6 +95,18 @@ impl Summary {
         loss.is_nan() || loss > times * self.guessing()
     }
 
+    /// Whether the method overfits: it classifies nearly all training images correctly, and far fewer of
+    /// the validation images.
+    #[must_use]
+    pub fn overfits(&self) -> bool {
+        /// Share of the training images from which on hardly any are left to learn.
+        const LEARNT: f64 = 0.9;
+        /// The difference that is worth a word.
+        const GAP: f64 = 0.15;
+        self.last_accuracies
+            .is_some_and(|[train, valid]| train >= LEARNT && train - valid >= GAP)
+    }
+
     /// The cross-entropy of guessing: the logarithm of the number of classes.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
@@ -144,6 +159,7 @@ fn summary(runs: &[&Run]) -> Summary {
         train_per_class_found: first.train_per_class_found,
         classes: confusion.classes(),
         last_loss: last_loss(runs),
+        last_accuracies: last_accuracies(runs),
         macro_f1: Spread::of(&values(|run| run.macro_f1)).mean,
         trainable_parameters: first.trainable_parameters,
         total_parameters: first.total_parameters,
@@ -174,6 +190,16 @@ fn last_loss(runs: &[&Run]) -> Option<f64> {
     let losses = runs.iter().filter_map(|run| run.epochs.last());
     let losses = losses.map(|epoch| epoch.train_loss);
     losses.reduce(|a, b| if a.is_nan() || a > b { a } else { b })
+}
+
+fn last_accuracies(runs: &[&Run]) -> Option<[f64; 2]> {
+    let last = runs.iter().map(|run| {
+        let epoch = run.epochs.last()?;
+        Some((epoch.train_accuracy, epoch.valid_accuracy?))
+    });
+    let (train, valid): (Vec<f64>, Vec<f64>) =
+        last.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    Some([Spread::of(&train).mean, Spread::of(&valid).mean])
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ impl RunConfig {
         let images = data.train_per_class.map(|images| images as u64);
         at_least_1("--train-per-class", images)?;
         at_least_1("--max-pixels", data.max_pixels)?;
-        let fraction = data.valid_fraction;
+        let fraction = data.valid_fraction.unwrap_or(0.0);
         let wanted = "at least 0 and below 1";
         check(
             "--valid-fraction",

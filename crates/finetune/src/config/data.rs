@@ -32,11 +32,15 @@ pub struct DataConfig {
     /// Number of training images per class; `None` is all.
     pub train_per_class: Option<usize>,
     /// Fraction of the training images that is held out for validation if the data set has no
-    /// validation part.
-    pub valid_fraction: f64,
+    /// validation part; `None` holds out a tenth if there are [enough](Self::held_out).
+    pub valid_fraction: Option<f64>,
     /// The fold that is held out, in cross-validation.
     #[serde(default)]
     pub fold: Option<Fold>,
+    /// A pattern of file names that finds images with something in common, which splitting does not
+    /// divide; see [`SplitOptions::group_by`].
+    #[serde(default)]
+    pub group_by: Option<String>,
     /// How the images of an epoch are chosen.
     #[serde(default)]
     pub sampling: Sampling,
@@ -88,8 +92,9 @@ impl DataConfig {
             image_size,
             fit: Fit::default(),
             train_per_class: None,
-            valid_fraction: 0.0,
+            valid_fraction: None,
             fold: None,
+            group_by: None,
             sampling: Sampling::default(),
             max_pixels: None,
             pipeline,
@@ -119,6 +124,7 @@ impl DataConfig {
     pub(crate) fn whole(&self) -> Result<Splits, Error> {
         let options = SplitOptions {
             fold: self.fold,
+            group_by: self.group_by.clone(),
             ..SplitOptions::default()
         };
         Ok(match named(&self.path) {
@@ -127,10 +133,31 @@ impl DataConfig {
         })
     }
 
+    /// The fraction of the training images that is held out for validation.
+    ///
+    /// Unless it is set, that is a tenth if the data set has no validation images and there are enough
+    /// for an accuracy that says something: 500 training images or more, 40 or more of each class.
+    #[must_use]
+    pub fn held_out(&self, splits: &Splits) -> f64 {
+        const FRACTION: f64 = 0.1;
+        const IMAGES: usize = 500;
+        const PER_CLASS: usize = 40;
+        self.valid_fraction.unwrap_or_else(|| {
+            let smallest = splits.train.per_class().into_iter().min();
+            let enough = splits.train.len() >= IMAGES && smallest >= Some(PER_CLASS);
+            if enough && splits.valid.is_none() {
+                FRACTION
+            } else {
+                0.0
+            }
+        })
+    }
+
     /// Holds out images for validation and chooses training images, as the run says.
     fn selected(&self, mut splits: Splits, seed: u64) -> Splits {
-        if self.valid_fraction > 0.0 {
-            splits = splits.with_validation(self.valid_fraction, 0);
+        let fraction = self.held_out(&splits);
+        if fraction > 0.0 {
+            splits = splits.with_validation(fraction, 0);
         }
         if let Some(count) = self.train_per_class {
             splits = splits.with_train_per_class(count, seed);

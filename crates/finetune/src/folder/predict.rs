@@ -60,10 +60,7 @@ impl Predictor {
     pub fn predict(&self, path: &Path) -> Result<Prediction, Error> {
         let set = ImageSet {
             classes: vec![String::new()],
-            samples: vec![Sample {
-                source: Source::File(path.to_owned()),
-                label: 0,
-            }],
+            samples: vec![Sample::new(Source::File(path.to_owned()), 0)],
         };
         let pipeline = Pipeline {
             cache: Cache::None,

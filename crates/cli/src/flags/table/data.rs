@@ -69,18 +69,28 @@ fn parts() -> Vec<Flag> {
             .help("Fraction of the training images to hold out for validation")
             .details(
                 "At least 0 and below 1, of each class. Without effect if the data set has validation \
-                 images of its own.",
+                 images of its own. Training images for --train-per-class are chosen from the others.",
             )
-            .default("0")
+            .default_is("0.1 if there are 500 training images and 40 of each class, otherwise 0")
             .sets(|run, fraction| -> Result<()> {
                 if !(0.0..1.0).contains(&fraction) {
                     bail!(Usage(format!(
                         "--valid-fraction is {fraction}, but must be at least 0 and below 1"
                     )));
                 }
-                run.data.valid_fraction = fraction;
+                run.data.valid_fraction = Some(fraction);
                 Ok(())
             }),
+        value("group-by", "PATTERN")
+            .help("Keep images together whose file names have the same match of PATTERN")
+            .details(
+                "A regular expression; the part in parentheses counts, if there is one: \
+                 '^(cow[0-9]+)_' for cow7_1.jpg and cow7_2.jpg. So images of one animal, patient or \
+                 burst are all for training, all for validation or all for testing. A column `group` \
+                 of a manifest does the same.",
+            )
+            .default_is("each image for itself")
+            .sets(|run, pattern: String| run.data.group_by = Some(pattern)),
         value("folds", "K")
             .help("Cross-validation: split the images into K folds; needs --fold")
             .details(

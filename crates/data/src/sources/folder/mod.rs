@@ -31,7 +31,7 @@ pub(super) fn open(path: &Path, options: &SplitOptions) -> Result<Splits, DataEr
     origin.notes = layout.notes;
     origin.left_out = left_out.into_list();
     match found {
-        Found::Whole(set) => Splits::of_whole(&set, name, origin, options),
+        Found::Whole(set) => Splits::of_whole(set, name, origin, options),
         Found::Parts(parts) => parts.splits(name, origin, options),
     }
 }

@@ -206,7 +206,7 @@ impl Root {
                 self.images(&path, label, set, left_out)?;
             } else if has_image_extension(&path) {
                 let source = Source::File(path);
-                set.samples.push(Sample { source, label });
+                set.samples.push(Sample::new(source, label));
             } else {
                 let regular = path.metadata().is_ok_and(|data| data.is_file());
                 left_out.add(&path, if regular { why(&path) } else { Why::Special });

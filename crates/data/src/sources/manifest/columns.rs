@@ -1,4 +1,4 @@
-//! Which columns of a manifest hold paths, labels and parts.
+//! Which columns of a manifest hold paths, labels, parts and groups.
 
 use finetune_files::quoted;
 
@@ -48,6 +48,9 @@ const PARTS: [&str; 12] = [
     "folds",
 ];
 
+/// Names of the column of groups.
+const GROUPS: [&str; 3] = ["group", "groupid", "groups"];
+
 /// Names of columns that say yes or no: fastai's `is_valid`.
 const IS_TRAIN: [&str; 4] = ["istrain", "istraining", "istrainingimage", "intrain"];
 const IS_VALID: [&str; 4] = ["isvalid", "isval", "isvalidation", "isdev"];
@@ -59,6 +62,8 @@ pub(super) struct Columns {
     pub(super) path: Column,
     pub(super) label: Column,
     pub(super) part: Option<PartColumn>,
+    /// What an image has in common with others: see [`Sample::group`](crate::Sample::group).
+    pub(super) group: Option<Column>,
     /// What is not used and might have been meant, one sentence each.
     pub(super) notes: Vec<String>,
 }
@@ -136,6 +141,7 @@ impl Columns {
             path,
             label,
             part,
+            group: find(&GROUPS),
             notes,
         })
     }
@@ -144,9 +150,19 @@ impl Columns {
     pub(super) fn describe(&self, uses_part: bool) -> String {
         let part = self.part.as_ref().filter(|_| uses_part);
         let part = part.map_or_else(String::new, |part| format!(" and {} (part)", part.title()));
-        let between = if part.is_empty() { " and" } else { "," };
+        let group = self.group.as_ref();
+        let group = group.map(|column| format!(" and {} (group)", quoted(&column.name)));
+        let (part, group) = match (part, group) {
+            (part, None) => (part, String::new()),
+            (part, Some(group)) => (part.replacen(" and ", ", ", 1), group),
+        };
+        let between = if part.is_empty() && group.is_empty() {
+            " and"
+        } else {
+            ","
+        };
         format!(
-            "manifest with the columns {} (path){between} {} (label){part}",
+            "manifest with the columns {} (path){between} {} (label){part}{group}",
             quoted(&self.path.name),
             quoted(&self.label.name)
         )

@@ -73,11 +73,14 @@ pub(super) fn rows(manifest: &Path) -> Result<(Vec<Row>, Columns), DataError> {
             Some(part) => part.read(|column| Ok(get(column))).map_err(bad)?,
             None => None,
         };
+        let group = columns.group.as_ref().and_then(get);
+        let group = group.filter(|text| !text.is_empty());
         rows.push(Row {
             line,
             path: wanted(&columns.path)?,
             label: wanted(&columns.label)?,
             part: part.map(|text| shared(&mut texts, text)),
+            group: group.map(|text| shared(&mut texts, text)),
         });
     }
     let columns = columns.ok_or_else(|| DataError::NoTraining(manifest.to_owned()))?;

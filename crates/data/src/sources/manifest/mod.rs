@@ -64,7 +64,7 @@ fn read(manifest: &Path) -> Result<Parts, DataError> {
             unit: "line",
             number: row.line,
         };
-        parts.add(part, Source::File(path), &row.label, place);
+        parts.add(part, (Source::File(path), row.group), &row.label, place);
         let name = || quoted(text.unwrap_or_default());
         let from = parts.from.entry(part);
         from.or_insert_with(|| vec![format!("lines of {}", name())]);

@@ -18,6 +18,8 @@ pub(super) struct Row {
     pub(super) label: String,
     /// What the column of the parts says; lines share the few texts.
     pub(super) part: Option<Arc<str>>,
+    /// What the column of the groups says, if it is not empty; lines share the texts.
+    pub(super) group: Option<Arc<str>>,
 }
 
 /// The error of a manifest, or of one of its lines.

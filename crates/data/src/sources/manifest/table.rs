@@ -101,11 +101,15 @@ pub(super) fn rows(manifest: &Path) -> Result<(Vec<Row>, Columns), DataError> {
                 .map_err(bad)?,
             None => None,
         };
+        let group = columns.group.as_ref();
+        let group = group.and_then(|column| record.get(column.index));
+        let group = group.filter(|text| !text.is_empty()).map(str::to_owned);
         rows.push(Row {
             line,
             path: cell(&columns.path, "path").map_err(bad)?,
             label: cell(&columns.label, "label").map_err(bad)?,
             part: part.map(|text| shared(&mut texts, text)),
+            group: group.map(|text| shared(&mut texts, text)),
         });
     }
 }

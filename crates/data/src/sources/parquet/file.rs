@@ -114,7 +114,7 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
                 unit: "row",
                 number: row as u64,
             };
-            parts.add(part, source, &label, place);
+            parts.add(part, (source, None), &label, place);
         }
         let from = parts.from.entry(part).or_default();
         from.push(
