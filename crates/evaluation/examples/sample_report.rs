@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use finetune_evaluation::{
-    Confusion, DatasetInfo, Epoch, EvaluationError, Report, Run, SkippedImage, VERSION, html,
-    picture, write_atomically,
+    Confusion, DatasetInfo, Epoch, EvaluationError, Prefer, Report, Run, SkippedImage, VERSION,
+    html, picture, write_atomically,
 };
 
 const CLASSES: [&str; 5] = ["cat", "dog", "fox", "owl", "a <b>very</b> long name"];
@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runs,
         failed: Vec::new(),
         interrupted: false,
+        prefer: Prefer::default(),
         understood: None,
     };
     report.write(&folder)?;

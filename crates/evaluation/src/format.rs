@@ -77,6 +77,16 @@ pub(crate) fn series(parts: &[String]) -> String {
     }
 }
 
+/// A difference of shares in percentage points.
+pub(crate) fn points(share: f64) -> String {
+    let text = format!("{:.1}", 100.0 * share);
+    match text.strip_prefix('-') {
+        Some("0.0") => "0.0".to_owned(),
+        Some(number) => format!("−{number}"),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

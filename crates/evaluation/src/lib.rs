@@ -46,8 +46,8 @@ pub use format::{bytes, seconds};
 pub use metrics::{Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
-    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, finding, html,
-    left_out, markdown, outcomes, table, table_within,
+    DatasetInfo, Epoch, Failure, Prefer, RangeTest, Report, Run, SkippedImage, VERSION, finding,
+    html, left_out, markdown, outcomes, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

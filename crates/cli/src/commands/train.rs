@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
-use finetune::evaluation::{Report, finding, left_out, summarize, table, table_within};
+use finetune::evaluation::{
+    Report, finding, left_out, recommendation, summarize, table, table_within,
+};
 use finetune::folder::{Plan, absolute};
 use finetune::weights::locate;
 
@@ -69,6 +71,10 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
     let ui = process.ui()?;
+    let comparison = match process.prefer {
+        Some(prefer) => comparison.prefer(prefer),
+        None => comparison,
+    };
     let report = comparison
         .command(command.join(" "))
         .started(started())
@@ -102,7 +108,10 @@ fn show(report: &Report, json: bool) -> Result<()> {
         Some(width) => table_within(report, width),
         None => table(report),
     };
-    say(&format!("{table}\n\n{}", finding(&summarize(report))))?;
+    let summaries = summarize(report);
+    let recommended = recommendation(&summaries, report.prefer);
+    let recommended = recommended.map_or_else(String::new, |sentence| sentence + "\n\n");
+    say(&format!("{table}\n\n{recommended}{}", finding(&summaries)))?;
     match left_out(&report.dataset) {
         Some(sentence) => say(&sentence),
         None => Ok(()),

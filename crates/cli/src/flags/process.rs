@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use finetune::evaluation::Prefer;
+
 use crate::terminal::exit::Usage;
 use crate::terminal::progress::Ui;
 
@@ -18,6 +20,9 @@ pub struct Process {
     pub config: Option<PathBuf>,
     /// Whether stdout is one JSON document.
     pub json: bool,
+    /// What counts besides accuracy for the recommendation; `None` is the default, or as before if a
+    /// comparison is resumed.
+    pub prefer: Option<Prefer>,
     /// How progress is shown, if not as the terminal suggests.
     pub ui: Option<Ui>,
     /// Number of classes (`inspect`).

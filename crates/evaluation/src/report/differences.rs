@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use crate::format::series;
+use crate::format::{points, series};
 use crate::statistics::summary::{Summary, largest};
 use crate::statistics::{Difference, MIN_SEEDS, Outcomes, Pair, Verdict, compare};
 
@@ -17,6 +17,11 @@ fn pairs(methods: &[&Summary]) -> Option<Vec<Pair>> {
     let outcomes = methods.iter().map(|method| method.outcomes.clone());
     let outcomes: Vec<Outcomes> = outcomes.collect::<Option<_>>()?;
     compare(&outcomes).ok()
+}
+
+/// The difference between two methods; `None` if the outcomes of the images are not known.
+pub(super) fn against(best: &Summary, other: &Summary) -> Option<Difference> {
+    pairs(&[best, other])?.first()?.difference
 }
 
 /// Says whether the test images and seeds show that `best` is better than `others`; `None` if the
@@ -148,16 +153,6 @@ fn listed(methods: &[(&Summary, &Pair, Difference)]) -> String {
 
 fn interval(difference: &Difference) -> String {
     format!("{} to {}", points(difference.low), points(difference.high))
-}
-
-/// A difference of shares in percentage points.
-fn points(share: f64) -> String {
-    let text = format!("{:.1}", 100.0 * share);
-    match text.strip_prefix('-') {
-        Some("0.0") => "0.0".to_owned(),
-        Some(number) => format!("−{number}"),
-        None => text,
-    }
 }
 
 /// A number with two digits that are not 0.

@@ -10,6 +10,7 @@ use crate::pictures::sweep::inline_sweep;
 use crate::report::differences;
 use crate::report::json::{Report, Run};
 use crate::report::matrix::{caption, confusions};
+use crate::report::recommendation::recommendation;
 use crate::report::sentences::finding;
 use crate::report::skipped;
 use crate::report::table::{TITLES, row};
@@ -37,7 +38,12 @@ pub fn html(report: &Report) -> Result<String, EvaluationError> {
             }
             body { main {
                 h1 { "Fine-tuning " (report.model) " " span.quiet { "on " (report.dataset.path) } }
-                p.lead { (finding(&summaries)) }
+                @if let Some(sentence) = recommendation(&summaries, report.prefer) {
+                    p.lead { (sentence) }
+                    p { (finding(&summaries)) }
+                } @else {
+                    p.lead { (finding(&summaries)) }
+                }
                 (notes(report))
                 @if !summaries.is_empty() { (results(report, &summaries, &looks)?) }
                 (skipped::list(&report.dataset))

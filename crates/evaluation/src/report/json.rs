@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
 use crate::metrics::Confusion;
+use crate::report::prefer::Prefer;
 use crate::understood::Understood;
 
 /// The version of the format that is written and read.
@@ -42,6 +43,9 @@ pub struct Report {
     /// Whether the command was interrupted before all runs were finished.
     #[serde(default)]
     pub interrupted: bool,
+    /// What counts besides accuracy for the recommendation.
+    #[serde(default)]
+    pub prefer: Prefer,
     /// What the command understood at its start.
     #[serde(default)]
     pub understood: Option<Understood>,

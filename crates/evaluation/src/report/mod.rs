@@ -5,7 +5,9 @@ mod differences;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
+mod prefer;
 mod read;
+mod recommendation;
 mod sentences;
 mod skipped;
 mod table;
@@ -14,6 +16,8 @@ pub use html::html;
 pub use json::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
 };
+pub use prefer::Prefer;
+pub use recommendation::recommendation;
 pub use sentences::finding;
 pub use skipped::left_out;
 pub use table::{markdown, table, table_within};

@@ -11,10 +11,6 @@ const SAME: f64 = 1e-9;
 /// A smaller method is worth naming if it loses at most this much accuracy: one point.
 const NEAR: f64 = 0.01;
 
-/// Methods that show what pretraining, and training more than the head, are worth, with what they do
-/// without. Others are compared with them, but they are not recommended if there are others.
-const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), ("scratch", "no pretraining")];
-
 /// The result of a comparison: the most accurate method, the smallest method within one point of it,
 /// and the methods that the number of test images cannot distinguish from the best.
 ///
@@ -42,9 +38,10 @@ pub fn finding(summaries: &[Summary]) -> String {
 
 /// The result of those methods whose runs all went to their ends; `None` if there are none.
 fn among(candidates: &[&Summary]) -> Option<String> {
-    let yardstick = |one: &&Summary| YARDSTICKS.iter().any(|(name, _)| one.method == *name);
-    let (mut yardsticks, mut candidates): (Vec<&Summary>, Vec<&Summary>) =
-        candidates.iter().copied().partition(yardstick);
+    let (mut yardsticks, mut candidates): (Vec<&Summary>, Vec<&Summary>) = candidates
+        .iter()
+        .copied()
+        .partition(|one| one.yardstick().is_some());
     if candidates.is_empty() {
         std::mem::swap(&mut yardsticks, &mut candidates);
     }
@@ -106,8 +103,8 @@ fn among(candidates: &[&Summary]) -> Option<String> {
 
 /// What the yardsticks reach.
 fn beside(yardsticks: &[&Summary]) -> String {
-    let reached = YARDSTICKS.iter().filter_map(|(name, without)| {
-        let one = yardsticks.iter().find(|one| one.method == *name)?;
+    let reached = yardsticks.iter().filter_map(|one| {
+        let (name, without) = (&one.method, one.yardstick()?);
         Some(format!(
             "{name} ({without}) reaches {}",
             percent(one.accuracy.mean)

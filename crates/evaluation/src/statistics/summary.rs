@@ -53,7 +53,18 @@ pub struct Summary {
     pub artifact_bytes: u64,
 }
 
+/// Methods that show what pretraining, and training more than the head, are worth, with what they do
+/// without. Others are compared with them, but they are not recommended if there are others.
+const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), ("scratch", "no pretraining")];
+
 impl Summary {
+    /// What the method does without, if it is a yardstick.
+    pub(crate) fn yardstick(&self) -> Option<&'static str> {
+        let mut yardsticks = YARDSTICKS.iter();
+        let found = yardsticks.find(|(name, _)| self.method == *name);
+        found.map(|(_, without)| *without)
+    }
+
     /// Whether `run` is one of the summarised runs.
     #[must_use]
     pub fn contains(&self, run: &Run) -> bool {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use finetune_evaluation::{DatasetInfo, Failure, Report, Run, SkippedImage, VERSION};
+use finetune_evaluation::{DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, VERSION};
 
 use super::check::{Checked, check, inputs};
 use super::launcher::{InProcess, Launcher, Position};
@@ -33,6 +33,8 @@ pub struct Comparison {
     repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
+    /// What counts besides accuracy for the recommendation.
+    prefer: Prefer,
     /// Whether the base weights have another place than the plan in the folder says.
     moved: bool,
     /// The lock of the folder of a comparison that is resumed.
@@ -52,6 +54,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            prefer: Prefer::default(),
             moved: false,
             lock: None,
         }
@@ -81,9 +84,13 @@ impl Comparison {
         // Whoever had the lock may have finished the runs.
         let plan = Plan::read_unfinished(&folder)?;
         let report = plan.folder(&folder).report();
-        let mut done = Vec::new();
+        let (mut done, mut prefer) = (Vec::new(), Prefer::default());
         if report.exists() {
-            done = Report::read(&report)?.runs;
+            Report {
+                runs: done,
+                prefer,
+                ..
+            } = Report::read(&report)?;
             done.retain(|run| !run.stopped);
         }
         Ok(Self {
@@ -95,6 +102,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            prefer,
             moved: false,
             lock: Some(Arc::new(lock)),
         })
@@ -120,6 +128,13 @@ impl Comparison {
     #[must_use]
     pub fn started(mut self, time: SystemTime) -> Self {
         self.started = Some(time);
+        self
+    }
+
+    /// What counts besides accuracy for the report's recommendation.
+    #[must_use]
+    pub fn prefer(mut self, prefer: Prefer) -> Self {
+        self.prefer = prefer;
         self
     }
 
@@ -348,6 +363,7 @@ impl Comparison {
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,
+            prefer: self.prefer,
             understood: None,
         }
     }

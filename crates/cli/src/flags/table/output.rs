@@ -1,9 +1,11 @@
 //! Files and messages of runs, and where runs come from.
 
 use finetune::config::Format;
+use finetune::evaluation::Prefer;
 
 use crate::flags::define::choice::of;
 use crate::flags::define::{Flag, Resume, choice, switch, value};
+use crate::flags::task::Task;
 
 /// The flag that reads settings from a file, or repeats runs.
 pub(in crate::flags) const CONFIG: &str = "config";
@@ -67,6 +69,23 @@ pub(super) fn flags() -> Vec<Flag> {
             .default("0")
             .sets(|run, epochs| run.keep_checkpoints = epochs)
             .resume(Resume::Honour),
+        choice(
+            "prefer",
+            [
+                of(
+                    Prefer::Balance,
+                    "Memory, time and file size together, at most 1 point less accurate",
+                ),
+                of(Prefer::Accuracy, "The most accurate method"),
+                of(Prefer::Memory, "The least peak memory, at most 3 points less accurate"),
+                of(Prefer::Speed, "The shortest training, at most 3 points less accurate"),
+                of(Prefer::Size, "The smallest file, at most 3 points less accurate"),
+            ],
+        )
+        .help("What counts besides accuracy for the method that is recommended")
+        .default_is("balance")
+        .only(&[Task::Compare])
+        .sets_process(|process, prefer| process.prefer = Some(prefer)),
         switch("json")
             .help("Print one JSON document to stdout")
             .sets_process(|process, json| process.json = json),
