@@ -134,6 +134,8 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         confusion: confusion.rows(),
         confusion_counts: None,
         outcomes: None,
+        scores: None,
+        mistakes: Vec::new(),
         epochs: epochs.collect(),
         trainable_parameters: trained,
         total_parameters: 11_178_565.max(trained),

@@ -43,11 +43,11 @@ pub mod understood;
 pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use format::{bytes, seconds};
-pub use metrics::{Confusion, Probabilities};
+pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
-    DatasetInfo, Epoch, Failure, Prefer, RangeTest, Report, Run, SkippedImage, VERSION, finding,
-    html, left_out, markdown, outcomes, recommendation, table, table_within,
+    DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores, SkippedImage,
+    VERSION, finding, html, left_out, markdown, outcomes, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

@@ -39,7 +39,7 @@ pub use error::TrainingError;
 pub use features::CachedFeatures;
 pub use recipe::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Recipe, Schedule, Select};
 pub use run::{
-    Checkpoint, Epoch, Observer, Predictions, RangeTest, Step, Trained, evaluate, range_test,
-    resume, train,
+    Answer, Checkpoint, Epoch, Observer, Predictions, RangeTest, Step, Trained, evaluate,
+    range_test, resume, train,
 };
 pub use step::importance;

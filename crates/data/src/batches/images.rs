@@ -10,7 +10,7 @@ use burn::tensor::{Device, TensorData};
 use super::batch::{Batch, Epoch, fill};
 use super::order::Sampling;
 use crate::error::DataError;
-use crate::images::{Normalization, Preprocess, StoredSize, UnusableImage};
+use crate::images::{Normalization, Preprocess, StoredSize, UnusableImage, thumbnail};
 use crate::sources::ImageSet;
 use crate::store::{Built, ByteStore, Pipeline, Reader, build, free_disk_space};
 
@@ -173,6 +173,23 @@ impl Images {
         Ok(match self.reader.store.fitted(index)? {
             Cow::Borrowed(image) => Cow::Borrowed(&image.pixels),
             Cow::Owned(image) => Cow::Owned(image.pixels),
+        })
+    }
+
+    /// A small JPEG of an image as the model takes it, whose longer side is at most `side` pixels.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// There is no image with this index.
+    pub fn thumbnail(&self, index: usize, side: usize) -> Result<Vec<u8>, DataError> {
+        let image = self.reader.store.fitted(index)?;
+        thumbnail(&image, side).map_err(|reason| DataError::Image {
+            name: format!("image {}", index + 1),
+            reason,
         })
     }
 

@@ -4,4 +4,4 @@ mod confusion;
 mod probabilities;
 
 pub use confusion::Confusion;
-pub use probabilities::Probabilities;
+pub use probabilities::{Answer, Probabilities};

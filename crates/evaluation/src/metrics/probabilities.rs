@@ -14,13 +14,50 @@ use crate::error::EvaluationError;
 /// assert_eq!(probabilities.top_k_accuracy(2), Some(1.0));
 /// # Ok::<(), finetune_evaluation::EvaluationError>(())
 /// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Probabilities<'a> {
-    truth: &'a [usize],
-    rows: &'a [Vec<f32>],
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Probabilities {
+    answers: Vec<Answer>,
 }
 
-impl<'a> Probabilities<'a> {
+/// What metrics need of the probabilities of the classes of one image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The highest probability: that of the predicted class.
+    pub confidence: f32,
+    /// The probability of the actual class.
+    pub of_truth: f32,
+    /// The number of classes that come before the actual one, by descending probability. Of equal
+    /// probabilities, that of the lower class comes first, as with a prediction by the first maximum.
+    pub rank: usize,
+}
+
+impl Answer {
+    /// The answer in the probabilities of the classes of an image of class `truth`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such class.
+    #[must_use]
+    pub fn of(row: &[f32], truth: usize) -> Self {
+        let own = row[truth];
+        let before = row.iter().enumerate().filter(|(other, value)| {
+            **value > own || (*other < truth && value.total_cmp(&own).is_eq())
+        });
+        Self {
+            confidence: row.iter().copied().fold(0.0, f32::max),
+            of_truth: own,
+            rank: before.count(),
+        }
+    }
+}
+
+impl From<Vec<Answer>> for Probabilities {
+    fn from(answers: Vec<Answer>) -> Self {
+        Self { answers }
+    }
+}
+
+impl Probabilities {
     /// Number of bins of [`calibration_error`](Self::calibration_error), as in Guo et al.
     pub const BINS: usize = 15;
 
@@ -36,7 +73,7 @@ impl<'a> Probabilities<'a> {
     /// image's class has no probability, [`EvaluationError::Probabilities`] if the probabilities of an
     /// image are not between 0 and 1 (NaN, for one), do not add up to 1 or are more or fewer than
     /// those of the first image.
-    pub fn new(truth: &'a [usize], rows: &'a [Vec<f32>]) -> Result<Self, EvaluationError> {
+    pub fn new(truth: &[usize], rows: &[Vec<f32>]) -> Result<Self, EvaluationError> {
         if truth.len() != rows.len() {
             let (truth, predicted) = (truth.len(), rows.len());
             return Err(EvaluationError::Lengths { truth, predicted });
@@ -57,24 +94,21 @@ impl<'a> Probabilities<'a> {
             };
             return Err(EvaluationError::Probabilities { image, reason });
         }
-        Ok(Self { truth, rows })
+        let answers = truth.iter().zip(rows);
+        let answers = answers.map(|(class, row)| Answer::of(row, *class));
+        Ok(Self {
+            answers: answers.collect(),
+        })
     }
 
     /// The share of the images whose actual class is among the `k` classes with the highest
     /// probability; `None` without images.
     ///
-    /// Of equal probabilities, that of the lower class comes first, as with a prediction by the first
-    /// maximum, so that `k = 1` gives the accuracy. scikit-learn's `top_k_accuracy_score` puts the
-    /// higher class first; without ties the values are the same.
+    /// `k = 1` gives the accuracy. Among equal probabilities, scikit-learn's `top_k_accuracy_score` puts
+    /// the higher class first; without ties the values are the same.
     #[must_use]
     pub fn top_k_accuracy(&self, k: usize) -> Option<f64> {
-        self.mean(|class, row| {
-            let own = row[class];
-            let above = row.iter().enumerate().filter(|(other, value)| {
-                **value > own || (*other < class && value.total_cmp(&own).is_eq())
-            });
-            f64::from(u8::from(above.count() < k))
-        })
+        self.mean(|answer| f64::from(u8::from(answer.rank < k)))
     }
 
     /// The log-loss (cross-entropy): the mean over the images of `−ln p`, where `p` is the probability
@@ -84,8 +118,8 @@ impl<'a> Probabilities<'a> {
     /// image whose class has probability 0 adds 15.9 instead of infinity.
     #[must_use]
     pub fn log_loss(&self) -> Option<f64> {
-        self.mean(|class, row| {
-            let limited = row[class].clamp(f32::EPSILON, 1.0 - f32::EPSILON);
+        self.mean(|answer| {
+            let limited = answer.of_truth.clamp(f32::EPSILON, 1.0 - f32::EPSILON);
             -f64::from(limited).ln()
         })
     }
@@ -107,27 +141,21 @@ impl<'a> Probabilities<'a> {
     pub fn calibration_error(&self) -> Option<f64> {
         // Correct predictions minus confidence, summed per bin: |B| · (accuracy − confidence).
         let mut gaps = [0.0; Self::BINS];
-        for (&class, row) in self.truth.iter().zip(self.rows) {
-            let (mut predicted, mut confidence) = (0, 0.0);
-            for (other, value) in row.iter().enumerate() {
-                if *value > confidence {
-                    (predicted, confidence) = (other, *value);
-                }
-            }
+        for answer in &self.answers {
+            let confidence = answer.confidence;
             let bin = (f64::from(confidence) * Self::BINS as f64).ceil() as usize;
-            let correct = f64::from(u8::from(predicted == class));
+            let correct = f64::from(u8::from(answer.rank == 0));
             gaps[bin.clamp(1, Self::BINS) - 1] += correct - f64::from(confidence);
         }
-        let images = self.truth.len() as f64;
-        (!self.truth.is_empty()).then(|| gaps.iter().map(|gap| gap.abs()).sum::<f64>() / images)
+        let images = self.answers.len() as f64;
+        (!self.answers.is_empty()).then(|| gaps.iter().map(|gap| gap.abs()).sum::<f64>() / images)
     }
 
-    /// The mean over the images of a value that follows from the actual class and the probabilities.
+    /// The mean over the images of a value that follows from their answers.
     #[allow(clippy::cast_precision_loss)]
-    fn mean(&self, of: impl Fn(usize, &[f32]) -> f64) -> Option<f64> {
-        let images = self.truth.iter().zip(self.rows);
-        let sum: f64 = images.map(|(class, row)| of(*class, row)).sum();
-        (!self.truth.is_empty()).then(|| sum / self.truth.len() as f64)
+    fn mean(&self, of: impl Fn(&Answer) -> f64) -> Option<f64> {
+        let sum: f64 = self.answers.iter().map(of).sum();
+        (!self.answers.is_empty()).then(|| sum / self.answers.len() as f64)
     }
 }
 

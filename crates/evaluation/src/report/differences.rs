@@ -171,16 +171,25 @@ pub(super) fn table(summaries: &[Summary]) -> Markup {
         .iter()
         .filter_map(|pair| Some((pair, pair.difference?)));
     let known: Vec<(&Pair, Difference)> = known.collect();
+    let ends = known
+        .iter()
+        .flat_map(|(_, found)| [found.low.abs(), found.high.abs()]);
+    let reach = ends.fold(0.001, f64::max);
     html! { @if !known.is_empty() { section {
         h2 { "Differences" }
         div.scroll { table {
-            thead { tr { @for title in ["pair", "difference in accuracy", "95 % interval", "p", "shown"] {
-                th scope="col" { (title) }
-            } } }
+            thead { tr {
+                @for title in ["pair", "difference in accuracy", "95 % interval"] {
+                    th scope="col" { (title) }
+                }
+                th scope="col" { "from " (points(-reach)) " to " (points(reach)) " points" }
+                @for title in ["p", "shown"] { th scope="col" { (title) } }
+            } }
             tbody { @for (pair, difference) in &known { tr {
                 th scope="row" { (methods[pair.first].method) " − " (methods[pair.second].method) }
                 td { (points(difference.value)) " points" }
                 td { (interval(difference)) }
+                td { (plot(difference, reach)) }
                 td { (p_value(pair)) }
                 td { @match pair.verdict {
                     Verdict::First => { (methods[pair.first].method) " is better" },
@@ -203,6 +212,21 @@ pub(super) fn table(summaries: &[Summary]) -> Markup {
             }
         }
     } } }
+}
+
+/// An interval around its difference, on a scale from `-reach` to `reach` with a line at 0.
+fn plot(difference: &Difference, reach: f64) -> Markup {
+    const WIDTH: f64 = 180.0;
+    let x = |value: f64| format!("{:.1}", WIDTH / 2.0 + value / reach * (WIDTH / 2.0 - 6.0));
+    let apart = difference.low > 0.0 || difference.high < 0.0;
+    html! {
+        svg.forest width="180" height="16" viewBox="0 0 180 16" role="img"
+            aria-label={ (points(difference.value)) " points, " (interval(difference)) } {
+            line.zero x1=(x(0.0)) x2=(x(0.0)) y1="0" y2="16" {}
+            line.interval x1=(x(difference.low)) x2=(x(difference.high)) y1="8" y2="8" {}
+            circle.apart[apart] cx=(x(difference.value)) cy="8" r="4" {}
+        }
+    }
 }
 
 fn p_value(pair: &Pair) -> String {

@@ -10,6 +10,7 @@ use crate::pictures::sweep::inline_sweep;
 use crate::report::differences;
 use crate::report::json::{Report, Run};
 use crate::report::matrix::{caption, confusions};
+use crate::report::mistakes;
 use crate::report::recommendation::recommendation;
 use crate::report::sentences::finding;
 use crate::report::skipped;
@@ -106,6 +107,8 @@ fn results(
                 @if several { " Counts are sums over the seeds." }
             }
         }
+        (mistakes::gallery(report, summaries))
+        (mistakes::scores(report, summaries))
         section { h2 { "Settings" } (settings(report)) }
     })
 }

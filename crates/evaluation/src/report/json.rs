@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
-use crate::metrics::Confusion;
+use crate::metrics::{Confusion, Probabilities};
 use crate::report::prefer::Prefer;
 use crate::understood::Understood;
 
@@ -108,6 +108,12 @@ pub struct Run {
     /// not; see [`outcomes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<String>,
+    /// What the probabilities of the classes say of the test images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+    /// The test images that the model is wrong about and most confident of, the most confident first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<Mistake>,
     /// The epochs.
     pub epochs: Vec<Epoch>,
     /// Number of trainable parameters.
@@ -145,6 +151,48 @@ pub struct Run {
     /// The learning rate range test, if one was run.
     #[serde(default)]
     pub range_test: Option<RangeTest>,
+}
+
+/// What the probabilities of the classes say of the test images: see [`Probabilities`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Mean of the classes' recalls.
+    pub balanced_accuracy: f64,
+    /// Share of the images whose class is among the five most probable ones.
+    pub top_5: f64,
+    /// Mean cross-entropy.
+    pub log_loss: f64,
+    /// Expected calibration error.
+    pub calibration_error: f64,
+}
+
+impl Scores {
+    /// The scores of a run; `None` without test images.
+    #[must_use]
+    pub fn of(confusion: &Confusion, probabilities: &Probabilities) -> Option<Self> {
+        Some(Self {
+            balanced_accuracy: confusion.balanced_accuracy(),
+            top_5: probabilities.top_k_accuracy(5)?,
+            log_loss: probabilities.log_loss()?,
+            calibration_error: probabilities.calibration_error()?,
+        })
+    }
+}
+
+/// A test image that is classified wrongly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// Its name.
+    pub image: String,
+    /// Index of its class.
+    pub truth: usize,
+    /// Index of the predicted class.
+    pub predicted: usize,
+    /// The probability of the predicted class.
+    pub probability: f64,
+    /// A small JPEG of it in base64, for the page.
+    #[serde(default)]
+    pub picture: String,
 }
 
 /// A learning rate range test: the training loss while the learning rate rises at every step.

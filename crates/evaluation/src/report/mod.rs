@@ -5,6 +5,7 @@ mod differences;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
+mod mistakes;
 mod prefer;
 mod read;
 mod recommendation;
@@ -14,7 +15,8 @@ mod table;
 
 pub use html::html;
 pub use json::{
-    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
+    DatasetInfo, Epoch, Failure, Mistake, RangeTest, Report, Run, Scores, SkippedImage, VERSION,
+    outcomes,
 };
 pub use prefer::Prefer;
 pub use recommendation::recommendation;

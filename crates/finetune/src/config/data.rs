@@ -1,5 +1,6 @@
 //! The images of a run: which ones, and how they are opened and prepared.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use finetune_data::check::UnusableImage;
@@ -66,6 +67,8 @@ pub struct Decoded {
     pub valid: Option<Images>,
     /// Test images.
     pub test: Images,
+    /// Names of the test images.
+    pub test_names: Vec<String>,
     /// What the data set consists of, by which it can be recognised.
     pub identity: DataIdentity,
     /// How the data set was understood; its numbers include images that cannot be read.
@@ -224,6 +227,7 @@ impl DataConfig {
         }
         identity.set_contents(keys.iter().map(|keys| contents.of(keys)).collect());
         Ok(Decoded {
+            test_names: used_names(&splits.test, &test),
             train,
             valid,
             test,
@@ -256,6 +260,19 @@ impl DataConfig {
             others => format!("the contents of {name} and of {others} other images have changed"),
         })
     }
+}
+
+/// The names of the images of a set that could be used.
+fn used_names(set: &ImageSet, images: &Images) -> Vec<String> {
+    let skipped: HashSet<&str> = images
+        .skipped
+        .iter()
+        .map(|one| one.image.as_str())
+        .collect();
+    let names = set.samples.iter().map(|sample| sample.source.name());
+    names
+        .filter(|name| !skipped.contains(name.as_str()))
+        .collect()
 }
 
 /// The parts that a data set has: `train`, `valid`, `test`.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use finetune_data::Images;
-use finetune_evaluation::{Epoch, Run, median, outcomes};
+use finetune_evaluation::{Epoch, Run, median};
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
-    Checkpoint, Predictions, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
+    Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
 };
 
 use super::checkpoints::Checkpoints;
@@ -20,6 +20,7 @@ use super::prepare::{attach, base};
 use super::recorder::Recorder;
 use super::saved::read_checkpoint;
 use super::settings::settings;
+use super::tested::{answered, mistakes, scores};
 use crate::config::{Decoded, Format, RunConfig};
 use crate::error::Error;
 use crate::folder::RunFolder;
@@ -109,6 +110,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
+    let scores = scores(&confusion, &seen);
+    let mistakes = mistakes(&seen, &data.test, &data.test_names)?;
     let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
     let per_class_accuracy = confusion.per_class_accuracy();
     let (confusion, confusion_counts) = confusion.written();
@@ -123,6 +126,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         confusion,
         confusion_counts,
         outcomes: Some(answered(&seen)),
+        scores,
+        mistakes,
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
@@ -191,12 +196,6 @@ fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
-}
-
-/// Which of the test images were classified correctly, as the report has it.
-fn answered(seen: &Predictions) -> String {
-    let both = seen.truth.iter().zip(&seen.predicted);
-    outcomes(both.map(|(truth, predicted)| truth == predicted))
 }
 
 fn names(files: &[PathBuf]) -> Vec<String> {

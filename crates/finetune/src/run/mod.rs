@@ -12,6 +12,7 @@ mod prepare;
 mod recorder;
 mod saved;
 mod settings;
+mod tested;
 
 pub use confusion::confusion;
 pub use execute::run;

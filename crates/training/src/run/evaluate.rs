@@ -8,7 +8,7 @@ use crate::classifier::Classifier;
 use crate::data::in_order;
 use crate::error::TrainingError;
 use crate::features::{Input, image_batches};
-use crate::step::{CrossEntropy, Target, classes, scalar};
+use crate::step::{CrossEntropy, Target, classes, probabilities, scalar};
 
 /// The predictions of a model for a sequence of images.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +17,35 @@ pub struct Predictions {
     pub truth: Vec<usize>,
     /// The predicted class of each image: the one with the largest logit, the first among equals.
     pub predicted: Vec<usize>,
+    /// What the probabilities of the classes say of each image.
+    pub answers: Vec<Answer>,
     /// Mean cross-entropy.
     pub loss: f64,
+}
+
+/// What the probabilities of the classes say of one image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The highest probability: that of the predicted class.
+    pub confidence: f32,
+    /// The probability of the true class.
+    pub of_truth: f32,
+    /// The number of classes that are more probable than the true one, or as probable and before it.
+    pub rank: usize,
+}
+
+impl Answer {
+    fn of(row: &[f32], truth: usize) -> Self {
+        let own = row.get(truth).copied().unwrap_or(0.0);
+        let before = row.iter().enumerate();
+        let before =
+            before.filter(|(class, value)| **value > own || (**value >= own && *class < truth));
+        Self {
+            confidence: row.iter().copied().fold(0.0, f32::max),
+            of_truth: own,
+            rank: before.count(),
+        }
+    }
 }
 
 impl Predictions {
@@ -67,10 +94,14 @@ pub(super) fn predict<M: Classifier>(
     let criterion = CrossEntropy::plain();
     let mut sums = Sums::default();
     let mut predicted = Vec::with_capacity(truth.len());
+    let mut answers = Vec::with_capacity(truth.len());
     for batch in batches {
         let Input { start, labels, .. } = batch?;
         let logits = start.logits(model);
         let classes = classes(&logits);
+        let truths = truth.iter().skip(answers.len());
+        let rows = probabilities(&logits).zip(truths);
+        answers.extend(rows.map(|(row, truth)| Answer::of(&row, *truth)));
         let loss = criterion.mean(logits, &Target::Labels(labels));
         sums.add(scalar(&loss), 0, classes.len());
         predicted.extend(classes);
@@ -78,6 +109,7 @@ pub(super) fn predict<M: Classifier>(
     Ok(Predictions {
         truth: truth.to_vec(),
         predicted,
+        answers,
         loss: sums.loss(),
     })
 }
@@ -93,6 +125,7 @@ mod tests {
             let predictions = Predictions {
                 truth,
                 predicted,
+                answers: Vec::new(),
                 loss: 0.0,
             };
             predictions.accuracy()

@@ -15,7 +15,7 @@ mod train;
 mod trained;
 
 pub use checkpoint::Checkpoint;
-pub use evaluate::{Predictions, evaluate};
+pub use evaluate::{Answer, Predictions, evaluate};
 pub use observer::Observer;
 pub use range_test::{RangeTest, range_test};
 pub use record::{Epoch, Step};

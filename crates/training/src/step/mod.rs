@@ -21,6 +21,6 @@ pub use importance::importance;
 pub(crate) use loss::{CrossEntropy, Target};
 pub(crate) use optimizer::ModelOptimizer;
 pub(crate) use pass::{Passes, pass};
-pub(crate) use readout::{classes, scalar};
+pub(crate) use readout::{classes, probabilities, scalar};
 pub(crate) use segments::Segments;
 pub(crate) use thaw::Thaw;
