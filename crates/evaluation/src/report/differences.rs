@@ -162,10 +162,46 @@ fn rounded(number: usize) -> usize {
     number.div_ceil(unit) * unit
 }
 
+/// All pairs of methods as lines of a Markdown table; none if there is one method, or outcomes are not
+/// known.
+pub(super) fn markdown(summaries: &[Summary]) -> Vec<String> {
+    let methods = compared(summaries);
+    let pairs = pairs(&methods).unwrap_or_default();
+    let mut lines: Vec<String> = pairs
+        .iter()
+        .filter_map(|pair| {
+            let difference = pair.difference?;
+            let better = match pair.verdict {
+                Verdict::First => format!("{} is better", methods[pair.first].method),
+                Verdict::Second => format!("{} is better", methods[pair.second].method),
+                Verdict::NotShown(_) => "–".to_owned(),
+            };
+            Some(format!(
+                "| {} − {} | {} points | {} | {} | {better} |",
+                methods[pair.first].method,
+                methods[pair.second].method,
+                points(difference.value),
+                interval(&difference),
+                p_value(pair)
+            ))
+        })
+        .collect();
+    if !lines.is_empty() {
+        let head = "| pair | difference in accuracy | 95 % interval | p | shown |";
+        lines.splice(0..0, [head.to_owned(), "|---|--:|--:|--:|---|".to_owned()]);
+    }
+    lines
+}
+
+/// The methods whose runs all went to their ends, with the largest number of training images.
+fn compared(summaries: &[Summary]) -> Vec<&Summary> {
+    let methods = largest(summaries).into_iter();
+    methods.filter(|one| !one.stopped).collect()
+}
+
 /// All pairs of methods as a table; nothing if there is one method, or outcomes are not known.
 pub(super) fn table(summaries: &[Summary]) -> Markup {
-    let methods = largest(summaries);
-    let methods: Vec<&Summary> = methods.into_iter().filter(|one| !one.stopped).collect();
+    let methods = compared(summaries);
     let pairs = pairs(&methods).unwrap_or_default();
     let known = pairs
         .iter()

@@ -6,6 +6,7 @@ pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
 mod mistakes;
+mod page;
 mod prefer;
 mod read;
 mod recommendation;
@@ -18,6 +19,7 @@ pub use json::{
     DatasetInfo, Epoch, Failure, Mistake, RangeTest, Report, Run, Scores, SkippedImage, VERSION,
     outcomes,
 };
+pub use page::page;
 pub use prefer::Prefer;
 pub use recommendation::recommendation;
 pub use sentences::finding;

@@ -135,6 +135,12 @@ impl RunFolder {
         self.path.join("report.html")
     }
 
+    /// The report as Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> PathBuf {
+        self.path.join("report.md")
+    }
+
     /// The metrics of all epochs.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {
@@ -156,6 +162,7 @@ impl RunFolder {
             self.plan(),
             self.report(),
             self.page(),
+            self.markdown(),
             self.metrics(),
         ];
         for run in runs {

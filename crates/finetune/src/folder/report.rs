@@ -1,11 +1,11 @@
 //! The files that show the results of a folder.
 
-use finetune_evaluation::{Report, html, sweep, write_atomically};
+use finetune_evaluation::{Report, html, page, sweep, write_atomically};
 
 use super::names::RunFolder;
 use crate::error::Error;
 
-/// Writes `report.json`, `report.html`, `metrics.csv` and the pictures of learning rate range tests.
+/// Writes `report.json`, `report.html`, `report.md`, `metrics.csv` and the pictures of learning rate range tests.
 ///
 /// # Errors
 ///
@@ -13,6 +13,7 @@ use crate::error::Error;
 pub fn write_report(report: &Report, folder: &RunFolder) -> Result<(), Error> {
     report.write(folder.path())?;
     write_atomically(&folder.page(), html(report)?.as_bytes())?;
+    write_atomically(&folder.markdown(), page(report).as_bytes())?;
     for run in &report.runs {
         if let Some(test) = &run.range_test {
             let picture = sweep(&run.method, test)?;
