@@ -30,6 +30,7 @@ fn all_methods_run_and_reload_exactly() {
             "metrics.csv",
             "report.html",
             "report.json",
+            "report.md",
         ]
         .map(str::to_owned),
     );

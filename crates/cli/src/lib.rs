@@ -49,6 +49,8 @@ pub fn command() -> ExitCode {
         Command::Inspect(args) => commands::inspect(&args.0),
         Command::Data(args) => commands::data(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
+        Command::Runs(args) => commands::runs(&args),
+        Command::Report(args) => commands::report(&args),
         Command::Run(args) => commands::run_one(&args),
     };
     match outcome {

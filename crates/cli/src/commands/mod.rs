@@ -8,6 +8,7 @@ mod launcher;
 mod predict;
 mod pretrain;
 mod run;
+mod runs;
 mod selected;
 mod train;
 
@@ -18,4 +19,5 @@ pub use inspect::inspect;
 pub use predict::predict;
 pub use pretrain::pretrain;
 pub use run::run_one;
+pub use runs::{report, runs};
 pub use train::{compare, train};

@@ -23,7 +23,7 @@ mod typed;
 pub use arguments::{CompareFlags, InspectFlags, TrainFlags};
 pub use base::{Base, Preset, StartingRecipe};
 pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
-pub use others::{CheckArgs, DataArgs, DataCommand, PretrainArgs, RunArgs};
+pub use others::{CheckArgs, DataArgs, DataCommand, PretrainArgs, ReportArgs, RunArgs, RunsArgs};
 pub use process::Process;
 pub use shared::{Printed, SelectedRun, Selection};
 pub use task::Task;
@@ -64,6 +64,10 @@ pub enum Command {
     Inspect(InspectFlags),
     /// Check a data set before training
     Data(DataArgs),
+    /// List finished runs
+    Runs(RunsArgs),
+    /// Show the results of finished runs again, side by side if there are several
+    Report(ReportArgs),
     /// Train a model from random weights, to fine-tune it later
     Pretrain(PretrainArgs),
     /// One run of a comparison

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use finetune::config::defaults;
+use finetune::evaluation::Prefer;
 
 use super::shared::Printed;
 use crate::terminal::progress::Ui;
@@ -73,6 +74,41 @@ pub struct PretrainArgs {
     /// Whether another command started this one
     #[arg(long, hide = true)]
     pub part: bool,
+}
+
+/// `finetune runs`.
+#[derive(Debug, Clone, Args)]
+pub struct RunsArgs {
+    /// Folder whose folders hold runs
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub folder: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
+}
+
+/// `finetune report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// Folders of runs or comparisons
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Write the report as a page as well (HTML)
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What counts besides accuracy: balance, accuracy, memory, speed or size
+    ///
+    /// `compare --help` explains them. [default: as when the runs were compared]
+    #[arg(long, value_name = "VALUE", value_parser = prefer)]
+    pub prefer: Option<Prefer>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
+}
+
+fn prefer(text: &str) -> Result<Prefer, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "use balance, accuracy, memory, speed or size".to_owned())
 }
 
 /// `finetune run`: one run of a comparison, in a process of its own.

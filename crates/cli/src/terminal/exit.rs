@@ -60,6 +60,7 @@ fn is_wrong_call(cause: &(dyn std::error::Error + 'static)) -> bool {
                 DataError::NotADataSet { .. }
                     | DataError::Missing { .. }
                     | DataError::NoSuchFold { .. }
+                    | DataError::Pattern { .. }
                     | DataError::ImageSize { .. }
             )
         )

@@ -1,6 +1,7 @@
 //! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
 //! a terminal and sentences.
 
+mod beside;
 mod differences;
 pub(crate) mod html;
 pub(crate) mod json;
