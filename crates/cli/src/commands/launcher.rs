@@ -54,6 +54,9 @@ impl Processes {
         if job.folder.seeds_in_names() {
             command.arg("--with-seed");
         }
+        if let Some(steps) = job.trial {
+            command.args(["--trial", &steps.to_string()]);
+        }
         if let Ok(since) = job.started.duration_since(UNIX_EPOCH) {
             command.args(["--started", &since.as_micros().to_string()]);
         }

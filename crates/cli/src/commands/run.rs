@@ -50,6 +50,7 @@ fn planned(args: &RunArgs, plan: &Plan) -> Result<()> {
         inputs: &plan.inputs,
         // This process inherited it.
         lock: None,
+        trial: args.trial,
     };
     let result = run(&job, &data, &mut progress)?;
     std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
+use finetune::comparison::Forecast;
+use finetune::evaluation::format::{bytes as size, seconds};
 use finetune::evaluation::{
     Report, finding, left_out, recommendation, summarize, table, table_within,
 };
@@ -13,7 +15,7 @@ use finetune::weights::locate;
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
 use crate::terminal::notes::Notes;
-use crate::terminal::output::{note, say, say_document};
+use crate::terminal::output::{note, say, say_document, say_json};
 use crate::terminal::process::started;
 use crate::terminal::width;
 
@@ -75,9 +77,16 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         Some(prefer) => comparison.prefer(prefer),
         None => comparison,
     };
+    let comparison = comparison.started(started());
+    if process.dry_run {
+        let (mut launcher, mut notes) = (Processes::new(ui)?, Notes::new(ui));
+        return say_forecasts(
+            &comparison.forecast(&mut launcher, &mut notes)?,
+            process.json,
+        );
+    }
     let report = comparison
         .command(command.join(" "))
-        .started(started())
         .run(&mut Processes::new(ui)?, &mut Notes::new(ui))?;
     show(&report, process.json)?;
     if folder.exists() {
@@ -95,6 +104,32 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
             bail!("{} failed: {}", methods.join(", "), first.error)
         }
     }
+}
+
+/// Says how long runs would take and how much memory they need.
+#[allow(clippy::cast_precision_loss)]
+fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
+    if json {
+        return say_json(&forecasts);
+    }
+    let mut whole = 0.0;
+    for forecast in forecasts {
+        let all = forecast.seconds * forecast.runs as f64;
+        whole += all;
+        let runs = match forecast.runs {
+            1 => String::new(),
+            runs => format!(" ({runs} runs of {})", seconds(forecast.seconds)),
+        };
+        let memory = forecast.peak_memory_bytes;
+        let memory =
+            memory.map_or_else(String::new, |bytes| format!(", {} of memory", size(bytes)));
+        say(&format!(
+            "{:>10}: about {}{runs}{memory}",
+            forecast.method,
+            seconds(all)
+        ))?;
+    }
+    say(&format!("{:>10}: about {}", "together", seconds(whole)))
 }
 
 fn show(report: &Report, json: bool) -> Result<()> {

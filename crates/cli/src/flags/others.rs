@@ -132,6 +132,9 @@ pub struct RunArgs {
     /// When the command started, microseconds since 1970
     #[arg(long)]
     pub started: Option<u64>,
+    /// Ends the run after so many steps
+    #[arg(long)]
+    pub trial: Option<usize>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

@@ -135,6 +135,9 @@ pub struct Run {
     /// time from the start of the run.
     #[serde(default)]
     pub startup_seconds: Option<f64>,
+    /// Duration of the test, seconds.
+    #[serde(default)]
+    pub test_seconds: Option<f64>,
     /// Highest resident memory of the run, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
     /// Size of the smallest file that restores the model together with the base weights, bytes.
@@ -315,6 +318,7 @@ impl Report {
             run.train_seconds = 0.0;
             run.seconds_per_step = 0.0;
             run.startup_seconds = None;
+            run.test_seconds = None;
             run.peak_memory_bytes = None;
             for epoch in &mut run.epochs {
                 epoch.seconds = 0.0;

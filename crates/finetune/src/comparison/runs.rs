@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use finetune_evaluation::{DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, VERSION};
 
 use super::check::{Checked, check, inputs};
+use super::forecast::{Forecast, trials};
 use super::launcher::{InProcess, Launcher, Position};
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
@@ -259,6 +260,36 @@ impl Comparison {
         Ok(report)
     }
 
+    /// Predicts how long each method takes and how much memory it needs, from a few steps of its first
+    /// run. Nothing is written but temporary files.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), or a trial fails.
+    pub fn forecast(
+        mut self,
+        launcher: &mut impl Launcher,
+        observer: &mut impl Observer,
+    ) -> Result<Vec<Forecast>, Error> {
+        let mut left: Vec<RunConfig> = self.left_mut().map(|run| run.clone()).collect();
+        let Some(first) = left.first() else {
+            return Ok(Vec::new());
+        };
+        use_threads(first.threads)?;
+        let Checked {
+            data,
+            mut understood,
+        } = check(&left, &self.plan.inputs, observer)?;
+        understood.out = self.folder.display().to_string();
+        observer.on_understood(&understood);
+        make_missing(&left, launcher, observer)?;
+        for run in &mut left {
+            run.settle(&data.train.classes);
+            pin(run)?;
+        }
+        trials(&left, &data, launcher, observer)
+    }
+
     /// Whether a run has begun to train, or has written something from which it can go on.
     fn has_begun(&self, folder: &RunFolder) -> bool {
         let mut runs = self.plan.runs.iter();
@@ -292,6 +323,7 @@ impl Comparison {
                 started,
                 inputs: &self.plan.inputs,
                 lock,
+                trial: None,
             };
             let position = Position {
                 number: index + 1,

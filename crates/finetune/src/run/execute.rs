@@ -1,6 +1,7 @@
 //! The story of a run: load, attach, train, evaluate, save.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use burn::tensor::Device;
 use finetune_data::Images;
@@ -73,6 +74,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         observer,
         Checkpoints::new(job)?,
         Events::create(&folder.events(config), done)?,
+        job.trial,
     );
     let trained = resume(
         attached,
@@ -92,7 +94,9 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         diverged(error, &folder.checkpoint(config))
     })?;
     observer.on_phase(Phase::Testing);
+    let testing = Instant::now();
     let seen = predictions(&trained.model, &data.test, config, &device)?;
+    let test_seconds = testing.elapsed().as_secs_f64();
     let confusion = counted(&data.test, &seen)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
@@ -138,6 +142,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         startup_seconds: first_step
             .and_then(|first| first.duration_since(job.started).ok())
             .map(|startup| startup.as_secs_f64()),
+        test_seconds: Some(test_seconds),
         peak_memory_bytes,
         artifact_bytes,
         artifacts: names(&files),

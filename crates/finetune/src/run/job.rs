@@ -20,4 +20,6 @@ pub struct Job<'a> {
     /// The lock of the folder. A launcher that does the run in another process passes it on
     /// ([`Lock::share`]), so that the folder is in use as long as any of the processes runs.
     pub lock: Option<&'a Lock>,
+    /// Ends the run after so many steps: it is a trial that shows how long the run would take.
+    pub trial: Option<usize>,
 }

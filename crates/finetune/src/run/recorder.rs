@@ -19,16 +19,24 @@ pub(super) struct Recorder<'a, O> {
     events: Option<Events>,
     first_step: Option<SystemTime>,
     steps: usize,
+    /// The number of steps after which the run ends, if it is a trial.
+    trial: Option<usize>,
 }
 
 impl<'a, O: Observer> Recorder<'a, O> {
-    pub(super) fn new(observer: &'a mut O, checkpoints: Checkpoints<'a>, events: Events) -> Self {
+    pub(super) fn new(
+        observer: &'a mut O,
+        checkpoints: Checkpoints<'a>,
+        events: Events,
+        trial: Option<usize>,
+    ) -> Self {
         Self {
             observer,
             checkpoints,
             events: Some(events),
             first_step: None,
             steps: 0,
+            trial,
         }
     }
 
@@ -79,6 +87,9 @@ impl<O: Observer> finetune_training::Observer for Recorder<'_, O> {
         self.steps += 1;
         let flow = self.observer.on_step(step);
         self.record(|events| events.step(step));
+        if self.trial.is_some_and(|steps| self.steps >= steps) {
+            return ControlFlow::Break(());
+        }
         self.stop_or(flow)
     }
 

@@ -27,6 +27,14 @@ pub(super) fn flags() -> Vec<Flag> {
             )
             .sets_process(|process, force| process.force = force)
             .resume(Resume::Conflict),
+        switch("dry-run")
+            .help("Say what was understood, how long it will take and how much memory it needs")
+            .details(
+                "A few steps of each method are timed. Nothing is trained to its end, and nothing is \
+                 written.",
+            )
+            .only(&[Task::Compare, Task::Train])
+            .sets_process(|process, dry_run| process.dry_run = dry_run),
         value(CONFIG, "FILE")
             .help("Read settings from a TOML or JSON file; other flags override them")
             .details(
