@@ -3,6 +3,7 @@
 mod clip;
 mod draws;
 mod ema;
+mod gradients;
 mod groups;
 mod importance;
 mod levels;

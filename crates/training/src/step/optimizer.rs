@@ -7,13 +7,12 @@ use std::collections::HashMap;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, TensorData};
-use finetune_kernels::linear::OuterProducts;
 use finetune_kernels::optim::{Adam, Gradient, Sgd, adam, sgd};
 use finetune_methods::catalogue::Moved;
 
 use super::ema::kept;
+use super::gradients::StepGradients;
 use crate::recipe::Optimizer;
 
 /// The hyperparameters of one parameter in one step.
@@ -255,38 +254,6 @@ fn zeros(size: usize, device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), device)
 }
 
-/// The gradients of a step.
-#[derive(Default)]
-pub(crate) struct StepGradients {
-    pub(crate) whole: GradientsParams,
-    /// Gradients of large weights that are stored as outer products.
-    pub(crate) outer: OuterProducts,
-}
-
-impl From<GradientsParams> for StepGradients {
-    fn from(whole: GradientsParams) -> Self {
-        Self {
-            whole,
-            outer: OuterProducts::default(),
-        }
-    }
-}
-
-impl StepGradients {
-    /// Takes the gradient of a parameter, flattened.
-    fn remove<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Gradient<1>> {
-        let size = param.lazy_shape().num_elements();
-        let whole = self.whole.remove::<D>(param.id);
-        let whole = whole.map(|gradient| gradient.reshape([size]));
-        match (whole, self.outer.remove(&param.base())) {
-            (None, outer) => outer.map(Gradient::Outer),
-            (Some(whole), None) => Some(Gradient::Whole(whole)),
-            // The weight is also used where its gradient is whole.
-            (Some(whole), Some(outer)) => Some((whole + outer.product().reshape([size])).into()),
-        }
-    }
-}
-
 struct Stepper<'a, R> {
     optimizer: &'a mut ModelOptimizer,
     gradients: StepGradients,
@@ -314,6 +281,8 @@ impl<R: Fn(ParamId) -> Rates> ModuleMapper for Stepper<'_, R> {
 
 #[cfg(test)]
 mod tests {
+    use burn::optim::GradientsParams;
+
     use super::*;
 
     #[derive(Module, Debug)]
