@@ -7,8 +7,8 @@ use finetune_methods::Dynamics;
 
 use super::clip::scaled;
 use super::draws::Draws;
+use super::gradients::StepGradients;
 use super::loss::{CrossEntropy, Target};
-use super::optimizer::StepGradients;
 use super::readout::{count_correct, scalar};
 use super::segments::{Segments, forward};
 use crate::classifier::Classifier;

@@ -1,0 +1,222 @@
+//! What helps to decide: how pictures are fitted and mirrored, groups, the prediction, the
+//! recommendation, and reports side by side.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod util;
+
+use util::{Folder, line};
+
+const SMALL: &str = "--image-size 32 --batch-size 4 --epochs 1";
+
+#[test]
+fn pictures_are_fitted_and_mirrored_as_asked_and_it_is_said() {
+    let folder = Folder::colors();
+    let said = |flags: &str, out: &str| {
+        let call = format!("train --data data --method linear {SMALL} --out {out} {flags}");
+        folder.run(&call).ok().stderr()
+    };
+    let cropped = said("", "cropped");
+    assert!(
+        cropped.contains("32×32 pixels (bilinear), normalised"),
+        "{cropped}"
+    );
+    let squashed = said("--fit squash", "squashed");
+    assert!(
+        squashed.contains("(bilinear, the whole picture squashed)"),
+        "{squashed}"
+    );
+    let config = folder.json("squashed/config.json");
+    assert_eq!(config["runs"][0]["data"]["fit"], "squash");
+    // Later commands prepare pictures as the run did: they find the same accuracy.
+    let evaluated = folder.run("evaluate --run squashed --json").ok().stdout();
+    let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+    let accuracy = &folder.json("squashed/report.json")["runs"][0]["accuracy"];
+    assert_eq!(evaluated[0]["accuracy"], *accuracy);
+
+    let mirrored = said("--augment light --mirror auto", "mirrored");
+    assert!(
+        mirrored.contains("mirrored for training, as no name speaks of digits"),
+        "{mirrored}"
+    );
+    let flip = |out: &str| {
+        let config = folder.json(&format!("{out}/config.json"));
+        config["runs"][0]["recipe"]["augment"]["flip"].clone()
+    };
+    assert_eq!(flip("mirrored"), true);
+    for (from, to) in [("red", "1"), ("green", "2")] {
+        for part in ["train", "test"] {
+            let path = |name: &str| folder.path(&format!("data/{part}/{name}"));
+            std::fs::rename(path(from), path(to)).unwrap();
+        }
+    }
+    let digits = said("--augment light --mirror auto", "digits");
+    assert!(
+        digits.contains("not mirrored for training, because the classes are numbers"),
+        "{digits}"
+    );
+    assert_eq!(flip("digits"), false);
+    said("--augment light --mirror on", "anyway");
+    assert_eq!(flip("anyway"), true);
+}
+
+#[test]
+fn images_of_a_group_are_not_divided() {
+    let folder = Folder::new();
+    for class in ["cow", "hen"] {
+        folder.class(&format!("all/{class}"), [90, 200, 30], 24);
+        for image in 0..24 {
+            let animal = image / 4;
+            std::fs::rename(
+                folder.path(&format!("all/{class}/{image:03}.png")),
+                folder.path(&format!("all/{class}/{class}{animal}_{image}.png")),
+            )
+            .unwrap();
+        }
+    }
+    let train = format!("train --data all --method linear {SMALL}");
+    let said = folder
+        .run(&format!(
+            "{train} --group-by ^([a-z]+[0-9]+)_ --out by-animal"
+        ))
+        .ok()
+        .stderr();
+    assert!(
+        said.contains("48 of 48 images are of 12 groups, which are not divided"),
+        "{said}"
+    );
+    // A quarter of six animals is one or two of them.
+    let test = folder.json("by-animal/report.json")["dataset"]["test"].clone();
+    assert!([8, 12, 16].contains(&test.as_u64().unwrap()), "{test}");
+    let none = folder.run(&format!("{train} --group-by goat --out none"));
+    assert_eq!(none.code(), 2);
+    assert!(
+        line(&none.stderr()).contains("--group-by `goat`: no file name matches it"),
+        "{}",
+        none.stderr()
+    );
+    let wrong = folder.run(&format!("{train} --group-by ( --out none"));
+    assert_eq!(wrong.code(), 2);
+    assert!(!folder.exists("none"));
+    // One group per class cannot be divided.
+    let one = folder.run(&format!("{train} --group-by ^([a-z]+) --out none"));
+    assert_eq!(one.code(), 1);
+    assert!(
+        line(&one.stderr()).contains("are of 1 group(s); splitting needs 2 or more"),
+        "{}",
+        one.stderr()
+    );
+}
+
+#[test]
+fn a_column_of_groups_tells_of_leaks() {
+    let folder = Folder::colors();
+    let mut manifest = "path,label,split,group\n".to_owned();
+    for (part, count) in [("train", 8), ("test", 4)] {
+        for class in ["red", "green"] {
+            for image in 0..count {
+                manifest += &format!(
+                    "{part}/{class}/{image:03}.png,{class},{part},{class}{}\n",
+                    image % 6
+                );
+            }
+        }
+    }
+    std::fs::write(folder.path("data/list.csv"), manifest).unwrap();
+    let call = format!("train --data data/list.csv --method linear {SMALL} --out run");
+    let said = folder.run(&call).ok().stderr();
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for wanted in [
+        "`group` (group)",
+        "24 of 24 images are of 12 groups",
+        "8 of 8 test images are of groups that are among the training images",
+    ] {
+        assert!(words.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+#[test]
+fn a_dry_run_predicts_and_writes_nothing() {
+    let folder = Folder::colors();
+    let call = format!("compare --data data --methods sft,linear --seeds 2 {SMALL} --out run");
+    let outcome = folder.run(&format!("{call} --dry-run")).ok();
+    let said = outcome.stdout();
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(
+        lines[0].starts_with("sft: about ") && lines[0].contains("(2 runs of "),
+        "{said}"
+    );
+    assert!(lines[1].starts_with("linear: about "), "{said}");
+    assert!(lines[2].starts_with("together: about "), "{said}");
+    assert!(outcome.stderr().contains("2 classes: green, red"));
+    assert!(!folder.exists("run"));
+    let json = folder
+        .run(&format!("{call} --dry-run --json"))
+        .ok()
+        .stdout();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json[0]["method"], &json[0]["runs"]),
+        (&"sft".into(), &2.into())
+    );
+    assert!(json[1]["seconds"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn results_are_listed_and_shown_again_side_by_side() {
+    let folder = Folder::colors();
+    for (out, methods) in [("runs/a", "sft,linear"), ("runs/b", "lora,bitfit")] {
+        let call =
+            format!("compare --data data --methods {methods} {SMALL} --prefer size --out {out}");
+        folder.run(&call).ok();
+    }
+    let listed = folder.run("runs").ok().stdout();
+    for wanted in [
+        "runs/a\n",
+        "runs/b\n",
+        "resnet8-64 on data: sft ",
+        "lora ",
+        "bitfit ",
+    ] {
+        assert!(listed.contains(wanted), "{wanted}: {listed}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&folder.run("runs --json").ok().stdout()).unwrap();
+    assert_eq!(json[1]["state"], "finished");
+    assert_eq!(json[0]["methods"][1]["name"], "linear");
+
+    assert_eq!(folder.json("runs/a/report.json")["prefer"], "size");
+    let outcome = folder.run("report runs/a runs/b --out both.html").ok();
+    assert!(
+        !outcome.stderr().contains("different test images"),
+        "{}",
+        outcome.stderr()
+    );
+    for name in ["a/sft", "a/linear", "b/lora", "b/bitfit"] {
+        assert!(outcome.stdout().contains(name), "{}", outcome.stdout());
+    }
+    let page = std::fs::read_to_string(folder.path("both.html")).unwrap();
+    assert!(page.contains("a/sft") && page.contains("Differences"));
+    // Markdown beside the page, with the same finding.
+    let markdown = std::fs::read_to_string(folder.path("runs/a/report.md")).unwrap();
+    assert!(
+        markdown.starts_with("# Fine-tuning resnet8-64 on `data`"),
+        "{markdown}"
+    );
+
+    // Another test set is no pair.
+    std::fs::remove_file(folder.path("data/test/red/000.png")).unwrap();
+    let call = format!("train --data data --method linear {SMALL} --out runs/c");
+    folder.run(&call).ok();
+    let said = folder.run("report runs/a runs/c").ok().stderr();
+    assert!(said.contains("different test images"), "{said}");
+    let none = folder.run("report runs");
+    assert_eq!(none.code(), 2);
+    assert!(
+        line(&none.stderr()).contains("holds no finished run"),
+        "{}",
+        none.stderr()
+    );
+    assert_eq!(folder.run("runs nowhere").code(), 1);
+}
