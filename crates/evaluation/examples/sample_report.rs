@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runs,
         failed: Vec::new(),
         interrupted: false,
+        tried: Vec::new(),
         prefer: Prefer::default(),
         understood: None,
     };

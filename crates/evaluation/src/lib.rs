@@ -47,7 +47,7 @@ pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{picture, sweep};
 pub use report::{
     DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores, SkippedImage,
-    VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
+    Tried, VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
     table_within,
 };
 pub use statistics::{

@@ -43,6 +43,9 @@ pub struct Report {
     /// Whether the command was interrupted before all runs were finished.
     #[serde(default)]
     pub interrupted: bool,
+    /// The settings that were tried, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Tried>,
     /// What counts besides accuracy for the recommendation.
     #[serde(default)]
     pub prefer: Prefer,
@@ -78,8 +81,23 @@ pub struct SkippedImage {
     pub reason: String,
 }
 
-/// One run: one method with one seed.
+/// Settings that were tried for a method, to choose among them by validation images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The method.
+    pub method: String,
+    /// The settings, in words.
+    pub settings: String,
+    /// Number of epochs that they were tried for.
+    pub epochs: usize,
+    /// Share of the validation images that were classified correctly.
+    pub accuracy: f64,
+    /// Whether they were chosen.
+    pub chosen: bool,
+}
+
+/// One run: one method with one seed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Name of the method.
     pub method: String,

@@ -17,8 +17,8 @@ mod table;
 
 pub use html::html;
 pub use json::{
-    DatasetInfo, Epoch, Failure, Mistake, RangeTest, Report, Run, Scores, SkippedImage, VERSION,
-    outcomes,
+    DatasetInfo, Epoch, Failure, Mistake, RangeTest, Report, Run, Scores, SkippedImage, Tried,
+    VERSION, outcomes,
 };
 pub use page::page;
 pub use prefer::Prefer;

@@ -11,7 +11,7 @@ use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::identity::Inputs;
-use crate::run::{Job, Observer};
+use crate::run::{Job, Observer, Trial};
 
 /// Steps of a trial. The first ones take longer, so that the median counts.
 const STEPS: usize = 12;
@@ -62,7 +62,7 @@ pub(super) fn trials(
             started: SystemTime::now(),
             inputs: &Inputs::default(),
             lock: None,
-            trial: Some(STEPS),
+            trial: Some(Trial::Steps(STEPS)),
         };
         let trial = launcher.run(&job, position(index), observer)?;
         if observer.stop_requested() {

@@ -4,6 +4,7 @@ mod check;
 mod forecast;
 mod launcher;
 mod runs;
+mod tune;
 mod understood;
 mod weights;
 

@@ -15,7 +15,7 @@ use finetune_training::{
 use super::checkpoints::Checkpoints;
 use super::confusion::{counted, predictions};
 use super::events::Events;
-use super::job::Job;
+use super::job::{Job, Trial};
 use super::observer::{Observer, Phase};
 use super::prepare::{attach, base};
 use super::recorder::Recorder;
@@ -74,7 +74,10 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         observer,
         Checkpoints::new(job)?,
         Events::create(&folder.events(config), done)?,
-        job.trial,
+        match job.trial {
+            Some(Trial::Steps(steps)) => Some(steps),
+            _ => None,
+        },
     );
     let trained = resume(
         attached,
@@ -94,10 +97,15 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         diverged(error, &folder.checkpoint(config))
     })?;
     observer.on_phase(Phase::Testing);
+    // Test images are looked at once, by the runs that count.
+    let (tested, names) = match (job.trial, &data.valid) {
+        (Some(Trial::Validation), Some(valid)) => (valid, &[][..]),
+        _ => (&data.test, data.test_names.as_slice()),
+    };
     let testing = Instant::now();
-    let seen = predictions(&trained.model, &data.test, config, &device)?;
+    let seen = predictions(&trained.model, tested, config, &device)?;
     let test_seconds = testing.elapsed().as_secs_f64();
-    let confusion = counted(&data.test, &seen)?;
+    let confusion = counted(tested, &seen)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
 
@@ -115,7 +123,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         remove(&folder.checkpoint(config))?;
     }
     let scores = scores(&confusion, &seen);
-    let mistakes = mistakes(&seen, &data.test, &data.test_names)?;
+    let mistakes = mistakes(&seen, tested, names)?;
     let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
     let per_class_accuracy = confusion.per_class_accuracy();
     let (confusion, confusion_counts) = confusion.written();
@@ -145,7 +153,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         test_seconds: Some(test_seconds),
         peak_memory_bytes,
         artifact_bytes,
-        artifacts: names(&files),
+        artifacts: file_names(&files),
         artifact_sha256: sha256,
         settings,
         range_test: range_test.map(tested),
@@ -203,7 +211,7 @@ fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
     }
 }
 
-fn names(files: &[PathBuf]) -> Vec<String> {
+fn file_names(files: &[PathBuf]) -> Vec<String> {
     let names = files.iter().filter_map(|path| path.file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
     names.collect()

@@ -20,6 +20,15 @@ pub struct Job<'a> {
     /// The lock of the folder. A launcher that does the run in another process passes it on
     /// ([`Lock::share`]), so that the folder is in use as long as any of the processes runs.
     pub lock: Option<&'a Lock>,
-    /// Ends the run after so many steps: it is a trial that shows how long the run would take.
-    pub trial: Option<usize>,
+    /// What the run is for, if its result is not to be kept.
+    pub trial: Option<Trial>,
+}
+
+/// A run whose result is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trial {
+    /// It ends after so many steps, and shows how long the whole run would take.
+    Steps(usize),
+    /// It is tested with the validation images, to choose settings.
+    Validation,
 }

@@ -16,7 +16,7 @@ mod tested;
 
 pub use confusion::confusion;
 pub use execute::run;
-pub use job::Job;
+pub use job::{Job, Trial};
 pub use observer::{Observer, Phase};
 pub use prepare::{Prepared, attach, base, load, prepare};
 pub(crate) use saved::read_checkpoint;
