@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use finetune::comparison::{Launcher, Position};
 use finetune::evaluation::Run;
 use finetune::folder::{Lock, Plan};
-use finetune::run::Job;
+use finetune::run::{Job, Trial};
 use finetune::{Error, Observer};
 
 use crate::terminal::process::ask_to_stop;
@@ -54,8 +54,14 @@ impl Processes {
         if job.folder.seeds_in_names() {
             command.arg("--with-seed");
         }
-        if let Some(steps) = job.trial {
-            command.args(["--trial", &steps.to_string()]);
+        match job.trial {
+            Some(Trial::Steps(steps)) => {
+                command.args(["--trial", &steps.to_string()]);
+            }
+            Some(Trial::Validation) => {
+                command.arg("--validated");
+            }
+            None => {}
         }
         if let Ok(since) = job.started.duration_since(UNIX_EPOCH) {
             command.args(["--started", &since.as_micros().to_string()]);

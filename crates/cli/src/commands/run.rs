@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use finetune::Observer;
 use finetune::folder::{Plan, RunFolder};
 use finetune::machine::threads::{use_threads, within};
-use finetune::run::{Job, Phase, run};
+use finetune::run::{Job, Phase, Trial, run};
 
 use crate::flags::RunArgs;
 use crate::terminal::exit;
@@ -50,7 +50,10 @@ fn planned(args: &RunArgs, plan: &Plan) -> Result<()> {
         inputs: &plan.inputs,
         // This process inherited it.
         lock: None,
-        trial: args.trial,
+        trial: match args.trial {
+            Some(steps) => Some(Trial::Steps(steps)),
+            None => args.validated.then_some(Trial::Validation),
+        },
     };
     let result = run(&job, &data, &mut progress)?;
     std::fs::write(&args.result, serde_json::to_vec(&result)?).context("cannot write the result")

@@ -14,6 +14,7 @@ use finetune::weights::locate;
 
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
+use crate::terminal::exit::Usage;
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say, say_document, say_json};
 use crate::terminal::process::started;
@@ -78,6 +79,13 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         None => comparison,
     };
     let comparison = comparison.started(started());
+    let comparison = match process.tune {
+        Some(trials) if trials < 2 => {
+            bail!(Usage(format!("--tune is {trials}, but must be at least 2")))
+        }
+        Some(trials) => comparison.tune(trials),
+        None => comparison,
+    };
     if process.dry_run {
         let (mut launcher, mut notes) = (Processes::new(ui)?, Notes::new(ui));
         return say_forecasts(

@@ -135,6 +135,9 @@ pub struct RunArgs {
     /// Ends the run after so many steps
     #[arg(long)]
     pub trial: Option<usize>,
+    /// Tests with the validation images
+    #[arg(long)]
+    pub validated: bool,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

@@ -20,6 +20,8 @@ pub struct Process {
     pub config: Option<PathBuf>,
     /// Whether stdout is one JSON document.
     pub json: bool,
+    /// Number of candidates among which the settings of each method are chosen.
+    pub tune: Option<usize>,
     /// Whether runs are only tried, to say how long they would take.
     pub dry_run: bool,
     /// What counts besides accuracy for the recommendation; `None` is the default, or as before if a

@@ -109,7 +109,7 @@ fn results(
         }
         (mistakes::gallery(report, summaries))
         (mistakes::scores(report, summaries))
-        section { h2 { "Settings" } (settings(report)) }
+        section { h2 { "Settings" } (settings(report)) (tried(report)) }
     })
 }
 
@@ -172,6 +172,25 @@ fn settings(report: &Report) -> Markup {
                 } }
             }
         } } }
+    } } }
+}
+
+/// The settings that were tried.
+fn tried(report: &Report) -> Markup {
+    html! { @if !report.tried.is_empty() { details {
+        summary { "What was tried (" (report.tried.len()) " runs, by validation accuracy)" }
+        div.scroll { table.words {
+            thead { tr { @for title in ["method", "settings", "epochs", "validation accuracy", ""] {
+                th scope="col" { (title) }
+            } } }
+            tbody { @for tried in &report.tried { tr {
+                th scope="row" { (tried.method) }
+                td { (tried.settings) }
+                td { (tried.epochs) }
+                td { (format!("{:.1} %", 100.0 * tried.accuracy)) }
+                td { @if tried.chosen { "chosen" } }
+            } } }
+        } }
     } } }
 }
 

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use finetune_evaluation::{DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, VERSION};
+use finetune_evaluation::{
+    DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, Tried, VERSION,
+};
 
 use super::check::{Checked, check, inputs};
 use super::forecast::{Forecast, trials};
 use super::launcher::{InProcess, Launcher, Position};
+use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
@@ -34,6 +37,10 @@ pub struct Comparison {
     repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
+    /// Number of candidates among which the settings of each method are chosen.
+    tune: usize,
+    /// What was tried.
+    tried: Vec<Tried>,
     /// What counts besides accuracy for the recommendation.
     prefer: Prefer,
     /// Whether the base weights have another place than the plan in the folder says.
@@ -55,6 +62,8 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            tune: 1,
+            tried: Vec::new(),
             prefer: Prefer::default(),
             moved: false,
             lock: None,
@@ -85,10 +94,11 @@ impl Comparison {
         // Whoever had the lock may have finished the runs.
         let plan = Plan::read_unfinished(&folder)?;
         let report = plan.folder(&folder).report();
-        let (mut done, mut prefer) = (Vec::new(), Prefer::default());
+        let (mut done, mut tried, mut prefer) = (Vec::new(), Vec::new(), Prefer::default());
         if report.exists() {
             Report {
                 runs: done,
+                tried,
                 prefer,
                 ..
             } = Report::read(&report)?;
@@ -103,6 +113,8 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            tune: 1,
+            tried,
             prefer,
             moved: false,
             lock: Some(Arc::new(lock)),
@@ -129,6 +141,14 @@ impl Comparison {
     #[must_use]
     pub fn started(mut self, time: SystemTime) -> Self {
         self.started = Some(time);
+        self
+    }
+
+    /// Chooses the settings of each method among so many candidates by the validation images, before the
+    /// runs; with 1, methods keep their settings. Comparisons that are resumed have chosen already.
+    #[must_use]
+    pub fn tune(mut self, trials: usize) -> Self {
+        self.tune = trials.max(1);
         self
     }
 
@@ -226,6 +246,18 @@ impl Comparison {
                 observer.note(&note);
             }
             occupied = Some(Occupied::new(&folder, self.replace)?);
+            if self.tune > 1 {
+                let runs = &mut self.plan.runs;
+                self.tried = match tune(runs, self.tune, &data, launcher, observer) {
+                    Ok(tried) => tried,
+                    Err(error) => {
+                        if let Some(occupied) = occupied {
+                            occupied.abandon()?;
+                        }
+                        return Err(error);
+                    }
+                };
+            }
         }
         let first = self.left_mut().next().map(|run| run.clone());
         let mut report = self.report(first.as_ref().unwrap_or(&left[0]), &data);
@@ -395,6 +427,7 @@ impl Comparison {
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,
+            tried: self.tried.clone(),
             prefer: self.prefer,
             understood: None,
         }

@@ -5,6 +5,7 @@ use finetune_training::{ClassWeights, Optimizer, Schedule, Select};
 use crate::flags::base::{Preset, StartingRecipe};
 use crate::flags::define::choice::{named, of};
 use crate::flags::define::{Flag, Resume, choice, named_choice, on_off, switch, value, value_by};
+use crate::flags::task::Task;
 
 pub(super) fn flags() -> Vec<Flag> {
     let mut flags = starting_recipe();
@@ -55,6 +56,18 @@ fn starting_recipe() -> Vec<Flag> {
 
 fn steps() -> Vec<Flag> {
     vec![
+        value("tune", "N")
+            .help("Choose the settings of each method among N candidates by the validation images")
+            .details(
+                "The first candidate has the settings of the other flags; the others differ in learning \
+                 rate, rank or size, augmentation and weight decay, the same for every method. All train \
+                 for a third of the epochs and the best third for all of them; then the runs begin with \
+                 the best. At least 2. Needs validation images.",
+            )
+            .default_is("the settings as they are")
+            .only(&[Task::Compare, Task::Train])
+            .sets_process(|process, trials| process.tune = Some(trials))
+            .resume(Resume::Conflict),
         value("epochs", "N")
             .help("Passes over the training images")
             .default("12")
