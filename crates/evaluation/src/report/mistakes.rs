@@ -3,7 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::json::{Mistake, Report, Run};
+use super::details::{Mistake, Scores};
+use super::json::{Report, Run};
 use super::table::name;
 use crate::statistics::summary::{Summary, largest};
 
@@ -78,7 +79,7 @@ pub(super) fn scores(report: &Report, summaries: &[Summary]) -> Markup {
                 @for title in ["log-loss", "calibration error"] { th scope="col" { (title) } }
             } }
             tbody { @for (summary, scores) in &rows { tr {
-                @let mean = |of: fn(&super::json::Scores) -> f64| mean(scores.iter().map(of));
+                @let mean = |of: fn(&Scores) -> f64| mean(scores.iter().map(of));
                 th scope="row" { (name(summary)) }
                 td { (percent(mean(|one| one.balanced_accuracy))) }
                 td { (percent(summary.macro_f1)) }
@@ -107,8 +108,8 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crate::report::details::{Mistake, Scores};
     use crate::report::json::tests::with_runs;
-    use crate::report::json::{Mistake, Scores};
 
     #[test]
     fn mistakes_are_shown_with_pictures_and_names_that_are_escaped() {

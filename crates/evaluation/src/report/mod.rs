@@ -2,6 +2,7 @@
 //! a terminal and sentences.
 
 mod beside;
+mod details;
 mod differences;
 pub(crate) mod html;
 pub(crate) mod json;
@@ -15,10 +16,10 @@ mod sentences;
 mod skipped;
 mod table;
 
+pub use details::{Mistake, Scores, Tried};
 pub use html::html;
 pub use json::{
-    DatasetInfo, Epoch, Failure, Mistake, RangeTest, Report, Run, Scores, SkippedImage, Tried,
-    VERSION, outcomes,
+    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
 };
 pub use page::page;
 pub use prefer::Prefer;
