@@ -214,3 +214,52 @@ fn results_are_listed_and_shown_again_side_by_side() {
     assert!(said.contains("holds no finished run"), "{said}");
     assert_eq!(folder.run("runs nowhere").code(), 1);
 }
+
+#[test]
+fn settings_are_chosen_by_validation_images() {
+    let folder = Folder::colors();
+    let call = "compare --data data --methods linear,lora --tune 4 --seeds 2 --image-size 32 \
+                --batch-size 4 --epochs 3";
+    let outcome = folder
+        .run(&format!("{call} --valid-fraction 0.25 --out run"))
+        .ok();
+    let said = outcome.stderr();
+    for method in ["linear", "lora"] {
+        let sentence = format!("{method}: of 4 candidates, learning rate ");
+        assert!(said.contains(&sentence), "{said}");
+    }
+    let report = folder.json("run/report.json");
+    let tried = report["tried"].as_array().unwrap();
+    // Four candidates for one epoch and two of them for three, for each of two methods.
+    assert_eq!(tried.len(), 12);
+    let epochs: Vec<_> = tried[..6].iter().map(|one| one["epochs"].clone()).collect();
+    assert_eq!(epochs, [1, 1, 1, 1, 3, 3]);
+    let chosen = tried.iter().filter(|one| one["chosen"] == true);
+    let chosen: Vec<_> = chosen.collect();
+    assert_eq!(chosen.len(), 2, "{tried:?}");
+    // All seeds of a method have the settings that were chosen.
+    for method in ["linear", "lora"] {
+        let best = chosen.iter().find(|one| one["method"] == method).unwrap();
+        let runs = report["runs"].as_array().unwrap();
+        let runs: Vec<_> = runs.iter().filter(|run| run["method"] == method).collect();
+        assert_eq!(runs.len(), 2);
+        for run in runs {
+            let rate = run["settings"]["learning rate"].as_str().unwrap();
+            let settings = best["settings"].as_str().unwrap();
+            assert!(
+                settings.starts_with(&format!("learning rate {rate},")),
+                "{settings} {rate}"
+            );
+        }
+    }
+    let none = folder.run(&format!("{call} --out none"));
+    let said = line(&none, 2);
+    assert!(said.contains("--tune needs validation images"), "{said}");
+    assert!(!folder.exists("none"));
+    assert_eq!(
+        folder
+            .run(&format!("{call} --out none").replace("--tune 4", "--tune 1"))
+            .code(),
+        2
+    );
+}
