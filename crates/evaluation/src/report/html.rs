@@ -158,21 +158,33 @@ fn settings(report: &Report) -> Markup {
     let mut names: Vec<&String> = shown.iter().flat_map(|run| run.settings.keys()).collect();
     names.sort();
     names.dedup();
-    html! { div.scroll { table {
-        thead { tr {
-            th scope="col" { "setting" }
-            @for run in &shown { th scope="col" { (run.method) } }
+    let (same, differ): (Vec<&String>, Vec<&String>) = names.into_iter().partition(|name| {
+        let mut values = shown.iter().map(|run| run.settings.get(*name));
+        let first = values.next();
+        shown.len() > 1 && values.all(|value| Some(value) == first)
+    });
+    let cell = |run: &Run, name: &String| {
+        html! { @match run.settings.get(name) {
+            Some(value) => (value),
+            None => span.quiet { "–" },
         } }
-        tbody { @for name in names { tr {
-            th scope="row" { (name) }
-            @for run in &shown {
-                td { @match run.settings.get(name) {
-                    Some(value) => (value),
-                    None => span.quiet { "–" },
-                } }
-            }
+    };
+    html! {
+        @if !differ.is_empty() { div.scroll { table {
+            thead { tr {
+                th scope="col" { "setting" }
+                @for run in &shown { th scope="col" { (run.method) } }
+            } }
+            tbody { @for name in differ { tr {
+                th scope="row" { (name) }
+                @for run in &shown { td { (cell(run, name)) } }
+            } } }
         } } }
-    } } }
+        @if !same.is_empty() { details {
+            summary { "The same for all methods" }
+            dl { @for name in same { dt { (name) } dd { (cell(shown[0], name)) } } }
+        } }
+    }
 }
 
 /// The settings that were tried.

@@ -8,9 +8,15 @@ use crate::format::accuracy;
 use crate::metrics::Confusion;
 use crate::statistics::summary::{Summary, largest};
 
-/// With more classes than this, a matrix is not shown, but where it counts most wrong images: nobody
-/// reads a million cells, and no browser shows them.
+/// With more classes than this, a matrix is a map of colours without numbers, and a list says where it
+/// counts most wrong images: nobody reads forty columns.
+const FEW_CLASSES: usize = 12;
+
+/// With more classes than this, there is only the list: no browser shows a million cells.
 const MOST_CLASSES: usize = 100;
+
+/// Side of a map of colours, pixels.
+const MAP: usize = 360;
 
 /// How many of the most frequent confusions are shown.
 const SHOWN: usize = 30;
@@ -26,19 +32,51 @@ pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
             }
         }
         @let confusion = summed(report, summary);
-        @if classes.len() > MOST_CLASSES { (most_frequent(classes, &confusion)) }
-        @else { (matrix(classes, &confusion.rows())) }
+        @if classes.len() <= FEW_CLASSES {
+            (matrix(classes, &confusion.rows()))
+        } @else {
+            @if classes.len() <= MOST_CLASSES { (map(classes, &confusion)) }
+            (most_frequent(classes, &confusion))
+        }
     } } }
 }
 
 /// What the matrices show, in words.
 pub(crate) fn caption(report: &Report) -> Markup {
     html! {
-        @if report.dataset.classes.len() > MOST_CLASSES {
+        @if report.dataset.classes.len() > FEW_CLASSES {
+            @if report.dataset.classes.len() <= MOST_CLASSES {
+                "Rows of the maps are actual classes, columns are predicted classes, in the order of the "
+                "data set: correct images lie on the diagonal. "
+            }
             "The most frequent confusions of each method, with their share of the images of the "
             "actual class; report.json has all counts."
         } @else {
             "Rows are actual classes, columns are predicted classes."
+        }
+    }
+}
+
+/// A map of colours: a row per actual class, a column per predicted one.
+fn map(classes: &[String], confusion: &Confusion) -> Markup {
+    let images = confusion.per_class();
+    let count = classes.len();
+    let known = |count: &&(usize, usize, u64)| count.0.max(count.1) < classes.len();
+    let cells = confusion
+        .counts()
+        .iter()
+        .filter(known)
+        .filter(|cell| cell.2 > 0);
+    html! {
+        svg.map viewBox=(format!("0 0 {count} {count}")) width=(MAP) height=(MAP) role="img"
+            shape-rendering="crispEdges" aria-label="confusion matrix as a map of colours" {
+            rect.frame width=(count) height=(count) {}
+            @for (truth, predicted, wrong) in cells {
+                rect x=(predicted) y=(truth) width="1" height="1"
+                    fill=(color(*wrong, images[*truth], truth == predicted)) {
+                    title { (classes[*truth]) " → " (classes[*predicted]) ": " (wrong) }
+                }
+            }
         }
     }
 }
@@ -94,16 +132,15 @@ fn summed(report: &Report, summary: &Summary) -> Confusion {
     Confusion::sum(std::iter::once(none).chain(runs.map(Run::confusion)))
 }
 
-/// The colour of a cell: blue for correct images, orange for wrong ones. Orange is stronger, because
-/// a few wrong images matter.
 fn heat(count: u64, all: u64, correct: bool) -> String {
-    let share = share(count, all);
-    let (color, strength) = if correct {
-        ("0,114,178", 0.45 * share)
-    } else {
-        ("213,94,0", (1.6 * share).min(0.8))
-    };
-    format!("background:rgba({color},{strength:.2})")
+    format!("background:{}", color(count, all, correct))
+}
+
+/// The colour of a cell: blue for correct images, orange for wrong ones, equally strong for equal
+/// shares. The root lets a few wrong images be seen.
+fn color(count: u64, all: u64, correct: bool) -> String {
+    let color = if correct { "0,114,178" } else { "213,94,0" };
+    format!("rgba({color},{:.2})", 0.6 * share(count, all).sqrt())
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -160,9 +197,25 @@ mod tests {
     }
 
     #[test]
+    fn of_some_classes_there_is_a_map_beside_the_list() {
+        let mut report = with_runs(&[("sft", 0, 0.5)]);
+        report.dataset.classes = (0..20).map(|class| format!("c{class}")).collect();
+        let (actual, predicted) = ([3, 3, 3, 3, 5], [4, 3, 3, 3, 5]);
+        let confusion = Confusion::from_predictions(20, &actual, &predicted).unwrap();
+        (report.runs[0].confusion, report.runs[0].confusion_counts) = confusion.written();
+        let page = confusions(&report, &summarize(&report)).into_string();
+        let cell = "<rect x=\"4\" y=\"3\" width=\"1\" height=\"1\" fill=\"rgba(213,94,0,0.30)\">\
+                    <title>c3 → c4: 1</title></rect>";
+        assert!(page.contains(cell), "{page}");
+        assert_eq!(page.matches("<title>").count(), 3);
+        assert!(page.contains("<th scope=\"row\">c3</th><td>c4</td><td>1</td><td>25.0 %</td>"));
+    }
+
+    #[test]
     fn colours_are_stronger_for_larger_shares() {
-        assert_eq!(heat(4, 4, true), "background:rgba(0,114,178,0.45)");
-        assert_eq!(heat(1, 4, false), "background:rgba(213,94,0,0.40)");
+        assert_eq!(heat(4, 4, true), "background:rgba(0,114,178,0.60)");
+        assert_eq!(heat(1, 4, false), "background:rgba(213,94,0,0.30)");
+        assert_eq!(heat(1, 4, true), "background:rgba(0,114,178,0.30)");
         assert_eq!(heat(0, 0, false), "background:rgba(213,94,0,0.00)");
     }
 }
