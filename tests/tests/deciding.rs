@@ -263,3 +263,29 @@ fn settings_are_chosen_by_validation_images() {
         2
     );
 }
+
+#[test]
+fn a_budget_becomes_epochs() {
+    let folder = Folder::colors();
+    let call = "compare --data data --methods linear,sft --image-size 32 --batch-size 4";
+    folder.run(&format!("{call} --budget 3s --out run")).ok();
+    for run in folder.json("run/report.json")["runs"].as_array().unwrap() {
+        let epochs = run["epochs"].as_array().unwrap().len();
+        let wanted = run["settings"]["epochs"]
+            .as_str()
+            .unwrap()
+            .parse::<usize>()
+            .unwrap();
+        assert_eq!(epochs, wanted);
+        assert!(epochs > 0);
+    }
+    let short = folder.run(&format!("{call} --budget 1ms --out short"));
+    let said = line(&short, 2);
+    assert!(
+        said.contains("--budget is") && said.contains("for one epoch"),
+        "{said}"
+    );
+    assert!(!folder.exists("short"));
+    let wrong = folder.run(&format!("{call} --budget soon --out short"));
+    assert_eq!(wrong.code(), 2);
+}

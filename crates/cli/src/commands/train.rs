@@ -79,6 +79,10 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         None => comparison,
     };
     let comparison = comparison.started(started());
+    let comparison = match process.budget {
+        Some(seconds) => comparison.budget(seconds),
+        None => comparison,
+    };
     let comparison = match process.tune {
         Some(trials) if trials < 2 => {
             bail!(Usage(format!("--tune is {trials}, but must be at least 2")))

@@ -20,6 +20,8 @@ pub struct Process {
     pub config: Option<PathBuf>,
     /// Whether stdout is one JSON document.
     pub json: bool,
+    /// Seconds that each run has.
+    pub budget: Option<f64>,
     /// Number of candidates among which the settings of each method are chosen.
     pub tune: Option<usize>,
     /// Whether runs are only tried, to say how long they would take.

@@ -25,6 +25,8 @@ pub struct Forecast {
     pub runs: usize,
     /// Duration of one of them, seconds, from the start of its process to its end.
     pub seconds: f64,
+    /// Duration of one of its epochs, with the validation after it, seconds.
+    pub epoch_seconds: f64,
     /// Highest resident memory, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
 }
@@ -34,6 +36,7 @@ pub struct Forecast {
 /// # Errors
 ///
 /// A trial fails or is stopped.
+#[allow(clippy::cast_precision_loss)]
 pub(super) fn trials(
     runs: &[RunConfig],
     data: &Decoded,
@@ -65,27 +68,98 @@ pub(super) fn trials(
             trial: Some(Trial::Steps(STEPS)),
         };
         let trial = launcher.run(&job, position(index), observer)?;
+        let (epoch, others) = seconds(run, &trial, data);
         if observer.stop_requested() {
             return Err(Error::Stopped("stopped during the trials"));
         }
         forecasts.push(Forecast {
             method: run.method_name().to_owned(),
             runs: *count,
-            seconds: seconds(run, &trial, data),
+            seconds: run.recipe.epochs as f64 * epoch + others,
+            epoch_seconds: epoch,
             peak_memory_bytes: trial.peak_memory_bytes,
         });
     }
     Ok(forecasts)
 }
 
-/// The duration of a run whose trial took so long: its start, its steps, a pass over the validation
-/// images after each epoch, and the test.
+/// The duration of an epoch of a run whose trial took so long, with a pass over the validation images,
+/// and that of everything else: its start and the test.
 #[allow(clippy::cast_precision_loss)]
-fn seconds(run: &RunConfig, trial: &Run, data: &Decoded) -> f64 {
-    let epochs = run.recipe.epochs as f64;
-    let steps = epochs * run.recipe.steps_per_epoch(data.train.len()) as f64;
+fn seconds(run: &RunConfig, trial: &Run, data: &Decoded) -> (f64, f64) {
+    let steps = run.recipe.steps_per_epoch(data.train.len()) as f64;
     let test = trial.test_seconds.unwrap_or(0.0);
     let valid = data.valid.as_ref().map_or(0, Images::len) as f64;
     let valid = test * valid / data.test.len().max(1) as f64;
-    trial.startup_seconds.unwrap_or(0.0) + steps * trial.seconds_per_step + epochs * valid + test
+    let epoch = steps * trial.seconds_per_step + valid;
+    (epoch, trial.startup_seconds.unwrap_or(0.0) + test)
+}
+
+/// Gives each method as many epochs as it has time for: `budget` is the seconds of one run.
+///
+/// # Errors
+///
+/// A method has no time for one epoch.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+pub(super) fn within(
+    runs: &mut [RunConfig],
+    forecasts: &[Forecast],
+    budget: f64,
+) -> Result<(), Error> {
+    /// The most epochs that anybody waits for.
+    const MOST: f64 = 100_000.0;
+    for run in runs {
+        let method = run.method_name();
+        let Some(forecast) = forecasts.iter().find(|one| one.method == method) else {
+            continue;
+        };
+        let epoch = forecast.epoch_seconds;
+        let others = forecast.seconds - run.recipe.epochs as f64 * epoch;
+        let epochs = ((budget - others) / epoch.max(1e-9)).floor();
+        if epochs < 1.0 {
+            return Err(Error::Usage(format!(
+                "--budget is {}, but {method} needs {} for one epoch",
+                finetune_evaluation::seconds(budget),
+                finetune_evaluation::seconds(others + epoch)
+            )));
+        }
+        run.recipe.epochs = epochs.min(MOST) as usize;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use finetune_methods::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_budget_becomes_epochs() {
+        let mut runs = [
+            RunConfig::new(Method::Sft).epochs(10),
+            RunConfig::scratch().epochs(10),
+        ];
+        let forecast = |method: &str, seconds, epoch_seconds| Forecast {
+            method: method.to_owned(),
+            runs: 1,
+            seconds,
+            epoch_seconds,
+            peak_memory_bytes: None,
+        };
+        // 5 seconds beside the epochs of 2 seconds, and 1 second beside those of 0.5 seconds.
+        let forecasts = [forecast("sft", 25.0, 2.0), forecast("scratch", 6.0, 0.5)];
+        within(&mut runs, &forecasts, 12.0).unwrap();
+        assert_eq!(runs.each_ref().map(|run| run.recipe.epochs), [3, 22]);
+        let mut runs = [RunConfig::new(Method::Sft).epochs(10)];
+        let error = within(&mut runs, &forecasts, 6.0).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--budget is 6.0 s, but sft needs 7.0 s for one epoch"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use finetune_evaluation::{
 };
 
 use super::check::{Checked, check, inputs};
-use super::forecast::{Forecast, trials};
+use super::forecast::{Forecast, trials, within};
 use super::launcher::{InProcess, Launcher, Position};
 use super::tune::tune;
 use super::weights::{make_missing, pin};
@@ -37,6 +37,8 @@ pub struct Comparison {
     repeats: Option<Inputs>,
     command: String,
     started: Option<SystemTime>,
+    /// Seconds that each run has, instead of a number of epochs.
+    budget: Option<f64>,
     /// Number of candidates among which the settings of each method are chosen.
     tune: usize,
     /// What was tried.
@@ -62,6 +64,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            budget: None,
             tune: 1,
             tried: Vec::new(),
             prefer: Prefer::default(),
@@ -113,6 +116,7 @@ impl Comparison {
             repeats: None,
             command: String::new(),
             started: None,
+            budget: None,
             tune: 1,
             tried,
             prefer,
@@ -141,6 +145,14 @@ impl Comparison {
     #[must_use]
     pub fn started(mut self, time: SystemTime) -> Self {
         self.started = Some(time);
+        self
+    }
+
+    /// Gives each run so many seconds instead of a number of epochs: after a trial of each method, it gets
+    /// as many epochs as it will have time for. Comparisons that are resumed have their epochs already.
+    #[must_use]
+    pub fn budget(mut self, seconds: f64) -> Self {
+        self.budget = Some(seconds);
         self
     }
 
@@ -246,17 +258,11 @@ impl Comparison {
                 observer.note(&note);
             }
             occupied = Some(Occupied::new(&folder, self.replace)?);
-            if self.tune > 1 {
-                let runs = &mut self.plan.runs;
-                self.tried = match tune(runs, self.tune, &data, launcher, observer) {
-                    Ok(tried) => tried,
-                    Err(error) => {
-                        if let Some(occupied) = occupied {
-                            occupied.abandon()?;
-                        }
-                        return Err(error);
-                    }
-                };
+            if let Err(error) = self.decide(&data, launcher, observer) {
+                if let Some(occupied) = occupied {
+                    occupied.abandon()?;
+                }
+                return Err(error);
             }
         }
         let first = self.left_mut().next().map(|run| run.clone());
@@ -290,6 +296,24 @@ impl Comparison {
             occupied.abandon()?;
         }
         Ok(report)
+    }
+
+    /// Chooses what was left to be chosen: epochs by time, settings by validation images.
+    fn decide(
+        &mut self,
+        data: &Decoded,
+        launcher: &mut impl Launcher,
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        let runs = &mut self.plan.runs;
+        if let Some(budget) = self.budget {
+            let forecasts = trials(runs, data, launcher, observer)?;
+            within(runs, &forecasts, budget)?;
+        }
+        if self.tune > 1 {
+            self.tried = tune(runs, self.tune, data, launcher, observer)?;
+        }
+        Ok(())
     }
 
     /// Predicts how long each method takes and how much memory it needs, from a few steps of its first

@@ -56,6 +56,17 @@ fn starting_recipe() -> Vec<Flag> {
 
 fn steps() -> Vec<Flag> {
     vec![
+        value_by("budget", "TIME", budget)
+            .help("Time of each run instead of epochs, for example 90s or 10m")
+            .details(
+                "After a few timed steps of each method, it gets as many epochs as fit: the same time for \
+                 every method.",
+            )
+            .default_is("none: every method has the same epochs")
+            .only(&[Task::Compare, Task::Train])
+            .conflicts_with("epochs")
+            .sets_process(|process, seconds| process.budget = Some(seconds))
+            .resume(Resume::Conflict),
         value("tune", "N")
             .help("Choose the settings of each method among N candidates by the validation images")
             .details(
@@ -95,6 +106,15 @@ fn steps() -> Vec<Flag> {
                 }),
             ),
     ]
+}
+
+/// A duration in seconds.
+fn budget(text: &str) -> Result<f64, String> {
+    let duration: Option<jiff::SignedDuration> = text.parse().ok();
+    let seconds = duration.map(|duration| duration.as_secs_f64());
+    seconds
+        .filter(|seconds| *seconds > 0.0)
+        .ok_or_else(|| "write a time such as 90s, 10m or 1h30m".to_owned())
 }
 
 fn optimizer() -> Vec<Flag> {
