@@ -110,6 +110,14 @@ pub(super) fn check(
         let count: ParameterCount = count_parameters(attached.model());
         found.counts.push((config, count));
     }
+    let toy = |run: &RunConfig| !run.from_scratch && is_shipped(run);
+    if !first.data.is_named() && runs.iter().any(toy) {
+        found.notes.push(
+            "it knows hand signs only and profits other images little; --weights \
+             hf:timm/resnet18.a1_in1k, or a file of torchvision's or timm's, starts from ImageNet"
+                .to_owned(),
+        );
+    }
     let understood = understood(runs, &data, &found)?;
     Ok(Checked { data, understood })
 }
