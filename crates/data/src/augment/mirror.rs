@@ -90,12 +90,10 @@ fn words(name: &str) -> Vec<String> {
         if !one.is_alphanumeric() || begins {
             words.push(String::new());
         }
-        if one.is_alphanumeric() {
-            words.extend(
-                words
-                    .pop()
-                    .map(|word| word + &one.to_lowercase().to_string()),
-            );
+        if one.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(one.to_lowercase());
         }
         before = one;
     }

@@ -98,14 +98,14 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     })?;
     observer.on_phase(Phase::Testing);
     // Test images are looked at once, by the runs that count.
-    let (tested, names) = match (job.trial, &data.valid) {
+    let (unseen, names) = match (job.trial, &data.valid) {
         (Some(Trial::Validation), Some(valid)) => (valid, &[][..]),
         _ => (&data.test, data.test_names.as_slice()),
     };
     let testing = Instant::now();
-    let seen = predictions(&trained.model, tested, config, &device)?;
+    let seen = predictions(&trained.model, unseen, config, &device)?;
     let test_seconds = testing.elapsed().as_secs_f64();
-    let confusion = counted(tested, &seen)?;
+    let confusion = counted(unseen, &seen)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
 
@@ -123,7 +123,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         remove(&folder.checkpoint(config))?;
     }
     let scores = scores(&confusion, &seen);
-    let mistakes = mistakes(&seen, tested, names)?;
+    let mistakes = mistakes(&seen, unseen, names)?;
     let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
     let per_class_accuracy = confusion.per_class_accuracy();
     let (confusion, confusion_counts) = confusion.written();
