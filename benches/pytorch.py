@@ -236,7 +236,7 @@ def whole(job: dict) -> dict:
     start = time.monotonic()
     total = -(-len(y) // job["batch"]) * job["epochs"]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=job["learning_rate"], total_steps=total, cycle_momentum=False)
+        optimizer, max_lr=job["learning_rate"], total_steps=total)
     seconds = []
     for _ in range(job["epochs"]):
         to_train(model, job["method"])

@@ -139,6 +139,8 @@ pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured>
         .arg("--weights")
         .arg(&job.weights)
         .args(["--schedule", "one-cycle", "--ui", "none", "--json"])
+        // What the other side does as well: whole training set, no random changes, centre crops.
+        .args(["--valid-fraction", "0", "--augment", "none", "--fit", "crop"])
         .arg("--out")
         .arg(out.path());
     for (flag, value) in [
@@ -148,10 +150,12 @@ pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured>
         ("--lr", job.learning_rate.to_string()),
         ("--seed", job.seed.to_string()),
         ("--threads", job.threads.to_string()),
-        ("--lora-rank", job.rank.to_string()),
-        ("--lora-alpha", job.alpha.to_string()),
     ] {
         command.args([flag, &value]);
+    }
+    if job.method == "lora" {
+        command.args(["--lora-rank", &job.rank.to_string()]);
+        command.args(["--lora-alpha", &job.alpha.to_string()]);
     }
     reported(command)
 }

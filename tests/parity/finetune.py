@@ -84,7 +84,7 @@ def train(method: str, seed: int, x, y, epochs: int, batch: int) -> nn.Module:
     steps = -(-len(y) // batch) * epochs
     optimizer = torch.optim.Adam(trained, lr=RATES[method])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=RATES[method], total_steps=steps, cycle_momentum=False)
+        optimizer, max_lr=RATES[method], total_steps=steps)
     for _ in range(epochs):
         model.train()
         if method != "sft":
