@@ -140,7 +140,14 @@ pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured>
         .arg(&job.weights)
         .args(["--schedule", "one-cycle", "--ui", "none", "--json"])
         // What the other side does as well: whole training set, no random changes, centre crops.
-        .args(["--valid-fraction", "0", "--augment", "none", "--fit", "crop"])
+        .args([
+            "--valid-fraction",
+            "0",
+            "--augment",
+            "none",
+            "--fit",
+            "crop",
+        ])
         .arg("--out")
         .arg(out.path());
     for (flag, value) in [

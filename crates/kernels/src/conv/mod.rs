@@ -6,13 +6,13 @@ mod depthwise;
 mod geometry;
 mod plan;
 mod pointwise;
-mod product;
+pub(crate) mod product;
 mod sampled;
 mod small;
 mod sums;
 #[cfg(test)]
 mod tests;
-mod transpose;
+pub(crate) mod transpose;
 mod weight;
 mod window;
 mod winograd;

@@ -53,10 +53,15 @@ impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::Cube, C> {
 
 impl LinearBackend for Flex {
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        if are_f32([&x, &weight]) {
-            multiply(&whole(x), false, &whole(weight), false)
-        } else {
-            Self::float_matmul(x, weight)
+        if !are_f32([&x, &weight]) {
+            return Self::float_matmul(x, weight);
+        }
+        match (Matrix::seen(&x), Matrix::seen(&weight)) {
+            (Some(left), Some(right)) => {
+                let size = [left.rows(), right.columns()];
+                tensor(left.times(right), size)
+            }
+            _ => multiply(&whole(x), false, &whole(weight), false),
         }
     }
 

@@ -4,6 +4,7 @@
 //! For the gradient of a large weight, that takes twice the memory and two unnecessary passes.
 
 mod backend;
+mod gemm;
 mod outer;
 pub(crate) mod product;
 
@@ -32,10 +33,13 @@ pub fn linear<const D: usize>(
         "the last axis of `x` must be as long as the first of `weight`"
     );
     let rows = shape[..D - 1].iter().product();
-    let (x, weight) = (
-        x.reshape([rows, inputs]).into_dispatch(),
-        weight.into_dispatch(),
-    );
+    // Reshaping would copy a matrix that is transposed.
+    let x = if D == 2 {
+        x.into_dispatch()
+    } else {
+        x.reshape([rows, inputs]).into_dispatch()
+    };
+    let weight = weight.into_dispatch();
     let y = match bias {
         Some(bias) => <Dispatch as LinearBackend>::affine(x, weight, bias.into_dispatch()),
         None => <Dispatch as LinearBackend>::product(x, weight),

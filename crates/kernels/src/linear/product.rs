@@ -1,11 +1,14 @@
 //! Products of row-major matrices or their transposes, into buffers that are written once.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::gemm::{self, Start};
 use crate::memory::{values, written};
+use crate::simd::Level;
 
 /// A matrix in a slice: its sizes, and the distances between its rows and its columns.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,25 @@ impl<'a> Matrix<'a> {
         Self::new(values(tensor), [shape[0], shape[1]])
     }
 
+    /// An `f32` tensor `[rows, columns]`, perhaps transposed or a part of another one; `None` if neither
+    /// its rows nor its columns are contiguous.
+    pub(super) fn seen(tensor: &'a FlexTensor) -> Option<Self> {
+        let layout = tensor.layout();
+        let (shape, strides) = (layout.shape(), layout.strides());
+        let [down, right] =
+            [strides.first()?, strides.get(1)?].map(|stride| usize::try_from(*stride));
+        let (stride, size) = ([down.ok()?, right.ok()?], [shape[0], shape[1]]);
+        let values = tensor.storage::<f32>().get(layout.start_offset()..)?;
+        let last = |axis: usize| (size[axis].max(1) - 1) * stride[axis];
+        let within = size[0] * size[1] == 0 || last(0) + last(1) < values.len();
+        let contiguous = |axis: usize| stride[axis] == 1 || size[axis] == 1;
+        (shape.num_dims() == 2 && within && (contiguous(0) || contiguous(1))).then_some(Self {
+            values,
+            size,
+            stride,
+        })
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.size[0]
     }
@@ -97,6 +119,27 @@ impl<'a> Matrix<'a> {
         self.transposed().some_columns(first, len).transposed()
     }
 
+    /// The values from the first one of some rows and columns on, and the distances between rows and
+    /// between columns.
+    ///
+    /// # Panics
+    ///
+    /// If the matrix has fewer rows or columns.
+    pub(super) fn part(
+        self,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) -> (&'a [f32], [usize; 2]) {
+        assert!(rows.end <= self.size[0] && columns.end <= self.size[1]);
+        let first = rows.start * self.stride[0] + columns.start * self.stride[1];
+        (self.values.get(first..).unwrap_or_default(), self.stride)
+    }
+
+    #[cfg(test)]
+    pub(super) fn get(self, row: usize, column: usize) -> f32 {
+        self.values[row * self.stride[0] + column * self.stride[1]]
+    }
+
     /// Computes `self · other`, row-major.
     ///
     /// # Panics
@@ -104,10 +147,12 @@ impl<'a> Matrix<'a> {
     /// If the inner sizes differ.
     pub(crate) fn times(self, other: Self) -> Vec<f32> {
         let len = self.rows() * other.columns();
-        // SAFETY: `write` initialises the whole buffer.
+        // SAFETY: `multiply` initialises the whole buffer.
         #[allow(unsafe_code)]
         unsafe {
-            written(len, |out| self.write(other, out, self.parallel(other)))
+            written(len, |out| {
+                self.multiply(other, Start::Zero, out, self.is_large(other));
+            })
         }
     }
 
@@ -118,14 +163,11 @@ impl<'a> Matrix<'a> {
     /// If the sizes do not match.
     pub(crate) fn times_plus_row(self, other: Self, row: &[f32]) -> Vec<f32> {
         assert_eq!(row.len(), other.columns());
-        // SAFETY: the rows are written first; `multiply` adds to them.
+        // SAFETY: `multiply` initialises the whole buffer.
         #[allow(unsafe_code)]
         unsafe {
             written(self.rows() * row.len(), |out| {
-                for out in out.chunks_exact_mut(row.len().max(1)) {
-                    out.write_copy_of_slice(row);
-                }
-                self.multiply(other, out, true, self.parallel(other));
+                self.multiply(other, Start::Row(row), out, self.is_large(other));
             })
         }
     }
@@ -153,12 +195,8 @@ impl<'a> Matrix<'a> {
     }
 
     /// Small products are not worth a second thread.
-    fn parallel(self, other: Self) -> gemm::Parallelism {
-        if self.rows() * self.columns() * other.columns() < 1 << 20 {
-            gemm::Parallelism::None
-        } else {
-            gemm::Parallelism::Rayon(0)
-        }
+    fn is_large(self, other: Self) -> bool {
+        self.rows() * self.columns() * other.columns() >= 1 << 20
     }
 
     /// Computes `self · other` into `out`, row-major, on this thread alone.
@@ -167,11 +205,7 @@ impl<'a> Matrix<'a> {
     ///
     /// If the inner sizes differ.
     pub(crate) fn times_into(self, other: Self, out: &mut [f32]) {
-        // SAFETY: initialised values may be viewed as `MaybeUninit`; `write` leaves them
-        // initialised.
-        #[allow(unsafe_code)]
-        let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
-        self.write(other, out, gemm::Parallelism::None);
+        self.multiply(other, Start::Zero, uninitialised(out), false);
     }
 
     /// Adds `self · other` to `out`, row-major, on this thread alone.
@@ -180,11 +214,7 @@ impl<'a> Matrix<'a> {
     ///
     /// If the sizes do not match.
     pub(crate) fn add_into(self, other: Self, out: &mut [f32]) {
-        // SAFETY: initialised values may be viewed as `MaybeUninit`; `multiply` leaves them
-        // initialised.
-        #[allow(unsafe_code)]
-        let out = unsafe { &mut *(std::ptr::from_mut(out) as *mut [MaybeUninit<f32>]) };
-        self.multiply(other, out, true, gemm::Parallelism::None);
+        self.multiply(other, Start::Written, uninitialised(out), false);
     }
 
     /// Computes `base + self · other` into `out`, row-major, on this thread alone; writes all of
@@ -196,39 +226,57 @@ impl<'a> Matrix<'a> {
     pub(crate) fn times_plus(self, other: Self, base: &[f32], out: &mut [MaybeUninit<f32>]) {
         assert_eq!(base.len(), out.len());
         out.write_copy_of_slice(base);
-        self.multiply(other, out, true, gemm::Parallelism::None);
+        self.multiply(other, Start::Written, out, false);
     }
 
-    /// Writes all of `out`.
-    fn write(self, other: Self, out: &mut [MaybeUninit<f32>], parallel: gemm::Parallelism) {
-        if self.columns() == 0 {
-            out.fill(MaybeUninit::new(0.0));
+    /// Computes `start + self · other`; writes all of `out`.
+    fn multiply(self, other: Self, start: Start<'_>, out: &mut [MaybeUninit<f32>], parallel: bool) {
+        match Level::best() {
+            // Other processors than x86: the `gemm` crate knows their instructions.
+            Level::Portable if !cfg!(target_arch = "x86_64") => {
+                self.elsewhere(other, start, out, parallel);
+            }
+            level if parallel => gemm::parallel(level, self, other, start, out),
+            level => gemm::alone(level, self, other, start, out),
         }
-        self.multiply(other, out, false, parallel);
     }
 
-    /// Writes all of `out`, or adds to it what has been written there; does nothing if the inner
-    /// size is 0.
-    fn multiply(
+    /// The same with the `gemm` crate.
+    fn elsewhere(
         self,
         other: Self,
+        start: Start<'_>,
         out: &mut [MaybeUninit<f32>],
-        add: bool,
-        parallel: gemm::Parallelism,
+        parallel: bool,
     ) {
         let ([m, k], [inner, n]) = (self.size, other.size);
         assert_eq!((k, out.len()), (inner, m * n));
+        let add = !matches!(start, Start::Zero);
+        match start {
+            Start::Zero if k == 0 => out.fill(MaybeUninit::new(0.0)),
+            Start::Row(row) => {
+                for out in out.chunks_exact_mut(row.len().max(1)) {
+                    out.write_copy_of_slice(row);
+                }
+            }
+            Start::Zero | Start::Written => {}
+        }
         if k == 0 {
             return;
         }
+        let parallel = if parallel {
+            ::gemm::Parallelism::Rayon(0)
+        } else {
+            ::gemm::Parallelism::None
+        };
         let [left, right] =
             [self.stride, other.stride].map(|stride| stride.map(usize::cast_signed));
         // SAFETY: `gemm` reads the two matrices by their sizes and strides, which are within their
         // slices (`new`, `strided`, `some_columns`), and writes all `m · n` values of the buffer. It
-        // reads them only to add to them, when the callers have written them.
+        // reads them only to add to them, when they have been written.
         #[allow(unsafe_code)]
         unsafe {
-            gemm::gemm(
+            ::gemm::gemm(
                 m,
                 n,
                 k,
@@ -250,6 +298,15 @@ impl<'a> Matrix<'a> {
                 parallel,
             );
         }
+    }
+}
+
+/// Initialised values as places that are written.
+fn uninitialised(values: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: initialised values may be viewed as `MaybeUninit`; `multiply` leaves them initialised.
+    #[allow(unsafe_code)]
+    unsafe {
+        &mut *(std::ptr::from_mut(values) as *mut [MaybeUninit<f32>])
     }
 }
 

@@ -221,6 +221,13 @@ macro_rules! simd {
                 }
             }
             #[inline(always)]
+            fn prefetch_far(self, values: &[f32], at: usize) {
+                if let Some(value) = values.get(at) {
+                    let line = std::ptr::from_ref(value).cast();
+                    unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T1 }>(line) }
+                }
+            }
+            #[inline(always)]
             fn pin(self, vector: Self::V) -> Self::V {
                 unsafe { $pin(vector) }
             }
