@@ -247,20 +247,26 @@ impl Kernel for Scores<'_> {
         for (row, ((p, ds), log)) in rows.zip(self.logs).enumerate() {
             let (scale, shift) = (s.splat(self.scale), s.splat(-log));
             let dot = s.splat((self.dots)(row));
-            let pair = |p: S::V, ds: S::V| {
-                let p = s.exp(s.mul_add(p, scale, shift));
-                (p, s.mul(s.mul(p, s.sub(ds, dot)), scale))
-            };
+            let numbers = [scale, shift, dot];
             let mut at = 0;
             while at + S::LANES <= tokens {
-                let (new_p, new_ds) = pair(s.load(&p[at..]), s.load(&ds[at..]));
+                let (new_p, new_ds) = pair(s, s.load(&p[at..]), s.load(&ds[at..]), numbers);
                 s.store(new_p, &mut p[at..]);
                 s.store(new_ds, &mut ds[at..]);
                 at += S::LANES;
             }
-            let (new_p, new_ds) = pair(s.load_part(&p[at..]), s.load_part(&ds[at..]));
+            let (p_rest, ds_rest) = (s.load_part(&p[at..]), s.load_part(&ds[at..]));
+            let (new_p, new_ds) = pair(s, p_rest, ds_rest, numbers);
             s.store_part(new_p, &mut p[at..]);
             s.store_part(new_ds, &mut ds[at..]);
         }
     }
+}
+
+/// Probabilities from scores, and the gradients of the products from those of the probabilities. A closure
+/// would be compiled for the baseline, and each of its operations be a call.
+#[inline(always)]
+fn pair<S: Simd>(s: S, p: S::V, ds: S::V, [scale, shift, dot]: [S::V; 3]) -> (S::V, S::V) {
+    let p = s.exp(s.mul_add(p, scale, shift));
+    (p, s.mul(s.mul(p, s.sub(ds, dot)), scale))
 }
