@@ -16,12 +16,12 @@ fn pictures_are_fitted_and_mirrored_as_asked_and_it_is_said() {
         let call = format!("train --data data --method linear {SMALL} --out {out} {flags}");
         folder.run(&call).ok().stderr()
     };
-    let cropped = said("", "cropped");
+    let cropped = said("--fit crop", "cropped");
     assert!(
         cropped.contains("32×32 pixels (bilinear), normalised"),
         "{cropped}"
     );
-    let squashed = said("--fit squash", "squashed");
+    let squashed = said("", "squashed");
     assert!(
         squashed.contains("(bilinear, the whole picture squashed)"),
         "{squashed}"

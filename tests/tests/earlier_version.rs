@@ -70,7 +70,9 @@ fn a_finished_run_is_evaluated_exported_and_repeated() {
         .run("train --config finished/config.json --out again --ui none")
         .ok();
     let again = Report::read(&folder.path("again/report.json")).unwrap();
-    assert!(near(again.runs[0].accuracy));
+    // New heads start with smaller weights than in that version, so that the repeated run ends elsewhere.
+    let apart = again.runs[0].accuracy - reported.runs[0].accuracy;
+    assert!(apart.abs() < 0.1, "{apart}");
 }
 
 #[test]

@@ -76,9 +76,9 @@ fn a_comparison_that_an_observer_stops_resumes_to_the_same_weights() {
     let stopped = Comparison::new(&broken, runs())
         .run(&mut InProcess, &mut stop)
         .unwrap();
-    // Once before the first run and once for it: 4 training images of each of 5 classes, and 250 test
-    // images, of which 128 are decoded at once.
-    let decoded = [20, 148, 270].map(|decoded| (decoded, 270));
+    // Once before the first run and once for it: 4 training images of each of 5 classes, 75 validation
+    // images, and 250 test images, of which 128 are decoded at once.
+    let decoded = [20, 95, 223, 345].map(|decoded| (decoded, 345));
     assert_eq!(stop.decoded, [decoded, decoded].concat());
     assert!(stopped.interrupted && stopped.runs[0].stopped);
     assert_eq!((stopped.runs.len(), stopped.runs[0].steps), (1, 6));

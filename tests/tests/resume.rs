@@ -88,6 +88,7 @@ fn open_every_file(folder: &Path) {
             }
             Some("svg") => assert!(text().trim_end().ends_with("</svg>"), "{name}"),
             Some("html") => assert!(text().ends_with("</html>"), "{name}"),
+            Some("md") => assert!(text().starts_with("# ") && text().ends_with('\n'), "{name}"),
             Some("csv") => assert!(text().ends_with('\n'), "{name}"),
             _ => panic!("{name}: a file of what kind?"),
         }

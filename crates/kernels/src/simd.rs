@@ -231,6 +231,12 @@ impl Level {
         }
     }
 
+    /// Whether the processor supports no wider vectors.
+    pub(crate) fn is_widest(self) -> bool {
+        static WIDEST: LazyLock<&str> = LazyLock::new(|| Level::within(None).name());
+        self.name() == *WIDEST
+    }
+
     /// All instruction sets that the processor supports, the widest last.
     fn supported() -> Vec<Self> {
         #[allow(unused_mut, reason = "other processors have no other")]

@@ -29,7 +29,10 @@ pub fn data(args: &DataArgs) -> Result<()> {
 
 fn check_data(args: &CheckArgs) -> Result<()> {
     let path = typed(&args.data);
-    let config = DataConfig::new(path.clone(), 1);
+    let config = DataConfig {
+        valid_fraction: Some(0.0),
+        ..DataConfig::new(path.clone(), 1)
+    };
     // A data set that is given by name has no folder to look through.
     let survey = if config.is_named() {
         None

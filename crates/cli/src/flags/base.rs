@@ -109,6 +109,7 @@ impl Base {
             recipe: defaults::recipe(method, purpose),
             ..RunConfig::new(what)
         };
+        run.mirror = defaults::mirror(&run.recipe);
         run.seed = seed;
         run.recipe.seed = seed;
         Ok(run)

@@ -4,6 +4,7 @@
 //! own is one file with a [`NamedSet`] and one row of [`NAMED_SETS`].
 
 mod contents;
+mod deal;
 pub(crate) mod embedded;
 mod fashion_mnist;
 mod fingerprint;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::groups::deal;
+use super::deal::deal;
 use super::source::Source;
 use crate::error::DataError;
 use crate::random::rng;
@@ -108,7 +108,7 @@ impl ImageSet {
     )]
     pub fn split(&self, fraction: f64, seed: u64) -> (Self, Self) {
         if self.has_groups() {
-            let side = deal(&self.samples, &[1.0 - fraction, fraction], seed);
+            let side = deal(self.labelled(), &[1.0 - fraction, fraction], seed);
             let chosen: Vec<bool> = side.into_iter().map(|side| side == 1).collect();
             let (held_out, rest) = self.divide(&chosen);
             return (rest, held_out);
@@ -132,7 +132,7 @@ impl ImageSet {
         if self.has_groups() {
             #[allow(clippy::cast_precision_loss)]
             let shares = vec![1.0 / fold.of.max(1) as f64; fold.of.max(1)];
-            let dealt = deal(&self.samples, &shares, seed).into_iter();
+            let dealt = deal(self.labelled(), &shares, seed).into_iter();
             let chosen: Vec<bool> = dealt.map(|dealt| dealt + 1 == fold.index).collect();
             let (held_out, rest) = self.divide(&chosen);
             return (rest, held_out);
@@ -149,6 +149,12 @@ impl ImageSet {
         }
         let (held_out, rest) = self.divide(&chosen);
         (rest, held_out)
+    }
+
+    /// Class and group of each image.
+    fn labelled(&self) -> impl Iterator<Item = (usize, Option<&str>)> {
+        let samples = self.samples.iter();
+        samples.map(|sample| (sample.label, sample.group.as_deref()))
     }
 
     /// Whether some images are of a group.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use finetune_data::Augment;
 use finetune_evaluation::{Run, Tried};
 use finetune_methods::Method;
+use finetune_model::Architecture;
 use finetune_training::Optimizer;
 use serde_json::Value;
 
@@ -181,6 +182,8 @@ fn candidate(run: &RunConfig, index: usize) -> RunConfig {
     if index == 0 {
         return run;
     }
+    // The first number of the sequence stands for the middle: the run itself.
+    let index = index + 1;
     let exponent = 2.0 * halton(index, 2) - 1.0;
     run.recipe.learning_rate = rounded(run.recipe.learning_rate * RATES.powf(exponent));
     let factor = [1.0, 2.0, 0.5][choice(index, 3)];
@@ -195,17 +198,16 @@ fn candidate(run: &RunConfig, index: usize) -> RunConfig {
 
 /// One of three augmentations, the run's own first.
 fn augmented(run: &RunConfig, choice: usize) -> Augment {
-    let large = run
-        .architecture()
-        .is_ok_and(|model| For::model(&model) == For::Large);
+    let large = Architecture::find(&run.model).is_ok_and(|model| For::model(model) == For::Large);
     let own = run.recipe.augment.clone();
     let flip = own.flip || own == Augment::default() && run.mirror == crate::config::Mirror::Auto;
-    let others = if large {
-        [Augment::strong(), Augment::default()]
+    let all = if large {
+        [Augment::standard(), Augment::strong(), Augment::default()]
     } else {
-        [Augment::light(), Augment::standard()]
+        [Augment::light(), Augment::standard(), Augment::default()]
     };
-    let mut others = others.into_iter().filter(|other| *other != own);
+    let plain = |augment: &Augment| with_flip(augment.clone(), false);
+    let mut others = all.into_iter().filter(|other| plain(other) != plain(&own));
     match choice {
         0 => own,
         1 => with_flip(others.next().unwrap_or(own), flip),

@@ -93,7 +93,7 @@ impl DataConfig {
         Self {
             path,
             image_size,
-            fit: Fit::default(),
+            fit: Fit::Squash,
             train_per_class: None,
             valid_fraction: None,
             fold: None,

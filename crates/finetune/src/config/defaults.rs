@@ -3,10 +3,13 @@
 //! Epochs and learning rates were chosen on a validation split of the embedded training images,
 //! never on the test images; `docs/defaults.md` has the measurements.
 
+use finetune_data::Augment;
 use finetune_methods::Method;
 use finetune_methods::catalogue::LearningRates;
 use finetune_model::Architecture;
 use finetune_training::{Optimizer, Recipe, Schedule};
+
+use super::mirror::Mirror;
 
 /// The default model.
 pub const MODEL: &str = "resnet8-64";
@@ -75,6 +78,26 @@ impl For {
     }
 }
 
+/// The default augmentation of a method: that of photographs for networks pretrained on `ImageNet`, except
+/// for `linear`, whose features are then computed once and which has little to overfit with.
+fn augment(name: &str, purpose: For) -> Augment {
+    if purpose == For::Large && name != "linear" {
+        Augment::standard()
+    } else {
+        Augment::default()
+    }
+}
+
+/// Whether mirroring is left to what the names of the images say: if the recipe mirrors by default.
+#[must_use]
+pub fn mirror(recipe: &Recipe) -> Mirror {
+    if recipe.augment.flip {
+        Mirror::Auto
+    } else {
+        Mirror::Set
+    }
+}
+
 /// The default recipe of a method, given by name.
 #[must_use]
 pub fn recipe(name: &str, purpose: For) -> Recipe {
@@ -95,6 +118,7 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
         batch_size: 32,
         schedule: Schedule::OneCycle,
         learning_rate,
+        augment: augment(name, purpose),
         ..plain
     }
 }

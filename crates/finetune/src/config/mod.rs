@@ -4,9 +4,11 @@ mod check;
 mod data;
 pub mod defaults;
 mod format;
+mod mirror;
 mod run;
 pub mod settings;
 
 pub use data::{DataConfig, Decoded, EMBEDDED, Watch};
 pub use format::Format;
-pub use run::{Mirror, RunConfig};
+pub use mirror::Mirror;
+pub use run::RunConfig;

@@ -11,19 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::data::{DataConfig, Decoded, Watch};
 use super::defaults::{self, For};
 use super::format::Format;
+use super::mirror::Mirror;
 use crate::error::Error;
-
-/// Whether training images are mirrored if the augmentation mirrors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mirror {
-    /// As the augmentation says.
-    #[default]
-    Set,
-    /// Not if the names of the images and their classes speak of digits, letters or signs: see
-    /// [`not_mirrored`].
-    Auto,
-}
 
 /// One run: a method, a seed, and everything that determines the result.
 ///
@@ -133,7 +122,8 @@ impl RunConfig {
         }
     }
 
-    /// Another model, with the size of its images and the method's default learning rate for it.
+    /// Another model, with the size of its images, and the method's default learning rate and augmentation
+    /// for it.
     ///
     /// # Errors
     ///
@@ -144,6 +134,8 @@ impl RunConfig {
         name.clone_into(&mut self.model);
         self.data.image_size = architecture.image_size;
         self.recipe.learning_rate = recipe.learning_rate;
+        self.mirror = defaults::mirror(&recipe);
+        self.recipe.augment = recipe.augment;
         Ok(self)
     }
 

@@ -35,12 +35,18 @@ pub struct Metadata {
     /// How images are resized.
     #[serde(default)]
     pub filter: Filter,
-    /// How pictures that are not square are fitted to the side.
-    #[serde(default)]
+    /// How pictures that are not square are fitted to the side; left out if they are cropped, as earlier
+    /// versions did it.
+    #[serde(default, skip_serializing_if = "is_crop")]
     pub fit: Fit,
     /// Fraction of the resized image's side that the centre crop retains, with [`Fit::Crop`].
     #[serde(default = "whole")]
     pub crop: f32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
+fn is_crop(fit: &Fit) -> bool {
+    *fit == Fit::Crop
 }
 
 fn whole() -> f32 {

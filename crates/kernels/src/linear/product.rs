@@ -231,13 +231,19 @@ impl<'a> Matrix<'a> {
 
     /// Computes `start + self · other`; writes all of `out`.
     fn multiply(self, other: Self, start: Start<'_>, out: &mut [MaybeUninit<f32>], parallel: bool) {
-        match Level::best() {
-            // Other processors than x86: the `gemm` crate knows their instructions.
-            Level::Portable if !cfg!(target_arch = "x86_64") => {
-                self.elsewhere(other, start, out, parallel);
-            }
-            level if parallel => gemm::parallel(level, self, other, start, out),
-            level => gemm::alone(level, self, other, start, out),
+        let level = Level::best();
+        // The `gemm` crate knows the instructions of other processors than x86, and is a little faster for
+        // small products. It has no limit to its instructions.
+        let elsewhere = match level {
+            Level::Portable => !cfg!(target_arch = "x86_64"),
+            _ => !parallel && level.is_widest(),
+        };
+        if elsewhere {
+            self.elsewhere(other, start, out, parallel);
+        } else if parallel {
+            gemm::parallel(level, self, other, start, out);
+        } else {
+            gemm::alone(level, self, other, start, out);
         }
     }
 

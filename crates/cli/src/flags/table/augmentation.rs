@@ -46,7 +46,7 @@ pub(super) fn flags() -> Vec<Flag> {
         )
         .help("Random changes of the training images")
         .details("The flags below change single settings of it.")
-        .default_is("standard for models pretrained on ImageNet, otherwise none")
+        .default_is("standard for models pretrained on ImageNet, except with linear; otherwise none")
         .sets(|run, augment| {
             run.recipe.augment = augment;
             run.mirror = Mirror::Set;

@@ -158,7 +158,7 @@ fn images() -> Vec<Flag> {
             "For training images without random crops, and for all images that are validated, \
              tested or predicted.",
         )
-        .default("crop")
+        .default("squash")
         .sets(|run, fit| run.data.fit = fit),
         choice(
             "on-bad-image",

@@ -68,7 +68,7 @@ fn steps() -> Vec<Flag> {
             .sets_process(|process, seconds| process.budget = Some(seconds))
             .resume(Resume::Conflict),
         value("tune", "N")
-            .help("Choose the settings of each method among N candidates by the validation images")
+            .help("Choose each method's settings among N candidates, by validation images")
             .details(
                 "The first candidate has the settings of the other flags; the others differ in learning \
                  rate, rank or size, augmentation and weight decay, the same for every method. All train \
