@@ -5,6 +5,8 @@
 
 mod util;
 
+use std::fmt::Write;
+
 use util::{Folder, line};
 
 const SMALL: &str = "--image-size 32 --batch-size 4 --epochs 1";
@@ -113,10 +115,12 @@ fn a_column_of_groups_tells_of_leaks() {
     for (part, count) in [("train", 8), ("test", 4)] {
         for class in ["red", "green"] {
             for image in 0..count {
-                manifest += &format!(
-                    "{part}/{class}/{image:03}.png,{class},{part},{class}{}\n",
+                writeln!(
+                    manifest,
+                    "{part}/{class}/{image:03}.png,{class},{part},{class}{}",
                     image % 6
-                );
+                )
+                .unwrap();
             }
         }
     }

@@ -25,8 +25,8 @@ pub(crate) fn thumbnail(image: &Raster, side: usize) -> Result<Vec<u8>, String> 
         };
         &small
     };
-    let size = |length: usize| u32::try_from(length).map_err(|error| error.to_string());
-    let (width, height) = (size(image.width)?, size(image.height)?);
+    let pixels = |length: usize| u32::try_from(length).map_err(|error| error.to_string());
+    let (width, height) = (pixels(image.width)?, pixels(image.height)?);
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, QUALITY)
         .write_image(&image.pixels, width, height, ExtendedColorType::Rgb8)

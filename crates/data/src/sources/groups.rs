@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn patterns_take_the_part_in_parentheses_or_the_whole_match() {
-        let named = |names: &[&str]| ImageSet {
+        let set_of = |names: &[&str]| ImageSet {
             classes: vec!["any".to_owned()],
             samples: names
                 .iter()
@@ -107,7 +107,7 @@ mod tests {
         };
         let names = ["cow7_1.jpg", "cow7_2.jpg", "cow12_1.jpg", "other.jpg"];
         let groups = |pattern: &str| {
-            let mut set = named(&names);
+            let mut set = set_of(&names);
             let matches = group_by(&mut set, pattern).unwrap();
             let groups = set.samples.iter().map(|sample| sample.group.clone());
             let groups: Vec<_> = groups
@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(found, [some("cow7"), some("cow7"), some("cow12"), None]);
         // Folders are not looked at.
         assert_eq!(groups("2024").0, 0);
-        assert!(group_by(&mut named(&names), "(").is_err());
+        assert!(group_by(&mut set_of(&names), "(").is_err());
     }
 }

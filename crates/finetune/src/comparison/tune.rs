@@ -206,20 +206,20 @@ fn augmented(run: &RunConfig, choice: usize) -> Augment {
     } else {
         [Augment::light(), Augment::standard(), Augment::default()]
     };
-    let plain = |augment: &Augment| with_flip(augment.clone(), false);
+    let plain = |augment: &Augment| with_flip(augment, false);
     let mut others = all.into_iter().filter(|other| plain(other) != plain(&own));
     match choice {
         0 => own,
-        1 => with_flip(others.next().unwrap_or(own), flip),
-        _ => with_flip(others.nth(1).unwrap_or(own), flip),
+        1 => with_flip(&others.next().unwrap_or(own), flip),
+        _ => with_flip(&others.nth(1).unwrap_or(own), flip),
     }
 }
 
 /// Mirrors only if the run's own augmentation does: what the images show does not change.
-fn with_flip(augment: Augment, flip: bool) -> Augment {
+fn with_flip(augment: &Augment, flip: bool) -> Augment {
     Augment {
         flip: augment.flip && flip,
-        ..augment
+        ..augment.clone()
     }
 }
 
@@ -267,9 +267,7 @@ fn described(run: &RunConfig) -> String {
         ("standard augmentation", Augment::standard()),
         ("strong augmentation", Augment::strong()),
     ];
-    let same = |preset: &Augment| {
-        with_flip(preset.clone(), false) == with_flip(recipe.augment.clone(), false)
-    };
+    let same = |preset: &Augment| with_flip(preset, false) == with_flip(&recipe.augment, false);
     let augmentation = presets.into_iter().find(|(_, preset)| same(preset));
     parts.push(
         augmentation

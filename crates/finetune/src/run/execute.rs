@@ -1,7 +1,6 @@
 //! The story of a run: load, attach, train, evaluate, save.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use burn::tensor::Device;
 use finetune_data::Images;
@@ -13,7 +12,6 @@ use finetune_training::{
 };
 
 use super::checkpoints::Checkpoints;
-use super::confusion::{counted, predictions};
 use super::events::Events;
 use super::job::{Job, Trial};
 use super::observer::{Observer, Phase};
@@ -21,7 +19,7 @@ use super::prepare::{attach, base};
 use super::recorder::Recorder;
 use super::saved::read_checkpoint;
 use super::settings::settings;
-use super::tested::{answered, mistakes, scores};
+use super::tested::test;
 use crate::config::{Decoded, Format, RunConfig};
 use crate::error::Error;
 use crate::folder::RunFolder;
@@ -97,15 +95,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         diverged(error, &folder.checkpoint(config))
     })?;
     observer.on_phase(Phase::Testing);
-    // Test images are looked at once, by the runs that count.
-    let (unseen, names) = match (job.trial, &data.valid) {
-        (Some(Trial::Validation), Some(valid)) => (valid, &[][..]),
-        _ => (&data.test, data.test_names.as_slice()),
-    };
-    let testing = Instant::now();
-    let seen = predictions(&trained.model, unseen, config, &device)?;
-    let test_seconds = testing.elapsed().as_secs_f64();
-    let confusion = counted(unseen, &seen)?;
+    let tested = test(job, data, &trained.model, &device)?;
     // Read before merging and saving, which are not part of training.
     let peak_memory_bytes = memory::peak_memory_bytes();
 
@@ -122,24 +112,11 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     if !trained.stopped {
         remove(&folder.checkpoint(config))?;
     }
-    let scores = scores(&confusion, &seen);
-    let mistakes = mistakes(&seen, unseen, names)?;
-    let (accuracy, macro_f1) = (confusion.accuracy(), confusion.macro_f1());
-    let per_class_accuracy = confusion.per_class_accuracy();
-    let (confusion, confusion_counts) = confusion.written();
     Ok(Run {
         method: config.method_name().to_owned(),
         seed: config.seed,
         train_per_class: config.data.train_per_class,
         train_per_class_found: most_per_class(&data.train),
-        accuracy,
-        macro_f1,
-        per_class_accuracy,
-        confusion,
-        confusion_counts,
-        outcomes: Some(answered(&seen)),
-        scores,
-        mistakes,
         epochs: trained.epochs.iter().map(epoch).collect(),
         trainable_parameters: count.trainable as u64,
         total_parameters: count.total as u64,
@@ -150,13 +127,13 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         startup_seconds: first_step
             .and_then(|first| first.duration_since(job.started).ok())
             .map(|startup| startup.as_secs_f64()),
-        test_seconds: Some(test_seconds),
         peak_memory_bytes,
         artifact_bytes,
         artifacts: file_names(&files),
         artifact_sha256: sha256,
         settings,
-        range_test: range_test.map(tested),
+        range_test: range_test.map(range_tested),
+        ..tested
     })
 }
 
@@ -277,7 +254,7 @@ fn remove(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn tested(test: RangeTest) -> finetune_evaluation::RangeTest {
+fn range_tested(test: RangeTest) -> finetune_evaluation::RangeTest {
     finetune_evaluation::RangeTest {
         rates: test.rates,
         losses: test.losses,

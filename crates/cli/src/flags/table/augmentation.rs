@@ -52,33 +52,7 @@ pub(super) fn flags() -> Vec<Flag> {
             run.mirror = Mirror::Set;
         })
         .resume(TOGETHER),
-        named_choice(
-            "mirror",
-            [
-                named(
-                    "auto",
-                    None,
-                    "Unless the names of the images or classes speak of digits, letters or signs",
-                ),
-                named("on", Some(true), "Half of the images"),
-                named("off", Some(false), "None"),
-            ],
-        )
-        .help("Whether training images are mirrored left to right")
-        .default_is("auto; as --augment says if it is given")
-        .sets(|run, mirror: Option<bool>| match mirror {
-            // A saved run has been settled already.
-            None if run.mirror == Mirror::Auto => {}
-            None => {
-                run.mirror = Mirror::Auto;
-                run.recipe.augment.flip = true;
-            }
-            Some(flip) => {
-                run.mirror = Mirror::Set;
-                run.recipe.augment.flip = flip;
-            }
-        })
-        .resume(TOGETHER),
+        mirror(),
         value("augment-views", "K")
             .help("Use K fixed augmented views per image, in rotation")
             .details(
@@ -119,6 +93,37 @@ pub(super) fn flags() -> Vec<Flag> {
             .sets(|run, operations| run.recipe.augment.rand_augment = Some(operations))
             .resume(TOGETHER),
     ]
+}
+
+/// Whether to mirror, which depends on what the images show.
+fn mirror() -> Flag {
+    named_choice(
+        "mirror",
+        [
+            named(
+                "auto",
+                None,
+                "Unless the names of the images or classes speak of digits, letters or signs",
+            ),
+            named("on", Some(true), "Half of the images"),
+            named("off", Some(false), "None"),
+        ],
+    )
+    .help("Whether training images are mirrored left to right")
+    .default_is("auto; as --augment says if it is given")
+    .sets(|run, mirror: Option<bool>| match mirror {
+        // A saved run has been settled already.
+        None if run.mirror == Mirror::Auto => {}
+        None => {
+            run.mirror = Mirror::Auto;
+            run.recipe.augment.flip = true;
+        }
+        Some(flip) => {
+            run.mirror = Mirror::Set;
+            run.recipe.augment.flip = flip;
+        }
+    })
+    .resume(TOGETHER)
 }
 
 fn rand_augment(text: &str) -> Result<RandAugment, String> {

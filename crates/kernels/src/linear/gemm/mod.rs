@@ -43,7 +43,7 @@ pub(super) enum Start<'a> {
     Written,
 }
 
-impl<'a> Start<'a> {
+impl Start<'_> {
     /// The start of some columns.
     fn some_columns(self, columns: &Range<usize>) -> Self {
         match self {

@@ -70,9 +70,12 @@ fn check(level: Level, [rows, inner, columns]: [usize; 3], turned: [bool; 2]) {
         let wanted = exact(left, right, |row, column| before[row * columns + column]);
         near(&of(Start::Written, all), &wanted, "written");
     }
-    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let as_bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     if inner < LONG {
-        assert_eq!(bits(of(Start::Zero, true)), bits(of(Start::Zero, false)));
+        assert_eq!(
+            as_bits(of(Start::Zero, true)),
+            as_bits(of(Start::Zero, false))
+        );
     }
 }
 

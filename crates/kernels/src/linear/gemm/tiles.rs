@@ -87,12 +87,12 @@ pub(super) fn tiles<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Ti
         let count = M.min(work.out.len() - first);
         let mut tile = [bias; M];
         if let Start::Written = work.start {
-            for i in 0..count {
-                let place = &work.out[first + i][work.columns.clone()];
+            for (vectors, out) in tile.iter_mut().zip(&work.out[first..first + count]) {
+                let place = &out[work.columns.clone()];
                 // SAFETY: an earlier round, or the caller, has written the whole result.
                 #[allow(unsafe_code)]
                 let written = unsafe { place.assume_init_ref() };
-                tile[i] = loaded(s, written);
+                *vectors = loaded(s, written);
             }
         }
         let left = work.left;
@@ -101,18 +101,20 @@ pub(super) fn tiles<S: Simd, const M: usize, const N: usize>(s: S, work: &mut Ti
         let row = |i: usize| base + if i < count { i * left.row_stride } else { 0 };
         multiply(
             s,
-            left.values,
-            std::array::from_fn(row),
-            left.step_stride,
-            work.strip,
-            work.steps,
-            work.ahead.next(),
-            &mut tile,
+            Sums {
+                left: left.values,
+                rows: std::array::from_fn(row),
+                stride: left.step_stride,
+                strip: work.strip,
+                steps: work.steps,
+                ahead: work.ahead.next(),
+                tile: &mut tile,
+            },
         );
-        for i in 0..count {
-            let place = &mut work.out[first + i][work.columns.clone()];
-            for j in 0..N {
-                let (from, vector) = (j * S::LANES, tile[i][j]);
+        for (vectors, out) in tile.iter().zip(&mut work.out[first..first + count]) {
+            let place = &mut out[work.columns.clone()];
+            for (j, &vector) in vectors.iter().enumerate() {
+                let from = j * S::LANES;
                 if from + S::LANES <= len {
                     s.write(vector, &mut place[from..]);
                 } else if from < len {
@@ -141,35 +143,19 @@ fn loaded<S: Simd, const N: usize>(s: S, values: &[f32]) -> [S::V; N] {
     vectors
 }
 
-/// `tile[i] += Σ_step left[rows[i] + step · stride] · strip[step]`.
+/// Checks that all that the sums read is there, and adds to the tile.
 #[inline(always)]
-fn multiply<S: Simd, const M: usize, const N: usize>(
-    s: S,
-    left: &[f32],
-    rows: [usize; M],
-    stride: usize,
-    strip: &[f32],
-    steps: usize,
-    ahead: &[f32],
-    tile: &mut [[S::V; N]; M],
-) {
-    if steps == 0 {
+fn multiply<S: Simd, const M: usize, const N: usize>(s: S, sums: Sums<S, M, N>) {
+    if sums.steps == 0 {
         return;
     }
-    let reach = rows.iter().fold(0, |most, row| most.max(*row));
-    assert!(reach + (steps - 1) * stride < left.len());
-    assert!(strip.len() >= steps * N * S::LANES);
-    s.apart(Sums {
-        left,
-        rows,
-        stride,
-        strip,
-        steps,
-        ahead,
-        tile,
-    });
+    let reach = sums.rows.iter().fold(0, |most, row| most.max(*row));
+    assert!(reach + (sums.steps - 1) * sums.stride < sums.left.len());
+    assert!(sums.strip.len() >= sums.steps * N * S::LANES);
+    s.apart(sums);
 }
 
+/// `tile[i] += Σ_step left[rows[i] + step · stride] · strip[step]`.
 struct Sums<'a, S: Simd, const M: usize, const N: usize> {
     left: &'a [f32],
     rows: [usize; M],
