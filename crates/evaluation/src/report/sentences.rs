@@ -170,8 +170,8 @@ fn overfitted(summaries: &[&Summary]) -> String {
     };
     format!(
         " {} classifies {} of the training images correctly and {} of the validation images{others}: \
-         it overfits. More images help most; otherwise stronger augmentation (--augment strong), fewer \
-         epochs or a method that trains less.",
+         it overfits. More images help most; otherwise stronger augmentation (--augment strong) or fewer \
+         epochs.",
         worst.method,
         percent(train),
         percent(valid)
