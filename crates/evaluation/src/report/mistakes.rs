@@ -48,7 +48,10 @@ fn picture(mistake: &Mistake, classes: &[String]) -> Markup {
             (truth) " → " b { (predicted) }
             br;
             span.quiet { (format!("{:.0} %", 100.0 * mistake.probability)) " sure" }
-            @if !mistake.image.is_empty() { br; span.file { (mistake.image) } }
+            @if let Some(file) = mistake.image.rsplit('/').next().filter(|file| !file.is_empty()) {
+                br;
+                span.file title=(mistake.image) { (file) }
+            }
         }
     } }
 }
