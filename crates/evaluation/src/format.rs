@@ -59,6 +59,12 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// Formats a share as a percentage with one decimal place: `94.8 %`.
+#[must_use]
+pub fn tenths(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
 /// The test accuracy: `94.80 %`, or `94.80 ± 0.61 %` over several seeds.
 pub(crate) fn accuracy(summary: &Summary) -> String {
     let percent = 100.0 * summary.accuracy.mean;

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::EvaluationError;
+use crate::format::tenths;
 use crate::pictures::bars::panel;
 use crate::pictures::charts::{costs, curves, learning_curve};
 use crate::pictures::looks::Looks;
@@ -199,7 +200,7 @@ fn tried(report: &Report) -> Markup {
                 th scope="row" { (tried.method) }
                 td { (tried.settings) }
                 td { (tried.epochs) }
-                td { (format!("{:.1} %", 100.0 * tried.accuracy)) }
+                td { (tenths(tried.accuracy)) }
                 td { @if tried.chosen { "chosen" } }
             } } }
         } }

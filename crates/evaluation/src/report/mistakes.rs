@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::details::{Mistake, Scores};
 use super::json::{Report, Run};
 use super::table::name;
+use crate::format::tenths as percent;
 use crate::statistics::summary::{Summary, largest};
 
 /// The first run of a method among those that are shown.
@@ -103,10 +104,6 @@ pub(super) fn scores(report: &Report, summaries: &[Summary]) -> Markup {
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len().max(1);
     values.sum::<f64>() / count as f64
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }
 
 #[cfg(test)]

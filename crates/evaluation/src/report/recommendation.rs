@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::differences::against;
 use super::prefer::Prefer;
-use crate::format::{bytes, points};
+use crate::format::{bytes, points, series, tenths as percent};
 use crate::statistics::summary::{Summary, largest};
 
 /// Means are rounded: accuracies that differ by no more than this are equal.
@@ -93,11 +93,7 @@ fn costs(taken: &Summary, best: &Summary) -> String {
         bytes(taken.artifact_bytes),
         bytes(best.artifact_bytes)
     ));
-    crate::format::series(&parts)
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
+    series(&parts)
 }
 
 /// What a method costs. Only ratios of it mean something.

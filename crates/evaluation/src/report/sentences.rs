@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::differences;
-use crate::format::{bytes, series};
+use crate::format::{bytes, series, tenths as percent};
 use crate::statistics::summary::{Summary, largest};
 
 /// Accuracies that differ by no more than this are equal: means are rounded.
@@ -257,10 +257,6 @@ fn indistinguishable(best: &Summary, others: &[&Summary]) -> String {
         100.0 * high,
         names(&inside)
     )
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }
 
 fn names(summaries: &[&Summary]) -> String {
