@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use finetune::error::one_line;
-use finetune::evaluation::{
-    Report, Summary, finding, html, recommendation, summarize, table, table_within,
-    write_atomically,
-};
+use finetune::evaluation::format::tenths;
+use finetune::evaluation::{Report, Summary, html, summarize, write_atomically};
 use finetune::folder::{Plan, RunFolder};
 use finetune_files::{quoted_path, shortened, visible};
 use serde::Serialize;
 
+use super::train::results;
 use crate::flags::{ReportArgs, RunsArgs};
 use crate::terminal::exit::Usage;
 use crate::terminal::output::{note, say, say_document, say_json};
-use crate::terminal::width;
 
 /// Characters of a path that are listed.
 const PATH: usize = 40;
@@ -80,7 +78,7 @@ impl Method {
             1 => String::new(),
             seeds => format!(" ({seeds} seeds)"),
         };
-        format!("{} {:.1} %{seeds}", self.name, 100.0 * self.accuracy)
+        format!("{} {}{seeds}", self.name, tenths(self.accuracy))
     }
 }
 
@@ -151,17 +149,7 @@ pub fn report(args: &ReportArgs) -> Result<()> {
     if args.printed.json {
         return say_document(&all.to_json()?);
     }
-    let summaries = summarize(&all);
-    let shown = match width::of_stdout() {
-        Some(width) => table_within(&all, width),
-        None => table(&all),
-    };
-    let parts = [
-        Some(shown),
-        recommendation(&summaries, all.prefer),
-        Some(finding(&summaries)),
-    ];
-    say(&parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
+    say(&results(&all))
 }
 
 /// The name of a report among others: that of its folder, or its path if another one has that name.

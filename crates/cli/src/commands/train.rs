@@ -144,6 +144,18 @@ fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
     say(&format!("{:>10}: about {}", "together", seconds(whole)))
 }
 
+/// The results as a table, what to take, and what was found.
+pub(super) fn results(report: &Report) -> String {
+    let summaries = summarize(report);
+    let table = match width::of_stdout() {
+        Some(width) => table_within(report, width),
+        None => table(report),
+    };
+    let recommended = recommendation(&summaries, report.prefer);
+    let parts = [Some(table), recommended, Some(finding(&summaries))];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+}
+
 fn show(report: &Report, json: bool) -> Result<()> {
     if json {
         return say_document(&report.to_json()?);
@@ -151,14 +163,7 @@ fn show(report: &Report, json: bool) -> Result<()> {
     if report.runs.is_empty() {
         return Ok(());
     }
-    let table = match width::of_stdout() {
-        Some(width) => table_within(report, width),
-        None => table(report),
-    };
-    let summaries = summarize(report);
-    let recommended = recommendation(&summaries, report.prefer);
-    let recommended = recommended.map_or_else(String::new, |sentence| sentence + "\n\n");
-    say(&format!("{table}\n\n{recommended}{}", finding(&summaries)))?;
+    say(&results(report))?;
     match left_out(&report.dataset) {
         Some(sentence) => say(&sentence),
         None => Ok(()),

@@ -1,17 +1,13 @@
 //! How long runs will take and how much memory they need, predicted from a few steps of each method.
 
-use std::time::SystemTime;
-
 use finetune_data::Images;
 use finetune_evaluation::Run;
 use serde::Serialize;
 
-use super::launcher::{Launcher, Position};
+use super::launcher::{Launcher, Position, try_run};
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
-use crate::folder::RunFolder;
-use crate::identity::Inputs;
-use crate::run::{Job, Observer, Trial};
+use crate::run::{Observer, Trial};
 
 /// Steps of a trial. The first ones take longer, so that the median counts.
 const STEPS: usize = 12;
@@ -57,17 +53,8 @@ pub(super) fn trials(
     };
     let mut forecasts = Vec::new();
     for (index, (run, count)) in methods.iter().enumerate() {
-        let temporary = std::env::temp_dir();
-        let scratch = tempfile::tempdir().map_err(Error::io("create a folder in", &temporary))?;
-        let job = Job {
-            config: run,
-            folder: &RunFolder::new(scratch.path(), false),
-            started: SystemTime::now(),
-            inputs: &Inputs::default(),
-            lock: None,
-            trial: Some(Trial::Steps(STEPS)),
-        };
-        let trial = launcher.run(&job, position(index), observer)?;
+        let steps = Trial::Steps(STEPS);
+        let trial = try_run(run, steps, position(index), launcher, observer)?;
         let (epoch, others) = seconds(run, &trial, data);
         if observer.stop_requested() {
             return Err(Error::Stopped("stopped during the trials"));

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use finetune_evaluation::Run;
 
+use crate::config::RunConfig;
 use crate::error::Error;
-use crate::run::{Job, Observer, Phase, run};
+use crate::folder::RunFolder;
+use crate::identity::Inputs;
+use crate::run::{Job, Observer, Phase, Trial, run};
 use crate::weights::Pretraining;
 
 /// The position of a run in a comparison.
@@ -51,6 +55,31 @@ pub trait Launcher {
         out: &Path,
         observer: &mut impl Observer,
     ) -> Result<(), Error>;
+}
+
+/// Does a run whose result is not kept: its files are temporary.
+///
+/// # Errors
+///
+/// There is no temporary folder, or the run failed.
+pub(super) fn try_run(
+    config: &RunConfig,
+    trial: Trial,
+    position: Position,
+    launcher: &mut impl Launcher,
+    observer: &mut impl Observer,
+) -> Result<Run, Error> {
+    let temporary = std::env::temp_dir();
+    let scratch = tempfile::tempdir().map_err(Error::io("create a folder in", &temporary))?;
+    let job = Job {
+        config,
+        folder: &RunFolder::new(scratch.path(), false),
+        started: SystemTime::now(),
+        inputs: &Inputs::default(),
+        lock: None,
+        trial: Some(trial),
+    };
+    launcher.run(&job, position, observer)
 }
 
 /// Does all runs in this process. The peak memory that the report shows is then the process's own,

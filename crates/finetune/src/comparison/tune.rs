@@ -5,8 +5,6 @@
 //! arXiv:1502.07943) with one halving: all candidates train for a third of the epochs, and the best third
 //! of them for all epochs. Test images are not looked at.
 
-use std::time::SystemTime;
-
 use finetune_data::Augment;
 use finetune_evaluation::{Run, Tried};
 use finetune_methods::Method;
@@ -14,13 +12,11 @@ use finetune_model::Architecture;
 use finetune_training::Optimizer;
 use serde_json::Value;
 
-use super::launcher::{Launcher, Position};
+use super::launcher::{Launcher, Position, try_run};
 use crate::config::defaults::For;
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
-use crate::folder::RunFolder;
-use crate::identity::Inputs;
-use crate::run::{Job, Observer, Trial};
+use crate::run::{Observer, Trial};
 
 /// By which the candidates, and the epochs of the first round, are divided.
 const DIVISOR: usize = 3;
@@ -143,22 +139,14 @@ impl<L: Launcher, O: Observer> Rounds<'_, L, O> {
         if self.observer.stop_requested() {
             return Err(Error::Stopped("stopped while settings were chosen"));
         }
-        let temporary = std::env::temp_dir();
-        let scratch = tempfile::tempdir().map_err(Error::io("create a folder in", &temporary))?;
         self.done += 1;
         let position = Position {
             number: self.done,
             runs: self.all,
         };
-        let job = Job {
-            config: &candidate.clone().epochs(epochs),
-            folder: &RunFolder::new(scratch.path(), false),
-            started: SystemTime::now(),
-            inputs: &Inputs::default(),
-            lock: None,
-            trial: Some(Trial::Validation),
-        };
-        match self.launcher.run(&job, position, self.observer) {
+        let config = candidate.clone().epochs(epochs);
+        let trial = Trial::Validation;
+        match try_run(&config, trial, position, self.launcher, self.observer) {
             // A candidate that diverges is a bad one.
             Err(error)
                 if !matches!(error, Error::Stopped(_)) && !self.observer.stop_requested() =>
