@@ -162,6 +162,15 @@ def prepared(job: dict) -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
     return model, compiled, optimizer
 
 
+def precision(job: dict):
+    """The context of the forward pass; also sets the precision of products outside of autocast."""
+    if job["variant"].endswith("medium"):
+        torch.set_float32_matmul_precision("medium")
+        # Convolutions have a setting of their own.
+        torch.backends.mkldnn.conv.fp32_precision = "bf16"
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=job["variant"].endswith("autocast"))
+
+
 def to_train(model: nn.Module, method: str) -> None:
     model.train()
     if method != "sft":
@@ -196,13 +205,15 @@ def steps(job: dict) -> dict:
     mean, std = (torch.tensor(job[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
     model, called, optimizer = prepared(job)
     to_train(model, job["method"])
-    losses, seconds = [], []
+    losses, seconds, halved = [], [], precision(job)
     for step in range(job["steps"]):
         start = time.perf_counter()
         index = torch.tensor(order[step * job["batch"]:(step + 1) * job["batch"]])
         x = (pixels[index].float() / 255 - mean) / std
         x = x.contiguous(memory_format=layout(job))
-        loss = nn.functional.cross_entropy(called(x), labels[index])
+        with halved:
+            output = called(x)
+        loss = nn.functional.cross_entropy(output.float(), labels[index])
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
@@ -237,12 +248,14 @@ def whole(job: dict) -> dict:
     total = -(-len(y) // job["batch"]) * job["epochs"]
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=job["learning_rate"], total_steps=total)
-    seconds = []
+    seconds, halved = [], precision(job)
     for _ in range(job["epochs"]):
         to_train(model, job["method"])
         for index in torch.randperm(len(y)).split(job["batch"]):
             step = time.perf_counter()
-            loss = nn.functional.cross_entropy(called(x[index]), y[index])
+            with halved:
+                output = called(x[index])
+            loss = nn.functional.cross_entropy(output.float(), y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -250,7 +263,7 @@ def whole(job: dict) -> dict:
             seconds.append(time.perf_counter() - step)
     train_seconds = time.monotonic() - start
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), halved:
         predicted = torch.cat([model(part).argmax(1) for part in test_x.split(job["batch"])])
     accuracy = (predicted == test_y).double().mean().item()
     return result(

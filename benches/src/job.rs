@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use finetune::machine::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 /// The implementation that computes.
@@ -34,6 +35,16 @@ pub(crate) const VARIANTS: [&str; 2] = ["contiguous", "channels_last"];
 /// The same layouts with `torch.compile`.
 pub(crate) const COMPILED: [&str; 2] = ["contiguous compiled", "channels_last compiled"];
 
+/// The two ways in which PyTorch computes products of `f32` in bfloat16, with either layout:
+/// `torch.autocast`, whose activations are bfloat16 too, and
+/// `torch.set_float32_matmul_precision("medium")`.
+pub(crate) const HALVED: [&str; 4] = [
+    "contiguous autocast",
+    "channels_last autocast",
+    "contiguous medium",
+    "channels_last medium",
+];
+
 /// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +74,9 @@ pub(crate) struct Job {
     /// How PyTorch computes: one of [`VARIANTS`] or [`COMPILED`]; empty for the other sides.
     #[serde(default)]
     pub(crate) variant: String,
+    /// The precision of products on our side; PyTorch's is part of its variant.
+    #[serde(default)]
+    pub(crate) precision: Precision,
     /// Names of the layers with an adapter; empty for the model's default.
     #[serde(default)]
     pub(crate) targets: Vec<String>,

@@ -15,6 +15,12 @@ pub(crate) struct Machine {
     /// The instruction set of our kernels.
     #[serde(default)]
     pub(crate) instructions: Option<String>,
+    /// The instruction set to which both sides were limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<String>,
+    /// What multiplies bfloat16 values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bf16: Option<String>,
     /// Commit of the source, followed by `+` if tracked files differ from it.
     pub(crate) commit: String,
     pub(crate) versions: BTreeMap<String, String>,
@@ -32,6 +38,8 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_bytes: memory * 1024,
             instructions: Some(finetune::machine::instruction_set().to_owned()),
+            limit: finetune::machine::limit().map(str::to_owned),
+            bf16: finetune::machine::bf16_unit().map(str::to_owned),
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             commit: commit(),
             versions: BTreeMap::new(),

@@ -108,6 +108,9 @@ pub(crate) struct Args {
     /// Threads that compute, on both sides [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Environment")]
     pub(crate) threads: Option<usize>,
+    /// Precision of matrix products and convolutions: f32 or bf16; PyTorch is tried with its ways to do that
+    #[arg(long, value_enum, default_value_t = Products::F32, help_heading = "Environment")]
+    pub(crate) precision: Products,
     /// Also try PyTorch with `torch.compile`
     #[arg(long, help_heading = "Environment")]
     pub(crate) compile: bool,
@@ -121,6 +124,15 @@ pub(crate) struct Args {
     /// Write the page of these results (a file of `benches/history`) instead of measuring
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) results: Option<PathBuf>,
+}
+
+/// The precision of products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Products {
+    /// 32 bits
+    F32,
+    /// Operands in bfloat16
+    Bf16,
 }
 
 /// What can be measured.
@@ -205,12 +217,13 @@ fn write(results: &Results, folder: &Path) -> Result<()> {
         &folder.join("speed.json"),
         &serde_json::to_vec_pretty(results)?,
     )?;
+    let name = results.page();
     write_atomically(
-        &folder.join("speed.md"),
+        &folder.join(format!("{name}.md")),
         table::markdown(results).as_bytes(),
     )?;
     if let Some(picture) = picture::svg(results)? {
-        write_atomically(&folder.join("speed.svg"), picture.as_bytes())?;
+        write_atomically(&folder.join(format!("{name}.svg")), picture.as_bytes())?;
     }
     Ok(())
 }
@@ -222,9 +235,11 @@ fn publish(results: &Results, docs: &Path, history: &Path) -> Result<()> {
     let name = results.started.replace(':', "-");
     let file = history.join(format!("{name}.json"));
     write_atomically(&file, &serde_json::to_vec_pretty(results)?)?;
-    write_atomically(&docs.join("speed.md"), table::markdown(results).as_bytes())?;
+    let page = results.page();
+    let file = docs.join(format!("{page}.md"));
+    write_atomically(&file, table::markdown(results).as_bytes())?;
     if let Some(picture) = picture::svg(results)? {
-        write_atomically(&docs.join("speed.svg"), picture.as_bytes())?;
+        write_atomically(&docs.join(format!("{page}.svg")), picture.as_bytes())?;
     }
     Ok(())
 }
@@ -232,6 +247,8 @@ fn publish(results: &Results, docs: &Path, history: &Path) -> Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -260,11 +277,21 @@ mod tests {
     #[test]
     fn docs_show_the_newest_results() {
         let history = std::fs::read_dir(root().join("benches/history")).unwrap();
-        let newest = history.map(|entry| entry.unwrap().path()).max().unwrap();
-        let results = read(&newest).unwrap();
-        let page = std::fs::read_to_string(root().join("docs/speed.md")).unwrap();
-        assert_eq!(table::markdown(&results), page);
-        let picture = std::fs::read_to_string(root().join("docs/speed.svg")).unwrap();
-        assert_eq!(picture::svg(&results).unwrap().unwrap(), picture);
+        let mut files: Vec<_> = history.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        // The newest of each page.
+        let pages: BTreeMap<String, Results> = files
+            .iter()
+            .map(|file| read(file).unwrap())
+            .map(|results| (results.page(), results))
+            .collect();
+        assert!(pages.contains_key("speed"));
+        for (name, results) in pages {
+            let docs = root().join("docs");
+            let page = std::fs::read_to_string(docs.join(format!("{name}.md"))).unwrap();
+            assert_eq!(table::markdown(&results), page);
+            let picture = std::fs::read_to_string(docs.join(format!("{name}.svg"))).unwrap();
+            assert_eq!(picture::svg(&results).unwrap().unwrap(), picture);
+        }
     }
 }

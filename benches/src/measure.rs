@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use finetune::evaluation::median;
+use finetune::machine::precision::Precision;
 
 use crate::job::{Job, Kind, Measured, Side};
 use crate::ours;
@@ -16,6 +17,9 @@ pub(crate) const WARM_UP: usize = 2;
 
 /// Largest relative difference of the first step's losses at which both sides compute the same.
 const SAME: f64 = 1e-3;
+
+/// The same with products of bfloat16 values, of which PyTorch can also be tried with other ones.
+const HALVED: f64 = 3e-2;
 
 /// One side of a comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,12 +144,16 @@ fn samples(entry: &Entry, measured: &[Measured]) -> Samples {
 }
 
 /// Describes why the two sides of a row did not compute the same, if they did not.
-pub(crate) fn difference(row: &Row) -> Option<String> {
+pub(crate) fn difference(row: &Row, precision: Precision) -> Option<String> {
     let name = format!("{} {} {} px", row.model, row.ours.method, row.size);
+    let same = match precision {
+        Precision::F32 => SAME,
+        Precision::Bf16 => HALVED,
+    };
     let pairs = row.ours.first_loss.iter().zip(&row.theirs.first_loss);
     for (ours, theirs) in pairs {
         let far = (ours - theirs).abs() / theirs.abs();
-        if far.is_nan() || far > SAME {
+        if far.is_nan() || far > same {
             return Some(format!("{name}: the first losses are {ours} and {theirs}"));
         }
     }

@@ -24,6 +24,7 @@ use crate::job::{Job, Kind, Measured, Side};
 pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     memory::keep_large_buffers();
     use_threads(Some(job.threads))?;
+    job.precision.apply("flex")?;
     within(|| measure(job, side))
 }
 
@@ -157,6 +158,7 @@ pub(crate) fn run(job: &Job, program: &Path, scratch: &Path) -> Result<Measured>
         ("--lr", job.learning_rate.to_string()),
         ("--seed", job.seed.to_string()),
         ("--threads", job.threads.to_string()),
+        ("--precision", job.precision.name().to_owned()),
     ] {
         command.args([flag, &value]);
     }

@@ -6,14 +6,15 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use finetune::data::{Loader, Order, embedded_signs};
+use finetune::machine::precision::Precision;
 use finetune::model::{Architecture, save_network};
 
-use crate::job::{COMPILED, Job, Kind, Side, VARIANTS};
+use crate::job::{COMPILED, HALVED, Job, Kind, Side, VARIANTS};
 use crate::machine::Machine;
 use crate::measure::{Bench, Entry, WARM_UP, difference, fastest, program, row};
 use crate::python::Python;
 use crate::results::{Results, Row, Startup};
-use crate::{Args, Part, ours};
+use crate::{Args, Part, Products, ours};
 
 const CLASSES: usize = 5;
 const RANK: usize = 8;
@@ -35,6 +36,7 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
         machine,
         threads,
         repetitions: args.repetitions,
+        precision: precision(args),
         steps: Vec::new(),
         one_thread: Vec::new(),
         runs: Vec::new(),
@@ -126,7 +128,7 @@ fn compare(
             };
             for other in &others {
                 let row = row((entry, own), *other);
-                if let Some(difference) = difference(&row) {
+                if let Some(difference) = difference(&row, results.precision) {
                     eprintln!("{difference}");
                     results.failed.push(difference);
                 }
@@ -147,8 +149,18 @@ fn reference(method: &str) -> &str {
 
 /// How PyTorch is tried.
 fn variants(args: &Args) -> Vec<&'static str> {
+    if args.precision == Products::Bf16 {
+        return HALVED.to_vec();
+    }
     let compiled: &[&str] = if args.compile { &COMPILED } else { &[] };
     VARIANTS.iter().chain(compiled).copied().collect()
+}
+
+fn precision(args: &Args) -> Precision {
+    match args.precision {
+        Products::F32 => Precision::F32,
+        Products::Bf16 => Precision::Bf16,
+    }
 }
 
 /// The entries of a comparison of these methods: ours, PyTorch's variants, and Burn's.
@@ -186,7 +198,10 @@ fn steps(
     results: &mut Results,
 ) -> Vec<Row> {
     let job = match step_job(bench, model, size, threads) {
-        Ok(job) => job,
+        Ok(job) => Job {
+            precision: precision(args),
+            ..job
+        },
         Err(error) => {
             results.failed.push(format!("{model} {size} px: {error:#}"));
             return Vec::new();
@@ -255,6 +270,7 @@ fn job(architecture: &Architecture, batch: usize, threads: usize, weights: PathB
         threads,
         seed: 0,
         variant: String::new(),
+        precision: Precision::F32,
         targets: Vec::new(),
         weights,
         rank: RANK,
@@ -286,6 +302,7 @@ fn runs(args: &Args, bench: &Bench, threads: usize, results: &mut Results) -> Ve
         Ok(Job {
             data: std::path::absolute(crate::root().join("datasets/signs"))?,
             epochs: args.run_epochs,
+            precision: precision(args),
             ..job(&architecture, 32, threads, weights)
         })
     };

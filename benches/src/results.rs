@@ -1,6 +1,7 @@
 //! The results of a bench, as stored in `benches/history`.
 
 use finetune::evaluation::median;
+use finetune::machine::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Side;
@@ -16,6 +17,9 @@ pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) threads: usize,
     pub(crate) repetitions: usize,
+    /// The precision of products.
+    #[serde(default)]
+    pub(crate) precision: Precision,
     pub(crate) steps: Vec<Row>,
     /// The same steps with one thread.
     pub(crate) one_thread: Vec<Row>,
@@ -23,6 +27,20 @@ pub(crate) struct Results {
     pub(crate) startup: Vec<Startup>,
     /// Measurements that failed, and comparisons whose sides did not compute the same.
     pub(crate) failed: Vec<String>,
+}
+
+impl Results {
+    /// Name of the page: what was limited or halved has one of its own.
+    pub(crate) fn page(&self) -> String {
+        let mut name = "speed".to_owned();
+        if let Some(limit) = &self.machine.limit {
+            name = format!("{name}-{limit}");
+        }
+        if self.precision != Precision::F32 {
+            name = format!("{name}-{}", self.precision.name());
+        }
+        name
+    }
 }
 
 /// One side of a comparison, with one number per process.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use finetune::evaluation::{bytes, median, seconds};
+use finetune::machine::precision::Precision;
 
 use crate::job::Side;
 use crate::results::{Ratio, Results, Row, Samples};
@@ -11,7 +12,7 @@ use crate::results::{Ratio, Results, Row, Samples};
 const SETTINGS: &str = "Settings. PyTorch: eager mode, `torch.optim.Adam(fused=True)`, losses read at \
     each step; each row shows the faster of contiguous tensors and `channels_last` (`--compile` also tries \
     `torch.compile`), named in the row. Ours: the training loop of `finetune train`, Adam, no cache of \
-    features. Both: float32, one thread per core, decoded images in memory, batches made within the timed \
+    features. Both: PRECISION, one thread per core, decoded images in memory, batches made within the timed \
     step, and glibc's allocator told to keep large buffers (`MALLOC_MMAP_THRESHOLD_` of 1 GiB, \
     `MALLOC_TRIM_THRESHOLD_` at its maximum).\n\n";
 
@@ -29,6 +30,10 @@ pub(crate) fn markdown(results: &Results) -> String {
         .iter()
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
+    let bf16 = match (&machine.bf16, results.precision) {
+        (Some(unit), Precision::Bf16) => format!(" and {unit}"),
+        _ => String::new(),
+    };
     let _ = write!(
         page,
         "# Speed and memory compared with PyTorch and HF PEFT\n\n\
@@ -45,18 +50,15 @@ pub(crate) fn markdown(results: &Results) -> String {
         machine
             .instructions
             .as_ref()
-            .map_or_else(String::new, |set| format!(", kernels for {set}")),
+            .map_or_else(String::new, |set| format!(", kernels for {set}{bf16}")),
         results.threads,
         versions.join(", "),
         results.repetitions,
-        if results.version > 1 {
-            SETTINGS
-        } else {
-            EARLIER
-        },
+        settings(results),
     );
     if !results.steps.is_empty() || !results.runs.is_empty() {
-        page += "![ratios of time and memory](speed.svg)\n\n";
+        let picture = results.page();
+        let _ = write!(page, "![ratios of time and memory]({picture}.svg)\n\n");
     }
     steps(&mut page, &results.steps);
     methods(&mut page, &results.steps);
@@ -71,6 +73,28 @@ pub(crate) fn markdown(results: &Results) -> String {
         page += "\n";
     }
     page
+}
+
+fn settings(results: &Results) -> String {
+    if results.version < 2 {
+        return EARLIER.to_owned();
+    }
+    let precision = match results.precision {
+        Precision::F32 => "float32",
+        Precision::Bf16 => {
+            "float32 with the operands of products in bfloat16 (ours: `--precision bf16`; PyTorch: the \
+             faster of `torch.autocast` and `torch.set_float32_matmul_precision(\"medium\")`)"
+        }
+    };
+    let mut text = SETTINGS.replace("PRECISION", precision);
+    if let Some(limit) = &results.machine.limit {
+        let _ = write!(
+            text,
+            "Both sides were limited to {limit}: `FINETUNE_SIMD`, `ATEN_CPU_CAPABILITY`, \
+             `ONEDNN_MAX_CPU_ISA` and `MKL_ENABLE_INSTRUCTIONS`.\n\n"
+        );
+    }
+    text
 }
 
 fn steps(page: &mut String, rows: &[Row]) {

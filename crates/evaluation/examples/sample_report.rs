@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         weights: "invented".to_owned(),
         device: "flex".to_owned(),
         threads: 2,
+        precision: None,
         runs,
         failed: Vec::new(),
         interrupted: false,

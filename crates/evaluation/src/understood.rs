@@ -21,6 +21,8 @@ pub struct Understood {
     pub device: String,
     /// Number of threads that compute.
     pub threads: usize,
+    /// The precision of products, unless they are `f32`.
+    pub precision: Option<String>,
     /// Folder for the results.
     pub out: String,
 }

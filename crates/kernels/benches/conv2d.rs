@@ -5,6 +5,9 @@
 //! cargo bench --profile dev --workspace --bench conv2d -- [PART OF A NAME]
 //! ```
 //!
+//! With `--bf16`, our convolution in bfloat16 is compared with ours in `f32`, if the processor has
+//! instructions for it.
+//!
 //! `FINETUNE_SIMD=avx2` or `portable` measures narrower vectors than the processor has; the fraction
 //! is that of the peak performance with the same vectors. Winograd's convolution can exceed it,
 //! because the operations of the direct sum are counted.
@@ -24,6 +27,7 @@ use std::time::Instant;
 use burn::Tensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, module};
+use finetune_kernels::precision::{self, Precision};
 use finetune_kernels::{conv2d, machine};
 
 /// Minimum time for which each convolution is measured, seconds.
@@ -135,6 +139,16 @@ fn measure(shape: &Shape, operation: Operation, times: &mut [f64; 4]) {
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let wanted = words.iter().find(|word| !word.starts_with('-'));
+    let bf16 = words.iter().any(|word| word == "--bf16");
+    let precisions = if bf16 {
+        precision::set(Precision::Bf16).unwrap();
+        println!("bf16 with {}, f32", precision::unit_name().unwrap());
+        [Precision::Bf16, Precision::F32]
+    } else {
+        println!("ours, Burn's");
+        [Precision::F32; 2]
+    };
+    let other: Operation = if bf16 { conv2d } else { burns };
     let (peak, bandwidth) = (machine::peak_flops(), machine::bandwidth());
     println!(
         "{}, {} threads, {:.0} GFLOP/s at most, {:.1} GB/s",
@@ -156,8 +170,10 @@ fn main() {
         let mut times = [[f64::INFINITY; 4]; 2];
         let start = Instant::now();
         while start.elapsed().as_secs_f64() < PATIENCE {
-            measure(&shape, conv2d, &mut times[0]);
-            measure(&shape, burns, &mut times[1]);
+            for (which, operation) in [conv2d, other].into_iter().enumerate() {
+                precision::set(precisions[which]).unwrap();
+                measure(&shape, operation, &mut times[which]);
+            }
         }
         let [from, to] = shape.channels;
         let out = shape.side.div_ceil(shape.stride);

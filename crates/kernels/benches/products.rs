@@ -5,6 +5,9 @@
 //! cargo bench --profile dev --workspace --bench products -- [PART OF A NAME]
 //! ```
 //!
+//! If the processor has instructions for bfloat16, ours is measured with them too; its fraction is that of
+//! the peak performance in `f32`, which it can exceed.
+//!
 //! The shapes are those of fully connected layers: forward, the gradient of the input and that of the
 //! weight. Both run alternately in one process; a time is the shortest of several. `FINETUNE_SIMD` and
 //! the settings of the allocator are as for the bench `conv2d`.
@@ -17,6 +20,7 @@ use burn::Tensor;
 use burn::tensor::{Device, Distribution};
 use finetune_kernels::linear::linear;
 use finetune_kernels::machine;
+use finetune_kernels::precision::{self, Precision};
 
 /// Minimum time for which each product is measured, seconds.
 const PATIENCE: f64 = 0.4;
@@ -70,7 +74,7 @@ fn main() {
                     100.0 * operations / seconds / peak
                 )
             };
-            let (mut ours, mut theirs) = (f64::INFINITY, f64::INFINITY);
+            let (mut ours, mut theirs, mut bf16) = (f64::INFINITY, f64::INFINITY, f64::INFINITY);
             let start = Instant::now();
             while start.elapsed().as_secs_f64() < 2.0 * PATIENCE {
                 let timed = |work: &dyn Fn() -> Tensor<2>| {
@@ -80,11 +84,17 @@ fn main() {
                 };
                 ours = ours.min(timed(&|| linear(left.clone(), right.clone(), None)));
                 theirs = theirs.min(timed(&|| left.clone().matmul(right.clone())));
+                if precision::set(Precision::Bf16).is_ok() {
+                    bf16 = bf16.min(timed(&|| linear(left.clone(), right.clone(), None)));
+                    precision::set(Precision::F32).unwrap();
+                }
             }
+            let in_bf16 = precision::unit_name().map(|name| format!(" {name} {}", report(bf16)));
             println!(
-                "{name:>20} {pass:<8} ours {} burn {}",
+                "{name:>20} {pass:<8} ours {} burn {}{}",
                 report(ours),
-                report(theirs)
+                report(theirs),
+                in_bf16.unwrap_or_default()
             );
         }
     }

@@ -32,6 +32,7 @@
 #![cfg_attr(feature = "ndarray", allow(deprecated))]
 
 pub mod adapted;
+mod bf16;
 mod conv;
 mod floats;
 mod lanes;
@@ -42,6 +43,7 @@ mod memory;
 pub mod norm;
 pub mod optim;
 pub mod pool;
+pub mod precision;
 #[allow(dead_code, reason = "the operations come one by one")]
 mod simd;
 pub mod tokens;

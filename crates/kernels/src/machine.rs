@@ -18,6 +18,14 @@ pub fn instruction_set() -> &'static str {
     Level::best().name()
 }
 
+/// The instruction set to which the environment variable `FINETUNE_SIMD` limits the kernels, if the processor
+/// has a wider one.
+#[must_use]
+pub fn limit() -> Option<&'static str> {
+    let level = Level::best();
+    (!level.is_widest()).then(|| level.name())
+}
+
 /// The number of `f32` operations per second of all threads of rayon's pool with the widest
 /// vectors. A fused multiply-add counts as two operations. The best of several attempts.
 #[must_use]

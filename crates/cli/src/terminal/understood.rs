@@ -34,7 +34,12 @@ pub fn lines(understood: &Understood, columns: usize) -> Vec<String> {
         "flex" => "cpu",
         other => other,
     };
-    block.add("device", &format!("{device}, {threads}"));
+    let precision = understood.precision.as_ref();
+    let precision = precision.map(|text| format!(", {text}"));
+    block.add(
+        "device",
+        &format!("{device}, {threads}{}", precision.unwrap_or_default()),
+    );
     block.add("output", &visible(&understood.out));
     block.lines
 }
@@ -371,6 +376,7 @@ mod tests {
             seeds: vec![0, 1, 2],
             device: "flex".to_owned(),
             threads: 2,
+            precision: None,
             out: "runs/r".to_owned(),
         }
     }

@@ -225,6 +225,7 @@ fn environment(report: &Report) -> Markup {
             dd {
                 (report.device)
                 @if report.threads > 0 { ", " (report.threads) " thread" @if report.threads > 1 { "s" } }
+                @if let Some(precision) = &report.precision { ", " (precision) }
             }
             @if !seeds.is_empty() { dt { "seeds" } dd { (seeds.join(", ")) } }
             @if !report.command.is_empty() { dt { "command" } dd { code { (report.command) } } }

@@ -36,6 +36,9 @@ pub struct Report {
     /// Number of threads that computed.
     #[serde(default)]
     pub threads: usize,
+    /// The precision of products, unless they were `f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
     /// The finished runs.
     pub runs: Vec<Run>,
     /// Runs that failed, with their errors.

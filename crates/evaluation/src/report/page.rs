@@ -29,14 +29,16 @@ pub fn page(report: &Report) -> String {
         parts.push(differences.join("\n"));
     }
     let data = &report.dataset;
+    let precision = report.precision.as_ref().map(|text| format!(", {text}"));
     parts.push(format!(
-        "{} training, {} validation and {} test images in {} classes; {}, {} thread(s).",
+        "{} training, {} validation and {} test images in {} classes; {}, {} thread(s){}.",
         data.train,
         data.valid,
         data.test,
         data.classes.len(),
         visible(&report.device),
-        report.threads
+        report.threads,
+        precision.unwrap_or_default()
     ));
     if !report.command.is_empty() {
         parts.push(format!("```\n{}\n```", visible(&report.command)));

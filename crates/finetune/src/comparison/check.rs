@@ -39,6 +39,9 @@ pub(super) fn check(
     }
     // What trains can be told only on a device with autodiff.
     let device = device(&first.device)?.autodiff();
+    for run in runs {
+        run.precision.check(&run.device)?;
+    }
     let architecture = first.architecture()?;
     same_weights(runs, inputs)?;
     observer.on_phase(Phase::Images);

@@ -448,6 +448,7 @@ impl Comparison {
             weights: describe(config),
             device: config.device.clone(),
             threads: config.threads.unwrap_or_else(rayon::current_num_threads),
+            precision: config.precision.described(),
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,

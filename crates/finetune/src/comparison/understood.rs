@@ -60,6 +60,7 @@ pub(super) fn understood(
         seeds,
         device: canonical(&first.device).to_owned(),
         threads: first.threads.unwrap_or_else(rayon::current_num_threads),
+        precision: first.precision.described(),
         out: String::new(),
     })
 }

@@ -13,6 +13,7 @@ use super::defaults::{self, For};
 use super::format::Format;
 use super::mirror::Mirror;
 use crate::error::Error;
+use crate::machine::precision::Precision;
 
 /// One run: a method, a seed, and everything that determines the result.
 ///
@@ -69,6 +70,9 @@ pub struct RunConfig {
     pub device: String,
     /// Number of threads that compute; `None` is one per core.
     pub threads: Option<usize>,
+    /// The precision of matrix products and convolutions.
+    #[serde(default)]
+    pub precision: Precision,
     /// Kind of file that the finished model is written as, in addition to safetensors.
     #[serde(default)]
     pub format: Format,
@@ -115,6 +119,7 @@ impl RunConfig {
             auto_rate: false,
             device: "flex".to_owned(),
             threads: None,
+            precision: Precision::default(),
             format: Format::default(),
             checkpoint_seconds: 30,
             keep_checkpoints: 0,

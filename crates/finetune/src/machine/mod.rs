@@ -1,8 +1,10 @@
-//! The machine: [`device`]s, [`memory`], [`threads`] and the [`cache`] folder.
+//! The machine: [`device`]s, [`memory`], [`precision`], [`threads`] and the [`cache`] folder.
 
 pub mod cache;
 pub mod device;
 pub mod memory;
+pub mod precision;
 pub mod threads;
 
-pub use finetune_kernels::machine::instruction_set;
+pub use finetune_kernels::machine::{instruction_set, limit};
+pub use finetune_kernels::precision::unit_name as bf16_unit;

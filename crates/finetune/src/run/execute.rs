@@ -47,6 +47,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     observer.on_phase(Phase::Weights);
     let architecture = config.architecture()?;
     let device = device(&config.device)?;
+    config.precision.apply(&config.device)?;
     device.seed(config.seed);
     let device = device.autodiff();
 

@@ -2,7 +2,8 @@
 //!
 //! Depthwise convolutions and `1 × 1` convolutions have kernels of their own. For `3 × 3` kernels
 //! with stride 1, [`winograd::best`] estimates whether Winograd's convolution needs less work than
-//! the direct kernels, which compute all others. The choice depends on shapes only.
+//! the direct kernels, which compute all others. The choice depends on shapes only, and on the precision
+//! ([`crate::precision`]): in bfloat16 all convolutions of enough channels are computed by [`crate::bf16`].
 
 use std::mem::MaybeUninit;
 
@@ -13,7 +14,14 @@ use super::sampled::Sampled;
 use super::small;
 use super::weight;
 use super::winograd::{self, Pass, Winograd};
+use crate::bf16::{self, Unit};
+use crate::precision;
 use crate::simd::Level;
+
+/// What computes a convolution in bfloat16, if that was chosen and it has enough channels.
+fn in_bf16(g: &Geometry) -> Option<Unit> {
+    precision::unit().filter(|_| bf16::fits(g))
+}
 
 /// Computes the convolution; writes all of `out`, `[batch, channels out, height, width]`.
 pub(crate) fn forward(
@@ -28,6 +36,8 @@ pub(crate) fn forward(
         small::forward(level, g, input, weight, bias, out);
     } else if depthwise::fits(g) {
         depthwise::forward(level, g, input, weight, bias, out);
+    } else if let Some(unit) = in_bf16(g) {
+        bf16::images(unit, &Sampled::forward(g), input, weight, bias, out);
     } else if Pointwise::fits(g) {
         Pointwise::forward(g).run(level, input, weight, bias, out);
     } else if let Some(tile) = winograd::best(g, Pass::Images) {
@@ -49,6 +59,8 @@ pub(crate) fn input_grad(
         small::input_grad(level, g, grad, weight, out);
     } else if depthwise::fits(g) {
         depthwise::input_grad(level, g, grad, weight, out);
+    } else if let Some(unit) = in_bf16(g) {
+        bf16::images(unit, &Sampled::input_grad(g), grad, weight, None, out);
     } else if Pointwise::fits(g) && g.stride == [1, 1] {
         Pointwise::input_grad(g).run(level, grad, weight, None, out);
     } else if let Some(tile) = winograd::best(g, Pass::Images) {
@@ -70,6 +82,8 @@ pub(crate) fn weight_grad(
         small::weight_grad(level, g, input, grad, out);
     } else if depthwise::fits(g) {
         depthwise::weight_grad(level, g, input, grad, out);
+    } else if let Some(unit) = in_bf16(g) {
+        bf16::weight_grad(unit, g, input, grad, out);
     } else if let Some(tile) = winograd::best(g, Pass::Weight) {
         winograd::weight_grad(tile, level, g, input, grad, out);
     } else {

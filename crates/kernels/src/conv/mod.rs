@@ -3,18 +3,18 @@
 mod backend;
 mod choose;
 mod depthwise;
-mod geometry;
+pub(crate) mod geometry;
 mod plan;
 mod pointwise;
 pub(crate) mod product;
-mod sampled;
+pub(crate) mod sampled;
 mod small;
 mod sums;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transpose;
 mod weight;
-mod window;
+pub(crate) mod window;
 mod winograd;
 mod zones;
 

@@ -7,44 +7,44 @@
 use super::geometry::Geometry;
 
 /// A kernel element, with the offset that it reads relative to the position of a grid pixel.
-pub(super) struct Tap {
-    pub(super) offset: [isize; 2],
+pub(crate) struct Tap {
+    pub(crate) offset: [isize; 2],
     /// Index in the kernel.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
 }
 
 /// Output pixels with the same kernel elements.
-pub(super) struct Phase {
+pub(crate) struct Phase {
     /// Number of rows and columns of these pixels.
-    pub(super) grid: [usize; 2],
+    pub(crate) grid: [usize; 2],
     /// Distance between them in the source, pixels.
-    pub(super) step: [usize; 2],
+    pub(crate) step: [usize; 2],
     /// Position of the first one in the output.
-    pub(super) start: [usize; 2],
-    pub(super) taps: Vec<Tap>,
+    pub(crate) start: [usize; 2],
+    pub(crate) taps: Vec<Tap>,
 }
 
 /// A convolution as sums of shifted source pixels.
 pub(crate) struct Sampled {
-    pub(super) batch: usize,
-    pub(super) groups: usize,
+    pub(crate) batch: usize,
+    pub(crate) groups: usize,
     /// Number of channels that a group reads and writes.
-    pub(super) source_channels: usize,
-    pub(super) target_channels: usize,
+    pub(crate) source_channels: usize,
+    pub(crate) target_channels: usize,
     /// Sizes of the source and target images.
-    pub(super) source: [usize; 2],
-    pub(super) target: [usize; 2],
+    pub(crate) source: [usize; 2],
+    pub(crate) target: [usize; 2],
     /// Distance between the pixels of a phase in the output.
-    pub(super) spacing: [usize; 2],
-    pub(super) phases: Vec<Phase>,
+    pub(crate) spacing: [usize; 2],
+    pub(crate) phases: Vec<Phase>,
     /// Distances between the weights of target channels, source channels and groups.
-    pub(super) weight_strides: WeightStrides,
+    pub(crate) weight_strides: WeightStrides,
 }
 
-pub(super) struct WeightStrides {
-    pub(super) target: usize,
-    pub(super) source: usize,
-    pub(super) group: usize,
+pub(crate) struct WeightStrides {
+    pub(crate) target: usize,
+    pub(crate) source: usize,
+    pub(crate) group: usize,
 }
 
 impl Sampled {

@@ -4,7 +4,7 @@
 //! For the gradient of a large weight, that takes twice the memory and two unnecessary passes.
 
 mod backend;
-mod gemm;
+pub(crate) mod gemm;
 mod outer;
 pub(crate) mod product;
 

@@ -7,7 +7,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::gemm::{self, Start};
+use crate::bf16;
 use crate::memory::{values, written};
+use crate::precision;
 use crate::simd::Level;
 
 /// A matrix in a slice: its sizes, and the distances between its rows and its columns.
@@ -44,6 +46,21 @@ impl<'a> Matrix<'a> {
             values,
             size,
             stride: [stride, 1],
+        }
+    }
+
+    /// A matrix of size `[rows, columns]` with these distances between its rows and between its columns.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer values.
+    pub(crate) fn spaced(values: &'a [f32], size: [usize; 2], stride: [usize; 2]) -> Self {
+        let last = |axis: usize| (size[axis].max(1) - 1) * stride[axis];
+        assert!(size.contains(&0) || last(0) + last(1) < values.len());
+        Self {
+            values,
+            size,
+            stride,
         }
     }
 
@@ -125,7 +142,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     ///
     /// If the matrix has fewer rows or columns.
-    pub(super) fn part(
+    pub(crate) fn part(
         self,
         rows: &Range<usize>,
         columns: &Range<usize>,
@@ -136,7 +153,7 @@ impl<'a> Matrix<'a> {
     }
 
     #[cfg(test)]
-    pub(super) fn get(self, row: usize, column: usize) -> f32 {
+    pub(crate) fn get(self, row: usize, column: usize) -> f32 {
         self.values[row * self.stride[0] + column * self.stride[1]]
     }
 
@@ -231,6 +248,12 @@ impl<'a> Matrix<'a> {
 
     /// Computes `start + self · other`; writes all of `out`.
     fn multiply(self, other: Self, start: Start<'_>, out: &mut [MaybeUninit<f32>], parallel: bool) {
+        if let Some(unit) = precision::unit()
+            && bf16::product_fits(self, other)
+        {
+            bf16::multiply(unit, (self, other), start, out, parallel);
+            return;
+        }
         let level = Level::best();
         // The `gemm` crate knows the instructions of other processors than x86, and is a little faster for
         // small products. It has no limit to its instructions.

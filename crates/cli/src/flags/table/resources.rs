@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use finetune::machine::device::canonical;
+use finetune::machine::precision::Precision;
 use finetune_data::Cache;
 use finetune_training::{FeatureCache, FeatureDtype};
 
@@ -10,6 +11,11 @@ use crate::flags::define::{Flag, Resume, choice, switch, value};
 use crate::terminal::exit::Usage;
 
 pub(super) fn flags() -> Vec<Flag> {
+    [computation(), stores()].into_iter().flatten().collect()
+}
+
+/// What computes, and how.
+fn computation() -> Vec<Flag> {
     vec![
         value("device", "DEVICE")
             .help("Device that computes: cpu (flex), gpu (wgpu) or ndarray")
@@ -26,6 +32,36 @@ pub(super) fn flags() -> Vec<Flag> {
             .sets(|run, threads| run.data.pipeline.workers = Some(threads))
             .resume(Resume::Honour),
         choice(
+            "precision",
+            [
+                of(Precision::F32, "32 bits"),
+                of(
+                    Precision::Bf16,
+                    "Operands rounded to bfloat16, sums in 32 bits: on processors with AMX or AVX512-BF16",
+                ),
+            ],
+        )
+        .help("Precision of matrix products and convolutions")
+        .details(
+            "Weights, optimiser and normalisation are f32 in either case. It changes results a little. \
+             docs/recipe.md has measurements.",
+        )
+        .default("f32")
+        .sets(|run, precision| run.precision = precision),
+        switch("gradient-checkpointing")
+            .help("Use less memory by computing blocks again in the backward pass")
+            .details(
+                "About a quarter more time, the same results. docs/recipe.md has measurements. Chen et \
+                 al. 2016, arXiv:1604.06174.",
+            )
+            .sets(|run, on| run.recipe.gradient_checkpointing = on),
+    ]
+}
+
+/// Where decoded images and features are stored.
+fn stores() -> Vec<Flag> {
+    vec![
+        choice(
             "cache",
             [
                 of(Cache::Auto, "In memory if they fit, else in a file"),
@@ -34,7 +70,10 @@ pub(super) fn flags() -> Vec<Flag> {
                     Cache::Disk,
                     "In a file of the cache folder, which later runs on the same images use again",
                 ),
-                of(Cache::None, "Nowhere: images are decoded again for each batch"),
+                of(
+                    Cache::None,
+                    "Nowhere: images are decoded again for each batch",
+                ),
             ],
         )
         .help("Where decoded images are stored")
@@ -90,13 +129,6 @@ pub(super) fn flags() -> Vec<Flag> {
         .help("Number type of the stored features")
         .default("f32")
         .sets(|run, dtype| run.recipe.feature_dtype = dtype),
-        switch("gradient-checkpointing")
-            .help("Use less memory by computing blocks again in the backward pass")
-            .details(
-                "About a quarter more time, the same results. docs/recipe.md has measurements. Chen et \
-                 al. 2016, arXiv:1604.06174.",
-            )
-            .sets(|run, on| run.recipe.gradient_checkpointing = on),
     ]
 }
 

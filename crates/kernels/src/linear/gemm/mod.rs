@@ -34,7 +34,7 @@ const SMALL: usize = 1 << 17;
 
 /// What a product is added to.
 #[derive(Clone, Copy)]
-pub(super) enum Start<'a> {
+pub(crate) enum Start<'a> {
     /// Nothing.
     Zero,
     /// The same row in each row of the result.
@@ -74,44 +74,62 @@ pub(super) fn parallel(
     let blocks = blocks(columns, level.lanes());
     let (row_parts, column_parts) = parts(rows, &blocks);
     let of_rows = evenly(rows, row_parts);
-    let of_columns: Vec<&[Block]> = evenly(blocks.len(), column_parts)
+    let of_blocks: Vec<&[Block]> = evenly(blocks.len(), column_parts)
         .into_iter()
         .map(|range| &blocks[range])
         .collect();
-    // The parts of each row of the result that belong to a task.
-    let mut tasks = Vec::new();
+    let of_columns: Vec<Range<usize>> = of_blocks
+        .iter()
+        .map(|blocks| {
+            let first = blocks.first().map_or(0, |block| block.start);
+            first..first + length(blocks)
+        })
+        .collect();
+    let tasks = places(out, columns, &of_rows, &of_columns);
+    tasks
+        .into_par_iter()
+        .enumerate()
+        .for_each(|(at, (rows, columns, mut places))| {
+            level.run(Task {
+                left: left.some_rows(rows.start, rows.len()),
+                right: right.some_columns(columns.start, columns.len()),
+                start: start.some_columns(&columns),
+                blocks: of_blocks[at % of_blocks.len()],
+                first: columns.start,
+                out: &mut places,
+            });
+        });
+}
+
+/// Some rows and columns of a result, and the places of each row.
+pub(crate) type Places<'o> = (Range<usize>, Range<usize>, Vec<&'o mut [MaybeUninit<f32>]>);
+
+/// Divides a result of so many columns into parts of its rows and columns, row by row.
+pub(crate) fn places<'o>(
+    out: &'o mut [MaybeUninit<f32>],
+    columns: usize,
+    of_rows: &[Range<usize>],
+    of_columns: &[Range<usize>],
+) -> Vec<Places<'o>> {
+    let mut parts = Vec::with_capacity(of_rows.len() * of_columns.len());
     let mut rest = out;
-    for rows in &of_rows {
+    for rows in of_rows {
         let (piece, after) = rest.split_at_mut(rows.len() * columns);
         rest = after;
-        let mut places: Vec<Vec<&mut [MaybeUninit<f32>]>> = of_columns
-            .iter()
-            .map(|_| Vec::with_capacity(rows.len()))
-            .collect();
+        let first = parts.len();
+        parts.extend(of_columns.iter().map(|columns| {
+            let places = Vec::with_capacity(rows.len());
+            (rows.clone(), columns.clone(), places)
+        }));
         for mut row in piece.chunks_exact_mut(columns.max(1)) {
-            for (blocks, places) in of_columns.iter().zip(&mut places) {
-                let (place, after) = row.split_at_mut(length(blocks));
+            for (_, columns, places) in &mut parts[first..] {
+                let (place, after) = row.split_at_mut(columns.len());
                 row = after;
                 places.push(place);
             }
         }
-        let of_columns = of_columns.iter().zip(places);
-        tasks.extend(of_columns.map(|(blocks, places)| (rows.clone(), *blocks, places)));
     }
-    tasks
-        .into_par_iter()
-        .for_each(|(rows, blocks, mut places)| {
-            let first = blocks.first().map_or(0, |block| block.start);
-            let columns = first..first + length(blocks);
-            level.run(Task {
-                left: left.some_rows(rows.start, rows.len()),
-                right: right.some_columns(first, columns.len()),
-                start: start.some_columns(&columns),
-                blocks,
-                first,
-                out: &mut places,
-            });
-        });
+    parts
 }
 
 /// The same by parts of the inner size.
@@ -203,7 +221,7 @@ fn parts(rows: usize, blocks: &[Block]) -> (usize, usize) {
 }
 
 /// Divides `count` things evenly.
-fn evenly(count: usize, parts: usize) -> Vec<Range<usize>> {
+pub(crate) fn evenly(count: usize, parts: usize) -> Vec<Range<usize>> {
     (0..parts)
         .map(|part| count * part / parts..count * (part + 1) / parts)
         .collect()
