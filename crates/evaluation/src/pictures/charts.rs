@@ -2,9 +2,12 @@
 
 use crate::error::EvaluationError;
 use crate::format::{accuracy, bytes, seconds};
-use crate::pictures::bars::{Kind, Panel, Row, panels};
+use crate::pictures::bars::{Kind, Panel, Row, panel, panels};
 use crate::pictures::lines::{Axes, Series, lines};
 use crate::pictures::looks::Looks;
+use crate::pictures::pareto::{Point, Tradeoff};
+use crate::pictures::picture::Picture;
+use crate::pictures::scale::Unit;
 use crate::report::json::{Epoch, Report, Run};
 use crate::statistics::Spread;
 use crate::statistics::summary::{Summary, largest, summarize};
@@ -21,7 +24,8 @@ pub fn picture(report: &Report) -> Result<String, EvaluationError> {
 
 /// Accuracy and costs of each method, for the largest number of training images.
 pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
-    let panel = |title: &str, kind, row: fn(&Summary) -> (f64, String)| Panel {
+    let panel = |name, title: &str, kind, row: fn(&Summary) -> (f64, String)| Panel {
+        name,
         title: title.to_owned(),
         kind,
         rows: largest(summaries)
@@ -45,19 +49,23 @@ pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
             .collect(),
     };
     vec![
-        panel("Test accuracy", Kind::Dots, |summary| {
+        panel("test-accuracy", "Test accuracy", Kind::Dots, |summary| {
             (summary.accuracy.mean, accuracy(summary))
         }),
-        panel("Peak memory", Kind::Bars, |summary| {
-            match summary.peak_memory_bytes {
+        panel(
+            "peak-memory",
+            "Peak memory",
+            Kind::Bars,
+            |summary| match summary.peak_memory_bytes {
                 Some(number) => (as_f64(number), bytes(number)),
                 None => (f64::NAN, String::new()),
-            }
-        }),
-        panel("Time per step", Kind::Bars, |summary| {
+            },
+        ),
+        panel("time-per-step", "Time per step", Kind::Bars, |summary| {
             (summary.seconds_per_step, seconds(summary.seconds_per_step))
         }),
         panel(
+            "file-size",
             "File size (without the base weights)",
             Kind::Bars,
             |summary| {
@@ -70,35 +78,89 @@ pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
     ]
 }
 
+/// The panels of [`costs`]; none of a single method, which there is nothing to compare with.
+pub(crate) fn bars(summaries: &[Summary], looks: &Looks) -> Result<Vec<Picture>, EvaluationError> {
+    let panels = costs(summaries, looks).into_iter();
+    let several = panels.filter(|panel| panel.rows.len() > 1);
+    several.map(|several| panel(&several)).collect()
+}
+
+/// Accuracy over each cost, for the methods whose runs went to their ends, with the largest number of
+/// training images. Costs that were measured for fewer than two methods are left out.
+pub(crate) fn tradeoffs(summaries: &[Summary], looks: &Looks) -> Vec<Tradeoff> {
+    let methods = largest(summaries).into_iter();
+    let methods: Vec<&Summary> = methods.filter(|one| !one.stopped).collect();
+    let tradeoff = |name, cost, unit, of: fn(&Summary) -> Option<f64>| {
+        let point = |summary: &&Summary| {
+            let cost = of(summary).filter(|cost| cost.is_finite() && *cost >= 0.0)?;
+            Some(Point {
+                name: summary.method.clone(),
+                look: looks.get(&summary.method),
+                cost,
+                accuracy: summary.accuracy.mean,
+                yardstick: summary.yardstick().is_some(),
+            })
+        };
+        Tradeoff {
+            name,
+            cost,
+            unit,
+            points: methods.iter().filter_map(point).collect(),
+        }
+    };
+    let all = [
+        tradeoff(
+            "accuracy-and-peak-memory",
+            "peak memory",
+            Unit::Bytes,
+            |one| one.peak_memory_bytes.map(as_f64),
+        ),
+        tradeoff(
+            "accuracy-and-training-time",
+            "training time",
+            Unit::Seconds,
+            |one| Some(one.train_seconds),
+        ),
+        tradeoff(
+            "accuracy-and-trainable-parameters",
+            "trainable parameters",
+            Unit::Number,
+            |one| Some(as_f64(one.trainable_parameters)),
+        ),
+    ];
+    let several = all.into_iter().filter(|one| one.points.len() > 1);
+    several.collect()
+}
+
 /// Training loss and accuracy over the epochs, for the largest number of training images.
 pub(crate) fn curves(
     report: &Report,
     summaries: &[Summary],
     looks: &Looks,
-) -> Result<Vec<String>, EvaluationError> {
+) -> Result<Vec<Picture>, EvaluationError> {
     let of = |pick: fn(&Epoch) -> Option<f64>| over_epochs(report, summaries, looks, pick);
     let loss = of(|epoch| Some(epoch.train_loss));
     let valid = of(|epoch| epoch.valid_accuracy);
-    let (title, accuracy) = if valid.iter().any(|line| !line.points.is_empty()) {
-        ("Validation accuracy", valid)
+    let (name, title, accuracy) = if valid.iter().any(|line| !line.points.is_empty()) {
+        ("validation-accuracy", "Validation accuracy", valid)
     } else {
-        ("Training accuracy", of(|epoch| Some(epoch.train_accuracy)))
+        let train = of(|epoch| Some(epoch.train_accuracy));
+        ("training-accuracy", "Training accuracy", train)
     };
     let loss_axes = Axes {
+        name: "training-loss",
         title: "Training loss (cross-entropy)",
         x: "epoch",
         share: false,
     };
     let accuracy_axes = Axes {
+        name,
         title,
         x: "epoch",
         share: true,
     };
-    let pictures = vec![lines(&loss, loss_axes)?, lines(&accuracy, accuracy_axes)?];
-    Ok(pictures
-        .into_iter()
-        .filter(|picture| !picture.is_empty())
-        .collect())
+    let pictures = [lines(&loss, loss_axes)?, lines(&accuracy, accuracy_axes)?];
+    Ok(pictures.into_iter().flatten().collect())
 }
 
 fn over_epochs(
@@ -144,11 +206,11 @@ fn mean(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Test accuracy over the number of training images; empty if there are fewer than two numbers.
+/// Test accuracy over the number of training images; `None` if there are fewer than two numbers.
 pub(crate) fn learning_curve(
     summaries: &[Summary],
     looks: &Looks,
-) -> Result<String, EvaluationError> {
+) -> Result<Option<Picture>, EvaluationError> {
     let mut series: Vec<Series> = Vec::new();
     for summary in summaries {
         let Some(count) = summary.train_per_class else {
@@ -166,12 +228,13 @@ pub(crate) fn learning_curve(
         }
     }
     if series.iter().all(|line| line.points.len() < 2) {
-        return Ok(String::new());
+        return Ok(None);
     }
     for line in &mut series {
         line.points.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     let axes = Axes {
+        name: "accuracy-by-training-images",
         title: "Test accuracy",
         x: "training images per class",
         share: true,
@@ -205,14 +268,45 @@ mod tests {
             let summaries = summarize(report);
             learning_curve(&summaries, &Looks::of(&summaries)).unwrap()
         };
-        assert_eq!(curve(&report), "");
+        assert_eq!(curve(&report), None);
         report.runs[0].train_per_class = Some(5);
         report.runs[1].train_per_class = Some(20);
-        assert!(curve(&report).contains("training images per class"));
+        let picture = curve(&report).unwrap().file();
+        assert!(picture.contains("training images per class"));
         // The other pictures show only the runs with the larger number of images.
         let summaries = summarize(&report);
         let panels = costs(&summaries, &Looks::of(&summaries));
         assert_eq!(panels[0].rows.len(), 1);
         assert_eq!(panels[0].rows[0].label, "80.00 %");
+    }
+
+    #[test]
+    fn charts_that_compare_methods_need_two_methods() {
+        let of = |report: &Report| {
+            let summaries = summarize(report);
+            let looks = Looks::of(&summaries);
+            let bars = bars(&summaries, &looks).unwrap().len();
+            (bars, tradeoffs(&summaries, &looks))
+        };
+        let (bars, costs) = of(&with_runs(&[("sft", 0, 0.5), ("sft", 1, 0.6)]));
+        assert_eq!((bars, costs.len()), (0, 0));
+        let mut report = with_runs(&[("sft", 0, 0.5), ("linear", 0, 0.4), ("lora", 0, 0.6)]);
+        report.runs[0].peak_memory_bytes = None;
+        report.runs[1].trainable_parameters = 3;
+        let (bars, costs) = of(&report);
+        assert_eq!((bars, costs.len()), (4, 3));
+        // sft's memory is not known; linear is a yardstick.
+        let names = |one: &Tradeoff| -> Vec<String> {
+            one.points.iter().map(|point| point.name.clone()).collect()
+        };
+        assert_eq!(names(&costs[0]), ["linear", "lora"]);
+        assert_eq!(names(&costs[2]), ["sft", "linear", "lora"]);
+        assert!(costs[2].points[1].yardstick && !costs[2].points[2].yardstick);
+        assert_eq!(costs[2].points[1].cost, 3.0);
+        // The time of a run that was stopped says nothing.
+        report.runs[2].stopped = true;
+        let (_, costs) = of(&report);
+        assert_eq!(costs.len(), 2);
+        assert_eq!(names(&costs[0]), ["sft", "linear"]);
     }
 }

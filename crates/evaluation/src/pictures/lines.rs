@@ -7,7 +7,8 @@ use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
 use crate::pictures::looks::Look;
-use crate::pictures::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
+use crate::pictures::picture::Picture;
+use crate::pictures::plots::{FONT, GRID, SIZE, draw, marker, plot, text};
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,8 @@ pub(crate) struct Series {
 /// The axes of a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axes<'a> {
+    /// The name of the picture's file.
+    pub name: &'a str,
     /// What the vertical axis shows, written above the chart.
     pub title: &'a str,
     /// What the horizontal axis shows, written below the chart.
@@ -36,10 +39,10 @@ const PIXELS: (u32, u32) = (460, 300);
 const TOP: i32 = 30;
 const BOTTOM: i32 = 46;
 
-/// Draws lines, each with its name at its end; empty if there is no finite point.
-pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, EvaluationError> {
+/// Draws lines, each with its name at its end; `None` if there is no finite point.
+pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>, EvaluationError> {
     let Some((x, y)) = ranges(series, axes.share) else {
-        return Ok(String::new());
+        return Ok(None);
     };
     let longest = series
         .iter()
@@ -47,7 +50,7 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
         .max()
         .unwrap_or(0);
     let names = 30 + 7 * u32::try_from(longest.min(16)).unwrap_or(0);
-    inline(PIXELS, |area| {
+    let drawing = draw(PIXELS, |area| {
         text(area, axes.title, (4, 12), HPos::Left)?;
         let mut chart = ChartBuilder::on(area)
             .margin_top(TOP)
@@ -117,7 +120,8 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
             text(area, &line.name, (x + 23, y), HPos::Left)?;
         }
         Ok(())
-    })
+    })?;
+    Ok(Some(Picture::new(axes.name, axes.title, drawing)))
 }
 
 fn finite((x, y): &(f64, f64)) -> bool {
@@ -196,6 +200,7 @@ mod tests {
     }
 
     const AXES: Axes<'_> = Axes {
+        name: "loss",
         title: "loss",
         x: "epoch",
         share: false,
@@ -225,12 +230,12 @@ mod tests {
             (0.5..1.5, 0.0..1.0)
         );
         assert_eq!(ranges(&[line(&[(1.0, f64::NAN)])], false), None);
-        assert_eq!(lines(&[line(&[])], AXES).unwrap(), "");
+        assert_eq!(lines(&[line(&[])], AXES).unwrap(), None);
     }
 
     #[test]
     fn names_are_escaped() {
-        let svg = lines(&[line(&[(1.0, 2.0)])], AXES).unwrap();
+        let svg = lines(&[line(&[(1.0, 2.0)])], AXES).unwrap().unwrap().file();
         assert!(svg.contains("a&lt;b") && !svg.contains("a<b"));
     }
 

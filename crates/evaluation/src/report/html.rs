@@ -4,10 +4,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::EvaluationError;
 use crate::format::tenths;
-use crate::pictures::bars::panel;
-use crate::pictures::charts::{costs, curves, learning_curve};
+use crate::pictures::Picture;
+use crate::pictures::charts::{bars, curves, learning_curve};
 use crate::pictures::looks::Looks;
-use crate::pictures::sweep::inline_sweep;
+use crate::pictures::sweep::sweep;
+use crate::report::costs::costs;
 use crate::report::differences;
 use crate::report::json::{Report, Run};
 use crate::report::matrix::{caption, confusions};
@@ -62,23 +63,19 @@ fn results(
     summaries: &[Summary],
     looks: &Looks,
 ) -> Result<Markup, EvaluationError> {
-    let mut panels = Vec::new();
-    for cost in costs(summaries, looks) {
-        panels.push(panel(&cost)?);
-    }
+    let panels = bars(summaries, looks)?;
     let learning = learning_curve(summaries, looks)?;
     let mut sweeps = Vec::new();
     for run in &report.runs {
-        if let Some(test) = &run.range_test {
-            sweeps.push(inline_sweep(&run.method, test)?);
-        }
+        sweeps.extend(sweep(run)?);
     }
     let several = summaries.iter().any(|summary| summary.seeds > 1);
     Ok(html! {
         (table(summaries, looks))
         (differences::table(summaries))
-        section {
-            h2 { "Accuracy and cost" }
+        (costs(summaries, looks)?)
+        @if !panels.is_empty() { section {
+            h2 { "Accuracy and costs of each method" }
             (figures(&panels))
             p.quiet {
                 "The line through an accuracy is its 95 % interval (Wilson), which depends on the "
@@ -88,7 +85,7 @@ fn results(
                 "process of each run. The file is the smallest one that restores the model "
                 "together with the base weights."
             }
-        }
+        } }
         section {
             h2 { "Training curves" }
             (figures(&curves(report, summaries, looks)?))
@@ -97,7 +94,7 @@ fn results(
         @if !sweeps.is_empty() {
             section { h2 { "Learning rate range test" } (figures(&sweeps)) }
         }
-        @if !learning.is_empty() {
+        @if let Some(learning) = learning {
             section { h2 { "Accuracy by number of training images" } (figures(&[learning])) }
         }
         section {
@@ -114,8 +111,8 @@ fn results(
     })
 }
 
-fn figures(pictures: &[String]) -> Markup {
-    html! { div.grid { @for picture in pictures { figure { (PreEscaped(picture)) } } } }
+fn figures(pictures: &[Picture]) -> Markup {
+    html! { div.grid { @for picture in pictures { figure { (PreEscaped(picture.on_page())) } } } }
 }
 
 fn notes(report: &Report) -> Markup {
@@ -240,7 +237,7 @@ mod tests {
 
     #[test]
     fn markup_is_escaped_and_missing_numbers_are_named() {
-        let mut report = with_runs(&[("lora", 0, 0.5)]);
+        let mut report = with_runs(&[("lora", 0, 0.5), ("sft", 0, 0.5)]);
         report.dataset.classes[0] = "<script>".to_owned();
         report.runs[0].method = "<script>".to_owned();
         report.runs[0].epochs[0].train_loss = f64::NAN;

@@ -2,6 +2,7 @@
 //! a terminal and sentences.
 
 mod beside;
+mod costs;
 mod details;
 mod differences;
 pub(crate) mod html;

@@ -15,12 +15,9 @@ pub fn write_report(report: &Report, folder: &RunFolder) -> Result<(), Error> {
     write_atomically(&folder.page(), html(report)?.as_bytes())?;
     write_atomically(&folder.markdown(), page(report).as_bytes())?;
     for run in &report.runs {
-        if let Some(test) = &run.range_test {
-            let picture = sweep(&run.method, test)?;
-            write_atomically(
-                &folder.range_test(&run.method, run.seed),
-                picture.as_bytes(),
-            )?;
+        if let Some(picture) = sweep(run)? {
+            let file = folder.range_test(&run.method, run.seed);
+            write_atomically(&file, picture.file().as_bytes())?;
         }
     }
     Ok(write_atomically(&folder.metrics(), &metrics(report)?)?)
