@@ -132,7 +132,8 @@ pub(crate) fn tradeoffs(summaries: &[Summary], looks: &Looks) -> Vec<Tradeoff> {
     several.collect()
 }
 
-/// Training loss and accuracy over the epochs, for the largest number of training images.
+/// Training loss, training accuracy and, if there is any, validation accuracy over the epochs, for the
+/// largest number of training images. A single epoch has no curve.
 pub(crate) fn curves(
     report: &Report,
     summaries: &[Summary],
@@ -140,27 +141,31 @@ pub(crate) fn curves(
 ) -> Result<Vec<Picture>, EvaluationError> {
     let of = |pick: fn(&Epoch) -> Option<f64>| over_epochs(report, summaries, looks, pick);
     let loss = of(|epoch| Some(epoch.train_loss));
+    let train = of(|epoch| Some(epoch.train_accuracy));
     let valid = of(|epoch| epoch.valid_accuracy);
-    let (name, title, accuracy) = if valid.iter().any(|line| !line.points.is_empty()) {
-        ("validation-accuracy", "Validation accuracy", valid)
-    } else {
-        let train = of(|epoch| Some(epoch.train_accuracy));
-        ("training-accuracy", "Training accuracy", train)
-    };
-    let loss_axes = Axes {
-        name: "training-loss",
-        title: "Training loss (cross-entropy)",
-        x: "epoch",
-        share: false,
-    };
-    let accuracy_axes = Axes {
+    let curved = |series: &[Series]| series.iter().any(|line| line.points.len() > 1);
+    let axes = |name, title, share| Axes {
         name,
         title,
         x: "epoch",
-        share: true,
+        share,
     };
-    let pictures = [lines(&loss, loss_axes)?, lines(&accuracy, accuracy_axes)?];
-    Ok(pictures.into_iter().flatten().collect())
+    let all = [
+        (
+            loss,
+            axes("training-loss", "Training loss (cross-entropy)", false),
+        ),
+        (train, axes("training-accuracy", "Training accuracy", true)),
+        (
+            valid,
+            axes("validation-accuracy", "Validation accuracy", true),
+        ),
+    ];
+    let mut pictures = Vec::new();
+    for (series, axes) in all.iter().filter(|(series, _)| curved(series)) {
+        pictures.extend(lines(series, *axes)?);
+    }
+    Ok(pictures)
 }
 
 fn over_epochs(
@@ -171,12 +176,16 @@ fn over_epochs(
 ) -> Vec<Series> {
     let series = largest(summaries).into_iter().map(|summary| {
         let runs = report.runs.iter().filter(|run| summary.contains(run));
-        let singles: Vec<Vec<(f64, f64)>> = runs.map(|run| points(run, pick)).collect();
+        let seeds: Vec<Vec<(f64, f64)>> = runs.map(|run| points(run, pick)).collect();
         Series {
             name: summary.method.clone(),
             look: looks.get(&summary.method),
-            points: mean(&singles),
-            singles,
+            points: mean(&seeds),
+            band: if seeds.len() > 1 {
+                range(&seeds)
+            } else {
+                Vec::new()
+            },
         }
     });
     series.collect()
@@ -187,23 +196,33 @@ fn points(run: &Run, pick: fn(&Epoch) -> Option<f64>) -> Vec<(f64, f64)> {
     run.epochs.iter().filter_map(point).collect()
 }
 
-/// The mean of the finite values at each place at which any line has one. A seed whose loss becomes
-/// NaN does not end the line of the other seeds.
-fn mean(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
+/// The finite values at each place at which any line has one. A seed whose loss becomes NaN does not
+/// end the line of the other seeds.
+fn by_place(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, Vec<f64>)> {
     let finite = || lines.iter().flatten().filter(|(_, y)| y.is_finite());
     let mut places: Vec<f64> = finite().map(|(x, _)| *x).collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
     let at = |place: f64| finite().filter(move |(x, _)| x.total_cmp(&place).is_eq());
-    places
-        .into_iter()
-        .map(|place| {
-            (
-                place,
-                Spread::of(&at(place).map(|(_, y)| *y).collect::<Vec<_>>()).mean,
-            )
-        })
-        .collect()
+    let values = |place| (place, at(place).map(|(_, y)| *y).collect());
+    places.into_iter().map(values).collect()
+}
+
+fn mean(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64)> {
+    let places = by_place(lines).into_iter();
+    let mean = places.map(|(place, values)| (place, Spread::of(&values).mean));
+    mean.collect()
+}
+
+/// The lowest and the highest value at each place.
+fn range(lines: &[Vec<(f64, f64)>]) -> Vec<(f64, f64, f64)> {
+    let places = by_place(lines).into_iter();
+    let range = places.map(|(place, values)| {
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.into_iter().fold(f64::NEG_INFINITY, f64::max);
+        (place, low, high)
+    });
+    range.collect()
 }
 
 /// Test accuracy over the number of training images; `None` if there are fewer than two numbers.
@@ -216,15 +235,23 @@ pub(crate) fn learning_curve(
         let Some(count) = summary.train_per_class else {
             continue;
         };
-        let point = (as_f64(count as u64), summary.accuracy.mean);
-        match series.iter_mut().find(|line| line.name == summary.method) {
-            Some(line) => line.points.push(point),
-            None => series.push(Series {
+        let seeds = summary.accuracies.iter();
+        let seeds: Vec<_> = seeds
+            .map(|one| vec![(as_f64(count as u64), *one)])
+            .collect();
+        let index = series.iter().position(|line| line.name == summary.method);
+        let index = index.unwrap_or_else(|| {
+            series.push(Series {
                 name: summary.method.clone(),
                 look: looks.get(&summary.method),
-                points: vec![point],
-                singles: Vec::new(),
-            }),
+                points: Vec::new(),
+                band: Vec::new(),
+            });
+            series.len() - 1
+        });
+        series[index].points.extend(mean(&seeds));
+        if seeds.len() > 1 {
+            series[index].band.extend(range(&seeds));
         }
     }
     if series.iter().all(|line| line.points.len() < 2) {
@@ -232,6 +259,7 @@ pub(crate) fn learning_curve(
     }
     for line in &mut series {
         line.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        line.band.sort_by(|a, b| a.0.total_cmp(&b.0));
     }
     let axes = Axes {
         name: "accuracy-by-training-images",
@@ -253,12 +281,48 @@ mod tests {
     use crate::report::json::tests::with_runs;
 
     #[test]
-    fn means_ignore_values_that_are_nan() {
+    fn means_and_ranges_ignore_values_that_are_nan() {
         let lines = [
             vec![(1.0, 2.0), (2.0, f64::NAN)],
             vec![(1.0, 4.0), (2.0, 6.0), (3.0, 1.0)],
         ];
         assert_eq!(mean(&lines), [(1.0, 3.0), (2.0, 6.0), (3.0, 1.0)]);
+        assert_eq!(
+            range(&lines),
+            [(1.0, 2.0, 4.0), (2.0, 6.0, 6.0), (3.0, 1.0, 1.0)]
+        );
+    }
+
+    #[test]
+    fn curves_need_two_epochs_and_show_what_was_measured() {
+        let mut report = with_runs(&[("sft", 0, 0.5), ("sft", 1, 0.5)]);
+        let names = |report: &Report| -> Vec<String> {
+            let summaries = summarize(report);
+            let pictures = curves(report, &summaries, &Looks::of(&summaries)).unwrap();
+            pictures.into_iter().map(|picture| picture.name).collect()
+        };
+        assert!(names(&report).is_empty());
+        for run in &mut report.runs {
+            let second = Epoch {
+                epoch: 2,
+                train_accuracy: 0.25 + 0.5 * as_f64(run.seed),
+                ..run.epochs[0].clone()
+            };
+            run.epochs.push(second);
+        }
+        let all = ["training-loss", "training-accuracy", "validation-accuracy"];
+        assert_eq!(names(&report), all);
+        let summaries = summarize(&report);
+        let looks = Looks::of(&summaries);
+        let train = over_epochs(&report, &summaries, &looks, |epoch| {
+            Some(epoch.train_accuracy)
+        });
+        assert_eq!(train[0].points, [(1.0, 0.0), (2.0, 0.5)]);
+        assert_eq!(train[0].band, [(1.0, 0.0, 0.0), (2.0, 0.25, 0.75)]);
+        for epoch in report.runs.iter_mut().flat_map(|run| &mut run.epochs) {
+            epoch.valid_accuracy = None;
+        }
+        assert_eq!(names(&report), all[..2]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn results(
     looks: &Looks,
 ) -> Result<Markup, EvaluationError> {
     let panels = bars(summaries, looks)?;
+    let curves = curves(report, summaries, looks)?;
     let learning = learning_curve(summaries, looks)?;
     let mut sweeps = Vec::new();
     for run in &report.runs {
@@ -86,16 +87,23 @@ fn results(
                 "together with the base weights."
             }
         } }
-        section {
-            h2 { "Training curves" }
-            (figures(&curves(report, summaries, looks)?))
-            @if several { p.quiet { "Thick lines are means over the seeds, thin lines are individual seeds." } }
-        }
+        @if !curves.is_empty() { section {
+            h2 { "Learning curves" }
+            (multiples(&curves))
+            p.quiet {
+                @if several { (BANDS) " " }
+                "Training loss and accuracy are means over an epoch, while the model changes and on the "
+                "images as they are augmented."
+            }
+        } }
         @if !sweeps.is_empty() {
             section { h2 { "Learning rate range test" } (figures(&sweeps)) }
         }
         @if let Some(learning) = learning {
-            section { h2 { "Accuracy by number of training images" } (figures(&[learning])) }
+            section { h2 { "Accuracy by number of training images" }
+                (multiples(&[learning]))
+                @if several { p.quiet { (BANDS) } }
+            }
         }
         section {
             h2 { "Confusion matrices" }
@@ -109,6 +117,15 @@ fn results(
         (mistakes::scores(report, summaries))
         section { h2 { "Settings" } (settings(report)) (tried(report)) }
     })
+}
+
+/// What lines and bands are, with several seeds.
+const BANDS: &str =
+    "Lines are means over the seeds, and bands go from the lowest to the highest seed.";
+
+/// Small pictures, three beside each other if there is room.
+fn multiples(pictures: &[Picture]) -> Markup {
+    html! { div.multiples { @for picture in pictures { figure { (PreEscaped(picture.on_page())) } } } }
 }
 
 fn figures(pictures: &[Picture]) -> Markup {
