@@ -41,7 +41,7 @@ const BOTTOM: i32 = 46;
 
 /// Draws lines, each with its name at its end; `None` if there is no finite point.
 pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>, EvaluationError> {
-    let Some((x, axis)) = ranges(series, axes.share) else {
+    let Some((x, vertical)) = ranges(series, axes.share) else {
         return Ok(None);
     };
     let longest = series
@@ -57,9 +57,9 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>
             .margin_right(names)
             .x_label_area_size(BOTTOM)
             .y_label_area_size(48)
-            .build_cartesian_2d(x, axis.clone())
+            .build_cartesian_2d(x, vertical.clone())
             .map_err(plot)?;
-        let digits = digits(axis.end);
+        let digits = digits(vertical.end);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -82,8 +82,9 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>
             .draw()
             .map_err(plot)?;
         for line in series {
-            let place =
-                |(x, y): (f64, f64)| chart.backend_coord(&(x, y.clamp(axis.start, axis.end)));
+            let place = |(x, y): (f64, f64)| {
+                chart.backend_coord(&(x, y.clamp(vertical.start, vertical.end)))
+            };
             let faint = line.look.color.mix(0.18).filled();
             let edge: Vec<_> = edge(&line.band).into_iter().map(place).collect();
             if !edge.is_empty() {
@@ -99,7 +100,9 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>
                 .map_err(plot)?;
             let pixels: Vec<_> = points
                 .iter()
-                .map(|(x, value)| chart.backend_coord(&(*x, value.clamp(axis.start, axis.end))))
+                .map(|(x, value)| {
+                    chart.backend_coord(&(*x, value.clamp(vertical.start, vertical.end)))
+                })
                 .collect();
             // At most 12 markers per line, always including the last point.
             for at in pixels

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::pictures::labels::{Rect, place};
+use crate::pictures::labels::{Rect, leader, place};
 use crate::pictures::looks::Look;
 use crate::pictures::picture::Picture;
 use crate::pictures::plots::{Area, GRID, draw, marker, outline, plot, text};
@@ -115,7 +115,10 @@ fn paint(area: &Area<'_>, one: &Tradeoff) -> Result<(), EvaluationError> {
         top: TOP - 6,
         bottom,
     };
-    for ((_, name), (at, anchor)) in points.iter().zip(place(&points, &stairs, inside)) {
+    for ((point, name), (at, anchor)) in points.iter().zip(place(&points, &stairs, inside)) {
+        if let Some(leader) = leader(*point, at) {
+            line(area, leader.to_vec(), BLACK.mix(0.55).stroke_width(1))?;
+        }
         text(area, name, at, anchor)?;
     }
     Ok(())

@@ -72,6 +72,8 @@ struct Round {
 impl Unit {
     /// Round values from a thousandth of a second, or 1, upwards, in order.
     fn round(self) -> Vec<Round> {
+        /// Three powers of ten.
+        const THREE: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
         let mut round = Vec::new();
         let mut add = |unit: f64, counts: &[f64]| {
             for count in counts {
@@ -81,7 +83,6 @@ impl Unit {
                 });
             }
         };
-        const THREE: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
         match self {
             Self::Bytes => (0..5).for_each(|power| add(1024_f64.powi(power), &THREE)),
             Self::Number => (0..5).for_each(|power| add(1000_f64.powi(power), &THREE)),

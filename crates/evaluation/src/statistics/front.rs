@@ -37,10 +37,12 @@ mod tests {
 
     #[test]
     fn what_another_one_beats_in_both_is_not_on_the_front() {
-        // c costs more than b and has a smaller value; e costs as much as d.
-        let (a, b, c, d, e) = ((1.0, 0.5), (2.0, 0.8), (3.0, 0.7), (4.0, 0.9), (4.0, 0.85));
-        assert_eq!(pareto_front(&[a, b, c, d, e]), [0, 1, 3]);
-        assert_eq!(pareto_front(&[e, d, c, b, a]), [4, 3, 1]);
+        // The third costs more than the second and has a smaller value; the fifth costs as much as the
+        // fourth.
+        let mut pairs = [(1.0, 0.5), (2.0, 0.8), (3.0, 0.7), (4.0, 0.9), (4.0, 0.85)];
+        assert_eq!(pareto_front(&pairs), [0, 1, 3]);
+        pairs.reverse();
+        assert_eq!(pareto_front(&pairs), [4, 3, 1]);
     }
 
     #[test]
