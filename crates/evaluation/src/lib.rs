@@ -46,8 +46,8 @@ pub use format::{bytes, seconds};
 pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{Picture, picture, sweep};
 pub use report::{
-    DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores, SkippedImage,
-    Tried, VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
+    AugmentedImage, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores,
+    SkippedImage, Tried, VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
     table_within,
 };
 pub use statistics::{

@@ -8,6 +8,7 @@ use crate::pictures::Picture;
 use crate::pictures::charts::{bars, curves, learning_curve};
 use crate::pictures::looks::Looks;
 use crate::pictures::sweep::sweep;
+use crate::report::augmented;
 use crate::report::costs::costs;
 use crate::report::differences;
 use crate::report::json::{Report, Run};
@@ -115,6 +116,7 @@ fn results(
         }
         (mistakes::gallery(report, summaries))
         (mistakes::scores(report, summaries))
+        (augmented::samples(report, summaries))
         section { h2 { "Settings" } (settings(report)) (tried(report)) }
     })
 }

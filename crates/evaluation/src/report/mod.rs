@@ -1,10 +1,12 @@
 //! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
 //! a terminal and sentences.
 
+mod augmented;
 mod beside;
 mod costs;
 mod details;
 mod differences;
+mod embedded;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
@@ -17,7 +19,7 @@ mod sentences;
 mod skipped;
 mod table;
 
-pub use details::{Mistake, Scores, Tried};
+pub use details::{AugmentedImage, Mistake, Scores, Tried};
 pub use html::html;
 pub use json::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
