@@ -46,9 +46,9 @@ pub use format::{bytes, seconds};
 pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{Picture, picture, sweep};
 pub use report::{
-    AugmentedImage, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores,
-    SkippedImage, Tried, VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
-    table_within,
+    AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run,
+    Scores, SkippedImage, Tried, VERSION, charts, finding, html, left_out, markdown, outcomes,
+    page, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

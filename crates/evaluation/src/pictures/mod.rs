@@ -3,6 +3,7 @@
 
 pub(crate) mod bars;
 pub(crate) mod charts;
+pub(crate) mod forest;
 mod labels;
 mod lines;
 pub(crate) mod looks;

@@ -14,8 +14,6 @@ use crate::statistics::pareto_front;
 /// Accuracy over one cost.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tradeoff {
-    /// The name of its file.
-    pub name: &'static str,
     /// The cost, in words.
     pub cost: &'static str,
     pub unit: Unit,
@@ -60,10 +58,27 @@ impl Tradeoff {
     }
 }
 
+/// The name of the file that shows all costs.
+const NAME: &str = "accuracy-and-costs";
+
 /// Draws one cost.
 pub(crate) fn tradeoff(one: &Tradeoff) -> Result<Picture, EvaluationError> {
     let drawing = draw(PIXELS, |area| paint(area, one))?;
-    Ok(Picture::new(one.name, one.title(), drawing))
+    Ok(Picture::new(NAME, one.title(), drawing))
+}
+
+/// Draws all costs beside each other; `None` if there are none.
+pub(crate) fn tradeoffs(all: &[Tradeoff]) -> Result<Option<Picture>, EvaluationError> {
+    if all.is_empty() {
+        return Ok(None);
+    }
+    let width = PIXELS.0 * u32::try_from(all.len()).unwrap_or(1);
+    let drawing = draw((width, PIXELS.1), |area| {
+        let areas = area.split_evenly((1, all.len()));
+        let mut panels = areas.iter().zip(all);
+        panels.try_for_each(|(area, one)| paint(area, one))
+    })?;
+    Ok(Some(Picture::new(NAME, "Accuracy against cost", drawing)))
 }
 
 fn paint(area: &Area<'_>, one: &Tradeoff) -> Result<(), EvaluationError> {
@@ -179,7 +194,6 @@ mod tests {
 
     fn example() -> Tradeoff {
         Tradeoff {
-            name: "n",
             cost: "peak memory",
             unit: Unit::Number,
             points: vec![
@@ -226,6 +240,18 @@ mod tests {
         ] {
             assert!(svg.contains(label), "{label}: {svg}");
         }
+    }
+
+    #[test]
+    fn all_costs_are_beside_each_other() {
+        let picture = tradeoffs(&[example(), example()]).unwrap().unwrap();
+        let svg = picture.file();
+        assert!(svg.contains("width=\"680\" height=\"260\""), "{svg}");
+        // The front of the second panel is 340 pixels further to the right.
+        for points in ["168,162 289,162 289,100 ", "508,162 629,162 629,100 "] {
+            assert!(svg.contains(points), "{svg}");
+        }
+        assert_eq!(tradeoffs(&[]).unwrap(), None);
     }
 
     #[test]

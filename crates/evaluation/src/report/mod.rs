@@ -3,6 +3,7 @@
 
 mod augmented;
 mod beside;
+mod charts;
 mod costs;
 mod details;
 mod differences;
@@ -19,6 +20,7 @@ mod sentences;
 mod skipped;
 mod table;
 
+pub use charts::{CHARTS, charts};
 pub use details::{AugmentedImage, Mistake, Scores, Tried};
 pub use html::html;
 pub use json::{
