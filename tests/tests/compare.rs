@@ -28,6 +28,7 @@ fn all_methods_run_and_reload_exactly() {
             "config.json",
             "events",
             "metrics.csv",
+            "pictures",
             "report.html",
             "report.json",
             "report.md",
@@ -36,6 +37,20 @@ fn all_methods_run_and_reload_exactly() {
     );
     wanted.sort();
     assert_eq!(names(&folder.path("out")), wanted);
+
+    let charts = [
+        "accuracy-and-costs",
+        "differences",
+        "file-size",
+        "peak-memory",
+        "test-accuracy",
+        "time-per-step",
+        "training-accuracy",
+        "training-loss",
+        "validation-accuracy",
+    ];
+    let charts = charts.map(|chart| format!("{chart}.svg"));
+    assert_eq!(names(&folder.path("out/pictures")), charts);
 
     let report = Report::read(&folder.path("out/report.json")).unwrap();
     assert_eq!(report.dataset.classes, ["0", "1", "2", "3", "4"]);

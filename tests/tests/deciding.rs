@@ -46,6 +46,32 @@ fn pictures_are_fitted_and_mirrored_as_asked_and_it_is_said() {
         config["runs"][0]["recipe"]["augment"]["flip"].clone()
     };
     assert_eq!(flip("mirrored"), true);
+    // The report shows what that does to three training images of both classes.
+    let samples = |out: &str| {
+        let report = folder.json(&format!("{out}/report.json"));
+        report["runs"][0]["augmented"].clone()
+    };
+    assert!(samples("squashed").is_null());
+    let shown = samples("mirrored");
+    let classes: Vec<_> = (0..3).map(|image| shown[image]["class"].clone()).collect();
+    assert_eq!(classes, [0, 1, 0]);
+    for image in shown.as_array().unwrap() {
+        let pictures = [
+            &image["original"],
+            &image["augmented"][0],
+            &image["augmented"][1],
+        ];
+        assert!(
+            pictures
+                .iter()
+                .all(|picture| picture.as_str().unwrap().starts_with("/9j/"))
+        );
+        assert!(pictures[0] != pictures[1] && pictures[1] != pictures[2]);
+    }
+    let page =
+        |out: &str| std::fs::read_to_string(folder.path(&format!("{out}/report.html"))).unwrap();
+    let title = "What the augmentation does";
+    assert!(page("mirrored").contains(title) && !page("squashed").contains(title));
     for (from, to) in [("red", "1"), ("green", "2")] {
         for part in ["train", "test"] {
             let path = |name: &str| folder.path(&format!("data/{part}/{name}"));

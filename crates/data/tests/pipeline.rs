@@ -202,6 +202,60 @@ fn a_view_depends_only_on_its_number_and_the_image() {
 }
 
 #[test]
+fn a_thumbnail_of_an_epoch_shows_what_its_batches_hold() {
+    // Images of one colour each stay so if they are made brighter and blended.
+    let samples = (0..7_u8).map(|index| {
+        let source = Source::Grey {
+            name: index.to_string(),
+            height: 8,
+            width: 8,
+            values: [30 * index + 20; 64].into(),
+        };
+        Sample::new(source, (index > 0).into())
+    });
+    let set = ImageSet {
+        classes: vec!["a".to_owned(), "b".to_owned()],
+        samples: samples.collect(),
+    };
+    let mut images = set.decode(&Preprocess::square(8)).unwrap();
+    let augment = Augment {
+        brightness: 0.5,
+        mixup: 1.0,
+        ..Augment::default()
+    };
+    let mut shown = Vec::new();
+    for epoch in 1..=3 {
+        let order = Order::Shuffled { seed: 4, epoch };
+        let loader = || Loader::new(&images, 3, order).augment(augment.clone());
+        let indices = loader().indices().to_vec();
+        for (index, (values, _)) in indices.into_iter().zip(values(loader())) {
+            let jpeg = loader().thumbnail(index, 4).unwrap().unwrap();
+            let picture = image::load_from_memory(&jpeg).unwrap().into_rgb8();
+            assert_eq!(picture.dimensions(), (4, 4));
+            let (red, wanted) = (
+                f32::from(picture.get_pixel(1, 1).0[0]),
+                127.5 * (values[0] + 1.0),
+            );
+            assert!((red - wanted).abs() < 4.0, "{red} is not {wanted}");
+            shown.push((index, jpeg));
+        }
+    }
+    let of_last: Vec<_> = shown.iter().filter(|(index, _)| *index == 6).collect();
+    assert!(of_last[0] != of_last[1] || of_last[1] != of_last[2]);
+    // A balanced epoch has three or four of the six images of the larger class.
+    images.sampling = Sampling::Balanced;
+    let loader = Loader::new(&images, 3, Order::Shuffled { seed: 4, epoch: 1 });
+    let there: Vec<bool> = (0..7)
+        .map(|index| loader.thumbnail(index, 4).unwrap().is_some())
+        .collect();
+    let wanted: Vec<bool> = (0..7)
+        .map(|index| loader.indices().contains(&index))
+        .collect();
+    assert_eq!(there, wanted);
+    assert!(wanted.contains(&false));
+}
+
+#[test]
 fn mixup_blends_an_image_with_the_one_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let set = set(folder.path(), 9);

@@ -138,6 +138,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         outcomes: None,
         scores: None,
         mistakes: Vec::new(),
+        augmented: Vec::new(),
         epochs: epochs.collect(),
         trainable_parameters: trained,
         total_parameters: 11_178_565.max(trained),

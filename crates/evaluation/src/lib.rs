@@ -6,7 +6,7 @@
 //!   methods are better than which others ([`compare`]).
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
-//! - [`pictures`]: bar charts and curves as SVG.
+//! - [`pictures`]: bar charts, Pareto fronts and curves as SVG.
 //! - [`understood`]: what a command understood before it computed anything.
 //! - [`format`](mod@format): numbers with units.
 //!
@@ -44,13 +44,13 @@ pub use error::EvaluationError;
 pub use files::write_atomically;
 pub use format::{bytes, seconds};
 pub use metrics::{Answer, Confusion, Probabilities};
-pub use pictures::{picture, sweep};
+pub use pictures::{Picture, picture, sweep};
 pub use report::{
-    DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run, Scores, SkippedImage,
-    Tried, VERSION, finding, html, left_out, markdown, outcomes, page, recommendation, table,
-    table_within,
+    AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run,
+    Scores, SkippedImage, Tried, VERSION, charts, finding, html, left_out, markdown, outcomes,
+    page, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,
-    mcnemar, median, sign_flip, summarize, wilson,
+    mcnemar, median, pareto_front, sign_flip, summarize, wilson,
 };

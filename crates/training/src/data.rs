@@ -34,7 +34,8 @@ impl<'a> TrainingData<'a> {
     }
 
     /// The training images of an epoch (from 1), shuffled and augmented.
-    pub(crate) fn epoch(&self, recipe: &Recipe, epoch: usize, device: &Device) -> Loader<'a> {
+    #[must_use]
+    pub fn epoch(&self, recipe: &Recipe, epoch: usize, device: &Device) -> Loader<'a> {
         let loader = self
             .shuffled(recipe, epoch, device)
             .augment(recipe.augment.clone());

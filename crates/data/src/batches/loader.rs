@@ -11,7 +11,8 @@ use super::images::Images;
 use super::order::{Order, Sampling, repeats};
 use crate::augment::Augment;
 use crate::error::DataError;
-use crate::images::Normalization;
+use crate::images::raster::Raster;
+use crate::images::{Normalization, thumbnail};
 
 /// Finished batches that may wait, besides the one that is being made.
 const AHEAD: usize = 1;
@@ -136,6 +137,31 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn indices(&self) -> &[usize] {
         &self.epoch.indices
+    }
+
+    /// A small JPEG of an image as this epoch shows it, augmented and mixed, whose longer side is at most
+    /// `side` pixels; `None` if the image does not come in this epoch. One that comes several times is
+    /// shown as it comes first.
+    ///
+    /// # Errors
+    ///
+    /// The image cannot be read.
+    pub fn thumbnail(&self, index: usize, side: usize) -> Result<Option<Vec<u8>>, DataError> {
+        let mut positions = self.epoch.indices.iter();
+        let Some(position) = positions.position(|other| *other == index) else {
+            return Ok(None);
+        };
+        let values = fill(&self.images.reader, &self.epoch, position..position + 1)?;
+        let image = Raster {
+            height: self.images.height,
+            width: self.images.width,
+            pixels: self.epoch.normalization.bytes(&values),
+        };
+        let jpeg = thumbnail(&image, side).map_err(|reason| DataError::Image {
+            name: format!("image {}", index + 1),
+            reason,
+        })?;
+        Ok(Some(jpeg))
     }
 
     /// Indices of the images of the batches that are still to come.

@@ -33,4 +33,43 @@ impl Normalization {
             }
         }
     }
+
+    /// The bytes `[height, width, 3]` of normalised values `[3, height, width]`; values outside of 0–1
+    /// are cut off.
+    pub(crate) fn bytes(&self, values: &[f32]) -> Vec<u8> {
+        let length = values.len() / 3;
+        let mut pixels = vec![0; 3 * length];
+        let (bytes, _) = pixels.as_chunks_mut::<3>();
+        for (channel, plane) in values.chunks_exact(length.max(1)).take(3).enumerate() {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            for (pixel, value) in bytes.iter_mut().zip(plane) {
+                let value = (255.0 * (value * std + mean)).round().clamp(0.0, 255.0);
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                {
+                    pixel[channel] = value as u8;
+                }
+            }
+        }
+        pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_survive_normalisation_and_values_outside_are_cut_off() {
+        let bytes: Vec<u8> = (0..=255)
+            .flat_map(|value| [value, 255 - value, value / 2])
+            .collect();
+        for norm in [Normalization::IMAGENET, Normalization::HALF] {
+            let mut values = vec![0.0; bytes.len()];
+            norm.write(&bytes, &mut values);
+            assert_eq!(norm.bytes(&values), bytes);
+        }
+        // −1 to 1 are 0 to 255.
+        assert_eq!(Normalization::HALF.bytes(&[-3.0, 0.0, 3.0]), [0, 128, 255]);
+        assert!(Normalization::HALF.bytes(&[]).is_empty());
+    }
 }

@@ -5,11 +5,15 @@ use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
 use crate::pictures::looks::Look;
-use crate::pictures::plots::{Area, GRID, draw, inline, marker, plot, text};
+use crate::pictures::picture::Picture;
+use crate::pictures::plots::{Area, GRID, draw, marker, plot, text};
+use crate::pictures::scale::{Scale, shares};
 
 /// A panel with one row per method.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
+    /// The name of its file.
+    pub name: &'static str,
     pub title: String,
     pub kind: Kind,
     pub rows: Vec<Row>,
@@ -45,9 +49,10 @@ const TOP: i32 = 30;
 /// Width of the values as text, to the right of the rows.
 const LABELS: i32 = 122;
 
-/// Draws one panel, for a page.
-pub(crate) fn panel(panel: &Panel) -> Result<String, EvaluationError> {
-    inline((WIDTH, height(panel)), |area| paint(area, panel))
+/// Draws one panel.
+pub(crate) fn panel(panel: &Panel) -> Result<Picture, EvaluationError> {
+    let drawing = draw((WIDTH, height(panel)), |area| paint(area, panel))?;
+    Ok(Picture::new(panel.name, &panel.title, drawing))
 }
 
 /// Draws panels in two columns on white, for a README.
@@ -77,22 +82,6 @@ fn height(panel: &Panel) -> u32 {
     u32::try_from(TOP + ROW * rows + bottom).unwrap_or(0)
 }
 
-/// The scale of a panel: maps values to pixels.
-struct Scale {
-    low: f64,
-    high: f64,
-    left: i32,
-    right: i32,
-}
-
-impl Scale {
-    #[allow(clippy::cast_possible_truncation)]
-    fn pixel(&self, value: f64) -> i32 {
-        let share = (value - self.low) / (self.high - self.low).max(f64::MIN_POSITIVE);
-        self.left + (share.clamp(0.0, 1.0) * f64::from(self.right - self.left)).round() as i32
-    }
-}
-
 fn paint(area: &Area<'_>, panel: &Panel) -> Result<(), EvaluationError> {
     let width = i32::try_from(area.dim_in_pixel().0).unwrap_or(i32::MAX);
     let longest = panel
@@ -112,24 +101,14 @@ fn paint(area: &Area<'_>, panel: &Panel) -> Result<(), EvaluationError> {
     match panel.kind {
         Kind::Bars => {
             let high = values.fold(0.0, f64::max);
-            let scale = Scale {
-                low: 0.0,
-                high,
-                left,
-                right,
-            };
+            let scale = Scale::linear((0.0, high), (left, right));
             rows(area, panel, left, |row, y| bar(area, &scale, row, y))
         }
         Kind::Dots => {
-            let Some((low, high, step)) = ticks(values) else {
+            let Some((low, high, step)) = shares(values) else {
                 return rows(area, panel, left, |_, _| Ok(()));
             };
-            let scale = Scale {
-                low,
-                high,
-                left: left + 6,
-                right: right - 6,
-            };
+            let scale = Scale::linear((low, high), (left + 6, right - 6));
             grid(area, &scale, step, panel.rows.len())?;
             rows(area, panel, left, |row, y| {
                 dot(area, &scale, row, y, right + 6)
@@ -168,8 +147,8 @@ fn rows(
 }
 
 fn bar(area: &Area<'_>, scale: &Scale, row: &Row, y: i32) -> Result<(), EvaluationError> {
-    let end = scale.pixel(row.value).max(scale.left + 2);
-    let corners = [(scale.left, y - 9), (end, y + 9)];
+    let end = scale.pixel(row.value).max(scale.from + 2);
+    let corners = [(scale.from, y - 9), (end, y + 9)];
     area.draw(&Rectangle::new(corners, row.look.color.filled()))
         .map_err(plot)?;
     text(area, &row.label, (end + 6, y), HPos::Left)
@@ -215,70 +194,4 @@ fn grid(area: &Area<'_>, scale: &Scale, step: f64, rows: usize) -> Result<(), Ev
         )?;
     }
     Ok(())
-}
-
-/// A scale for shares with at most four steps of whole percents, as `(low, high, step)`.
-fn ticks(values: impl Iterator<Item = f64>) -> Option<(f64, f64, f64)> {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
-    if low > high {
-        return None;
-    }
-    let (low, high) = (100.0 * low.clamp(0.0, 1.0), 100.0 * high.clamp(0.0, 1.0));
-    [1.0, 2.0, 5.0, 10.0, 20.0, 25.0]
-        .into_iter()
-        .find_map(|step| {
-            let first = ((low / step + 1e-9).floor() * step).min(100.0 - step);
-            let last = ((high / step - 1e-9).ceil() * step).max(first + step);
-            let fits = last - first <= 4.0 * step && last <= 100.0;
-            fits.then_some((first / 100.0, last / 100.0, step / 100.0))
-        })
-        .or(Some((0.0, 1.0, 0.25)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scales_of_shares_have_round_ends() {
-        let of = |values: &[f64]| {
-            let (low, high, step) = ticks(values.iter().copied()).unwrap();
-            format!(
-                "{:.0}–{:.0} by {:.0}",
-                100.0 * low,
-                100.0 * high,
-                100.0 * step
-            )
-        };
-        assert_eq!(of(&[0.88, 0.996]), "85–100 by 5");
-        assert_eq!(of(&[0.981, 0.999]), "98–100 by 1");
-        assert_eq!(of(&[0.0, 1.0]), "0–100 by 25");
-        assert_eq!(of(&[0.42]), "42–43 by 1");
-        // A scale does not exceed 100 %.
-        assert_eq!(of(&[1.0, 1.0]), "99–100 by 1");
-        assert_eq!(ticks(std::iter::empty()), None);
-    }
-
-    #[test]
-    fn a_scale_maps_its_range_to_its_pixels() {
-        let scale = Scale {
-            low: 0.5,
-            high: 1.0,
-            left: 10,
-            right: 110,
-        };
-        assert_eq!(
-            [0.5, 0.75, 1.0, 2.0].map(|value| scale.pixel(value)),
-            [10, 60, 110, 110]
-        );
-        let empty = Scale {
-            low: 0.0,
-            high: 0.0,
-            left: 10,
-            right: 110,
-        };
-        assert_eq!(empty.pixel(0.0), 10);
-    }
 }

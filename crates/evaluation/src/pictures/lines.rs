@@ -7,7 +7,8 @@ use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
 use crate::pictures::looks::Look;
-use crate::pictures::plots::{FONT, GRID, SIZE, inline, marker, plot, text};
+use crate::pictures::picture::Picture;
+use crate::pictures::plots::{FONT, GRID, SIZE, draw, marker, plot, text};
 
 /// One line of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,13 +17,15 @@ pub(crate) struct Series {
     pub look: Look,
     /// The mean.
     pub points: Vec<(f64, f64)>,
-    /// The individual seeds, drawn faintly.
-    pub singles: Vec<Vec<(f64, f64)>>,
+    /// The lowest and the highest seed at each place, as `(x, low, high)`; empty for one seed.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 /// The axes of a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Axes<'a> {
+    /// The name of the picture's file.
+    pub name: &'a str,
     /// What the vertical axis shows, written above the chart.
     pub title: &'a str,
     /// What the horizontal axis shows, written below the chart.
@@ -31,15 +34,15 @@ pub(crate) struct Axes<'a> {
     pub share: bool,
 }
 
-const PIXELS: (u32, u32) = (460, 300);
+const PIXELS: (u32, u32) = (340, 260);
 /// Height of the title, and of the numbers and name of the horizontal axis.
 const TOP: i32 = 30;
 const BOTTOM: i32 = 46;
 
-/// Draws lines, each with its name at its end; empty if there is no finite point.
-pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, EvaluationError> {
-    let Some((x, y)) = ranges(series, axes.share) else {
-        return Ok(String::new());
+/// Draws lines, each with its name at its end; `None` if there is no finite point.
+pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<Option<Picture>, EvaluationError> {
+    let Some((x, vertical)) = ranges(series, axes.share) else {
+        return Ok(None);
     };
     let longest = series
         .iter()
@@ -47,16 +50,16 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
         .max()
         .unwrap_or(0);
     let names = 30 + 7 * u32::try_from(longest.min(16)).unwrap_or(0);
-    inline(PIXELS, |area| {
+    let drawing = draw(PIXELS, |area| {
         text(area, axes.title, (4, 12), HPos::Left)?;
         let mut chart = ChartBuilder::on(area)
             .margin_top(TOP)
             .margin_right(names)
             .x_label_area_size(BOTTOM)
             .y_label_area_size(48)
-            .build_cartesian_2d(x, y.clone())
+            .build_cartesian_2d(x, vertical.clone())
             .map_err(plot)?;
-        let digits = digits(y.end);
+        let digits = digits(vertical.end);
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -64,7 +67,7 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
             .bold_line_style(GRID)
             .axis_style(GRID)
             .x_desc(axes.x)
-            .x_labels(8)
+            .x_labels(6)
             .y_labels(6)
             .x_label_formatter(&|x| whole(*x))
             .y_label_formatter(&|y| {
@@ -79,12 +82,13 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
             .draw()
             .map_err(plot)?;
         for line in series {
-            for single in line.singles.iter().filter(|_| line.singles.len() > 1) {
-                let points = single.iter().copied().filter(finite);
-                let faint = line.look.color.mix(0.35).stroke_width(1);
-                chart
-                    .draw_series(LineSeries::new(points, faint))
-                    .map_err(plot)?;
+            let place = |(x, y): (f64, f64)| {
+                chart.backend_coord(&(x, y.clamp(vertical.start, vertical.end)))
+            };
+            let faint = line.look.color.mix(0.18).filled();
+            let edge: Vec<_> = edge(&line.band).into_iter().map(place).collect();
+            if !edge.is_empty() {
+                area.draw(&Polygon::new(edge, faint)).map_err(plot)?;
             }
         }
         let mut ends = Vec::new();
@@ -96,7 +100,9 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
                 .map_err(plot)?;
             let pixels: Vec<_> = points
                 .iter()
-                .map(|(x, value)| chart.backend_coord(&(*x, value.clamp(y.start, y.end))))
+                .map(|(x, value)| {
+                    chart.backend_coord(&(*x, value.clamp(vertical.start, vertical.end)))
+                })
                 .collect();
             // At most 12 markers per line, always including the last point.
             for at in pixels
@@ -117,7 +123,15 @@ pub(crate) fn lines(series: &[Series], axes: Axes<'_>) -> Result<String, Evaluat
             text(area, &line.name, (x + 23, y), HPos::Left)?;
         }
         Ok(())
-    })
+    })?;
+    Ok(Some(Picture::new(axes.name, axes.title, drawing)))
+}
+
+/// The outline of a band: along its lower edge, and back along its upper one.
+fn edge(band: &[(f64, f64, f64)]) -> Vec<(f64, f64)> {
+    let lower = band.iter().map(|(x, low, _)| (*x, *low));
+    let upper = band.iter().rev().map(|(x, _, high)| (*x, *high));
+    lower.chain(upper).collect()
 }
 
 fn finite((x, y): &(f64, f64)) -> bool {
@@ -128,8 +142,11 @@ fn finite((x, y): &(f64, f64)) -> bool {
 fn ranges(series: &[Series], share: bool) -> Option<(Range<f64>, Range<f64>)> {
     let all = series
         .iter()
-        .flat_map(|line| line.singles.iter().flatten().chain(&line.points))
-        .copied()
+        .flat_map(|line| {
+            edge(&line.band)
+                .into_iter()
+                .chain(line.points.iter().copied())
+        })
         .filter(finite);
     let (mut left, mut right, mut top) = (f64::INFINITY, f64::NEG_INFINITY, 1e-3_f64);
     for (x, y) in all {
@@ -191,11 +208,12 @@ mod tests {
             name: "a<b".to_owned(),
             look,
             points: points.to_vec(),
-            singles: Vec::new(),
+            band: Vec::new(),
         }
     }
 
     const AXES: Axes<'_> = Axes {
+        name: "loss",
         title: "loss",
         x: "epoch",
         share: false,
@@ -225,12 +243,26 @@ mod tests {
             (0.5..1.5, 0.0..1.0)
         );
         assert_eq!(ranges(&[line(&[(1.0, f64::NAN)])], false), None);
-        assert_eq!(lines(&[line(&[])], AXES).unwrap(), "");
+        assert_eq!(lines(&[line(&[])], AXES).unwrap(), None);
+    }
+
+    #[test]
+    fn a_band_is_between_the_lowest_and_the_highest_seed() {
+        let mut one = line(&[(1.0, 2.0), (3.0, 3.0)]);
+        one.band = vec![(1.0, 1.0, 4.0), (3.0, 2.0, 5.0)];
+        assert_eq!(
+            edge(&one.band),
+            [(1.0, 1.0), (3.0, 2.0), (3.0, 5.0), (1.0, 4.0)]
+        );
+        // The axis is as high as the band.
+        assert!((ranges(&[one.clone()], false).unwrap().1.end - 5.25).abs() < 1e-12);
+        let svg = lines(&[one], AXES).unwrap().unwrap().file();
+        assert_eq!(svg.matches("<polygon opacity=\"0.18\"").count(), 1, "{svg}");
     }
 
     #[test]
     fn names_are_escaped() {
-        let svg = lines(&[line(&[(1.0, 2.0)])], AXES).unwrap();
+        let svg = lines(&[line(&[(1.0, 2.0)])], AXES).unwrap().unwrap().file();
         assert!(svg.contains("a&lt;b") && !svg.contains("a<b"));
     }
 

@@ -1,7 +1,4 @@
 //! What all pictures share: canvas, text and markers.
-//!
-//! In a picture for a page, black becomes `currentColor`, so that text and axes follow the page's
-//! light or dark colours.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -17,18 +14,7 @@ pub(crate) const FONT: &str = "sans-serif";
 pub(crate) const SIZE: i32 = 16;
 pub(crate) const GRID: RGBColor = RGBColor(221, 221, 221);
 
-/// Draws a picture for a page; it takes the page's text colour.
-pub(crate) fn inline(
-    size: (u32, u32),
-    paint: impl FnOnce(&Area<'_>) -> Result<(), EvaluationError>,
-) -> Result<String, EvaluationError> {
-    let svg = draw(size, paint)?;
-    Ok(svg
-        .replace("#000000", "currentColor")
-        .replace("#DDDDDD", "var(--line)"))
-}
-
-/// Draws a picture for a file of its own.
+/// Draws a picture in black and colours, on nothing.
 pub(crate) fn draw(
     size: (u32, u32),
     paint: impl FnOnce(&Area<'_>) -> Result<(), EvaluationError>,
@@ -60,12 +46,39 @@ pub(crate) fn text(
 pub(crate) fn marker(
     area: &Area<'_>,
     look: Look,
-    (x, y): (i32, i32),
+    at: (i32, i32),
     radius: i32,
 ) -> Result<(), EvaluationError> {
-    let (r, style) = (radius, look.color.filled());
-    let corners = match look.marker {
-        Marker::Circle => return area.draw(&Circle::new((x, y), r, style)).map_err(plot),
+    let style = look.color.filled();
+    match corners(look.marker, at, radius) {
+        None => area.draw(&Circle::new(at, radius, style)),
+        Some(corners) => area.draw(&Polygon::new(corners, style)),
+    }
+    .map_err(plot)
+}
+
+/// Draws the outline of a method's marker around a point.
+pub(crate) fn outline(
+    area: &Area<'_>,
+    look: Look,
+    at: (i32, i32),
+    radius: i32,
+) -> Result<(), EvaluationError> {
+    let style = look.color.stroke_width(2);
+    match corners(look.marker, at, radius) {
+        None => area.draw(&Circle::new(at, radius, style)),
+        Some(mut corners) => {
+            corners.extend([corners[0], corners[1]]);
+            area.draw(&PathElement::new(corners, style))
+        }
+    }
+    .map_err(plot)
+}
+
+/// The corners of a marker; `None` for a circle.
+fn corners(marker: Marker, (x, y): (i32, i32), r: i32) -> Option<Vec<(i32, i32)>> {
+    Some(match marker {
+        Marker::Circle => return None,
         Marker::Square => vec![
             (x - r, y - r),
             (x + r, y - r),
@@ -80,8 +93,7 @@ pub(crate) fn marker(
             (x - r - 2, y),
         ],
         Marker::Wedge => vec![(x - r - 1, y - r), (x + r + 1, y - r), (x, y + r + 1)],
-    };
-    area.draw(&Polygon::new(corners, style)).map_err(plot)
+    })
 }
 
 #[allow(clippy::needless_pass_by_value)] // `map_err` passes the error by value

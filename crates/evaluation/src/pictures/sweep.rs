@@ -4,32 +4,39 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use crate::error::EvaluationError;
-use crate::pictures::plots::{Area, FONT, GRID, SIZE, draw, inline, plot, text};
-use crate::report::json::RangeTest;
+use crate::pictures::picture::Picture;
+use crate::pictures::plots::{Area, FONT, GRID, SIZE, draw, plot, text};
+use crate::report::json::{RangeTest, Run};
 
 const PIXELS: (u32, u32) = (460, 300);
 const CURVE: RGBColor = RGBColor(31, 119, 180);
 const CHOSEN: RGBColor = RGBColor(214, 39, 40);
 
-/// Draws the loss over the learning rate and the rate that was chosen as one SVG file; empty if the
-/// test has no finite loss. `name` is the method.
+/// Draws the loss over the learning rate and the rate that was chosen; `None` if the test has no
+/// finite loss.
 ///
 /// # Errors
 ///
 /// [`EvaluationError::Plot`] if it cannot be drawn.
-pub fn sweep(name: &str, test: &RangeTest) -> Result<String, EvaluationError> {
-    if points(test).is_empty() {
-        return Ok(String::new());
-    }
-    draw(PIXELS, |area| paint(area, name, test))
+pub fn sweep(run: &Run) -> Result<Option<Picture>, EvaluationError> {
+    let Some(test) = run
+        .range_test
+        .as_ref()
+        .filter(|test| !points(test).is_empty())
+    else {
+        return Ok(None);
+    };
+    let title = title(&run.method, test);
+    let drawing = draw(PIXELS, |area| paint(area, &title, test))?;
+    let name = format!("learning_rate_{}_seed{}", run.method, run.seed);
+    Ok(Some(Picture::new(name, title, drawing)))
 }
 
-/// Draws the same picture for a page.
-pub(crate) fn inline_sweep(name: &str, test: &RangeTest) -> Result<String, EvaluationError> {
-    if points(test).is_empty() {
-        return Ok(String::new());
-    }
-    inline(PIXELS, |area| paint(area, name, test))
+fn title(method: &str, test: &RangeTest) -> String {
+    format!(
+        "{method}: loss over learning rate, {:.1e} chosen",
+        test.suggestion
+    )
 }
 
 fn points(test: &RangeTest) -> Vec<(f64, f64)> {
@@ -39,7 +46,7 @@ fn points(test: &RangeTest) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn paint(area: &Area<'_>, name: &str, test: &RangeTest) -> Result<(), EvaluationError> {
+fn paint(area: &Area<'_>, title: &str, test: &RangeTest) -> Result<(), EvaluationError> {
     let points = points(test);
     let losses = points.iter().map(|(_, loss)| *loss);
     let (low, first) = (losses.clone().fold(f64::INFINITY, f64::min), points[0].1);
@@ -49,11 +56,7 @@ fn paint(area: &Area<'_>, name: &str, test: &RangeTest) -> Result<(), Evaluation
     let (left, right) = (points[0].0, points[points.len() - 1].0);
     let range = (low - margin)..(high + margin);
     area.fill(&TRANSPARENT).map_err(plot)?;
-    let title = format!(
-        "{name}: loss over learning rate, {:.1e} chosen",
-        test.suggestion
-    );
-    text(area, &title, (4, 12), HPos::Left)?;
+    text(area, title, (4, 12), HPos::Left)?;
     let mut chart = ChartBuilder::on(area)
         .margin_top(30)
         .margin_right(16)
@@ -110,18 +113,25 @@ mod tests {
             suggestion: 1e-3,
             rates,
         };
-        let svg = sweep("a<b", &test).unwrap();
+        let of = |test| Run {
+            method: "a<b".to_owned(),
+            range_test: Some(test),
+            ..Run::default()
+        };
+        let picture = sweep(&of(test)).unwrap().unwrap();
+        assert_eq!(picture.name, "learning_rate_a<b_seed0");
+        let svg = picture.file();
         assert!(svg.starts_with("<svg") && svg.contains("a&lt;b"), "{svg}");
         // The curve, and a vertical line at the chosen rate.
         for color in ["#1F77B4", "#D62728"] {
             assert!(svg.contains(color), "{svg}");
         }
-        assert!(inline_sweep("a", &test).unwrap().contains("currentColor"));
         let empty = RangeTest {
             rates: Vec::new(),
             losses: Vec::new(),
             suggestion: 0.1,
         };
-        assert_eq!(sweep("a", &empty).unwrap(), "");
+        assert_eq!(sweep(&of(empty)).unwrap(), None);
+        assert_eq!(sweep(&Run::default()).unwrap(), None);
     }
 }

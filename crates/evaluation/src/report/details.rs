@@ -46,6 +46,17 @@ pub struct Mistake {
     pub picture: String,
 }
 
+/// A training image, and what the augmentation does to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AugmentedImage {
+    /// Index of its class.
+    pub class: usize,
+    /// A small JPEG of it in base64.
+    pub original: String,
+    /// Small JPEGs in base64 of it as some epochs show it.
+    pub augmented: Vec<String>,
+}
+
 /// Settings that were tried for a method, to choose among them by validation images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tried {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use maud::{Markup, html};
 
 use crate::format::{points, series};
+use crate::pictures::forest::Row;
 use crate::statistics::summary::{Summary, largest};
 use crate::statistics::{Difference, MIN_SEEDS, Outcomes, Pair, Verdict, compare};
 
@@ -248,6 +249,26 @@ pub(super) fn table(summaries: &[Summary]) -> Markup {
             }
         }
     } } }
+}
+
+/// The differences between all pairs of methods as rows of a picture; none if there is one method, or
+/// outcomes are not known.
+pub(super) fn rows(summaries: &[Summary]) -> Vec<Row> {
+    let methods = compared(summaries);
+    let pairs = pairs(&methods).unwrap_or_default().into_iter();
+    let rows = pairs.filter_map(|pair| {
+        let [first, second] = [pair.first, pair.second].map(|one| methods[one].method.as_str());
+        let Difference {
+            value, low, high, ..
+        } = pair.difference?;
+        Some(Row {
+            name: format!("{first} − {second}"),
+            value,
+            low,
+            high,
+        })
+    });
+    rows.collect()
 }
 
 /// An interval around its difference, on a scale from `-reach` to `reach` with a line at 0.

@@ -4,10 +4,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::error::EvaluationError;
 use crate::format::tenths;
-use crate::pictures::bars::panel;
-use crate::pictures::charts::{costs, curves, learning_curve};
+use crate::pictures::Picture;
+use crate::pictures::charts::{bars, curves, learning_curve};
 use crate::pictures::looks::Looks;
-use crate::pictures::sweep::inline_sweep;
+use crate::pictures::sweep::sweep;
+use crate::report::augmented;
+use crate::report::costs::costs;
 use crate::report::differences;
 use crate::report::json::{Report, Run};
 use crate::report::matrix::{caption, confusions};
@@ -62,23 +64,20 @@ fn results(
     summaries: &[Summary],
     looks: &Looks,
 ) -> Result<Markup, EvaluationError> {
-    let mut panels = Vec::new();
-    for cost in costs(summaries, looks) {
-        panels.push(panel(&cost)?);
-    }
+    let panels = bars(summaries, looks)?;
+    let curves = curves(report, summaries, looks)?;
     let learning = learning_curve(summaries, looks)?;
     let mut sweeps = Vec::new();
     for run in &report.runs {
-        if let Some(test) = &run.range_test {
-            sweeps.push(inline_sweep(&run.method, test)?);
-        }
+        sweeps.extend(sweep(run)?);
     }
     let several = summaries.iter().any(|summary| summary.seeds > 1);
     Ok(html! {
         (table(summaries, looks))
         (differences::table(summaries))
-        section {
-            h2 { "Accuracy and cost" }
+        (costs(summaries, looks)?)
+        @if !panels.is_empty() { section {
+            h2 { "Accuracy and costs of each method" }
             (figures(&panels))
             p.quiet {
                 "The line through an accuracy is its 95 % interval (Wilson), which depends on the "
@@ -88,17 +87,24 @@ fn results(
                 "process of each run. The file is the smallest one that restores the model "
                 "together with the base weights."
             }
-        }
-        section {
-            h2 { "Training curves" }
-            (figures(&curves(report, summaries, looks)?))
-            @if several { p.quiet { "Thick lines are means over the seeds, thin lines are individual seeds." } }
-        }
+        } }
+        @if !curves.is_empty() { section {
+            h2 { "Learning curves" }
+            (multiples(&curves))
+            p.quiet {
+                @if several { (BANDS) " " }
+                "Training loss and accuracy are means over an epoch, while the model changes and on the "
+                "images as they are augmented."
+            }
+        } }
         @if !sweeps.is_empty() {
             section { h2 { "Learning rate range test" } (figures(&sweeps)) }
         }
-        @if !learning.is_empty() {
-            section { h2 { "Accuracy by number of training images" } (figures(&[learning])) }
+        @if let Some(learning) = learning {
+            section { h2 { "Accuracy by number of training images" }
+                (multiples(&[learning]))
+                @if several { p.quiet { (BANDS) } }
+            }
         }
         section {
             h2 { "Confusion matrices" }
@@ -110,12 +116,22 @@ fn results(
         }
         (mistakes::gallery(report, summaries))
         (mistakes::scores(report, summaries))
+        (augmented::samples(report, summaries))
         section { h2 { "Settings" } (settings(report)) (tried(report)) }
     })
 }
 
-fn figures(pictures: &[String]) -> Markup {
-    html! { div.grid { @for picture in pictures { figure { (PreEscaped(picture)) } } } }
+/// What lines and bands are, with several seeds.
+const BANDS: &str =
+    "Lines are means over the seeds, and bands go from the lowest to the highest seed.";
+
+/// Small pictures, three beside each other if there is room.
+fn multiples(pictures: &[Picture]) -> Markup {
+    html! { div.multiples { @for picture in pictures { figure { (PreEscaped(picture.on_page())) } } } }
+}
+
+fn figures(pictures: &[Picture]) -> Markup {
+    html! { div.grid { @for picture in pictures { figure { (PreEscaped(picture.on_page())) } } } }
 }
 
 fn notes(report: &Report) -> Markup {
@@ -241,7 +257,7 @@ mod tests {
 
     #[test]
     fn markup_is_escaped_and_missing_numbers_are_named() {
-        let mut report = with_runs(&[("lora", 0, 0.5)]);
+        let mut report = with_runs(&[("lora", 0, 0.5), ("sft", 0, 0.5)]);
         report.dataset.classes[0] = "<script>".to_owned();
         report.runs[0].method = "<script>".to_owned();
         report.runs[0].epochs[0].train_loss = f64::NAN;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::error::EvaluationError;
 use crate::files::write_atomically;
 use crate::metrics::Confusion;
-use crate::report::details::{Mistake, Scores, Tried};
+use crate::report::details::{AugmentedImage, Mistake, Scores, Tried};
 use crate::report::prefer::Prefer;
 use crate::understood::Understood;
 
@@ -121,6 +121,9 @@ pub struct Run {
     /// The test images that the model is wrong about and most confident of, the most confident first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<Mistake>,
+    /// What the augmentation does to a few training images; empty if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub augmented: Vec<AugmentedImage>,
     /// The epochs.
     pub epochs: Vec<Epoch>,
     /// Number of trainable parameters.

@@ -4,6 +4,7 @@
 use maud::{Markup, html};
 
 use super::details::{Mistake, Scores};
+use super::embedded::jpeg;
 use super::json::{Report, Run};
 use super::table::name;
 use crate::format::tenths as percent;
@@ -41,10 +42,7 @@ fn picture(mistake: &Mistake, classes: &[String]) -> Markup {
     let class = |index: usize| classes.get(index).map_or("?", String::as_str);
     let (truth, predicted) = (class(mistake.truth), class(mistake.predicted));
     html! { figure.mistake {
-        @if is_base64(&mistake.picture) {
-            img src={ "data:image/jpeg;base64," (mistake.picture) } loading="lazy"
-                alt={ "a " (truth) " that is taken for a " (predicted) };
-        }
+        (jpeg(&mistake.picture, &format!("a {truth} that is taken for a {predicted}")))
         figcaption {
             (truth) " → " b { (predicted) }
             br;
@@ -55,14 +53,6 @@ fn picture(mistake: &Mistake, classes: &[String]) -> Markup {
             }
         }
     } }
-}
-
-/// Whether a text is base64: a report may come from anywhere.
-fn is_base64(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))
 }
 
 /// What accuracy does not show, as a table; nothing if no run has it.

@@ -1,9 +1,13 @@
 //! The report of a comparison: `report.json`, and the same numbers as HTML, Markdown, a table for
 //! a terminal and sentences.
 
+mod augmented;
 mod beside;
+mod charts;
+mod costs;
 mod details;
 mod differences;
+mod embedded;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
@@ -16,7 +20,8 @@ mod sentences;
 mod skipped;
 mod table;
 
-pub use details::{Mistake, Scores, Tried};
+pub use charts::{CHARTS, charts};
+pub use details::{AugmentedImage, Mistake, Scores, Tried};
 pub use html::html;
 pub use json::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,

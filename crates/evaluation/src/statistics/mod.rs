@@ -4,6 +4,7 @@
 mod difference;
 mod distributions;
 mod exact;
+mod front;
 mod more;
 mod outcomes;
 mod pairs;
@@ -15,6 +16,7 @@ mod wilson;
 
 pub use difference::Difference;
 pub use exact::{holm, mcnemar, sign_flip};
+pub use front::pareto_front;
 pub use outcomes::Outcomes;
 pub use pairs::{Pair, compare};
 pub use spread::{Spread, median};

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use finetune_evaluation::CHARTS;
+
 use crate::config::RunConfig;
 use crate::error::Error;
 
@@ -111,6 +113,18 @@ impl RunFolder {
             .join(format!("learning_rate_{method}_seed{seed}.svg"))
     }
 
+    /// The folder of the report's charts.
+    #[must_use]
+    pub fn charts(&self) -> PathBuf {
+        self.path.join("pictures")
+    }
+
+    /// A chart of the report, by [its name](CHARTS).
+    #[must_use]
+    pub fn chart(&self, name: &str) -> PathBuf {
+        self.charts().join(format!("{name}.svg"))
+    }
+
     /// The configuration of the finished runs.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -165,6 +179,7 @@ impl RunFolder {
             self.markdown(),
             self.metrics(),
         ];
+        files.extend(CHARTS.map(|name| self.chart(name)));
         for run in runs {
             files.extend([
                 self.model(run),

@@ -93,9 +93,10 @@ impl Occupied {
             }
         }
         self.folder.remove_temporary_files()?;
+        // Folders stay if they hold files of others.
+        let _ = std::fs::remove_dir(self.folder.charts());
         for plan in &plans {
             for run in &plan.runs {
-                // They stay if they hold files of others.
                 let events = plan.folder(path).events(run);
                 let _ = std::fs::remove_dir(&events);
                 let _ = events.parent().map(std::fs::remove_dir);

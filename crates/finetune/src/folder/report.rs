@@ -1,11 +1,12 @@
 //! The files that show the results of a folder.
 
-use finetune_evaluation::{Report, html, page, sweep, write_atomically};
+use finetune_evaluation::{Report, charts, html, page, sweep, write_atomically};
 
 use super::names::RunFolder;
 use crate::error::Error;
 
-/// Writes `report.json`, `report.html`, `report.md`, `metrics.csv` and the pictures of learning rate range tests.
+/// Writes `report.json`, `report.html`, `report.md`, `metrics.csv`, the pictures of learning rate range
+/// tests and, into a folder of their own, the charts.
 ///
 /// # Errors
 ///
@@ -14,13 +15,17 @@ pub fn write_report(report: &Report, folder: &RunFolder) -> Result<(), Error> {
     report.write(folder.path())?;
     write_atomically(&folder.page(), html(report)?.as_bytes())?;
     write_atomically(&folder.markdown(), page(report).as_bytes())?;
+    for chart in charts(report)? {
+        let file = folder.chart(&chart.name);
+        if let Some(charts) = file.parent() {
+            std::fs::create_dir_all(charts).map_err(Error::io("create the folder", charts))?;
+        }
+        write_atomically(&file, chart.file().as_bytes())?;
+    }
     for run in &report.runs {
-        if let Some(test) = &run.range_test {
-            let picture = sweep(&run.method, test)?;
-            write_atomically(
-                &folder.range_test(&run.method, run.seed),
-                picture.as_bytes(),
-            )?;
+        if let Some(picture) = sweep(run)? {
+            let file = folder.range_test(&run.method, run.seed);
+            write_atomically(&file, picture.file().as_bytes())?;
         }
     }
     Ok(write_atomically(&folder.metrics(), &metrics(report)?)?)

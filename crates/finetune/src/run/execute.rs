@@ -11,6 +11,7 @@ use finetune_training::{
     Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
 };
 
+use super::augmented::augmented;
 use super::checkpoints::Checkpoints;
 use super::events::Events;
 use super::job::{Job, Trial};
@@ -133,6 +134,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         artifacts: file_names(&files),
         artifact_sha256: sha256,
         settings,
+        augmented: augmented(job, &training, &recipe, &device)?,
         range_test: range_test.map(range_tested),
         ..tested
     })

@@ -2,6 +2,7 @@
 //!
 //! [`run`] is the whole story. [`prepare`] is its first part, for whoever wants the network itself.
 
+mod augmented;
 mod checkpoints;
 mod confusion;
 mod events;
