@@ -285,22 +285,28 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
     while at < tokens.len() {
         if tokens[at..].iter().take(head.len()).eq(head.iter()) {
             at += head.len();
-            // Up to the end of the item: a `;`, or the block that closes again.
+            // Up to the end of the item: a `;`, the block that closes again, or in a list (of variants, arms
+            // or fields) a `,` or the end of the list.
             let mut depth = 0_usize;
             while at < tokens.len() {
-                let token = tokens[at].as_str();
-                at += 1;
-                match token {
-                    "{" => depth += 1,
+                match tokens[at].as_str() {
+                    "{" | "(" | "[" => depth += 1,
+                    "}" | ")" | "]" if depth == 0 => break,
+                    ")" | "]" => depth -= 1,
                     "}" => {
                         depth -= 1;
                         if depth == 0 {
+                            at += 1;
                             break;
                         }
                     }
-                    ";" if depth == 0 => break,
+                    ";" | "," if depth == 0 => {
+                        at += 1;
+                        break;
+                    }
                     _ => {}
                 }
+                at += 1;
             }
         } else {
             found.push(tokens[at].clone());

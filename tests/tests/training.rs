@@ -212,3 +212,33 @@ fn a_run_shows_its_epochs_as_lines_table_and_events() {
     assert_eq!(records.len(), 1 + steps + 2 * 4);
     assert!(records[0].ends_with(b"brain.Event:2"));
 }
+
+#[test]
+fn products_are_in_bf16_only_if_the_processor_has_instructions_for_it() {
+    let folder = Folder::new();
+    let train = "train --method sft --train-per-class 25 --epochs 2 --seed 3 --ui none --json";
+    let halved = |out: &str| format!("{train} --precision bf16 --out {out}");
+    let capped = folder.run_in(&halved("capped"), &[("FINETUNE_SIMD", "portable")]);
+    assert!(!folder.exists("capped"));
+    if finetune::machine::bf16_unit().is_none() {
+        assert!(line(&folder.run(&halved("b")), 2).contains("no instructions for bf16"));
+        return;
+    }
+    let refused = line(&capped, 2);
+    assert!(
+        refused.contains("as limited by FINETUNE_SIMD has no instructions for bf16"),
+        "{refused}"
+    );
+
+    folder.run(&halved("b")).ok();
+    folder.run(&format!("{train} --out a")).ok();
+    let (a, b) = (folder.json("a/report.json"), folder.json("b/report.json"));
+    assert!(a["precision"].is_null());
+    let described = b["precision"].as_str().unwrap();
+    assert!(described.starts_with("products in bf16 ("), "{described}");
+    assert_eq!(b["understood"]["precision"], described);
+    // Rounded products change the losses, but little.
+    let loss = |report: &serde_json::Value| report["runs"][0]["epochs"][0]["train_loss"].as_f64();
+    let (a, b) = (loss(&a).unwrap(), loss(&b).unwrap());
+    assert!(a != b && (a - b).abs() < 0.05 * a, "{a} and {b}");
+}

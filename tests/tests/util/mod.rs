@@ -50,10 +50,16 @@ impl Folder {
 
     /// Runs the command in this folder.
     pub fn run(&self, args: &str) -> Outcome {
+        self.run_in(args, &[])
+    }
+
+    /// The same with more environment variables.
+    pub fn run_in(&self, args: &str, variables: &[(&str, &str)]) -> Outcome {
         let output = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
             .args(args.split_whitespace())
             .current_dir(self.0.path())
             .env("FINETUNE_CACHE", self.path("cache"))
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Outcome(output)
