@@ -116,6 +116,7 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
     Recipe {
         epochs: 12,
         batch_size: 32,
+        drop_last: true,
         schedule: Schedule::OneCycle,
         learning_rate,
         augment: augment(name, purpose),

@@ -16,11 +16,17 @@ pub use schedule::Schedule;
 /// A field that is missing in a file of an older version gets the value that the older version
 /// used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // independent settings
 pub struct Recipe {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images per forward pass; the last batch of an epoch may be smaller.
+    /// Images per forward pass.
     pub batch_size: usize,
+    /// Whether an epoch leaves out its last images if they are fewer than a batch: their gradient
+    /// would count as much as that of a whole batch, and `BatchNorm` would see fewer values. Images
+    /// that are fewer than one batch are trained on nevertheless.
+    #[serde(default)]
+    pub drop_last: bool,
     /// Batches per optimiser step (gradient accumulation). The step equals that of one batch of
     /// `accumulate · batch_size` images, except that `BatchNorm` sees the smaller batches.
     #[serde(default = "one")]
@@ -120,6 +126,7 @@ impl Recipe {
         Self {
             epochs: 10,
             batch_size: 64,
+            drop_last: false,
             accumulate: 1,
             optimizer,
             learning_rate,
@@ -162,7 +169,17 @@ impl Recipe {
     /// The number of optimiser steps in an epoch of `images` images.
     #[must_use]
     pub fn steps_per_epoch(&self, images: usize) -> usize {
-        images.div_ceil(self.batch_size).div_ceil(self.accumulate)
+        let batches = if self.drops_last(images) {
+            images / self.batch_size
+        } else {
+            images.div_ceil(self.batch_size)
+        };
+        batches.div_ceil(self.accumulate)
+    }
+
+    /// Whether an epoch of `images` images has only whole batches.
+    pub(crate) fn drops_last(&self, images: usize) -> bool {
+        self.drop_last && images >= self.batch_size
     }
 
     /// The view (from 1) of each image that an epoch (from 1) shows; `None` if the number of views
@@ -362,6 +379,23 @@ mod tests {
         for (images, steps) in [(1, 1), (24, 1), (25, 2), (48, 2), (49, 3)] {
             assert_eq!(recipe.steps_per_epoch(images), steps, "{images}");
         }
+    }
+
+    #[test]
+    fn a_ragged_last_batch_is_no_step_unless_it_is_the_only_one() {
+        let steps = |images, accumulate| {
+            let recipe = Recipe {
+                batch_size: 8,
+                drop_last: true,
+                accumulate,
+                ..Recipe::new(Optimizer::Adam, 0.001)
+            };
+            recipe.steps_per_epoch(images)
+        };
+        let of = |accumulate| [1, 7, 8, 15, 16, 39, 40].map(|images| steps(images, accumulate));
+        assert_eq!(of(1), [1, 1, 1, 1, 2, 4, 5]);
+        // A step of fewer batches is no ragged batch.
+        assert_eq!(of(3), [1, 1, 1, 1, 1, 2, 2]);
     }
 
     #[test]

@@ -87,6 +87,15 @@ fn steps() -> Vec<Flag> {
             .help("Images per batch")
             .default("32")
             .sets(|run, images| run.recipe.batch_size = images),
+        on_off(
+            "drop-last",
+            "An epoch has whole batches, of other images each time",
+            "The last batch may be smaller",
+        )
+        .help("Whether an epoch leaves out its last images if they are fewer than a batch")
+        .details("Images that are fewer than one batch are trained on nevertheless.")
+        .default_is("on; off with --recipe plain or --preset")
+        .sets(|run, drop| run.recipe.drop_last = drop),
         value("accumulate", "N")
             .help("Batches per optimiser step (gradient accumulation)")
             .details(
