@@ -122,8 +122,8 @@ impl RunConfig {
         }
     }
 
-    /// Another model, with the size of its images, and the method's default learning rate and augmentation
-    /// for it.
+    /// Another model, with the size of its images, and the method's default learning rate, augmentation and
+    /// dropout for it.
     ///
     /// # Errors
     ///
@@ -136,6 +136,8 @@ impl RunConfig {
         self.recipe.learning_rate = recipe.learning_rate;
         self.mirror = defaults::mirror(&recipe);
         self.recipe.augment = recipe.augment;
+        self.recipe.drop_path = recipe.drop_path;
+        self.recipe.head_dropout = recipe.head_dropout;
         Ok(self)
     }
 

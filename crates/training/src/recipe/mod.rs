@@ -61,6 +61,14 @@ pub struct Recipe {
     /// gradients are scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip_norm: Option<f64>,
+    /// Probability that a residual branch of the last block is left out while training, for each image
+    /// (stochastic depth); it falls linearly to 0 towards the first block. For networks that have
+    /// [such branches](finetune_model::Stage::depth), and methods that train all of them.
+    #[serde(default)]
+    pub drop_path: f64,
+    /// Probability of dropout on the input of the head, for methods that train the whole network.
+    #[serde(default)]
+    pub head_dropout: f64,
     /// Share of the target that is spread over all classes (Szegedy et al. 2016), in `[0, 1)`.
     pub label_smoothing: f64,
     /// How much each class counts in the loss.
@@ -138,6 +146,8 @@ impl Recipe {
             weight_decay: 0.0,
             decay_all: false,
             clip_norm: None,
+            drop_path: 0.0,
+            head_dropout: 0.0,
             label_smoothing: 0.0,
             class_weights: ClassWeights::None,
             ema: None,
@@ -248,6 +258,8 @@ impl Recipe {
         let wanted = "at least 0 and below 1";
         let below_1 = |name, value: f64| check(name, &value, wanted, share(value));
         below_1("the label smoothing", self.label_smoothing)?;
+        below_1("the probability of stochastic depth", self.drop_path)?;
+        below_1("the dropout of the head", self.head_dropout)?;
         below_1("the warm-up share", self.warmup.unwrap_or(0.0))?;
         let ema = self.ema.unwrap_or(0.5);
         let name = "the decay of the weight average";
@@ -341,6 +353,8 @@ mod tests {
             |r: &mut Recipe| r.clip_norm = Some(f64::INFINITY),
             |r: &mut Recipe| r.warmup = Some(1.0),
             |r: &mut Recipe| r.layer_decay = 1.5,
+            |r: &mut Recipe| r.drop_path = 1.0,
+            |r: &mut Recipe| r.head_dropout = -0.1,
             |r: &mut Recipe| r.weight_decay = -0.1,
         ] {
             error(change);
