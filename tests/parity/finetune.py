@@ -106,7 +106,10 @@ def ours(method: str, seed: int, data: pathlib.Path, out: pathlib.Path, args) ->
         str(ROOT / "target/debug/finetune"), "train", "--method", method, "--seed", str(seed),
         "--data", str(data), "--weights", str(mobilenet.download()), "--image-size", str(args.size),
         "--epochs", str(args.epochs), "--batch-size", str(args.batch), "--lr", str(RATES[method]),
-        "--schedule", "one-cycle", "--out", str(out), "--format", "pth", "--ui", "none", "--json",
+        "--schedule", "one-cycle", "--drop-last", "off", "--out", str(out),
+        "--format", "pth", "--ui", "none", "--json",
+        # As `build` builds the model.
+        *(["--head-dropout", "0"] if method == "sft" else []),
     ]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["runs"][0]
 

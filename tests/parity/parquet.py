@@ -40,6 +40,14 @@ def write(file: str, labels: list, label_type: pa.DataType, names: list | None, 
     pq.write_table(table, OUT / file, row_group_size=3, **options)
 
 
+def write_groups(name: str, groups: list, group_type: pa.DataType, classes: list) -> None:
+    schema = pa.schema([("image", IMAGE), ("Group ID", group_type), ("label", pa.int64())])
+    images = [{"bytes": png(i + 1), "path": f"farm/{i}.png"} for i in range(len(groups))]
+    rows = {"image": images, "Group ID": groups, "label": classes}
+    (OUT / "groups").mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(rows, schema=schema), OUT / f"groups/{name}.parquet", row_group_size=9)
+
+
 def main() -> None:
     # Two shards with several row groups.
     write("hub/data/train-00000-of-00002.parquet", [0, 1, 0, 1, 1], pa.int64(), NAMES)
@@ -62,6 +70,12 @@ def main() -> None:
     schema = pa.schema([("picture", pa.binary()), ("Class", pa.int64())])
     rows = {"picture": [png(i + 1) for i in range(4)], "Class": [7, 3, 7, 3]}
     pq.write_table(pa.table(rows, schema=schema), OUT / "picture.parquet")
+    # Two classes of three groups each, which are text, and numbers of which some are missing.
+    classes = [i // 4 % 2 for i in range(24)]
+    texts = [f"cow{i // 4}" for i in range(24)]
+    numbers = [None if i % 4 == 3 else i // 4 for i in range(24)]
+    write_groups("texts", texts, pa.string(), classes)
+    write_groups("numbers", numbers, pa.int16(), classes)
     schema = pa.schema([("number", pa.int64()), ("label", pa.int64())])
     pq.write_table(pa.table({"number": [1], "label": [0]}, schema=schema), OUT / "columns.parquet")
 

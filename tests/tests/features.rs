@@ -39,6 +39,11 @@ fn runs_with_cached_features_are_the_same_to_the_bit() {
         ),
         ("hidden", Case::new("chapter", 64, lora(0.0), "hidden")),
         (
+            "linear",
+            Case::new("resnet8-64", 16, Method::Linear, "all")
+                .with(|recipe| recipe.drop_last = true),
+        ),
+        (
             "head",
             Case::new("vit_tiny_patch16_224", 32, Method::Linear, "all"),
         ),

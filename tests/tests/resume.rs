@@ -23,7 +23,8 @@ const RECIPE: &str = "gps --optimizer adam-w --weight-decay 0.05 --schedule cosi
                       --head-lr-ratio 2 --unfreeze-epochs 2 --lr auto";
 
 /// A learning rate at which the validation accuracy soon stops improving.
-const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant";
+const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant \
+                        --drop-last off";
 
 /// Returns the weights files of a run, by name.
 fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {

@@ -29,6 +29,7 @@ fn the_block_and_the_report_say_what_was_understood() {
         "images   32×32 pixels (",
         "methods  linear  ",
         "lora    ",
+        // The 17th image is less than a batch.
         "recipe   1 epoch of 5 steps · batches of 4 · adam",
         "augmentation: ",
         "seeds 0 to 1",

@@ -3,10 +3,12 @@
 #![cfg(feature = "parquet")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use finetune_data::{
-    Cache, ImageSet, OnBadImage, Pipeline, Preprocess, SplitOptions, StoredSize, open, open_test,
+    Cache, Fold, ImageSet, OnBadImage, Pipeline, Preprocess, SplitOptions, StoredSize, open,
+    open_test,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -240,4 +242,103 @@ fn folders_of_files_are_arranged_as_on_the_hub() {
         message(folder.path())
             .ends_with("it has several data sets: `one`, `two`; give the folder of one of them")
     );
+}
+
+/// The fixtures' groups of four images each, by the red value of an image.
+fn group(red: u8) -> u8 {
+    (red - 1) / 4
+}
+
+#[test]
+fn images_of_a_group_are_not_divided() {
+    let path = fixture("groups/texts.parquet");
+    let reds = |set: &ImageSet| {
+        let images = images(set, Cache::Memory).into_iter();
+        images.map(|(_, red)| red).collect::<Vec<_>>()
+    };
+    let apart = |train: &ImageSet, held_out: &ImageSet| {
+        let (train, held_out) = (reds(train), reds(held_out));
+        assert_eq!(train.len() + held_out.len(), 24);
+        // Whole groups: a third of them with three folds, otherwise what is near to a quarter.
+        assert!(!held_out.is_empty() && held_out.len() % 4 == 0);
+        let groups = |reds: &[u8]| reds.iter().map(|red| group(*red)).collect::<BTreeSet<_>>();
+        assert!(groups(&train).is_disjoint(&groups(&held_out)));
+        groups(&held_out)
+    };
+    for seed in 0..5 {
+        let options = SplitOptions {
+            seed,
+            ..SplitOptions::default()
+        };
+        let splits = open(&path, &options).unwrap();
+        apart(&splits.train, &splits.test);
+        let mut tested = BTreeSet::new();
+        for index in 1..=3 {
+            let fold = Some(Fold { index, of: 3 });
+            let options = SplitOptions {
+                fold,
+                ..options.clone()
+            };
+            let splits = open(&path, &options).unwrap();
+            let fold = apart(&splits.train, &splits.test);
+            assert_eq!(fold.len(), 2, "{fold:?}");
+            tested.extend(fold);
+        }
+        assert_eq!(tested.len(), 6);
+    }
+    let splits = open(&path, &SplitOptions::default()).unwrap();
+    let understood = splits.understood();
+    let layout =
+        "Parquet files with the columns `image` (image), `label` (label) and `Group ID` (group)";
+    assert!(
+        understood.layout.starts_with(layout),
+        "{}",
+        understood.layout
+    );
+    let said = "24 of 24 images are of 6 groups, which are not divided";
+    assert_eq!(understood.made[0], said);
+}
+
+#[test]
+fn groups_may_be_numbers_missing_or_found_by_the_paths_of_images() {
+    let groups = |name: &str, options: &SplitOptions| {
+        let splits = open(&fixture(name), options).unwrap();
+        let understood = splits.understood();
+        let samples = [splits.train.samples, splits.test.samples].concat();
+        let mut groups: Vec<_> = samples
+            .iter()
+            .filter_map(|sample| sample.group.as_deref().map(str::to_owned))
+            .collect();
+        groups.sort();
+        groups.dedup();
+        (groups.join(" "), understood.made[0].clone())
+    };
+    let plain = SplitOptions::default();
+    let (found, said) = groups("groups/numbers.parquet", &plain);
+    assert_eq!(found, "0 1 2 3 4 5");
+    assert!(
+        said.starts_with("18 of 24 images are of 6 groups"),
+        "{said}"
+    );
+    // The paths are farm/0.png to farm/23.png; the pattern counts instead of the column.
+    let by_name = SplitOptions {
+        group_by: Some(r"^(\d)\d\.png$".to_owned()),
+        ..plain
+    };
+    let (found, said) = groups("groups/texts.parquet", &by_name);
+    assert_eq!(found, "1 2");
+    assert!(
+        said.starts_with("14 of 24 images are of 2 groups"),
+        "{said}"
+    );
+    // Groups that the files of a data set put into several parts are named.
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["train", "test"] {
+        let from = fixture("groups/texts.parquet");
+        std::fs::copy(from, folder.path().join(format!("{part}-0.parquet"))).unwrap();
+    }
+    let splits = open(folder.path(), &SplitOptions::default()).unwrap();
+    let notes = splits.understood().notes.join("\n");
+    let leak = "24 of 24 test images are of groups that are among the training images";
+    assert!(notes.contains(leak), "{notes}");
 }

@@ -128,6 +128,10 @@ pub struct UnderstoodRecipe {
     pub schedule: String,
     /// Weight decay.
     pub weight_decay: f64,
+    /// Probability that a residual branch of the last block is left out (stochastic depth).
+    pub drop_path: f64,
+    /// Probability of dropout before the head.
+    pub head_dropout: f64,
     /// What happens to training images at random, in order; empty if nothing does.
     pub augmentation: Vec<String>,
 }

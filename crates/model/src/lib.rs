@@ -23,6 +23,7 @@ pub mod weights;
 pub use self::error::ModelError;
 pub use self::networks::{
     ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
+    StochasticDepth,
 };
 pub use self::weights::{
     Head, Loaded, OtherSet, StateTensor, Understood, WeightsFile, is_peft, load_adapter, load_peft,

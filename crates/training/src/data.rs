@@ -38,6 +38,7 @@ impl<'a> TrainingData<'a> {
     pub fn epoch(&self, recipe: &Recipe, epoch: usize, device: &Device) -> Loader<'a> {
         let loader = self
             .shuffled(recipe, epoch, device)
+            .drop_last(recipe.drops_last(self.train.len()))
             .augment(recipe.augment.clone());
         match recipe.view(epoch) {
             Some(view) => loader.view(recipe.seed, view),
@@ -67,4 +68,54 @@ pub(crate) fn in_order<'a>(
     Loader::new(images, batch_size, Order::Sequential)
         .normalization(normalization)
         .device(&device.clone().inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use finetune_data::{Preprocess, embedded_signs};
+
+    use super::*;
+    use crate::recipe::Optimizer;
+
+    #[test]
+    fn an_epoch_has_whole_batches_unless_that_leaves_none() {
+        // Two of each of five classes.
+        let set = embedded_signs().train.take_per_class(2, 0);
+        let images = set.decode(&Preprocess::square(4)).unwrap();
+        let data = TrainingData {
+            train: &images,
+            valid: None,
+            normalization: Normalization::HALF,
+        };
+        let recipe = |batch_size, drop_last| Recipe {
+            batch_size,
+            drop_last,
+            ..Recipe::new(Optimizer::Adam, 0.001)
+        };
+        let epoch = |recipe: &Recipe, epoch| data.epoch(recipe, epoch, &Device::flex());
+        for (batch_size, drop_last, wanted) in [
+            (4, false, vec![4, 4, 2]),
+            (4, true, vec![4, 4]),
+            (5, true, vec![5, 5]),
+            (10, true, vec![10]),
+            (16, true, vec![10]),
+        ] {
+            let recipe = recipe(batch_size, drop_last);
+            let batches = epoch(&recipe, 1);
+            // Cached features are read by these indices.
+            assert_eq!(batches.remaining().len(), wanted.iter().sum::<usize>());
+            let sizes: Vec<_> = batches
+                .map(|batch| batch.unwrap().labels.dims()[0])
+                .collect();
+            assert_eq!(sizes, wanted, "{batch_size} {drop_last}");
+            assert_eq!(recipe.steps_per_epoch(10), wanted.len());
+        }
+        // A run that goes on after the first batch has the second one left.
+        let recipe = recipe(4, true);
+        let all = epoch(&recipe, 1).indices().to_vec();
+        assert_eq!(epoch(&recipe, 1).skip_batches(1).remaining(), &all[4..8]);
+        assert!(epoch(&recipe, 1).skip_batches(2).remaining().is_empty());
+        // Other images are left out in another epoch.
+        assert_ne!(all[8..], epoch(&recipe, 2).indices()[8..]);
+    }
 }

@@ -102,12 +102,12 @@ impl Typed {
         let trained = methods.join(", ");
         let trains = |name: &str| methods.contains(&name);
         for flag in self.flags() {
-            if let [method] = flag.methods
-                && !trains(method)
-            {
+            if !flag.methods.is_empty() && !flag.methods.iter().any(|method| trains(method)) {
                 bail!(Usage(format!(
-                    "{flag} is a setting of {method}, but the method is {trained}; leave it out, or \
-                     choose the method {method}"
+                    "{flag} is a setting of {}, but the method is {trained}; leave it out, or choose \
+                     the method {}",
+                    flag.methods.join(" and "),
+                    flag.methods.join(" or ")
                 )));
             }
             let any = |has: fn(&RunConfig) -> bool| runs.iter().any(has);

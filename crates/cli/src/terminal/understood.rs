@@ -303,6 +303,12 @@ fn recipe_line(recipe: &UnderstoodRecipe) -> String {
     if recipe.weight_decay > 0.0 {
         parts.push(format!("weight decay {}", recipe.weight_decay));
     }
+    if recipe.drop_path > 0.0 {
+        parts.push(format!("stochastic depth {}", recipe.drop_path));
+    }
+    if recipe.head_dropout > 0.0 {
+        parts.push(format!("head dropout {}", recipe.head_dropout));
+    }
     parts.push(if recipe.augmentation.is_empty() {
         "no augmentation".to_owned()
     } else {

@@ -167,7 +167,9 @@ impl<'a> Loader<'a> {
     /// Indices of the images of the batches that are still to come.
     #[must_use]
     pub fn remaining(&self) -> &[usize] {
-        self.epoch.indices.get(self.next..).unwrap_or_default()
+        let end = self.batches().saturating_mul(self.batch_size);
+        let indices = &self.epoch.indices[..end.min(self.epoch.indices.len())];
+        indices.get(self.next..).unwrap_or_default()
     }
 
     /// Starts the thread that makes the batches.

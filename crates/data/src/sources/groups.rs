@@ -11,6 +11,26 @@ use super::set::ImageSet;
 use super::source::Source;
 use crate::error::DataError;
 
+/// Names of the column of groups in a manifest or a table, the preferred ones first, as [`plain`] writes
+/// them.
+pub(super) const COLUMNS: [&str; 3] = ["group", "groupid", "groups"];
+
+/// A column's name without case and punctuation.
+pub(super) fn plain(name: &str) -> String {
+    let letters = name.chars().filter(|character| character.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// One text for all that are equal to it: a million images share a few groups.
+pub(super) fn interned(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = texts.get(text) {
+        return Arc::clone(known);
+    }
+    let text: Arc<str> = text.into();
+    texts.insert(Arc::clone(&text));
+    text
+}
+
 /// Sets the group of each image whose file name matches a pattern: what the first group of the pattern
 /// in parentheses matches, or the whole match. Returns the number of images that match.
 ///
@@ -33,19 +53,13 @@ pub(super) fn group_by(set: &mut ImageSet, pattern: &str) -> Result<usize, DataE
             continue;
         };
         matches += 1;
-        // Images share the text of their group.
-        let group = match known.get(text.as_str()) {
-            Some(group) => Arc::clone(group),
-            None => Arc::from(text.as_str()),
-        };
-        known.insert(Arc::clone(&group));
-        sample.group = Some(group);
+        sample.group = Some(interned(&mut known, text.as_str()));
     }
     Ok(matches)
 }
 
 fn file_name(source: &Source) -> String {
-    let name = source.name();
+    let name = source.own_name();
     let last = Path::new(&name).file_name();
     last.map_or(name.clone(), |last| last.to_string_lossy().into_owned())
 }

@@ -48,6 +48,9 @@ pub trait Container: Debug + Send + Sync {
     /// The name of an image, for messages.
     fn name(&self, index: usize) -> String;
 
+    /// The path that an image had before it was put into the file, if the file says it.
+    fn own_name(&self, index: usize) -> Option<&str>;
+
     /// The encoded bytes of an image. Several threads call this at the same time.
     ///
     /// # Errors
@@ -90,6 +93,15 @@ impl Source {
             Self::Memory { name, .. } | Self::Grey { name, .. } => name.clone(),
             Self::Contained { container, index } => container.name(*index),
         }
+    }
+
+    /// Its own path: that of a file in a container is the one that it had before, if that is known.
+    pub(crate) fn own_name(&self) -> String {
+        let own = match self {
+            Self::Contained { container, index } => container.own_name(*index),
+            _ => None,
+        };
+        own.map_or_else(|| self.name(), str::to_owned)
     }
 }
 

@@ -186,7 +186,8 @@ fn candidate(run: &RunConfig, index: usize) -> RunConfig {
 
 /// One of three augmentations, the run's own first.
 fn augmented(run: &RunConfig, choice: usize) -> Augment {
-    let large = Architecture::find(&run.model).is_ok_and(|model| For::model(model) == For::Large);
+    let large = Architecture::find(&run.model)
+        .is_ok_and(|model| matches!(For::model(model), For::Large { .. }));
     let own = run.recipe.augment.clone();
     let flip = own.flip || own == Augment::default() && run.mirror == crate::config::Mirror::Auto;
     let all = if large {

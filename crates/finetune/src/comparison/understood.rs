@@ -139,6 +139,8 @@ fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodM
             optimizer: name(recipe.optimizer),
             schedule: name(recipe.schedule),
             weight_decay: recipe.weight_decay,
+            drop_path: recipe.drop_path,
+            head_dropout: recipe.head_dropout,
             augmentation: augmentation(&recipe.augment),
         },
     }

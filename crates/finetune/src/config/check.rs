@@ -24,9 +24,17 @@ impl RunConfig {
         let side = self.data.image_size;
         let wanted = "at most 4096 pixels";
         check("--image-size", side, wanted, side <= LARGEST_SIDE)?;
-        self.architecture()?;
+        let architecture = self.architecture()?;
         self.targets()?;
         self.recipe.check()?;
+        let (depth, head) = (self.recipe.drop_path, self.recipe.head_dropout);
+        let wanted = "0 for a model without stochastic depth";
+        let possible = depth <= 0.0 || architecture.drop_path.is_some();
+        check("--drop-path", depth, wanted, possible)?;
+        let wanted = "0 for a method that does not train the whole network";
+        let possible = |value: f64| value <= 0.0 || !self.method.freezes_base();
+        check("--drop-path", depth, wanted, possible(depth))?;
+        check("--head-dropout", head, wanted, possible(head))?;
         if let Err((name, value, wanted)) = self.recipe.augment.check() {
             return Err(TrainingError::Setting {
                 name,

@@ -55,7 +55,7 @@ const FROM_SCRATCH: LearningRates = LearningRates {
 };
 
 /// The kind of network that a recipe is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum For {
     /// The chapter's network, trained as published.
     Chapter,
@@ -63,7 +63,13 @@ pub enum For {
     Small,
     /// Networks pretrained on `ImageNet`: a tenth of the small networks' learning rates (a fifth for
     /// `sft`).
-    Large,
+    Large {
+        /// Stochastic depth and dropout before the head, with which torchvision or timm train the
+        /// whole network.
+        drop_path: f64,
+        /// See `drop_path`.
+        head_dropout: f64,
+    },
 }
 
 impl For {
@@ -73,7 +79,10 @@ impl For {
         if architecture.image_size <= 64 {
             Self::Small
         } else {
-            Self::Large
+            Self::Large {
+                drop_path: architecture.drop_path.unwrap_or(0.0),
+                head_dropout: architecture.head_dropout,
+            }
         }
     }
 }
@@ -81,7 +90,7 @@ impl For {
 /// The default augmentation of a method: that of photographs for networks pretrained on `ImageNet`, except
 /// for `linear`, whose features are then computed once and which has little to overfit with.
 fn augment(name: &str, purpose: For) -> Augment {
-    if purpose == For::Large && name != "linear" {
+    if matches!(purpose, For::Large { .. }) && name != "linear" {
         Augment::standard()
     } else {
         Augment::default()
@@ -110,15 +119,54 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
         _ => FROM_SCRATCH,
     };
     let learning_rate = match purpose {
-        For::Large => rates.large,
+        For::Large { .. } => rates.large,
         For::Chapter | For::Small => rates.small,
+    };
+    // An adapter has little to overfit with.
+    let trains_all = method(name).is_some_and(|(method, _)| !method.freezes_base());
+    let (drop_path, head_dropout) = match purpose {
+        For::Large {
+            drop_path,
+            head_dropout,
+        } if trains_all => (drop_path, head_dropout),
+        _ => (0.0, 0.0),
     };
     Recipe {
         epochs: 12,
         batch_size: 32,
+        // With few images that would be many of the steps: it costs the small network 3 points of `sft` and 8
+        // of `lora` with 25 images a class.
+        drop_last: matches!(purpose, For::Large { .. }),
         schedule: Schedule::OneCycle,
         learning_rate,
         augment: augment(name, purpose),
+        drop_path,
+        head_dropout,
         ..plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::float_cmp)] // values from a table
+    fn dropout_is_for_methods_that_train_the_whole_network() {
+        let of = |name: &str, model: &str| {
+            let purpose = For::model(Architecture::find(model).unwrap());
+            let recipe = recipe(name, purpose);
+            (recipe.drop_path, recipe.head_dropout)
+        };
+        assert_eq!(of("sft", "convnext_tiny"), (0.1, 0.0));
+        assert_eq!(of("scratch", "efficientnet_b0"), (0.2, 0.2));
+        assert_eq!(of("sft", "mobilenet_v2"), (0.0, 0.2));
+        assert_eq!(of("sft", "resnet18"), (0.0, 0.0));
+        let methods = all_methods().into_iter();
+        for name in methods.filter(|name| !["sft", SCRATCH].contains(name)) {
+            assert_eq!(of(name, "efficientnet_b0"), (0.0, 0.0), "{name}");
+        }
+        // The demonstration is the small network's.
+        assert_eq!(of("sft", MODEL), (0.0, 0.0));
     }
 }

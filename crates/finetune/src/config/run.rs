@@ -127,8 +127,8 @@ impl RunConfig {
         }
     }
 
-    /// Another model, with the size of its images, and the method's default learning rate and augmentation
-    /// for it.
+    /// Another model, with the size of its images, and the method's default learning rate, augmentation, dropout
+    /// and treatment of the last batch for it.
     ///
     /// # Errors
     ///
@@ -141,6 +141,9 @@ impl RunConfig {
         self.recipe.learning_rate = recipe.learning_rate;
         self.mirror = defaults::mirror(&recipe);
         self.recipe.augment = recipe.augment;
+        self.recipe.drop_last = recipe.drop_last;
+        self.recipe.drop_path = recipe.drop_path;
+        self.recipe.head_dropout = recipe.head_dropout;
         Ok(self)
     }
 

@@ -41,7 +41,39 @@ pub(super) fn settings<M>(
             on(recipe.augment != finetune_data::Augment::default()),
         ),
     ];
-    // Settings with their default value are not shown.
+    settings.extend(changed(config, recipe));
+    if config.method.has_adapters() {
+        let targets = config.targets.clone();
+        let targets = targets.or_else(|| {
+            let own = config.architecture().ok()?.targets_of(&config.method);
+            own.ok().map(str::to_owned)
+        });
+        settings.push(("targets", targets.unwrap_or_default()));
+    }
+    settings.extend(happened(recipe, trained));
+    let mut settings: BTreeMap<String, String> = settings
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    for (name, value) in of(&config.method).unwrap_or_default() {
+        // Settings without a value are not shown.
+        let shown = match value {
+            Value::Null => continue,
+            Value::Bool(switch) => on(switch),
+            Value::String(text) => text,
+            Value::Object(map) if map.is_empty() => continue,
+            other => other.to_string(),
+        };
+        settings.insert(name.replace('_', " "), shown);
+    }
+    settings
+}
+
+/// The settings that have another value than their default. The others are not shown.
+fn changed(
+    config: &RunConfig,
+    recipe: &Recipe,
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
     let changed = [
         (
             "fit of pictures",
@@ -61,6 +93,14 @@ pub(super) fn settings<M>(
         (
             "label smoothing",
             (recipe.label_smoothing > 0.0).then(|| recipe.label_smoothing.to_string()),
+        ),
+        (
+            "stochastic depth",
+            (recipe.drop_path > 0.0).then(|| recipe.drop_path.to_string()),
+        ),
+        (
+            "head dropout",
+            (recipe.head_dropout > 0.0).then(|| recipe.head_dropout.to_string()),
         ),
         (
             "class weights",
@@ -85,36 +125,11 @@ pub(super) fn settings<M>(
         ),
         (
             "gradient checkpointing",
-            recipe.gradient_checkpointing.then(|| on(true)),
+            recipe.gradient_checkpointing.then(|| "on".to_owned()),
         ),
     ];
     let changed = changed.into_iter();
-    settings.extend(changed.filter_map(|(name, value)| Some((name, value?))));
-    if config.method.has_adapters() {
-        let targets = config.targets.clone();
-        let targets = targets.or_else(|| {
-            let own = config.architecture().ok()?.targets_of(&config.method);
-            own.ok().map(str::to_owned)
-        });
-        settings.push(("targets", targets.unwrap_or_default()));
-    }
-    settings.extend(happened(recipe, trained));
-    let mut settings: BTreeMap<String, String> = settings
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    for (name, value) in of(&config.method).unwrap_or_default() {
-        // Neither are those without a value.
-        let shown = match value {
-            Value::Null => continue,
-            Value::Bool(switch) => on(switch),
-            Value::String(text) => text,
-            Value::Object(map) if map.is_empty() => continue,
-            other => other.to_string(),
-        };
-        settings.insert(name.replace('_', " "), shown);
-    }
-    settings
+    changed.filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// What happened during training.

@@ -45,6 +45,8 @@ impl Pretraining {
             epochs: if chapter { 8 } else { 15 },
             learning_rate: if chapter { 0.0003 } else { LEARNING_RATE },
             schedule: Schedule::OneCycle,
+            // As the shipped checkpoint was made.
+            drop_last: false,
             ..defaults::recipe(defaults::SCRATCH, purpose)
         };
         Ok(Self {

@@ -27,6 +27,8 @@ pub(super) const ARCHITECTURES: &[Entry<ChapterCnn>] = &[Entry {
         // 1728, and takes longer than the convolution itself.
         targets: "all-linear",
         blocks: None,
+        drop_path: None,
+        head_dropout: 0.0,
         init: Init::Torch,
         dialects: &[
             dialect("the chapter", with_flatten),

@@ -43,6 +43,8 @@ const SPEC: Spec = Spec {
     head: "linear",
     targets: "all",
     blocks: None,
+    drop_path: None,
+    head_dropout: 0.0,
     init: Init::KaimingNormal,
     dialects: &[
         dialect("pytorch_resnet_cifar10", str::to_owned),

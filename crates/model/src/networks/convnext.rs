@@ -1,6 +1,4 @@
 //! `ConvNeXt`: Liu et al. 2022 (arXiv:2201.03545, figure 4 and section 2).
-//!
-//! Stochastic depth is left out, as in timm by default.
 
 use burn::Tensor;
 use burn::module::{Module, Param};
@@ -14,7 +12,8 @@ use finetune_methods::{conv2d, linear};
 use super::blocks::{Convolution, global_average, layer_norm, normalized};
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
-use super::stages::{Stage, Staged, blocks, logits};
+use super::stages::{Stage, Staged, branching_blocks, logits, share};
+use super::stochastic_depth::StochasticDepth;
 
 pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
     spec: Spec {
@@ -27,6 +26,8 @@ pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
         head: "head",
         targets: r"fc[12]\.",
         blocks: None,
+        drop_path: Some(0.1),
+        head_dropout: 0.0,
         init: Init::Normal,
         dialects: &[dialect("torchvision", torchvision), dialect("timm", timm)],
     },
@@ -104,6 +105,13 @@ impl Staged for ConvNext {
         let mut stages = vec![Stage::new(["stem", "stem_norm"], |images| {
             over_channels(&self.stem_norm, conv2d(&self.stem, images))
         })];
+        let last = self
+            .stages
+            .iter()
+            .map(|stage| stage.blocks.len())
+            .sum::<usize>()
+            - 1;
+        let mut below = 0;
         for (index, stage) in self.stages.iter().enumerate() {
             let path = format!("stages.{index}");
             if let (Some(norm), Some(conv)) = (&stage.downsample_norm, &stage.downsample) {
@@ -112,7 +120,13 @@ impl Staged for ConvNext {
                 stages.push(Stage::new(paths, |x| conv2d(conv, over_channels(norm, x))));
             }
             let path = format!("{path}.blocks");
-            stages.extend(blocks(&path, &stage.blocks, ConvNextBlock::forward));
+            stages.extend(branching_blocks(
+                &path,
+                &stage.blocks,
+                move |index| share(below + index, last),
+                ConvNextBlock::forward,
+            ));
+            below += stage.blocks.len();
         }
         stages.push(Stage::new([], global_average));
         stages.push(Stage::new(["norm"], |x: Tensor<2>| {
@@ -134,11 +148,11 @@ impl ConvNextBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, depth: StochasticDepth<'_>) -> Tensor<4> {
         let y = conv2d(&self.conv_dw, x.clone()).permute([0, 2, 3, 1]);
         let y = gelu(linear(&self.fc1, normalized(&self.norm, y)));
         let y = linear(&self.fc2, y) * self.layer_scale.val().unsqueeze::<4>();
-        x + y.permute([0, 3, 1, 2])
+        x + depth.scaled(0, y.permute([0, 3, 1, 2]))
     }
 }
 

@@ -1,8 +1,5 @@
 //! Networks of inverted residual blocks: MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381,
 //! table 2) and EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1).
-//!
-//! Dropout before the classifier and stochastic depth are left out, as in timm by default: they
-//! regularise training from scratch.
 
 use burn::Tensor;
 use burn::module::Module;
@@ -17,7 +14,8 @@ use finetune_methods::{conv2d, linear};
 use super::blocks::{ConvNorm, Convolution, global_average};
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
-use super::stages::{Stage, Staged, blocks, logits};
+use super::stages::{Stage, Staged, branching_blocks, logits, share};
+use super::stochastic_depth::StochasticDepth;
 
 pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
     Entry {
@@ -28,6 +26,7 @@ pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
         spec: Spec {
             name: "efficientnet_b0",
             filter: Filter::Bicubic,
+            drop_path: Some(0.2),
             dialects: &[
                 dialect("torchvision", torchvision_efficientnet),
                 dialect("timm", timm_efficientnet),
@@ -49,6 +48,9 @@ const MOBILENET_V2_SPEC: Spec = Spec {
     // The 1×1 convolutions, which have nearly all of the weights: a depthwise one has 9 per channel.
     targets: r"(expand|project|last)\.conv\.",
     blocks: None,
+    // timm can train MobileNetV2 with stochastic depth; nobody does so by default.
+    drop_path: Some(0.0),
+    head_dropout: 0.2,
     init: Init::KaimingNormal,
     dialects: &[
         dialect("torchvision", torchvision_mobilenet),
@@ -191,7 +193,14 @@ impl Staged for InvertedResidualNet {
         let mut stages = vec![Stage::new(["stem"], |images| {
             self.stem.forward(images, self.activation)
         })];
-        stages.extend(blocks("blocks", &self.blocks, InvertedResidual::forward));
+        // Divided by their number: unlike in ConvNeXt, the last block does not reach the probability.
+        let count = self.blocks.len();
+        stages.extend(branching_blocks(
+            "blocks",
+            &self.blocks,
+            move |index| share(index, count),
+            InvertedResidual::forward,
+        ));
         stages.push(Stage::new(["last"], |x| {
             self.last.forward(x, self.activation)
         }));
@@ -227,7 +236,7 @@ impl InvertedResidual {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, depth: StochasticDepth<'_>) -> Tensor<4> {
         let mut y = x.clone();
         if let Some(expand) = &self.expand {
             y = expand.forward(y, self.activation);
@@ -236,10 +245,14 @@ impl InvertedResidual {
         if let Some(squeeze) = &self.squeeze {
             y = squeeze.forward(y);
         }
+        if self.residual && !depth.is_on() {
+            return self.project.forward_and_add(y, x);
+        }
+        let y = self.project.forward(y, Activation::Identity);
         if self.residual {
-            self.project.forward_and_add(y, x)
+            x + depth.scaled(0, y)
         } else {
-            self.project.forward(y, Activation::Identity)
+            y
         }
     }
 }

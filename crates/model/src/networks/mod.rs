@@ -13,6 +13,7 @@ mod inverted_residual;
 mod resnet;
 mod spec;
 mod stages;
+mod stochastic_depth;
 mod vit;
 
 use std::ops::Deref;
@@ -25,6 +26,7 @@ use finetune_methods::Method;
 pub use self::init::Init;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
+pub use self::stochastic_depth::StochasticDepth;
 pub use self::vit::VitSize;
 use crate::error::ModelError;
 

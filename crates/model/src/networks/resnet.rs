@@ -51,6 +51,8 @@ const SPEC: Spec = Spec {
     head: "fc",
     targets: "all",
     blocks: None,
+    drop_path: None,
+    head_dropout: 0.0,
     init: Init::KaimingNormal,
     dialects: &[dialect("torchvision, timm", torchvision)],
 };

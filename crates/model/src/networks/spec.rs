@@ -27,6 +27,12 @@ pub struct Spec {
     pub targets: &'static str,
     /// The layers of a transformer block that some methods work beside; `None` for other networks.
     pub blocks: Option<Blocks>,
+    /// Probability with which torchvision or timm leave out residual branches of the last block when all
+    /// weights train: see [`StochasticDepth`](super::StochasticDepth). It falls to 0 towards the first
+    /// block. `None` if the network has no stochastic depth.
+    pub drop_path: Option<f64>,
+    /// Probability of the dropout that they have before the head.
+    pub head_dropout: f64,
     /// How weights that are not loaded are initialised.
     pub init: Init,
     /// The names that PyTorch's libraries have for its tensors. Files are written with the first.

@@ -5,6 +5,8 @@ use std::ops::Range;
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 
+use super::stochastic_depth::StochasticDepth;
+
 /// What one stage of a network passes to the next.
 #[derive(Debug, Clone)]
 pub enum Features {
@@ -65,13 +67,15 @@ impl Features {
 /// A part of a network: what it computes, and the paths of its parameters.
 pub struct Stage<'a> {
     paths: Vec<String>,
-    run: Box<dyn Fn(Features) -> Features + 'a>,
+    depth: Option<f64>,
+    run: Box<dyn Fn(Features, StochasticDepth<'_>) -> Features + 'a>,
 }
 
 impl std::fmt::Debug for Stage<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stage")
             .field("paths", &self.paths)
+            .field("depth", &self.depth)
             .finish_non_exhaustive()
     }
 }
@@ -87,8 +91,29 @@ impl<'a> Stage<'a> {
     ) -> Self {
         Self {
             paths: paths.into_iter().map(str::to_owned).collect(),
-            run: Box::new(move |features| run(I::of(features)).into()),
+            depth: None,
+            run: Box::new(move |features, _| run(I::of(features)).into()),
         }
+    }
+
+    /// A stage with residual branches that can be left out, at a [`depth`](Self::depth).
+    pub fn branching<'p, I: Feature, O: Feature>(
+        paths: impl IntoIterator<Item = &'p str>,
+        depth: f64,
+        run: impl Fn(I, StochasticDepth<'_>) -> O + 'a,
+    ) -> Self {
+        Self {
+            paths: paths.into_iter().map(str::to_owned).collect(),
+            depth: Some(depth),
+            run: Box::new(move |features, depth| run(I::of(features), depth).into()),
+        }
+    }
+
+    /// How deep the stage is among those with residual branches that can be left out: 0 for the first,
+    /// up to 1 for the last. The probability that they are rises in proportion. `None` if it has none.
+    #[must_use]
+    pub fn depth(&self) -> Option<f64> {
+        self.depth
     }
 
     /// Whether the parameter with this path belongs to the stage.
@@ -114,7 +139,17 @@ impl<'a> Stage<'a> {
     /// `features` are not of the kind that the stage takes.
     #[must_use]
     pub fn forward(&self, features: Features) -> Features {
-        (self.run)(features)
+        self.forward_with(features, StochasticDepth::OFF)
+    }
+
+    /// Runs the stage with some of its residual branches left out.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    #[must_use]
+    pub fn forward_with(&self, features: Features, depth: StochasticDepth<'_>) -> Features {
+        (self.run)(features, depth)
     }
 }
 
@@ -160,6 +195,28 @@ pub(crate) fn blocks<'a, B, F: Feature + 'a>(
         let path = format!("{name}.{index}");
         Stage::new([path.as_str()], move |x: F| forward(block, x))
     })
+}
+
+/// One stage for each block of the field `name`, which has residual branches that can be left out.
+/// `depth` is the [depth](Stage::depth) of the block with this number.
+pub(crate) fn branching_blocks<'a, B, F: Feature + 'a>(
+    name: &str,
+    blocks: &'a [B],
+    depth: impl Fn(usize) -> f64,
+    forward: fn(&B, F, StochasticDepth<'_>) -> F,
+) -> impl Iterator<Item = Stage<'a>> {
+    let numbered = blocks.iter().enumerate();
+    numbered.map(move |(index, block)| {
+        let path = format!("{name}.{index}");
+        let run = move |x: F, depth: StochasticDepth<'_>| forward(block, x, depth);
+        Stage::branching([path.as_str()], depth(index), run)
+    })
+}
+
+/// `index / of`.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn share(index: usize, of: usize) -> f64 {
+    index as f64 / of as f64
 }
 
 /// A tensor that a stage can take and return.

@@ -13,7 +13,8 @@ use finetune_methods::{conv2d, linear, parallel, prompted};
 use super::blocks::{layer_norm, normalized};
 use super::init::Init;
 use super::spec::{Blocks, Dialect, Entry, Sizes, Spec, dialect};
-use super::stages::{Stage, Staged, blocks, logits};
+use super::stages::{Stage, Staged, branching_blocks, logits, share};
+use super::stochastic_depth::StochasticDepth;
 
 /// timm's and DeiT's networks, and torchvision's `vit_b_16`.
 pub(super) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
@@ -54,6 +55,8 @@ const VIT: Spec = Spec {
         attention: r"attn\.qkv\.",
         feed_forward: r"mlp\.fc1\.",
     }),
+    drop_path: Some(0.0),
+    head_dropout: 0.0,
     init: Init::Normal,
     dialects: &[dialect("timm", timm), TORCHVISION, TORCHVISION_OLD],
 };
@@ -203,7 +206,13 @@ impl Staged for VisionTransformer {
     fn stages(&self) -> Vec<Stage<'_>> {
         let embedding = ["patch_embed", "cls_token", "pos_embed"];
         let mut stages = vec![Stage::new(embedding, |images| self.embed(images))];
-        stages.extend(blocks("blocks", &self.blocks, TransformerBlock::forward));
+        let last = self.blocks.len() - 1;
+        stages.extend(branching_blocks(
+            "blocks",
+            &self.blocks,
+            move |index| share(index, last),
+            TransformerBlock::forward,
+        ));
         // Only the class token is normalised: the others are not used, and each token is normalised alone.
         stages.push(Stage::new([], |tokens: Tensor<3>| {
             let [batch, _, width] = tokens.dims();
@@ -218,15 +227,16 @@ impl Staged for VisionTransformer {
 }
 
 impl TransformerBlock {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, depth: StochasticDepth<'_>) -> Tensor<3> {
         prompted(&self.attn.qkv, x, |x| {
-            let x = x.clone() + self.attn.forward(normalized(&self.norm1, x));
+            let y = self.attn.forward(normalized(&self.norm1, x.clone()));
+            let x = x + depth.scaled(0, y);
             let fc1 = &self.mlp.fc1;
             let y = parallel(fc1, x.clone(), || {
                 let y = linear(fc1, normalized(&self.norm2, x.clone()));
                 linear(&self.mlp.fc2, gelu(y))
             });
-            x + y
+            x + depth.scaled(1, y)
         })
     }
 }

@@ -68,7 +68,7 @@ impl FrozenFeatures {
             return Ok(None);
         };
         let stages = network.stages();
-        let frozen = &stages[..frozen(model, &stages)];
+        let frozen = &stages[..frozen(model, &stages, recipe)];
         let valid_images = data.valid.map_or(0, Images::len);
         let counts = [views * data.train.len(), valid_images];
         let images: usize = counts.iter().sum();
@@ -162,8 +162,8 @@ impl FrozenFeatures {
 }
 
 /// The number of stages before the first one that has a trained parameter, a changing statistic or
-/// an adapter.
-fn frozen<M: Module>(model: &M, stages: &[Stage<'_>]) -> usize {
+/// an adapter, or whose residual branches are left out at random.
+fn frozen<M: Module>(model: &M, stages: &[Stage<'_>], recipe: &Recipe) -> usize {
     let parameters = parameters(model).into_iter();
     let active = parameters.filter(|param| param.changes || param.in_adapter());
     let first = active.map(|param| {
@@ -173,7 +173,10 @@ fn frozen<M: Module>(model: &M, stages: &[Stage<'_>]) -> usize {
             .position(|stage| stage.holds(&param.path))
             .unwrap_or(0)
     });
-    first.min().unwrap_or(0)
+    let is_random = |stage: &Stage<'_>| stage.depth().unwrap_or(0.0) * recipe.drop_path > 0.0;
+    let random = stages.iter().position(is_random);
+    let first = first.min().unwrap_or(0);
+    random.map_or(first, |random| random.min(first))
 }
 
 /// The size of one image's features behind each of these stages, in bytes.

@@ -16,11 +16,17 @@ pub use schedule::Schedule;
 /// A field that is missing in a file of an older version gets the value that the older version
 /// used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)] // independent settings
 pub struct Recipe {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Images per forward pass; the last batch of an epoch may be smaller.
+    /// Images per forward pass.
     pub batch_size: usize,
+    /// Whether an epoch leaves out its last images if they are fewer than a batch: their gradient
+    /// would count as much as that of a whole batch, and `BatchNorm` would see fewer values. Images
+    /// that are fewer than one batch are trained on nevertheless.
+    #[serde(default)]
+    pub drop_last: bool,
     /// Batches per optimiser step (gradient accumulation). The step equals that of one batch of
     /// `accumulate · batch_size` images, except that `BatchNorm` sees the smaller batches.
     #[serde(default = "one")]
@@ -55,6 +61,14 @@ pub struct Recipe {
     /// gradients are scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip_norm: Option<f64>,
+    /// Probability that a residual branch of the last block is left out while training, for each image
+    /// (stochastic depth); it falls linearly to 0 towards the first block. For networks that have
+    /// [such branches](finetune_model::Stage::depth), and methods that train all of them.
+    #[serde(default)]
+    pub drop_path: f64,
+    /// Probability of dropout on the input of the head, for methods that train the whole network.
+    #[serde(default)]
+    pub head_dropout: f64,
     /// Share of the target that is spread over all classes (Szegedy et al. 2016), in `[0, 1)`.
     pub label_smoothing: f64,
     /// How much each class counts in the loss.
@@ -120,6 +134,7 @@ impl Recipe {
         Self {
             epochs: 10,
             batch_size: 64,
+            drop_last: false,
             accumulate: 1,
             optimizer,
             learning_rate,
@@ -131,6 +146,8 @@ impl Recipe {
             weight_decay: 0.0,
             decay_all: false,
             clip_norm: None,
+            drop_path: 0.0,
+            head_dropout: 0.0,
             label_smoothing: 0.0,
             class_weights: ClassWeights::None,
             ema: None,
@@ -162,7 +179,17 @@ impl Recipe {
     /// The number of optimiser steps in an epoch of `images` images.
     #[must_use]
     pub fn steps_per_epoch(&self, images: usize) -> usize {
-        images.div_ceil(self.batch_size).div_ceil(self.accumulate)
+        let batches = if self.drops_last(images) {
+            images / self.batch_size
+        } else {
+            images.div_ceil(self.batch_size)
+        };
+        batches.div_ceil(self.accumulate)
+    }
+
+    /// Whether an epoch of `images` images has only whole batches.
+    pub(crate) fn drops_last(&self, images: usize) -> bool {
+        self.drop_last && images >= self.batch_size
     }
 
     /// The view (from 1) of each image that an epoch (from 1) shows; `None` if the number of views
@@ -231,6 +258,8 @@ impl Recipe {
         let wanted = "at least 0 and below 1";
         let below_1 = |name, value: f64| check(name, &value, wanted, share(value));
         below_1("the label smoothing", self.label_smoothing)?;
+        below_1("the probability of stochastic depth", self.drop_path)?;
+        below_1("the dropout of the head", self.head_dropout)?;
         below_1("the warm-up share", self.warmup.unwrap_or(0.0))?;
         let ema = self.ema.unwrap_or(0.5);
         let name = "the decay of the weight average";
@@ -324,6 +353,8 @@ mod tests {
             |r: &mut Recipe| r.clip_norm = Some(f64::INFINITY),
             |r: &mut Recipe| r.warmup = Some(1.0),
             |r: &mut Recipe| r.layer_decay = 1.5,
+            |r: &mut Recipe| r.drop_path = 1.0,
+            |r: &mut Recipe| r.head_dropout = -0.1,
             |r: &mut Recipe| r.weight_decay = -0.1,
         ] {
             error(change);
@@ -362,6 +393,23 @@ mod tests {
         for (images, steps) in [(1, 1), (24, 1), (25, 2), (48, 2), (49, 3)] {
             assert_eq!(recipe.steps_per_epoch(images), steps, "{images}");
         }
+    }
+
+    #[test]
+    fn a_ragged_last_batch_is_no_step_unless_it_is_the_only_one() {
+        let steps = |images, accumulate| {
+            let recipe = Recipe {
+                batch_size: 8,
+                drop_last: true,
+                accumulate,
+                ..Recipe::new(Optimizer::Adam, 0.001)
+            };
+            recipe.steps_per_epoch(images)
+        };
+        let of = |accumulate| [1, 7, 8, 15, 16, 39, 40].map(|images| steps(images, accumulate));
+        assert_eq!(of(1), [1, 1, 1, 1, 2, 4, 5]);
+        // A step of fewer batches is no ragged batch.
+        assert_eq!(of(3), [1, 1, 1, 1, 1, 2, 2]);
     }
 
     #[test]

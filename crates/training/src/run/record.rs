@@ -9,10 +9,10 @@ use super::exact;
 pub struct Epoch {
     /// Its number, from 1.
     pub epoch: usize,
-    /// Mean cross-entropy of the training images, each measured in the step that it was used in.
+    /// Mean cross-entropy of the training images that the epoch used, each measured in its step.
     #[serde(with = "exact")]
     pub train_loss: f64,
-    /// Share of the training images that were classified correctly in that step, 0 to 1.
+    /// Share of these images that were classified correctly in that step, 0 to 1.
     #[serde(with = "exact")]
     pub train_accuracy: f64,
     /// Mean cross-entropy of the validation images after the epoch.

@@ -29,7 +29,7 @@ pub(super) fn check<M: Classifier>(
     device: &Device,
 ) -> Result<(), TrainingError> {
     let images = data.train.len();
-    if !has_single(images, recipe.batch_size) {
+    if !has_single(images, recipe) {
         return Ok(());
     }
     let moving: Vec<String> = parameters(model)
@@ -57,7 +57,7 @@ pub(super) fn check<M: Classifier>(
                 norm: norm.clone(),
                 images,
                 batch_size: recipe.batch_size,
-                remedy: remedy(images, recipe.batch_size),
+                remedy: remedy(images, recipe),
             });
         }
     }
@@ -65,15 +65,23 @@ pub(super) fn check<M: Classifier>(
 }
 
 /// Whether one of the batches of so many images has a single image.
-fn has_single(images: usize, batch_size: usize) -> bool {
-    images > 0 && (batch_size == 1 || images % batch_size == 1)
+fn has_single(images: usize, recipe: &Recipe) -> bool {
+    let last = images % recipe.batch_size == 1 && !recipe.drops_last(images);
+    images > 0 && (recipe.batch_size == 1 || last)
 }
 
 /// What to change so that no batch has a single image.
-fn remedy(images: usize, batch_size: usize) -> String {
-    let fits = |size: &usize| !has_single(images, *size);
-    let below = (2..batch_size).rev().find(fits);
-    match below.or_else(|| (batch_size + 1..=images).find(fits)) {
+fn remedy(images: usize, recipe: &Recipe) -> String {
+    let fits = |size: &usize| {
+        let batch_size = *size;
+        let recipe = Recipe {
+            batch_size,
+            ..recipe.clone()
+        };
+        !has_single(images, &recipe)
+    };
+    let below = (2..recipe.batch_size).rev().find(fits);
+    match below.or_else(|| (recipe.batch_size + 1..=images).find(fits)) {
         Some(size) => format!("choose another batch size, e.g. {size}, or larger images"),
         None => "train on more images, or on larger ones".to_owned(),
     }
@@ -82,14 +90,33 @@ fn remedy(images: usize, batch_size: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Optimizer;
+
+    fn recipe(batch_size: usize, drop_last: bool) -> Recipe {
+        Recipe {
+            batch_size,
+            drop_last,
+            ..Recipe::new(Optimizer::Adam, 0.001)
+        }
+    }
 
     #[test]
     fn the_remedy_has_no_batch_of_one_image() {
+        let has_single = |images, size| has_single(images, &recipe(size, false));
+        let remedy = |images, size| remedy(images, &recipe(size, false));
         assert!(has_single(9, 8) && has_single(8, 1) && has_single(1, 64) && has_single(1, 1));
         assert!(!has_single(8, 8) && !has_single(10, 8) && !has_single(7, 8));
         assert!(remedy(9, 8).contains("e.g. 7,"));
         assert!(remedy(9, 1).contains("e.g. 2,") || remedy(9, 1).contains("e.g. 3,"));
         assert!(remedy(3, 2).contains("e.g. 3,"));
         assert_eq!(remedy(1, 64), "train on more images, or on larger ones");
+    }
+
+    #[test]
+    fn a_last_image_that_is_left_out_is_no_batch() {
+        let has_single = |images, size| has_single(images, &recipe(size, true));
+        assert!(!has_single(9, 8) && !has_single(8, 8));
+        assert!(has_single(8, 1) && has_single(1, 64) && has_single(1, 1));
+        assert!(remedy(9, &recipe(1, true)).contains("e.g. 2,"));
     }
 }

@@ -65,6 +65,7 @@ pub fn resume<M: Classifier>(
     let steps = recipe.epochs.saturating_mul(per_epoch);
     let criterion = CrossEntropy::of(recipe, data, device);
     let mut run = RunState::new(attached, recipe, steps);
+    Draws::check(&run.model, recipe)?;
     single_value::check(&run.model, data, recipe, device)?;
     let thaw = Thaw::new(recipe.unfreeze_epochs, &run.model);
     if let Some(from) = from {
@@ -106,7 +107,7 @@ pub fn resume<M: Classifier>(
             criterion: &criterion,
             outer: recipe.clip_norm.is_none() && recipe.accumulate == 1 && run.dynamics.is_none(),
             segments: Segments::for_recipe(recipe, &run.model),
-            draws: Draws::new(device, recipe.seed),
+            draws: Draws::new(device, recipe),
         };
         let skipped = skipped.saturating_mul(recipe.accumulate);
         let loader = data.epoch(recipe, epoch, device).skip_batches(skipped);

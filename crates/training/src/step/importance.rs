@@ -37,12 +37,18 @@ pub fn importance<M: Classifier + ModuleDisplay>(
     let mut batches = image_batches(data.shuffled(recipe, EPOCH, device)).take(BATCHES);
     let mut importance = Importance::default();
     let model = freeze_statistics(model.clone());
+    // What a method chooses should not depend on what is left out at random.
+    let recipe = &Recipe {
+        drop_path: 0.0,
+        head_dropout: 0.0,
+        ..recipe.clone()
+    };
     let passes = Passes {
         accumulate: 1,
         criterion: &criterion,
         outer: false,
         segments: Segments::for_recipe(recipe, &model),
-        draws: Draws::new(device, recipe.seed),
+        draws: Draws::new(device, recipe),
     };
     while let Some(pass) = pass(&model, &mut batches, 0, &passes, None)? {
         importance.add(&model, &pass.gradients.whole);

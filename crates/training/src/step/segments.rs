@@ -150,10 +150,7 @@ impl Rest {
 }
 
 fn run(stages: &[Stage<'_>], range: Range<usize>, input: Features, draws: &Draws) -> Features {
-    range.fold(input, |x, stage| {
-        draws.start(stage);
-        stages[stage].forward(x)
-    })
+    range.fold(input, |x, stage| draws.forward(stages, stage, x))
 }
 
 /// The same values as a new leaf of the autodiff graph that receives a gradient.
@@ -200,6 +197,7 @@ mod tests {
 
     use super::*;
     use crate::features::Input;
+    use crate::recipe::Optimizer;
     use crate::step::loss::CrossEntropy;
     use crate::step::pass::{Passes, pass};
 
@@ -212,6 +210,7 @@ mod tests {
         method: Method,
         targets: &'static str,
         adapt_statistics: bool,
+        recipe: Recipe,
     }
 
     impl Case {
@@ -221,7 +220,18 @@ mod tests {
                 method,
                 targets,
                 adapt_statistics: false,
+                recipe: Recipe {
+                    seed: 7,
+                    ..Recipe::new(Optimizer::Adam, 0.001)
+                },
             }
+        }
+
+        /// The same with stochastic depth and dropout before the head.
+        fn dropping(mut self) -> Self {
+            self.recipe.drop_path = 0.5;
+            self.recipe.head_dropout = 0.3;
+            self
         }
 
         /// Attaches the method to the model and changes its tensors so that none of them is 0, as
@@ -271,7 +281,7 @@ mod tests {
                 } else {
                     Segments::none()
                 },
-                draws: Draws::new(&device, 7),
+                draws: Draws::new(&device, &self.recipe),
             };
             let mut batches = [3.0, 5.0]
                 .map(|speed| Ok(input(speed, &device)))
@@ -373,6 +383,8 @@ mod tests {
             Case::new("mobilenet_v2", Method::Sft, "all"),
             Case::new("mobilenet_v2", lora(0.1), "all"),
             Case::new(vit, Method::Sft, "all"),
+            Case::new(vit, Method::Sft, "all").dropping(),
+            Case::new("convnext_tiny", Method::Sft, "all").dropping(),
             Case::new(vit, lora(0.1), "all"),
         ];
         for case in cases {

@@ -191,9 +191,9 @@ impl<T: 'static> Definition<T> {
         self
     }
 
-    /// The only method that it applies to.
-    pub(in crate::flags) fn for_method(mut self, method: &'static [&'static str; 1]) -> Self {
-        self.methods = method;
+    /// The only methods that it applies to.
+    pub(in crate::flags) fn for_methods(mut self, methods: &'static [&'static str]) -> Self {
+        self.methods = methods;
         self
     }
 
@@ -272,8 +272,13 @@ impl<T: 'static> Definition<T> {
         let mut long = vec![wrapped(self.summary, COLUMNS)];
         long.extend((!self.details.is_empty()).then(|| wrapped(&self.details, COLUMNS)));
         long.extend((!values.is_empty()).then(|| explained(&values)));
-        if let [method] = self.methods {
-            long.push(format!("Only the method {method} has this setting."));
+        match self.methods {
+            [] => {}
+            [method] => long.push(format!("Only the method {method} has this setting.")),
+            several => {
+                let methods = several.join(" and ");
+                long.push(format!("Only the methods {methods} have this setting."));
+            }
         }
         long.extend(default);
         let takes_value = self.arg.get_action().takes_values();

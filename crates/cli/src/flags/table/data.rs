@@ -87,7 +87,7 @@ fn parts() -> Vec<Flag> {
                 "A regular expression; the part in parentheses counts, if there is one: \
                  '^(cow[0-9]+)_' for cow7_1.jpg and cow7_2.jpg. So images of one animal, patient or \
                  burst are all for training, all for validation or all for testing. A column `group` \
-                 of a manifest does the same.",
+                 of a manifest or a Parquet file does the same.",
             )
             .default_is("each image for itself")
             .sets(|run, pattern: String| run.data.group_by = Some(pattern)),

@@ -16,8 +16,8 @@ use crate::flags::task::Task;
 /// The flag for any setting of a method.
 pub(in crate::flags) const SET: &str = "set";
 
-const LORA: &[&str; 1] = &["lora"];
-const PEFT: &[&str; 1] = &["peft"];
+const LORA: &[&str] = &["lora"];
+const PEFT: &[&str] = &["peft"];
 
 pub(super) fn flags() -> Vec<Flag> {
     let mut flags = methods();
@@ -116,43 +116,43 @@ fn settings() -> Vec<Flag> {
         value("lora-rank", "N")
             .help("Rank of the low-rank update")
             .default("8")
-            .for_method(LORA)
+            .for_methods(LORA)
             .sets(lora(|lora, rank| lora.rank = rank)),
         value("lora-alpha", "X")
             .help("Numerator of the update's scale, alpha / rank")
             .default("16")
-            .for_method(LORA)
+            .for_methods(LORA)
             .sets(lora(|lora, alpha| lora.alpha = alpha)),
         value("lora-dropout", "P")
             .help("Dropout on the adapter's input")
             .details("At least 0 and below 1.")
             .default("0")
-            .for_method(LORA)
+            .for_methods(LORA)
             .sets(lora(|lora, dropout| lora.dropout = dropout)),
         value("peft-rank", "N")
             .help("Rank of the projection")
             .default("32")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, rank| peft.rank = rank)),
         value("peft-alpha", "X")
             .help("Numerator of the update's scale, alpha / rank")
             .default("32")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, alpha| peft.alpha = alpha)),
         value("peft-density", "FRACTION")
             .help("Fraction of the entries that train")
             .details("Above 0, at most 1.")
             .default("0.1")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, density| peft.density = density)),
         on_off("peft-share", "One projection for all layers", "One projection per layer")
             .help("Whether all layers share one projection")
             .default("on")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, share| peft.share = share)),
         switch("peft-train-shared")
             .help("Train the projection as well")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, train| peft.train_shared = train)),
         on_off(
             "peft-dynamic",
@@ -161,18 +161,18 @@ fn settings() -> Vec<Flag> {
         )
         .help("Whether the set of trained entries changes during training")
         .default("on")
-        .for_method(PEFT)
+        .for_methods(PEFT)
         .sets(peft(|peft, dynamic| peft.dynamic = dynamic)),
         value("peft-drop", "FRACTION")
             .help("Fraction of the trained entries that the first change replaces")
             .details("From 0 to 1.")
             .default("0.2")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, fraction| peft.drop_fraction = fraction)),
         value("peft-interval", "STEPS")
             .help("Steps between changes of the set")
             .default("10")
-            .for_method(PEFT)
+            .for_methods(PEFT)
             .sets(peft(|peft, steps| peft.interval = steps)),
         choice(
             "peft-regrow",
@@ -186,7 +186,7 @@ fn settings() -> Vec<Flag> {
         )
         .help("Which entries replace the dropped ones")
         .default("random")
-        .for_method(PEFT)
+        .for_methods(PEFT)
         .sets(peft(|peft, regrow| peft.regrow = regrow)),
         choice(
             "peft-budget",
@@ -197,7 +197,7 @@ fn settings() -> Vec<Flag> {
         )
         .help("What stays constant when the set changes")
         .default("layer")
-        .for_method(PEFT)
+        .for_methods(PEFT)
         .sets(peft(|peft, budget| peft.budget = budget)),
         repeated(SET, "METHOD.KEY=VALUE")
             .help("Any setting of a method, for example lora.dora=true; may be repeated")

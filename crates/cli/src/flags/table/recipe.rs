@@ -1,11 +1,16 @@
 //! How a model is trained.
 
-use finetune_training::{ClassWeights, Optimizer, Schedule, Select};
+use finetune::config::RunConfig;
+use finetune::config::defaults::SCRATCH;
+use finetune_training::{ClassWeights, Optimizer, Recipe, Schedule, Select};
 
 use crate::flags::base::{Preset, StartingRecipe};
 use crate::flags::define::choice::{named, of};
 use crate::flags::define::{Flag, Resume, choice, named_choice, on_off, switch, value, value_by};
 use crate::flags::task::Task;
+
+/// The methods that train the whole network.
+const WHOLE: &[&str] = &["sft", SCRATCH];
 
 pub(super) fn flags() -> Vec<Flag> {
     let mut flags = starting_recipe();
@@ -87,6 +92,15 @@ fn steps() -> Vec<Flag> {
             .help("Images per batch")
             .default("32")
             .sets(|run, images| run.recipe.batch_size = images),
+        on_off(
+            "drop-last",
+            "An epoch has whole batches, of other images each time",
+            "The last batch may be smaller",
+        )
+        .help("Whether an epoch leaves out its last images if they are fewer than a batch")
+        .details("Images that are fewer than one batch are trained on nevertheless.")
+        .default_is("on for networks pretrained on ImageNet, else off")
+        .sets(|run, drop| run.recipe.drop_last = drop),
         value("accumulate", "N")
             .help("Batches per optimiser step (gradient accumulation)")
             .details(
@@ -196,6 +210,24 @@ fn regularization() -> Vec<Flag> {
             .details("The norm of all gradients together (Pascanu et al. 2013).")
             .default_is("no clipping")
             .sets(|run, norm| run.recipe.clip_norm = Some(norm)),
+        value("drop-path", "P")
+            .help("Leave out residual branches at random, image by image (stochastic depth)")
+            .details(
+                "At least 0 and below 1: the probability of the last block, which falls linearly to 0 \
+                 towards the first (Huang et al. 2016). 0.1 is usual. For ConvNeXt, vision transformers, \
+                 EfficientNet and MobileNetV2.",
+            )
+            .default_is("torchvision's: 0.1 for ConvNeXt, 0.2 for EfficientNet, otherwise 0")
+            .for_methods(WHOLE)
+            .sets(whole(|recipe, probability| recipe.drop_path = probability)),
+        value("head-dropout", "P")
+            .help("Dropout on the input of the head")
+            .details("At least 0 and below 1.")
+            .default_is("torchvision's: 0.2 for MobileNetV2 and EfficientNet, otherwise 0")
+            .for_methods(WHOLE)
+            .sets(whole(|recipe, probability| {
+                recipe.head_dropout = probability;
+            })),
         value("label-smoothing", "FRACTION")
             .help("Fraction of the target to spread over all classes")
             .details("At least 0 and below 1; 0.1 is usual (Szegedy et al. 2016).")
@@ -223,6 +255,15 @@ fn regularization() -> Vec<Flag> {
             .default_is("no average")
             .sets(|run, decay| run.recipe.ema = Some(decay)),
     ]
+}
+
+/// Changes the recipe of a run that trains the whole network.
+fn whole(change: fn(&mut Recipe, f64)) -> impl Fn(&mut RunConfig, f64) {
+    move |run, value| {
+        if !run.method.freezes_base() {
+            change(&mut run.recipe, value);
+        }
+    }
 }
 
 fn epochs_and_selection() -> Vec<Flag> {

@@ -2,6 +2,7 @@
 
 use finetune_files::quoted;
 
+use super::super::groups::{self, plain};
 use crate::error::listed;
 
 /// Names of the column of paths, the preferred ones first, without case and punctuation. `file_name` is
@@ -47,9 +48,6 @@ const PARTS: [&str; 12] = [
     "fold",
     "folds",
 ];
-
-/// Names of the column of groups.
-const GROUPS: [&str; 3] = ["group", "groupid", "groups"];
 
 /// Names of columns that say yes or no: fastai's `is_valid`.
 const IS_TRAIN: [&str; 4] = ["istrain", "istraining", "istrainingimage", "intrain"];
@@ -141,7 +139,7 @@ impl Columns {
             path,
             label,
             part,
-            group: find(&GROUPS),
+            group: find(&groups::COLUMNS),
             notes,
         })
     }
@@ -241,10 +239,4 @@ fn yes_or_no(text: &str) -> Option<bool> {
         "false" | "0" | "0.0" | "no" | "f" | "n" => Some(false),
         _ => None,
     }
-}
-
-/// A name without case and punctuation.
-fn plain(name: &str) -> String {
-    let letters = name.chars().filter(|character| character.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use finetune_files::quoted;
 use serde_json::Value;
 
+use super::super::groups::interned;
 use super::bounded::Bounded;
 use super::columns::{Column, Columns};
 use super::row::{Row, error};
@@ -79,8 +80,8 @@ pub(super) fn rows(manifest: &Path) -> Result<(Vec<Row>, Columns), DataError> {
             line,
             path: wanted(&columns.path)?,
             label: wanted(&columns.label)?,
-            part: part.map(|text| shared(&mut texts, text)),
-            group: group.map(|text| shared(&mut texts, text)),
+            part: part.map(|text| interned(&mut texts, &text)),
+            group: group.map(|text| interned(&mut texts, &text)),
         });
     }
     let columns = columns.ok_or_else(|| DataError::NoTraining(manifest.to_owned()))?;
@@ -92,14 +93,4 @@ fn of_keys(reason: &str) -> String {
     reason
         .replace("it has no column", "it has no key")
         .replace("its columns are", "its keys are")
-}
-
-/// One text for all that are equal to it.
-pub(super) fn shared(texts: &mut HashSet<Arc<str>>, text: String) -> Arc<str> {
-    if let Some(known) = texts.get(text.as_str()) {
-        return Arc::clone(known);
-    }
-    let text: Arc<str> = text.into();
-    texts.insert(Arc::clone(&text));
-    text
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use finetune_files::quoted;
 
+use super::super::groups::interned;
 use super::bounded::Bounded;
 use super::columns::{Column, Columns};
-use super::json::shared;
 use super::row::{Row, error};
 use crate::error::DataError;
 
@@ -103,13 +103,13 @@ pub(super) fn rows(manifest: &Path) -> Result<(Vec<Row>, Columns), DataError> {
         };
         let group = columns.group.as_ref();
         let group = group.and_then(|column| record.get(column.index));
-        let group = group.filter(|text| !text.is_empty()).map(str::to_owned);
+        let group = group.filter(|text| !text.is_empty());
         rows.push(Row {
             line,
             path: cell(&columns.path, "path").map_err(bad)?,
             label: cell(&columns.label, "label").map_err(bad)?,
-            part: part.map(|text| shared(&mut texts, text)),
-            group: group.map(|text| shared(&mut texts, text)),
+            part: part.map(|text| interned(&mut texts, &text)),
+            group: group.map(|text| interned(&mut texts, text)),
         });
     }
 }

@@ -1,16 +1,17 @@
-//! Which columns of a Parquet file hold images and labels, and what a row of them says.
+//! Which columns of a Parquet file hold images, labels and groups, and what a row of them says.
 
 use std::fs::File;
 use std::sync::Arc;
 
 use finetune_files::{quoted, shortened};
-use parquet::basic::Type as Physical;
+use parquet::basic::{Repetition, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 use serde_json::Value;
 
+use super::super::groups;
 use crate::error::listed;
 
 /// Names of the column of images, the preferred ones first.
@@ -37,11 +38,13 @@ const LABELS: [&str; 6] = [
     "class_label",
 ];
 
-/// The columns of images and labels.
+/// The columns of images, labels and groups.
 pub(super) struct Columns {
     /// A struct of `bytes` and perhaps `path`, or a column of bytes.
     pub(super) image: TypePtr,
     pub(super) label: TypePtr,
+    /// What an image has in common with others: see [`Sample::group`](crate::Sample::group).
+    pub(super) group: Option<TypePtr>,
     /// Names of the labels, if they are numbers with names.
     pub(super) classes: Option<Vec<String>>,
 }
@@ -89,16 +92,40 @@ impl Columns {
             };
             names.iter().map(name).collect()
         });
+        let group = groups::COLUMNS.iter().find_map(|name| {
+            // A `ClassLabel` may have any name.
+            let is_other = |field: &&TypePtr| field.name() != label.name() && is_value(field);
+            let mut fields = fields.iter().filter(is_other);
+            fields.find(|field| groups::plain(field.name()) == *name)
+        });
         Ok(Self {
             image,
             label,
+            group: group.cloned(),
             classes: names,
         })
     }
 
-    /// The column of the labels, and that of the images reduced to their `path`.
+    /// What the file is, as part of a sentence.
+    pub(super) fn describe(&self) -> String {
+        let named = if self.classes.is_some() {
+            ", named in the metadata"
+        } else {
+            ""
+        };
+        let image = quoted(self.image.name());
+        let label = format!("{} (label{named})", quoted(self.label.name()));
+        let others = match &self.group {
+            Some(group) => format!(", {label} and {} (group)", quoted(group.name())),
+            None => format!(" and {label}"),
+        };
+        format!("Parquet files with the columns {image} (image){others}")
+    }
+
+    /// The columns of the labels and groups, and that of the images reduced to their `path`.
     pub(super) fn labels(&self) -> Result<Type, ParquetError> {
         let mut columns = vec![Arc::clone(&self.label)];
+        columns.extend(self.group.clone());
         columns.extend(part_of(&self.image, "path")?);
         Type::group_type_builder("schema")
             .with_fields(columns)
@@ -139,6 +166,19 @@ impl Columns {
         }
     }
 
+    /// The group of a row; `None` if it has none or its text is empty. It is only compared with others, so
+    /// that any value will do.
+    pub(super) fn group_of(&self, row: &Row) -> Option<String> {
+        let text = match column(row, self.group.as_ref()?.name())? {
+            Field::Null => return None,
+            Field::Str(text) => text.clone(),
+            Field::Bytes(bytes) => String::from_utf8_lossy(bytes.data()).into_owned(),
+            // Whole numbers are the same in a file that stores them as another type.
+            field => whole(field).map_or_else(|| field.to_string(), |number| number.to_string()),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
     pub(super) fn name_of(&self, row: &Row) -> Option<String> {
         match column(row, self.image.name())? {
             Field::Group(image) => match column(image, "path")? {
@@ -158,6 +198,11 @@ fn is_image(column: &Type) -> bool {
     } else {
         column.get_physical_type() == Physical::BYTE_ARRAY
     }
+}
+
+/// Whether each row has at most one value of a column.
+fn is_value(column: &Type) -> bool {
+    column.is_primitive() && column.get_basic_info().repetition() != Repetition::REPEATED
 }
 
 /// A number without a fraction.

@@ -1,22 +1,25 @@
-//! One Parquet file of images: a column `image`, which is a struct of `bytes` and `path`, and a column
-//! `label` of text or of numbers, whose names are in the metadata of the file.
+//! One Parquet file of images: a column `image`, which is a struct of `bytes` and `path`, a column
+//! `label` of text or of numbers, whose names are in the metadata of the file, and perhaps a column
+//! `group`.
 //!
-//! Opening a file reads labels and paths only. The bytes of the images are in compressed pages of many,
+//! Opening a file reads labels, groups and paths only. The bytes of the images are in compressed pages of many,
 //! and training reads images in any order. So the first read copies the bytes of all images of the file
 //! to a temporary file, and all reads are from there. The temporary file has no name and disappears
 //! with the process.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use finetune_files::{quoted, shortened};
+use finetune_files::shortened;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
 
+use super::super::groups::interned;
 use super::super::origin::Origin;
 use super::super::parts::{Part, Parts, Place};
 use super::super::source::{Container, Source};
@@ -48,9 +51,10 @@ struct Copied {
     ends: Vec<u64>,
 }
 
-/// Reads the labels of the files of a data set.
+/// Reads the labels and groups of the files of a data set.
 pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts, DataError> {
     let mut parts = Parts::default();
+    let mut texts = HashSet::new();
     let root = if data_set.is_dir() {
         data_set
     } else {
@@ -64,22 +68,13 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
         let failed = |reason: ParquetError| error(reason.to_string());
         let (reader, size) = open(&path)?;
         let columns = Columns::find(&reader).map_err(error)?;
-        let names = [columns.image.name(), columns.label.name()];
+        let mut names = vec![columns.image.name(), columns.label.name()];
+        names.extend(columns.group.as_ref().map(|group| group.name()));
         let (file, _) = regular(&path)?;
-        pages::check(file, reader.metadata(), names).map_err(error)?;
+        pages::check(file, reader.metadata(), &names).map_err(error)?;
         let projection = columns.labels().map_err(failed)?;
         if parts.origin.layout.is_empty() {
-            let names = if columns.classes.is_some() {
-                ", named in the metadata"
-            } else {
-                ""
-            };
-            let layout = format!(
-                "Parquet files with the columns {} (image) and {} (label{names})",
-                quoted(columns.image.name()),
-                quoted(columns.label.name())
-            );
-            parts.origin = Origin::new(layout, root);
+            parts.origin = Origin::new(columns.describe(), root);
         }
         let mut labels = Vec::new();
         let mut names = Vec::new();
@@ -94,7 +89,9 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
                 return Err(error("it has more rows than bytes".to_owned()));
             }
             let label = columns.label_of(&row);
-            labels.push(label.map_err(|reason| error(format!("row {number} {reason}")))?);
+            let label = label.map_err(|reason| error(format!("row {number} {reason}")))?;
+            let group = columns.group_of(&row);
+            labels.push((label, group.map(|group| interned(&mut texts, &group))));
             names.push(columns.name_of(&row));
         }
         let file: Arc<dyn Container> = Arc::new(ParquetFile {
@@ -104,7 +101,7 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
             copied: OnceLock::new(),
         });
         let shared: Arc<Path> = path.as_path().into();
-        for (row, label) in labels.into_iter().enumerate() {
+        for (row, (label, group)) in labels.into_iter().enumerate() {
             let source = Source::Contained {
                 container: file.clone(),
                 index: row,
@@ -114,7 +111,7 @@ pub(super) fn read(data_set: &Path, files: Vec<(Part, PathBuf)>) -> Result<Parts
                 unit: "row",
                 number: row as u64,
             };
-            parts.add(part, (source, None), &label, place);
+            parts.add(part, (source, group), &label, place);
         }
         let from = parts.from.entry(part).or_default();
         from.push(
@@ -152,11 +149,14 @@ impl Container for ParquetFile {
     }
 
     fn name(&self, index: usize) -> String {
-        let name = self.names.get(index).and_then(Option::as_deref);
-        let own = name.map_or_else(String::new, |name| {
+        let own = self.own_name(index).map_or_else(String::new, |name| {
             format!(" ({})", finetune_files::shortened(name, 200))
         });
         format!("{}, row {index}{own}", self.path.display())
+    }
+
+    fn own_name(&self, index: usize) -> Option<&str> {
+        self.names.get(index)?.as_deref()
     }
 
     fn bytes(&self, index: usize) -> Result<Vec<u8>, DataError> {

@@ -33,7 +33,7 @@ struct Header {
 pub(super) fn check(
     file: impl Read + Seek,
     metadata: &ParquetMetaData,
-    names: [&str; 2],
+    names: &[&str],
 ) -> Result<(), String> {
     let mut source = BufReader::new(file);
     let size = source
