@@ -207,9 +207,9 @@ fn regularization() -> Vec<Flag> {
             .sets(|run, all| run.recipe.decay_all = all),
         value("clip-norm", "NORM")
             .help("Limit the norm of a step's gradients to this value")
-            .details("The norm of all gradients together (Pascanu et al. 2013).")
-            .default_is("no clipping")
-            .sets(|run, norm| run.recipe.clip_norm = Some(norm)),
+            .details("The norm of all gradients together (Pascanu et al. 2013). 0 is no limit.")
+            .default_is("1 for networks for images of up to 64 pixels, else 0")
+            .sets(|run, norm: f64| run.recipe.clip_norm = (norm != 0.0).then_some(norm)),
         value("drop-path", "P")
             .help("Leave out residual branches at random, image by image (stochastic depth)")
             .details(
