@@ -7,7 +7,7 @@ mod util;
 
 use std::fmt::Write;
 
-use util::{Folder, line};
+use util::{Folder, line, names};
 
 const SMALL: &str = "--image-size 32 --batch-size 4 --epochs 1";
 
@@ -318,4 +318,44 @@ fn a_budget_becomes_epochs() {
     assert!(!folder.exists("short"));
     let wrong = folder.run(&format!("{call} --budget soon --out short"));
     assert_eq!(wrong.code(), 2);
+}
+
+#[test]
+fn claims_are_judged_on_several_sizes_and_nothing_is_done_twice() {
+    let folder = Folder::new();
+    folder
+        .class("data/train/red", [200, 20, 20], 12)
+        .class("data/train/green", [20, 200, 20], 12)
+        .class("data/test/red", [190, 10, 10], 4)
+        .class("data/test/green", [10, 190, 10], 4);
+    let call = format!(
+        "compare --data data --claims --methods sft,scratch {SMALL} --seeds 2 --ui none --out claims"
+    );
+    let page = folder.run(&call).ok().stdout();
+    let written = std::fs::read_to_string(folder.path("claims/claims.md")).unwrap();
+    assert_eq!(page.trim_end(), written.trim_end());
+    let rows = |start: &str| page.lines().filter(|line| line.starts_with(start)).count();
+    // All twelve images a class, and ten of them.
+    assert_eq!([rows("| 12 |"), rows("| 10 |")], [1, 1], "{page}");
+    assert!(
+        page.contains("| images a class | sft | scratch |"),
+        "{page}"
+    );
+    // Four claims are about methods that were left out.
+    assert_eq!(page.matches("| not measured |").count(), 4, "{page}");
+    assert_eq!(names(&folder.path("claims")), ["010", "all", "claims.md"]);
+
+    // What is finished stays as it is; a size that is missing is done again.
+    let report = |size: &str| std::fs::read(folder.path("claims").join(size).join("report.json"));
+    let before = report("all").unwrap();
+    std::fs::remove_dir_all(folder.path("claims/010")).unwrap();
+    let again = folder.run(&format!("{call} --json")).ok();
+    assert_eq!(report("all").unwrap(), before);
+    assert!(report("010").is_ok());
+    assert_eq!(again.json().as_array().unwrap().len(), 6);
+
+    for wrong in ["--train-per-class 5", "--dry-run"] {
+        let said = line(&folder.run(&format!("{call} {wrong}")), 2);
+        assert!(said.contains("--claims"), "{said}");
+    }
 }

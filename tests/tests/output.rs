@@ -88,3 +88,30 @@ fn output_that_cannot_be_written_is_an_error() {
     );
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
+
+#[test]
+fn pretraining_for_another_command_leaves_stdout_to_it() {
+    let folder = Folder::colors();
+    let made = |part: &str| {
+        let call =
+            format!("pretrain {part} --data data --epochs 1 --ui none --out w{part}.safetensors");
+        let mut child = command(&folder, &call)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // With `--part`, the end of stdin would stop it.
+        let stdin = child.stdin.take();
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        assert!(output.status.success(), "{output:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let (stdout, _) = made("");
+    assert!(stdout.contains("SHA-256"), "{stdout}");
+    let (stdout, stderr) = made("--part");
+    assert!(stdout.is_empty(), "{stdout}");
+    assert!(stderr.contains("SHA-256"), "{stderr}");
+}

@@ -6,6 +6,7 @@
 //!   methods are better than which others ([`compare`]).
 //! - [`report`]: `report.json` as [`Report`], and the same numbers as HTML, Markdown, a table for
 //!   a terminal and sentences.
+//! - [`claims`]: common claims about the methods, judged by comparisons on several training sets.
 //! - [`pictures`]: bar charts, Pareto fronts and curves as SVG.
 //! - [`understood`]: what a command understood before it computed anything.
 //! - [`format`](mod@format): numbers with units.
@@ -31,6 +32,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod claims;
 mod error;
 mod files;
 pub mod format;

@@ -1,5 +1,7 @@
 //! One function per command.
 
+mod asked;
+mod claims;
 mod data;
 mod evaluate;
 mod export;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use finetune::weights::{Pretraining, hash};
 
 use crate::flags::PretrainArgs;
-use crate::terminal::output::say;
+use crate::terminal::output::{note, say};
 use crate::terminal::progress::{Progress, Ui};
 
 /// `finetune pretrain`.
@@ -24,9 +24,15 @@ pub fn pretrain(args: &PretrainArgs) -> Result<()> {
     let mut progress = Progress::new(ui, "pretraining".to_owned(), plan.recipe.epochs);
     let size = plan.run(&args.out, &mut progress)?;
     let hash = hash(&args.out)?;
-    say(&format!(
+    let made = format!(
         "{} ({}), SHA-256 {hash}",
         args.out.display(),
         finetune_evaluation::bytes(size)
-    ))
+    );
+    if args.part {
+        // stdout is that of the command that needs the weights, which may write JSON there.
+        note(&made);
+        return Ok(());
+    }
+    say(&made)
 }

@@ -1,6 +1,6 @@
 //! `train` and `compare`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
@@ -12,12 +12,12 @@ use finetune::evaluation::{
 use finetune::folder::{Plan, absolute};
 use finetune::weights::locate;
 
+use super::asked::{command, configured, new_folder};
+use super::claims;
 use super::launcher::Processes;
 use crate::flags::{Process, Typed};
-use crate::terminal::exit::Usage;
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say, say_document, say_json};
-use crate::terminal::process::started;
 use crate::terminal::width;
 
 /// `finetune compare`.
@@ -41,6 +41,9 @@ pub fn train(typed: &Typed) -> Result<()> {
 /// Resumes runs, repeats those of a file, or starts those that were asked for.
 fn start(command: &str, typed: &Typed) -> Result<()> {
     let process = typed.process();
+    if process.claims {
+        return claims::measure(typed, &process);
+    }
     if let Some(folder) = &process.resume {
         let mut comparison = Comparison::resume(folder)?;
         typed.check(comparison.plan(), folder)?;
@@ -61,35 +64,10 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
     finish(comparison, &out, &process)
 }
 
-/// `runs/TIME-COMMAND`.
-fn new_folder(command: &str) -> PathBuf {
-    let time = jiff::ZonedDateTime::now();
-    Path::new("runs").join(format!("{}-{command}", time.strftime("%Y-%m-%d-%H%M%S")))
-}
-
 /// Does the runs and shows their results.
 fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()> {
-    let arguments = std::env::args_os();
-    let command: Vec<_> = arguments
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .collect();
     let ui = process.ui()?;
-    let comparison = match process.prefer {
-        Some(prefer) => comparison.prefer(prefer),
-        None => comparison,
-    };
-    let comparison = comparison.started(started());
-    let comparison = match process.budget {
-        Some(seconds) => comparison.budget(seconds),
-        None => comparison,
-    };
-    let comparison = match process.tune {
-        Some(trials) if trials < 2 => {
-            bail!(Usage(format!("--tune is {trials}, but must be at least 2")))
-        }
-        Some(trials) => comparison.tune(trials),
-        None => comparison,
-    };
+    let comparison = configured(comparison, process)?;
     if process.dry_run {
         let (mut launcher, mut notes) = (Processes::new(ui)?, Notes::new(ui));
         return say_forecasts(
@@ -98,7 +76,7 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         );
     }
     let report = comparison
-        .command(command.join(" "))
+        .command(command())
         .run(&mut Processes::new(ui)?, &mut Notes::new(ui))?;
     show(&report, process.json)?;
     if folder.exists() {

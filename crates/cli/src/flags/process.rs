@@ -9,6 +9,7 @@ use crate::terminal::progress::Ui;
 
 /// Where runs come from and go to, and how they are shown.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent flags
 pub struct Process {
     /// Folder for the results.
     pub out: Option<PathBuf>,
@@ -24,6 +25,8 @@ pub struct Process {
     pub budget: Option<f64>,
     /// Number of candidates among which the settings of each method are chosen.
     pub tune: Option<usize>,
+    /// Whether common claims are judged by comparisons on training sets of several sizes.
+    pub claims: bool,
     /// Whether runs are only tried, to say how long they would take.
     pub dry_run: bool,
     /// What counts besides accuracy for the recommendation; `None` is the default, or as before if a

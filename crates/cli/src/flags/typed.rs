@@ -57,7 +57,17 @@ impl Typed {
     ///
     /// Unknown names, files that cannot be read, and settings out of their ranges.
     pub fn runs(&self) -> Result<Vec<RunConfig>> {
-        let base = self.base();
+        self.runs_of(1)
+    }
+
+    /// The same with another default number of seeds.
+    ///
+    /// # Errors
+    ///
+    /// As [`runs`](Self::runs).
+    pub fn runs_of(&self, seeds_by_default: u64) -> Result<Vec<RunConfig>> {
+        let mut base = self.base();
+        base.seeds = base.seeds.or(Some(seeds_by_default));
         // The file of the weights may be large, and is the same for all runs.
         let weights = base.weights()?;
         let mut runs = Vec::new();

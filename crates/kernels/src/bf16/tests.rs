@@ -76,14 +76,15 @@ fn products_are_those_of_their_sums() {
             let row = some(columns, 3);
             let before = some(rows * columns, 4);
             for turned in [[false, false], [true, false], [false, true], [true, true]] {
-                let left = match turned[0] {
-                    false => Matrix::new(&a, [rows, inner]),
-                    true => Matrix::new(&a, [inner, rows]).transposed(),
+                let matrix = |values, [rows, columns]: [usize; 2], turned| {
+                    if turned {
+                        Matrix::new(values, [columns, rows]).transposed()
+                    } else {
+                        Matrix::new(values, [rows, columns])
+                    }
                 };
-                let right = match turned[1] {
-                    false => Matrix::new(&b, [inner, columns]),
-                    true => Matrix::new(&b, [columns, inner]).transposed(),
-                };
+                let left = matrix(&a, [rows, inner], turned[0]);
+                let right = matrix(&b, [inner, columns], turned[1]);
                 let sum = |at: usize| -> f64 {
                     let (row, column) = (at / columns, at % columns);
                     (0..inner)
@@ -145,26 +146,27 @@ fn a_product_of_many_parts_adds_them() {
 }
 
 /// Calls `with` for each pair of input and output value that a weight connects.
+#[allow(clippy::similar_names)]
 fn each(g: &Geometry, mut with: impl FnMut(usize, usize, usize)) {
     let [height, width] = g.output;
     for image in 0..g.batch {
         for out in 0..g.channels_out {
             let group = out / g.group_out();
             for channel in 0..g.group_in() {
-                for tap in 0..g.taps() {
+                for element in 0..g.taps() {
                     for pixel in 0..height * width {
-                        let place = |axis: usize, pixel: usize, tap: usize| {
-                            (pixel * g.stride[axis] + tap * g.dilation[axis])
+                        let place = |axis: usize, pixel: usize, element: usize| {
+                            (pixel * g.stride[axis] + element * g.dilation[axis])
                                 .checked_sub(g.padding[axis])
                                 .filter(|place| *place < g.input[axis])
                         };
-                        let row = place(0, pixel / width, tap / g.kernel[1]);
-                        let column = place(1, pixel % width, tap % g.kernel[1]);
+                        let row = place(0, pixel / width, element / g.kernel[1]);
+                        let column = place(1, pixel % width, element % g.kernel[1]);
                         if let (Some(row), Some(column)) = (row, column) {
                             let from = image * g.channels_in + group * g.group_in() + channel;
                             with(
                                 (from * g.input[0] + row) * g.input[1] + column,
-                                (out * g.group_in() + channel) * g.taps() + tap,
+                                (out * g.group_in() + channel) * g.taps() + element,
                                 (image * g.channels_out + out) * height * width + pixel,
                             );
                         }

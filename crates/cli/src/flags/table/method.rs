@@ -50,7 +50,7 @@ fn methods() -> Vec<Flag> {
             ),
         value("seeds", "N")
             .help("Train each method N times, with consecutive seeds from --seed on")
-            .default("1")
+            .default_is("1; 5 with --claims")
             .only(&[Task::Compare])
             .sets_base(
                 |base, seeds| base.seeds = Some(seeds),
