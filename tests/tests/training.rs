@@ -92,7 +92,7 @@ fn wrong_values_are_errors_of_one_line_with_exit_code_2() {
         ("--warmup 1.5", "at least 0 and below 1"),
         ("--head-lr-ratio -1", "above 0"),
         ("--layer-decay 2", "above 0 and at most 1"),
-        ("--clip-norm=-1", "above 0"),
+        ("--clip-norm -1", "above 0"),
         ("--ema 1", "above 0 and below 1"),
         ("--patience 0", "at least 1"),
         ("--unfreeze-epochs 4", "below the number of epochs"),
