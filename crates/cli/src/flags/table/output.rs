@@ -36,7 +36,7 @@ pub(super) fn flags() -> Vec<Flag> {
             .only(&[Task::Compare, Task::Train])
             .sets_process(|process, dry_run| process.dry_run = dry_run),
         switch("claims")
-            .help("Judge common claims about the methods by comparisons on training sets of several sizes")
+            .help("Judge common claims about methods on training sets of several sizes")
             .details(
                 "10, 25, 50, 100 and all images a class, each in a folder of its own below --out, with five \
                  seeds unless --seeds is given. Writes claims.md. What is finished is not done again, what \
