@@ -24,7 +24,7 @@ const RECIPE: &str = "gps --optimizer adam-w --weight-decay 0.05 --schedule cosi
 
 /// A learning rate at which the validation accuracy soon stops improving.
 const PATIENCE: &str = "bitfit --patience 2 --valid-fraction 0.25 --lr 30 --schedule constant \
-                        --drop-last off";
+                        --drop-last off --clip-norm 0";
 
 /// Returns the weights files of a run, by name.
 fn weights(folder: &Folder, out: &str) -> BTreeMap<String, Vec<u8>> {
