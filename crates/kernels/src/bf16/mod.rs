@@ -23,7 +23,7 @@ use crate::conv::geometry::Geometry;
 
 /// Whether a convolution is computed in bfloat16: if it has enough channels to fill the tiles, enough
 /// products per value that is read or written, and more pixels than are worth packing the weights. Otherwise
-/// the kernels for `f32` take no longer (`--bench conv2d -- --bf16`).
+/// the kernels for `f32` are as fast (`--bench conv2d -- --bf16`).
 pub(crate) fn fits(g: &Geometry) -> bool {
     const CHANNELS: usize = 16;
     const PRODUCTS: usize = 40;

@@ -14,7 +14,8 @@ pub(super) const TILE: usize = 16;
 /// Inner size of a tile.
 pub(super) const INNER: usize = 32;
 
-/// Number of steps whose two tiles of one operand stay in the first-level cache while those of the other pass.
+/// Number of steps whose two tiles of one operand (24 KiB) stay in the first-level cache while the tiles of the
+/// other operand are read.
 pub(super) const STEPS: usize = 12;
 
 /// What multiplies tiles on this processor.
@@ -310,7 +311,7 @@ mod amx {
         }
     }
 
-    /// Makes the tiles those of nobody, so that they are not saved when threads are switched.
+    /// Releases the tile registers, so that their 8 KiB are not saved when threads are switched.
     pub(super) fn release() {
         // SAFETY: as above.
         unsafe {
