@@ -14,8 +14,10 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use finetune::evaluation::write_atomically;
+use finetune::machine::precision::Precision;
 
 use crate::job::{Job, Side};
 use crate::results::Results;
@@ -109,8 +111,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", help_heading = "Environment")]
     pub(crate) threads: Option<usize>,
     /// Precision of matrix products and convolutions: f32 or bf16; PyTorch is tried with its ways to do that
-    #[arg(long, value_enum, default_value_t = Products::F32, help_heading = "Environment")]
-    pub(crate) precision: Products,
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(["f32", "bf16"]).map(precision),
+        default_value = "f32",
+        help_heading = "Environment"
+    )]
+    pub(crate) precision: Precision,
     /// Also try PyTorch with `torch.compile`
     #[arg(long, help_heading = "Environment")]
     pub(crate) compile: bool,
@@ -126,13 +133,14 @@ pub(crate) struct Args {
     pub(crate) results: Option<PathBuf>,
 }
 
-/// The precision of products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Products {
-    /// 32 bits
-    F32,
-    /// Operands in bfloat16
-    Bf16,
+/// The precision of that name, `f32` or `bf16`.
+#[allow(clippy::needless_pass_by_value)] // as clap calls it
+fn precision(name: String) -> Precision {
+    if name == Precision::Bf16.name() {
+        Precision::Bf16
+    } else {
+        Precision::F32
+    }
 }
 
 /// What can be measured.

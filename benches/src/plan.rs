@@ -14,7 +14,7 @@ use crate::machine::Machine;
 use crate::measure::{Bench, Entry, WARM_UP, difference, fastest, program, row};
 use crate::python::Python;
 use crate::results::{Results, Row, Startup};
-use crate::{Args, Part, Products, ours};
+use crate::{Args, Part, ours};
 
 const CLASSES: usize = 5;
 const RANK: usize = 8;
@@ -36,7 +36,7 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
         machine,
         threads,
         repetitions: args.repetitions,
-        precision: precision(args),
+        precision: args.precision,
         steps: Vec::new(),
         one_thread: Vec::new(),
         runs: Vec::new(),
@@ -149,18 +149,11 @@ fn reference(method: &str) -> &str {
 
 /// How PyTorch is tried.
 fn variants(args: &Args) -> Vec<&'static str> {
-    if args.precision == Products::Bf16 {
+    if args.precision == Precision::Bf16 {
         return HALVED.to_vec();
     }
     let compiled: &[&str] = if args.compile { &COMPILED } else { &[] };
     VARIANTS.iter().chain(compiled).copied().collect()
-}
-
-fn precision(args: &Args) -> Precision {
-    match args.precision {
-        Products::F32 => Precision::F32,
-        Products::Bf16 => Precision::Bf16,
-    }
 }
 
 /// The entries of a comparison of these methods: ours, PyTorch's variants, and Burn's.
@@ -199,7 +192,7 @@ fn steps(
 ) -> Vec<Row> {
     let job = match step_job(bench, model, size, threads) {
         Ok(job) => Job {
-            precision: precision(args),
+            precision: args.precision,
             ..job
         },
         Err(error) => {
@@ -302,7 +295,7 @@ fn runs(args: &Args, bench: &Bench, threads: usize, results: &mut Results) -> Ve
         Ok(Job {
             data: std::path::absolute(crate::root().join("datasets/signs"))?,
             epochs: args.run_epochs,
-            precision: precision(args),
+            precision: args.precision,
             ..job(&architecture, 32, threads, weights)
         })
     };

@@ -51,14 +51,6 @@ impl Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsupported(Precision);
 
-impl Unsupported {
-    /// That of bfloat16.
-    #[must_use]
-    pub fn bf16() -> Self {
-        Self(Precision::Bf16)
-    }
-}
-
 impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let capped = if Level::best().is_widest() {
@@ -76,15 +68,25 @@ impl fmt::Display for Unsupported {
 
 impl std::error::Error for Unsupported {}
 
+/// Checks that the processor has instructions for a precision.
+///
+/// # Errors
+///
+/// It has none.
+pub fn check(precision: Precision) -> Result<(), Unsupported> {
+    if precision == Precision::Bf16 && UNIT.is_none() {
+        return Err(Unsupported(precision));
+    }
+    Ok(())
+}
+
 /// Chooses the precision of all products of this process from now on.
 ///
 /// # Errors
 ///
 /// If the processor has no instructions for it; the precision stays what it was.
 pub fn set(precision: Precision) -> Result<(), Unsupported> {
-    if precision == Precision::Bf16 && UNIT.is_none() {
-        return Err(Unsupported(precision));
-    }
+    check(precision)?;
     BF16.store(precision == Precision::Bf16, Ordering::Relaxed);
     Ok(())
 }

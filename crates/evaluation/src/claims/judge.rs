@@ -58,13 +58,24 @@ impl Ratios {
         [first, second]: [&str; 2],
         number: impl Fn(&Run) -> Option<f64>,
     ) -> Option<Self> {
+        Self::of_pairs(report, [first, second], |run, other| {
+            let ratio = number(run)? / number(other)?;
+            ratio.is_finite().then_some(ratio)
+        })
+    }
+
+    /// The ratios that `ratio` returns for the runs of two methods with the same seed.
+    fn of_pairs(
+        report: &Report,
+        [first, second]: [&str; 2],
+        ratio: impl Fn(&Run, &Run) -> Option<f64>,
+    ) -> Option<Self> {
         let others = runs(report, second);
         let ratios: Vec<f64> = runs(report, first)
             .into_iter()
             .filter_map(|run| {
                 let other = others.iter().find(|other| other.seed == run.seed)?;
-                let ratio = number(run)? / number(other)?;
-                ratio.is_finite().then_some(ratio)
+                ratio(run, other)
             })
             .collect();
         (!ratios.is_empty()).then(|| Self {
@@ -94,21 +105,10 @@ fn adapts_fast(all: &Report) -> Claim {
     let rule = "the epochs until nine tenths of the accuracy on the training images that both reach in the \
                 end, divided by those from random weights with the same seed: confirmed if all ratios are \
                 below 1, refuted if none is";
-    let scratch = runs(all, "scratch");
-    let ratios: Vec<f64> = runs(all, "sft")
-        .into_iter()
-        .filter_map(|run| {
-            let other = scratch.iter().find(|other| other.seed == run.seed)?;
-            let reached = |run: &Run| Some(run.epochs.last()?.train_accuracy);
-            let wanted = 0.9 * reached(run)?.min(reached(other)?);
-            Some(epochs_until(run, wanted)? / epochs_until(other, wanted)?)
-        })
-        .collect();
-    let found = (!ratios.is_empty()).then(|| Ratios {
-        median: median(&ratios),
-        least: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-        most: ratios.iter().copied().fold(0.0, f64::max),
-        seeds: ratios.len(),
+    let found = Ratios::of_pairs(all, ["sft", "scratch"], |run, other| {
+        let reached = |run: &Run| Some(run.epochs.last()?.train_accuracy);
+        let wanted = 0.9 * reached(run)?.min(reached(other)?);
+        Some(epochs_until(run, wanted)? / epochs_until(other, wanted)?)
     });
     let Some(found) = found else {
         return not_measured(claim, rule, "needs runs of sft and scratch");
@@ -149,24 +149,31 @@ fn difference(report: &Report, first: &str, second: &str) -> Option<Difference> 
     Difference::between(&outcomes(first)?, &outcomes(second)?).ok()?
 }
 
-/// `3.1 points (95 % interval 1.0 to 5.2)`.
-fn described(difference: &Difference) -> String {
-    format!(
-        "{} points (95 % interval {} to {})",
-        points(difference.value),
-        points(difference.low),
-        points(difference.high)
-    )
+/// The differences between two methods, by the number of images a class.
+fn differences(sizes: &[&Report], [first, second]: [&str; 2]) -> Vec<(usize, Difference)> {
+    let sizes = sizes.iter();
+    let found = sizes.map(|report| Some((per_class(report), difference(report, first, second)?)));
+    found.flatten().collect()
+}
+
+/// `with 10 images a class, 3.1 points (95 % interval 1.0 to 5.2)`, for each size.
+fn described(differences: &[(usize, Difference)]) -> Vec<String> {
+    let sentences = differences.iter().map(|(images, difference)| {
+        format!(
+            "with {images} images a class, {} points (95 % interval {} to {})",
+            points(difference.value),
+            points(difference.low),
+            points(difference.high)
+        )
+    });
+    sentences.collect()
 }
 
 fn needs_little_data(sizes: &[&Report]) -> Claim {
     let claim = "Full fine-tuning needs little data";
     let rule = "with the fewest images, its accuracy minus that from random weights: confirmed if the interval \
                 is above 0, refuted if it is below";
-    let differences: Vec<(usize, Difference)> = sizes
-        .iter()
-        .filter_map(|report| Some((per_class(report), difference(report, "sft", "scratch")?)))
-        .collect();
+    let differences = differences(sizes, ["sft", "scratch"]);
     let Some((_, fewest)) = differences.first() else {
         return not_measured(claim, rule, "needs runs of sft and scratch");
     };
@@ -179,14 +186,10 @@ fn needs_little_data(sizes: &[&Report]) -> Claim {
     } else {
         Judgement::NotShown
     };
-    let found = differences.iter();
-    let found = found
-        .map(|(images, found)| format!("with {images} images a class, {}", described(found)))
-        .collect();
     Claim {
         claim: claim.to_owned(),
         rule: rule.to_owned(),
-        found,
+        found: described(&differences),
         judgement,
     }
 }
@@ -235,11 +238,8 @@ fn is_good_with_few(sizes: &[&Report]) -> Claim {
     let claim = "Sparse shared PEFT is good with few samples";
     let rule = "with at most 25 images a class, its accuracy minus that of sft: confirmed if all intervals are \
                 above −2 points, refuted if one is below; otherwise not shown";
-    let differences: Vec<(usize, Difference)> = sizes
-        .iter()
-        .filter(|report| per_class(report) <= FEW)
-        .filter_map(|report| Some((per_class(report), difference(report, "peft", "sft")?)))
-        .collect();
+    let mut differences = differences(sizes, ["peft", "sft"]);
+    differences.retain(|(images, _)| *images <= FEW);
     if differences.is_empty() {
         let missing = "needs runs of peft and sft with at most 25 images a class";
         return not_measured(claim, rule, missing);
@@ -254,14 +254,10 @@ fn is_good_with_few(sizes: &[&Report]) -> Claim {
     } else {
         Judgement::NotShown
     };
-    let found = differences.iter();
-    let found = found
-        .map(|(images, found)| format!("with {images} images a class, {}", described(found)))
-        .collect();
     Claim {
         claim: claim.to_owned(),
         rule: rule.to_owned(),
-        found,
+        found: described(&differences),
         judgement,
     }
 }

@@ -46,13 +46,7 @@ impl Precision {
                 "--precision bf16 is for --device cpu; {device} computes in f32"
             )));
         }
-        if kernels::unit_name().is_none() {
-            return Err(Error::Usage(format!(
-                "--precision bf16: {}; leave it out or use --precision f32",
-                kernels::Unsupported::bf16()
-            )));
-        }
-        Ok(())
+        kernels::check(self.of_kernels()).map_err(refused)
     }
 
     /// Computes in this precision from now on, in the whole process.
@@ -62,8 +56,7 @@ impl Precision {
     /// As [`check`](Self::check).
     pub fn apply(self, device: &str) -> Result<(), Error> {
         self.check(device)?;
-        kernels::set(self.of_kernels())
-            .map_err(|error| Error::Usage(format!("--precision bf16: {error}")))
+        kernels::set(self.of_kernels()).map_err(refused)
     }
 
     /// What differs from `f32`, for people: `products in bf16 (AMX)`.
@@ -74,6 +67,13 @@ impl Precision {
             format!("products in bf16 ({unit})")
         })
     }
+}
+
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn refused(error: kernels::Unsupported) -> Error {
+    Error::Usage(format!(
+        "--precision bf16: {error}; leave it out or use --precision f32"
+    ))
 }
 
 #[cfg(test)]

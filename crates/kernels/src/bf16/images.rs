@@ -282,11 +282,7 @@ impl Loop for Pairs<'_> {
                 };
                 let out = &mut out[image * planes.pixels()..][..planes.pixels()];
                 planes.rows(plane, |row| {
-                    let out = &mut out[row.place..][..row.before + row.len + row.after];
-                    let (before, out) = out.split_at_mut(row.before);
-                    let (out, after) = out.split_at_mut(row.len);
-                    before.fill(0);
-                    after.fill(0);
+                    let out = row.places(out);
                     if row.len == 0 {
                         return;
                     }

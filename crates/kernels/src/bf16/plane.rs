@@ -169,6 +169,19 @@ impl Planes {
     }
 }
 
+impl Row {
+    /// The places of the pixels in a plane; those before and after them become 0.
+    #[inline(always)]
+    pub(super) fn places<'o, T: Copy + Default>(&self, plane: &'o mut [T]) -> &'o mut [T] {
+        let row = &mut plane[self.place..][..self.before + self.len + self.after];
+        let (before, row) = row.split_at_mut(self.before);
+        let (pixels, after) = row.split_at_mut(self.len);
+        before.fill(T::default());
+        after.fill(T::default());
+        pixels
+    }
+}
+
 /// A row of a plane.
 pub(super) struct Row {
     /// The first pixel in the channel, the number of pixels, and the distance between them.
@@ -176,8 +189,8 @@ pub(super) struct Row {
     pub(super) len: usize,
     pub(super) step: usize,
     /// Where the row begins in the plane.
-    pub(super) place: usize,
+    place: usize,
     /// Number of zeros before and after the pixels.
-    pub(super) before: usize,
-    pub(super) after: usize,
+    before: usize,
+    after: usize,
 }

@@ -1,5 +1,8 @@
 use std::mem::MaybeUninit;
 
+use burn::tensor::Shape;
+use burn::tensor::ops::ConvOptions;
+
 use super::pack::{half, pair};
 use super::{Unit, images, multiply, weight_grad};
 use crate::conv::geometry::Geometry;
@@ -184,20 +187,11 @@ fn geometry(
     kernel: [usize; 2],
     [stride, padding, dilation]: [usize; 3],
 ) -> Geometry {
-    let output = [0, 1]
-        .map(|axis| (input[axis] + 2 * padding - dilation * (kernel[axis] - 1) - 1) / stride + 1);
-    Geometry {
-        batch,
-        channels_in,
-        channels_out,
-        input,
-        output,
-        kernel,
-        stride: [stride; 2],
-        padding: [padding; 2],
-        dilation: [dilation; 2],
-        groups,
-    }
+    let [[height, width], [rows, columns]] = [input, kernel];
+    let input = Shape::new([batch, channels_in, height, width]);
+    let weight = Shape::new([channels_out, channels_in / groups, rows, columns]);
+    let options = ConvOptions::new([stride; 2], [padding; 2], [dilation; 2], groups);
+    Geometry::new(&input, &weight, &options).unwrap()
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const INNER: usize = 32;
 
 /// Number of steps whose two tiles of one operand (24 KiB) stay in the first-level cache while the tiles of the
 /// other operand are read.
-pub(super) const STEPS: usize = 12;
+const STEPS: usize = 12;
 
 /// What multiplies tiles on this processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

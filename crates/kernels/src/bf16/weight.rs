@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::pack::{Scratch, WORDS, half, pairs_in_row, transpose};
 use super::plane::Planes;
-use super::unit::{BLOCK, INNER, Operand, Ready, STEPS, Steps, TILE, Unit};
+use super::unit::{BLOCK, INNER, Operand, Ready, Steps, TILE, Unit};
 use crate::conv::geometry::Geometry;
 use crate::conv::sampled::Sampled;
 use crate::conv::transpose::Target;
@@ -57,8 +57,9 @@ struct Work<'a> {
     rights: usize,
     /// Number of images that are added at a time.
     images: usize,
-    /// Number of steps through their pixels.
+    /// Number of steps through their pixels, and the steps, some at a time.
     steps: usize,
+    parts: Vec<Steps>,
     /// Distance between the channels of a plane.
     stride: usize,
 }
@@ -89,6 +90,7 @@ impl<'a> Work<'a> {
             rights: g.group_out().next_multiple_of(BLOCK) / TILE,
             images,
             steps,
+            parts: Steps::new((0..steps).map(|step| [step * INNER, 2 * step * WORDS])).parts(),
             // An odd number of lines, so that the rows of a tile do not share the places of a cache.
             stride: (steps * INNER) | INNER,
         }
@@ -227,13 +229,11 @@ impl<'a> Work<'a> {
                 (plane * self.channels() + channel + part * TILE) * self.stride + far
             });
             // The left tiles of some steps stay in the first-level cache.
-            for from in (0..self.steps).step_by(STEPS) {
-                let steps = from..self.steps.min(from + STEPS);
-                let steps = Steps::new(steps.map(|step| [step * INNER, 2 * step * WORDS]));
+            for (part, steps) in self.parts.iter().enumerate() {
                 for (column, sums) in sums.chunks_exact_mut(BLOCK * BLOCK).enumerate() {
                     let tile = task.targets.start / TILE + 2 * column;
                     ready.multiply(
-                        &steps,
+                        steps,
                         Operand {
                             values: left,
                             tiles,
@@ -245,7 +245,7 @@ impl<'a> Work<'a> {
                             stride: INNER,
                         },
                         sums.try_into().expect("a block of sums"),
-                        !first || from > 0,
+                        !first || part > 0,
                     );
                 }
             }
@@ -320,11 +320,7 @@ impl Loop for Halves<'_> {
         for (image, out) in self.images.zip(outs) {
             let values = &image[self.first..self.first + self.len];
             self.planes.rows(self.plane, |row| {
-                let out = &mut out[row.place..][..row.before + row.len + row.after];
-                let (before, out) = out.split_at_mut(row.before);
-                let (out, after) = out.split_at_mut(row.len);
-                before.fill(0);
-                after.fill(0);
+                let out = row.places(out);
                 let values = &values[row.from..];
                 if row.step == 1 {
                     for (out, &value) in out.iter_mut().zip(values) {
