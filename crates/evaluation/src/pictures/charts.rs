@@ -8,7 +8,8 @@ use crate::pictures::looks::Looks;
 use crate::pictures::pareto::{Point, Tradeoff};
 use crate::pictures::picture::Picture;
 use crate::pictures::scale::Unit;
-use crate::report::json::{Epoch, Report, Run};
+use crate::report::json::Report;
+use crate::report::run::{Epoch, Run};
 use crate::statistics::Spread;
 use crate::statistics::summary::{Summary, largest, summarize};
 

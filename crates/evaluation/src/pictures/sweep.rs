@@ -6,7 +6,7 @@ use plotters::style::text_anchor::HPos;
 use crate::error::EvaluationError;
 use crate::pictures::picture::Picture;
 use crate::pictures::plots::{Area, FONT, GRID, SIZE, draw, plot, text};
-use crate::report::json::{RangeTest, Run};
+use crate::report::run::{RangeTest, Run};
 
 const PIXELS: (u32, u32) = (460, 300);
 const CURVE: RGBColor = RGBColor(31, 119, 180);

@@ -46,7 +46,7 @@ pub fn charts(report: &Report) -> Result<Vec<Picture>, EvaluationError> {
 mod tests {
     use super::*;
     use crate::report::json::tests::with_runs;
-    use crate::report::json::{Epoch, outcomes};
+    use crate::report::run::{Epoch, outcomes};
 
     #[test]
     fn each_chart_is_a_file_of_its_own() {

@@ -297,8 +297,9 @@ fn p_value(pair: &Pair) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::json::Report;
     use crate::report::json::tests::with_runs;
-    use crate::report::json::{Report, outcomes};
+    use crate::report::run::outcomes;
     use crate::statistics::summary::summarize;
 
     /// Runs on 200 test images whose first ones are classified correctly.

@@ -11,10 +11,11 @@ use crate::pictures::sweep::sweep;
 use crate::report::augmented;
 use crate::report::costs::costs;
 use crate::report::differences;
-use crate::report::json::{Report, Run};
+use crate::report::json::Report;
 use crate::report::matrix::{caption, confusions};
 use crate::report::mistakes;
 use crate::report::recommendation::recommendation;
+use crate::report::run::Run;
 use crate::report::sentences::finding;
 use crate::report::skipped;
 use crate::report::table::{TITLES, row};
@@ -252,8 +253,8 @@ fn environment(report: &Report) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::json::Failure;
     use crate::report::json::tests::with_runs;
+    use crate::report::run::Failure;
 
     #[test]
     fn markup_is_escaped_and_missing_numbers_are_named() {

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::json::{Report, Run};
+use super::json::Report;
+use super::run::Run;
 use super::table::name;
 use crate::format::accuracy;
 use crate::metrics::Confusion;

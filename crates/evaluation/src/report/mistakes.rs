@@ -5,7 +5,8 @@ use maud::{Markup, html};
 
 use super::details::{Mistake, Scores};
 use super::embedded::jpeg;
-use super::json::{Report, Run};
+use super::json::Report;
+use super::run::Run;
 use super::table::name;
 use crate::format::tenths as percent;
 use crate::statistics::summary::{Summary, largest};

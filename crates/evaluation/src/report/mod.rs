@@ -16,6 +16,7 @@ mod page;
 mod prefer;
 mod read;
 mod recommendation;
+pub(crate) mod run;
 mod sentences;
 mod skipped;
 mod table;
@@ -23,12 +24,11 @@ mod table;
 pub use charts::{CHARTS, charts};
 pub use details::{AugmentedImage, Mistake, Scores, Tried};
 pub use html::html;
-pub use json::{
-    DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
-};
+pub use json::{DatasetInfo, Report, SkippedImage, VERSION};
 pub use page::page;
 pub use prefer::Prefer;
 pub use recommendation::recommendation;
+pub use run::{Epoch, Failure, RangeTest, Run, outcomes};
 pub use sentences::finding;
 pub use skipped::left_out;
 pub use table::{markdown, table, table_within};

@@ -49,8 +49,8 @@ pub fn page(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::json::outcomes;
     use crate::report::json::tests::with_runs;
+    use crate::report::run::outcomes;
 
     #[test]
     fn the_page_has_the_finding_the_results_and_the_differences() {

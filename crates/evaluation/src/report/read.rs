@@ -6,7 +6,8 @@ use std::path::Path;
 use finetune_files::read_text;
 use serde::Deserialize;
 
-use super::json::{Epoch, Report, Run, VERSION};
+use super::json::{Report, VERSION};
+use super::run::{Epoch, Run};
 use crate::error::EvaluationError;
 use crate::metrics::Confusion;
 

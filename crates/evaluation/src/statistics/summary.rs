@@ -4,7 +4,8 @@ use super::outcomes::Outcomes;
 use super::spread::{Spread, median};
 use super::wilson::wilson;
 use crate::metrics::Confusion;
-use crate::report::json::{Report, Run};
+use crate::report::json::Report;
+use crate::report::run::Run;
 
 /// One method, trained on one number of images, summarised over all its seeds.
 #[derive(Debug, Clone, PartialEq)]
