@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use finetune::config::defaults::{self, For};
-use finetune::evaluation::{Report, finding, html, left_out, markdown, summarize, table};
+use finetune::evaluation::{Report, fewer_images, finding, html, left_out, page, summarize, table};
 use finetune::folder::Plan;
 use finetune::methods::{LoraConfig, Method, Scope, Targets};
 use finetune::training::Checkpoint;
@@ -25,13 +25,14 @@ pub fn report(folder: &Path, input: &[u8]) -> usize {
     };
     let texts = [
         table(&report),
-        markdown(&report),
+        page(&report),
         finding(&summarize(&report)),
+        fewer_images(&report, Some(80)).unwrap_or_default(),
     ];
     let _ = left_out(&report.dataset);
-    let page = html(&report).map_or_else(|error| shown(&error), |page| page.len());
+    let html = html(&report).map_or_else(|error| shown(&error), |page| page.len());
     let json = report.to_json().expect("a report can be written");
-    json.len() + page + texts.concat().len()
+    json.len() + html + texts.concat().len()
 }
 
 /// A `plan.json` or `config.json`.

@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         tried: Vec::new(),
         prefer: Prefer::default(),
         understood: None,
+        few: None,
     };
     report.write(&folder)?;
     write_atomically(&folder.join("report.html"), html(&report)?.as_bytes())?;

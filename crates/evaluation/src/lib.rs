@@ -48,11 +48,11 @@ pub use format::{bytes, seconds};
 pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{Picture, picture, sweep};
 pub use report::{
-    AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run,
-    Scores, SkippedImage, Tried, VERSION, charts, finding, html, left_out, markdown, outcomes,
-    page, recommendation, table, table_within,
+    AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Few, Mistake, Prefer, RangeTest, Report,
+    Run, Scores, SkippedImage, Tried, VERSION, charts, fewer_images, finding, html, left_out,
+    markdown, outcomes, page, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,
-    mcnemar, median, pareto_front, sign_flip, summarize, wilson,
+    mcnemar, median, pareto_front, sign_flip, summarize, summarize_runs, wilson,
 };

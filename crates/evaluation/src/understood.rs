@@ -23,6 +23,8 @@ pub struct Understood {
     pub threads: usize,
     /// The precision of products, unless they are `f32`.
     pub precision: Option<String>,
+    /// The smaller number of training images per class on which all runs are done as well.
+    pub few: Option<usize>,
     /// Folder for the results.
     pub out: String,
 }

@@ -19,6 +19,8 @@ pub struct Notes {
     decoding: Option<Decoding>,
     /// As long as this process works itself; runs print their own lines.
     heartbeat: Option<Heartbeat>,
+    /// Whether what was understood has been said.
+    said: bool,
 }
 
 impl Notes {
@@ -29,6 +31,7 @@ impl Notes {
             ui,
             decoding: None,
             heartbeat: None,
+            said: false,
         }
     }
 }
@@ -42,7 +45,15 @@ impl finetune::Observer for Notes {
 
     fn on_understood(&mut self, understood: &Understood) {
         (self.decoding, self.heartbeat) = (None, None);
-        for line in understood::lines(understood, width::of_text_on_stderr()) {
+        let columns = width::of_text_on_stderr();
+        // What follows are the same runs on fewer images.
+        let lines = if self.said {
+            understood::lines_of_fewer(understood, columns)
+        } else {
+            understood::lines(understood, columns)
+        };
+        self.said = true;
+        for line in lines {
             output::note(&line);
         }
     }

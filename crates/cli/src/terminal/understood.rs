@@ -29,6 +29,13 @@ pub fn lines(understood: &Understood, columns: usize) -> Vec<String> {
     model(&mut block, &understood.model);
     methods(&mut block, &understood.methods);
     recipes(&mut block, &understood.methods, &understood.seeds);
+    if let Some(images) = understood.few {
+        let images = number(images);
+        block.add(
+            "few",
+            &format!("afterwards the same with {images} images per class; --few off does without"),
+        );
+    }
     let threads = counted(understood.threads, "thread");
     let device = match understood.device.as_str() {
         "flex" => "cpu",
@@ -41,6 +48,24 @@ pub fn lines(understood: &Understood, columns: usize) -> Vec<String> {
         &format!("{device}, {threads}{}", precision.unwrap_or_default()),
     );
     block.add("output", &visible(&understood.out));
+    block.lines
+}
+
+/// What differs for the same runs on fewer images.
+#[must_use]
+pub fn lines_of_fewer(understood: &Understood, columns: usize) -> Vec<String> {
+    let mut block = Block {
+        columns,
+        lines: Vec::new(),
+    };
+    let data = &understood.data;
+    let train = data.parts.iter().find(|part| part.name == "train");
+    let train = train.map_or_else(String::new, |part| images(part, &data.classes, None));
+    let out = visible(&understood.out);
+    block.add(
+        "few",
+        &format!("now the same with fewer images · train {train} · {out}"),
+    );
     block.lines
 }
 
@@ -383,6 +408,7 @@ mod tests {
             device: "flex".to_owned(),
             threads: 2,
             precision: None,
+            few: Some(25),
             out: "runs/r".to_owned(),
         }
     }
@@ -405,6 +431,7 @@ mod tests {
              recipe   12 epochs of 47 steps · batches of 32 · adam · one-cycle schedule · no\n         \
              augmentation\n         \
              seeds 0 to 2\n\
+             few      afterwards the same with 25 images per class; --few off does without\n\
              device   cpu, 2 threads\n\
              output   runs/r"
         );
@@ -416,6 +443,18 @@ mod tests {
         ] {
             assert!(wide.contains(line), "{wide}");
         }
+    }
+
+    #[test]
+    fn of_fewer_images_only_what_differs_is_said() {
+        let mut fewer = understood(&[("cat", 20), ("dog", 20)]);
+        fewer.out = "runs/r/few-20".to_owned();
+        assert_eq!(
+            lines_of_fewer(&fewer, 100),
+            [
+                "few      now the same with fewer images · train 40, 20 of each class · runs/r/few-20"
+            ]
+        );
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::json::Report;
+use super::json::{Few, Report};
+use super::run::Run;
 
 impl Report {
     /// Puts the runs of reports side by side: each method gets the name of its report before its own,
     /// `first/lora`. `same_tests` says whether all reports are about the same test images; if they are
     /// not, differences between methods are not paired, and are left out.
     ///
-    /// Failures are not taken over. A single report stays as it is.
+    /// Runs on fewer images are taken over if all reports have some on the same number. Failures are not. A single report stays as it is.
     #[must_use]
-    pub fn beside(mut reports: Vec<(String, Self)>, same_tests: bool) -> Option<Self> {
+    pub fn beside(reports: Vec<(String, Self)>, same_tests: bool) -> Option<Self> {
         let several = reports.len() > 1;
         let models: BTreeSet<String> = reports.iter().map(|(_, one)| one.model.clone()).collect();
         let paths = reports.iter().map(|(_, one)| one.dataset.path.clone());
@@ -25,14 +26,29 @@ impl Report {
         all.dataset.path = paths.into_iter().collect::<Vec<_>>().join(", ");
         (all.runs, all.failed) = (Vec::new(), Vec::new());
         (all.command, all.understood) = (String::new(), None);
-        for (name, report) in &mut reports {
-            all.interrupted |= report.interrupted;
-            for mut run in report.runs.drain(..) {
+        let size = |few: &Option<Few>| few.as_ref().map(|few| few.per_class);
+        if reports
+            .iter()
+            .any(|(_, one)| size(&one.few) != size(&all.few))
+        {
+            all.few = None;
+        }
+        if let Some(few) = &mut all.few {
+            (few.runs, few.failed) = (Vec::new(), Vec::new());
+        }
+        for (name, report) in reports {
+            let named = |mut run: Run| {
                 run.method = format!("{name}/{}", run.method);
                 if !same_tests {
                     run.outcomes = None;
                 }
-                all.runs.push(run);
+                run
+            };
+            all.interrupted |= report.interrupted;
+            all.runs.extend(report.runs.into_iter().map(named));
+            if let (Some(all), Some(few)) = (&mut all.few, report.few) {
+                all.interrupted |= few.interrupted;
+                all.runs.extend(few.runs.into_iter().map(named));
             }
         }
         Some(all)
@@ -69,5 +85,33 @@ mod tests {
             Some(first)
         );
         assert_eq!(Report::beside(Vec::new(), true), None);
+    }
+
+    #[test]
+    fn runs_on_fewer_images_stand_side_by_side_if_there_are_as_many_images() {
+        let reports = |sizes: [Option<usize>; 2]| {
+            let one = |per_class: Option<usize>| Report {
+                few: per_class.map(|per_class| Few {
+                    per_class,
+                    folder: format!("few-{per_class}"),
+                    runs: with_runs(&[("lora", 0, 0.3)]).runs,
+                    failed: Vec::new(),
+                    interrupted: false,
+                }),
+                ..with_runs(&[("lora", 0, 0.5)])
+            };
+            let named = ["a", "b"].map(str::to_owned).into_iter();
+            let both = named.zip(sizes.map(one)).collect();
+            Report::beside(both, true).unwrap()
+        };
+        let few = reports([Some(25), Some(25)]).few.unwrap();
+        let names: Vec<&str> = few.runs.iter().map(|run| run.method.as_str()).collect();
+        assert_eq!(
+            (names.as_slice(), few.per_class),
+            (&["a/lora", "b/lora"][..], 25)
+        );
+        for sizes in [[Some(25), Some(10)], [Some(25), None], [None, Some(25)]] {
+            assert_eq!(reports(sizes).few, None);
+        }
     }
 }

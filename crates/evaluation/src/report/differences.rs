@@ -25,6 +25,21 @@ pub(super) fn against(best: &Summary, other: &Summary) -> Option<Difference> {
     pairs(&[best, other])?.first()?.difference
 }
 
+/// The difference between the methods of these names, as it is judged among all pairs of a comparison;
+/// `None` if one of them was not compared, or the outcomes of the images are not known.
+pub(super) fn between(summaries: &[Summary], first: &str, second: &str) -> Option<Pair> {
+    let mut methods = compared(summaries);
+    methods.sort_by_key(|one| (one.method != first, one.method != second));
+    let [one, other, ..] = methods.as_slice() else {
+        return None;
+    };
+    if (one.method.as_str(), other.method.as_str()) != (first, second) {
+        return None;
+    }
+    let mut pairs = pairs(&methods)?.into_iter();
+    pairs.find(|pair| (pair.first, pair.second) == (0, 1))
+}
+
 /// Says whether the test images and seeds show that `best` is better than `others`; `None` if the
 /// outcomes of the images are not known.
 pub(super) fn sentences(best: &Summary, others: &[&Summary]) -> Option<String> {
@@ -152,7 +167,7 @@ fn listed(methods: &[(&Summary, &Pair, Difference)]) -> String {
     series(&named.collect::<Vec<_>>())
 }
 
-fn interval(difference: &Difference) -> String {
+pub(super) fn interval(difference: &Difference) -> String {
     format!("{} to {}", points(difference.low), points(difference.high))
 }
 
@@ -195,7 +210,7 @@ pub(super) fn markdown(summaries: &[Summary]) -> Vec<String> {
 }
 
 /// The methods whose runs all went to their ends, with the largest number of training images.
-fn compared(summaries: &[Summary]) -> Vec<&Summary> {
+pub(super) fn compared(summaries: &[Summary]) -> Vec<&Summary> {
     let methods = largest(summaries).into_iter();
     methods.filter(|one| !one.stopped).collect()
 }

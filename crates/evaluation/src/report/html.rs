@@ -11,6 +11,7 @@ use crate::pictures::sweep::sweep;
 use crate::report::augmented;
 use crate::report::costs::costs;
 use crate::report::differences;
+use crate::report::few::Both;
 use crate::report::json::Report;
 use crate::report::matrix::{caption, confusions};
 use crate::report::mistakes;
@@ -50,6 +51,10 @@ pub fn html(report: &Report) -> Result<String, EvaluationError> {
                     p.lead { (finding(&summaries)) }
                 }
                 (notes(report))
+                @if let Some(both) = Both::of(report) {
+                    (both.section(&looks))
+                    @if !summaries.is_empty() { h2 { "With " (both.all_images()) } }
+                }
                 @if !summaries.is_empty() { (results(report, &summaries, &looks)?) }
                 (skipped::list(&report.dataset))
                 section { h2 { "Environment" } (environment(report)) }

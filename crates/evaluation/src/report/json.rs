@@ -55,6 +55,27 @@ pub struct Report {
     /// What the command understood at its start.
     #[serde(default)]
     pub understood: Option<Understood>,
+    /// The same runs on fewer training images, if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub few: Option<Few>,
+}
+
+/// The same methods and seeds as those of a report, trained on fewer images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Few {
+    /// Training images per class.
+    pub per_class: usize,
+    /// Name of the folder with their own report, which is beside this one.
+    #[serde(default)]
+    pub folder: String,
+    /// The finished runs. Their own report has their files and pictures.
+    pub runs: Vec<Run>,
+    /// Runs that failed, with their errors.
+    #[serde(default)]
+    pub failed: Vec<Failure>,
+    /// Whether the command was interrupted before all of these runs were finished.
+    #[serde(default)]
+    pub interrupted: bool,
 }
 
 /// The data set of a report.
@@ -109,11 +130,25 @@ impl Report {
         Ok(path)
     }
 
+    /// Whether the command was interrupted before all runs, those on fewer images included, were
+    /// finished.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted || self.few.as_ref().is_some_and(|few| few.interrupted)
+    }
+
+    /// The runs that failed, those on fewer images included.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        let few = self.few.iter().flat_map(|few| &few.failed);
+        self.failed.iter().chain(few)
+    }
+
     /// A copy without what differs from one execution to the next: times and memory.
     #[must_use]
     pub fn without_times(&self) -> Self {
         let mut report = self.clone();
-        for run in &mut report.runs {
+        let few = report.few.iter_mut().flat_map(|few| &mut few.runs);
+        for run in report.runs.iter_mut().chain(few) {
             run.train_seconds = 0.0;
             run.seconds_per_step = 0.0;
             run.startup_seconds = None;
@@ -286,5 +321,24 @@ pub(crate) mod tests {
         assert_eq!(other.without_times(), report.without_times());
         other.runs[0].accuracy = 0.6;
         assert_ne!(other.without_times(), report.without_times());
+    }
+
+    #[test]
+    fn runs_on_fewer_images_are_read_checked_and_compared_like_the_others() {
+        let mut report = with_runs(&[("sft", 0, 0.5)]);
+        report.few = Some(Few {
+            per_class: 25,
+            folder: "few-25".to_owned(),
+            runs: with_runs(&[("sft", 0, 0.4)]).runs,
+            failed: Vec::new(),
+            interrupted: false,
+        });
+        assert_eq!(read(&report.to_json().unwrap()).unwrap(), report);
+        let mut other = report.clone();
+        other.few.as_mut().unwrap().runs[0].train_seconds = 7.0;
+        assert_eq!(other.without_times(), report.without_times());
+        other.few.as_mut().unwrap().runs[0].accuracy = 1.5;
+        let error = read(&other.to_json().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("the accuracy of the run `sft`"), "{error}");
     }
 }

@@ -3,11 +3,13 @@
 
 mod augmented;
 mod beside;
+mod beside_scratch;
 mod charts;
 mod costs;
 mod details;
 mod differences;
 mod embedded;
+mod few;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
@@ -23,8 +25,9 @@ mod table;
 
 pub use charts::{CHARTS, charts};
 pub use details::{AugmentedImage, Mistake, Scores, Tried};
+pub use few::fewer_images;
 pub use html::html;
-pub use json::{DatasetInfo, Report, SkippedImage, VERSION};
+pub use json::{DatasetInfo, Few, Report, SkippedImage, VERSION};
 pub use page::page;
 pub use prefer::Prefer;
 pub use recommendation::recommendation;

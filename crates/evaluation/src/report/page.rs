@@ -3,13 +3,14 @@
 use finetune_files::{quoted, visible};
 
 use super::differences;
+use super::few::Both;
 use super::json::Report;
 use super::recommendation::recommendation;
 use super::sentences::finding;
 use super::table::markdown;
 use crate::statistics::summary::summarize;
 
-/// The report as Markdown: recommendation, finding, results, differences, and the command.
+/// The report as Markdown: recommendation, finding, fewer images if there are some, results, differences, and the command.
 #[must_use]
 pub fn page(report: &Report) -> String {
     let summaries = summarize(report);
@@ -20,6 +21,10 @@ pub fn page(report: &Report) -> String {
     )];
     parts.extend(recommendation(&summaries, report.prefer));
     parts.push(finding(&summaries));
+    if let Some(both) = Both::of(report) {
+        parts.extend(both.markdown());
+        parts.push(format!("## With {}", both.all_images()));
+    }
     if !summaries.is_empty() {
         parts.push(markdown(report));
     }

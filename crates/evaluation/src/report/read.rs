@@ -73,7 +73,8 @@ fn problem(report: &Report) -> Option<String> {
     if counts.iter().any(|images| *images as u64 > MOST) {
         return Some("the number of images is out of range".to_owned());
     }
-    report.runs.iter().find_map(|run| {
+    let few = report.few.iter().flat_map(|few| &few.runs);
+    report.runs.iter().chain(few).find_map(|run| {
         let what = of_run(run, data.classes.len())?;
         Some(format!(
             "{what} of the run `{}` {} out of range",

@@ -206,7 +206,7 @@ fn loss(value: f64) -> String {
 }
 
 /// Orders the more accurate method first, and the smaller of equally accurate ones.
-fn better(a: &Summary, b: &Summary) -> Ordering {
+pub(super) fn better(a: &Summary, b: &Summary) -> Ordering {
     let (difference, by_size) = (b.accuracy.mean - a.accuracy.mean, size(a).cmp(&size(b)));
     if difference.abs() <= SAME {
         by_size

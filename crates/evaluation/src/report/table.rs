@@ -10,7 +10,7 @@ use crate::statistics::summary::{Summary, summarize};
 const STYLE: TableStyle =
     TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Titles of the columns.
+/// Titles of the columns of a comparison.
 pub(crate) const TITLES: [&str; 8] = [
     "method",
     "accuracy",
@@ -22,75 +22,103 @@ pub(crate) const TITLES: [&str; 8] = [
     "file",
 ];
 
-/// Indices of the columns beside the first, in the order in which they leave a table that is too wide.
+/// Indices of these columns beside the first, the least important one first.
 const LEAST_IMPORTANT: [usize; 7] = [2, 5, 4, 3, 7, 6, 1];
 
 /// The comparison as a table for a terminal, one row per method.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    let rows: Vec<[String; 8]> = summarize(report).iter().map(row).collect();
-    with_columns(&rows, &(0..TITLES.len()).collect::<Vec<_>>())
+    of_comparison(report).shown(None)
 }
 
 /// The same for a terminal with so many columns. What has no room beside the most important columns
 /// follows in tables below, so that no row is broken.
 #[must_use]
 pub fn table_within(report: &Report, width: usize) -> String {
-    let rows: Vec<[String; 8]> = summarize(report).iter().map(row).collect();
-    let mut tables = Vec::new();
-    let mut left: Vec<usize> = (1..TITLES.len()).collect();
-    while !left.is_empty() {
-        let mut columns = left.clone();
-        let table = loop {
-            let table = with_columns(&rows, &[&[0], columns.as_slice()].concat());
-            let widest = table
-                .lines()
-                .map(|line| line.trim_end().chars().count())
-                .max();
-            if columns.len() == 1 || widest.is_none_or(|widest| widest <= width) {
-                break table;
-            }
-            let least = LEAST_IMPORTANT
-                .iter()
-                .find(|column| columns.contains(column));
-            columns.retain(|column| Some(column) != least);
-        };
-        left.retain(|column| !columns.contains(column));
-        tables.push(table);
-    }
-    tables.join("\n\n")
-}
-
-/// A table of some of the columns.
-fn with_columns(rows: &[[String; 8]], columns: &[usize]) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|column| TITLES[*column]));
-    for row in rows {
-        table.add_row(columns.iter().map(|column| &row[*column]));
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    // The line under the titles ends where the titles do.
-    table.trim_fmt()
+    of_comparison(report).shown(Some(width))
 }
 
 /// The comparison as a Markdown table, one row per method.
 #[must_use]
 pub fn markdown(report: &Report) -> String {
-    let mut lines = vec![
-        format!("| {} |", TITLES.join(" | ")),
-        format!("|---|{}", "--:|".repeat(7)),
-    ];
-    let rows = summarize(report);
-    lines.extend(
-        rows.iter()
-            .map(|summary| format!("| {} |", row(summary).join(" | "))),
-    );
-    lines.join("\n")
+    of_comparison(report).markdown()
+}
+
+fn of_comparison(report: &Report) -> Cells {
+    Cells {
+        titles: TITLES.map(str::to_owned).to_vec(),
+        rows: (summarize(report).iter())
+            .map(|summary| row(summary).to_vec())
+            .collect(),
+        least_important: &LEAST_IMPORTANT,
+    }
+}
+
+/// A table whose first column names the rows.
+pub(super) struct Cells {
+    pub(super) titles: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+    /// Indices of the columns beside the first, in the order in which they leave a table that is too
+    /// wide.
+    pub(super) least_important: &'static [usize],
+}
+
+impl Cells {
+    /// The table for a terminal with so many columns. What has no room beside the most important
+    /// columns follows in tables below, so that no row is broken.
+    pub(super) fn shown(&self, width: Option<usize>) -> String {
+        let mut tables = Vec::new();
+        let mut left: Vec<usize> = (1..self.titles.len()).collect();
+        while !left.is_empty() {
+            let mut columns = left.clone();
+            let table = loop {
+                let table = self.with_columns(&[&[0], columns.as_slice()].concat());
+                let widest = table
+                    .lines()
+                    .map(|line| line.trim_end().chars().count())
+                    .max();
+                let fits = width
+                    .zip(widest)
+                    .is_none_or(|(width, widest)| widest <= width);
+                if columns.len() == 1 || fits {
+                    break table;
+                }
+                let mut least = self.least_important.iter();
+                let least = least.find(|column| columns.contains(column));
+                columns.retain(|column| Some(column) != least);
+            };
+            left.retain(|column| !columns.contains(column));
+            tables.push(table);
+        }
+        tables.join("\n\n")
+    }
+
+    /// A table of some of the columns.
+    fn with_columns(&self, columns: &[usize]) -> String {
+        let mut table = Table::new();
+        table
+            .load_style(STYLE)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(columns.iter().map(|column| &self.titles[*column]));
+        for row in &self.rows {
+            table.add_row(columns.iter().map(|column| &row[*column]));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        // The line under the titles ends where the titles do.
+        table.trim_fmt()
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let mut lines = vec![
+            format!("| {} |", self.titles.join(" | ")),
+            format!("|---|{}", "--:|".repeat(self.titles.len() - 1)),
+        ];
+        let rows = self.rows.iter();
+        lines.extend(rows.map(|row| format!("| {} |", row.join(" | "))));
+        lines.join("\n")
+    }
 }
 
 /// The cells of one method, in the order of [`TITLES`].

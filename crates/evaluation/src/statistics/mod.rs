@@ -20,6 +20,6 @@ pub use front::pareto_front;
 pub use outcomes::Outcomes;
 pub use pairs::{Pair, compare};
 pub use spread::{Spread, median};
-pub use summary::{Summary, summarize};
+pub use summary::{Summary, summarize, summarize_runs};
 pub use verdict::{LEVEL, MIN_SEEDS, Reason, Verdict};
 pub use wilson::wilson;

@@ -56,7 +56,10 @@ pub struct Summary {
 
 /// Methods that show what pretraining, and training more than the head, are worth, with what they do
 /// without. Others are compared with them, but they are not recommended if there are others.
-const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), ("scratch", "no pretraining")];
+const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), (SCRATCH, "no pretraining")];
+
+/// The yardstick that shows what pretraining is worth.
+pub(crate) const SCRATCH: &str = "scratch";
 
 impl Summary {
     /// What the method does without, if it is a yardstick.
@@ -142,8 +145,14 @@ pub(crate) fn largest(summaries: &[Summary]) -> Vec<&Summary> {
 /// Summarises the runs of a report, in the order in which their methods first appear.
 #[must_use]
 pub fn summarize(report: &Report) -> Vec<Summary> {
+    summarize_runs(&report.runs)
+}
+
+/// Summarises runs, in the order in which their methods first appear.
+#[must_use]
+pub fn summarize_runs(runs: &[Run]) -> Vec<Summary> {
     let mut groups: Vec<Vec<&Run>> = Vec::new();
-    for run in &report.runs {
+    for run in runs {
         let same = |group: &&mut Vec<&Run>| {
             group[0].method == run.method && group[0].train_per_class == run.train_per_class
         };

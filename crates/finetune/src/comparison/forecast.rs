@@ -17,6 +17,9 @@ const STEPS: usize = 12;
 pub struct Forecast {
     /// The method's name.
     pub method: String,
+    /// Training images per class, if they are limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_per_class: Option<usize>,
     /// Number of its runs: one per seed.
     pub runs: usize,
     /// Duration of one of them, seconds, from the start of its process to its end.
@@ -61,6 +64,7 @@ pub(super) fn trials(
         }
         forecasts.push(Forecast {
             method: run.method_name().to_owned(),
+            train_per_class: run.data.train_per_class,
             runs: *count,
             seconds: run.recipe.epochs as f64 * epoch + others,
             epoch_seconds: epoch,
@@ -133,6 +137,7 @@ mod tests {
         ];
         let forecast = |method: &str, seconds, epoch_seconds| Forecast {
             method: method.to_owned(),
+            train_per_class: None,
             runs: 1,
             seconds,
             epoch_seconds,

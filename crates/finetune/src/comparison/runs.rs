@@ -1,208 +1,24 @@
 //! The story of a comparison: check, run, report.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use finetune_evaluation::{
-    DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, Tried, VERSION,
-};
+use finetune_evaluation::{DatasetInfo, Failure, Report, SkippedImage, VERSION};
 
 use super::check::{Checked, check, inputs};
+use super::definition::{Comparison, Part, is_done};
+use super::few::{on_fewer, shortened, too_many};
 use super::forecast::{Forecast, trials, within};
-use super::launcher::{InProcess, Launcher, Position};
+use super::launcher::{Launcher, Position};
 use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
-use crate::identity::Inputs;
 use crate::machine::threads::use_threads;
 use crate::run::{Job, Observer};
 use crate::weights::describe;
 
-/// Runs on the same images and device, and the folder for their files.
-///
-/// The report is written after each run, so that a comparison that is interrupted can be
-/// [resumed](Self::resume).
-#[derive(Debug, Clone)]
-pub struct Comparison {
-    folder: PathBuf,
-    plan: Plan,
-    /// The finished runs of a comparison that is resumed.
-    done: Vec<Run>,
-    resumes: bool,
-    replace: bool,
-    /// What runs that are repeated were started with.
-    repeats: Option<Inputs>,
-    command: String,
-    started: Option<SystemTime>,
-    /// Seconds that each run has, instead of a number of epochs.
-    budget: Option<f64>,
-    /// Number of candidates among which the settings of each method are chosen.
-    tune: usize,
-    /// What was tried.
-    tried: Vec<Tried>,
-    /// What counts besides accuracy for the recommendation.
-    prefer: Prefer,
-    /// Whether the base weights have another place than the plan in the folder says.
-    moved: bool,
-    /// The lock of the folder of a comparison that is resumed.
-    lock: Option<Arc<Lock>>,
-}
-
 impl Comparison {
-    /// A comparison of these runs, whose files go into a new folder.
-    #[must_use]
-    pub fn new(folder: impl Into<PathBuf>, runs: impl IntoIterator<Item = RunConfig>) -> Self {
-        Self {
-            folder: folder.into(),
-            plan: Plan::new(runs.into_iter().collect()),
-            done: Vec::new(),
-            resumes: false,
-            replace: false,
-            repeats: None,
-            command: String::new(),
-            started: None,
-            budget: None,
-            tune: 1,
-            tried: Vec::new(),
-            prefer: Prefer::default(),
-            moved: false,
-            lock: None,
-        }
-    }
-
-    /// The same runs once more, with files in a new folder. If base weights or images are others than
-    /// they were, the observer gets a note about it.
-    #[must_use]
-    pub fn repeat(folder: impl Into<PathBuf>, plan: Plan) -> Self {
-        Self {
-            repeats: Some(plan.inputs),
-            ..Self::new(folder, plan.runs)
-        }
-    }
-
-    /// The rest of a comparison that was interrupted. Runs that were stopped continue, runs that
-    /// failed start again. The folder is locked from now on.
-    ///
-    /// # Errors
-    ///
-    /// The folder holds no unfinished runs, its files are not valid, or another process works in it.
-    pub fn resume(folder: impl Into<PathBuf>) -> Result<Self, Error> {
-        let folder = folder.into();
-        // A folder without a plan is not touched.
-        drop(Plan::read_unfinished(&folder)?);
-        let lock = Lock::of(&RunFolder::new(&folder, false))?;
-        // Whoever had the lock may have finished the runs.
-        let plan = Plan::read_unfinished(&folder)?;
-        let report = plan.folder(&folder).report();
-        let (mut done, mut tried, mut prefer) = (Vec::new(), Vec::new(), Prefer::default());
-        if report.exists() {
-            Report {
-                runs: done,
-                tried,
-                prefer,
-                ..
-            } = Report::read(&report)?;
-            done.retain(|run| !run.stopped);
-        }
-        Ok(Self {
-            folder,
-            plan,
-            done,
-            resumes: true,
-            replace: false,
-            repeats: None,
-            command: String::new(),
-            started: None,
-            budget: None,
-            tune: 1,
-            tried,
-            prefer,
-            moved: false,
-            lock: Some(Arc::new(lock)),
-        })
-    }
-
-    /// Whether new runs may have a folder that is not empty. The files of earlier runs in it are
-    /// removed, all others stay.
-    #[must_use]
-    pub fn replace(mut self, replace: bool) -> Self {
-        self.replace = replace;
-        self
-    }
-
-    /// The command that the report names, to repeat the comparison.
-    #[must_use]
-    pub fn command(mut self, command: impl Into<String>) -> Self {
-        self.command = command.into();
-        self
-    }
-
-    /// When the comparison began to start up, for the start-up time of the first run; by default,
-    /// when [`run`](Self::run) is called.
-    #[must_use]
-    pub fn started(mut self, time: SystemTime) -> Self {
-        self.started = Some(time);
-        self
-    }
-
-    /// Gives each run so many seconds instead of a number of epochs: after a trial of each method, it gets
-    /// as many epochs as it will have time for. Comparisons that are resumed have their epochs already.
-    #[must_use]
-    pub fn budget(mut self, seconds: f64) -> Self {
-        self.budget = Some(seconds);
-        self
-    }
-
-    /// Chooses the settings of each method among so many candidates by the validation images, before the
-    /// runs; with 1, methods keep their settings. Comparisons that are resumed have chosen already.
-    #[must_use]
-    pub fn tune(mut self, trials: usize) -> Self {
-        self.tune = trials.max(1);
-        self
-    }
-
-    /// What counts besides accuracy for the report's recommendation.
-    #[must_use]
-    pub fn prefer(mut self, prefer: Prefer) -> Self {
-        self.prefer = prefer;
-        self
-    }
-
-    /// All runs, those that are finished included.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// The runs that are still to be done.
-    pub fn left_mut(&mut self) -> impl Iterator<Item = &mut RunConfig> {
-        let done = &self.done;
-        let runs = self.plan.runs.iter_mut();
-        runs.filter(|run| !is_done(done, run))
-    }
-
-    /// The base weights are now in this file, to which they were moved.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MovedBase`] if it is another file than the runs started from, as far as that is
-    /// recorded.
-    pub fn move_weights(&mut self, file: &Path) -> Result<(), Error> {
-        if let Some(weights) = &mut self.plan.inputs.weights {
-            weights.verify_moved(file)?;
-            weights.origin = file.display().to_string();
-        }
-        let runs = self.plan.runs.iter_mut();
-        for run in runs.filter(|run| run.starts_from_file()) {
-            self.moved |= run.weights.as_deref() != Some(file);
-            run.weights = Some(file.to_owned());
-        }
-        Ok(())
-    }
-
     /// Does the runs and writes their files and the report.
     ///
     /// A run that fails does not end the comparison: [`Report::failed`] says why it did. If the
@@ -222,7 +38,7 @@ impl Comparison {
             return Err(Error::Usage("there are no runs to compare".to_owned()));
         }
         let folder = self.plan.folder(&self.folder);
-        let mut left: Vec<RunConfig> = self.left_mut().map(|run| run.clone()).collect();
+        let mut left = self.left();
         if left.is_empty() {
             left.clone_from(&self.plan.runs);
         }
@@ -235,15 +51,10 @@ impl Comparison {
         } else {
             vacant(&folder, &left[0].data, self.replace)?;
         }
-        let Checked {
-            data,
-            mut understood,
-        } = check(&left, &self.plan.inputs, observer)?;
+        let Checked { data, understood } = self.understand(&left, observer)?;
         for run in self.plan.runs.iter_mut().chain(&mut left) {
             run.settle(&data.train.classes);
         }
-        understood.out = self.folder.display().to_string();
-        observer.on_understood(&understood);
         let mut occupied = None;
         if !self.resumes {
             make_missing(&left, launcher, observer)?;
@@ -265,7 +76,7 @@ impl Comparison {
                 return Err(error);
             }
         }
-        let first = self.left_mut().next().map(|run| run.clone());
+        let first = self.left().into_iter().next();
         let mut report = self.report(first.as_ref().unwrap_or(&left[0]), &data);
         report.understood = Some(understood);
         // The runs open their images themselves.
@@ -283,7 +94,12 @@ impl Comparison {
         let lock = occupied.as_ref().map(|occupied| &occupied.lock);
         let lock = lock.or(resumed.as_deref());
         self.run_all(&mut report, &folder, (started, lock), launcher, observer)?;
-        if !report.interrupted && report.failed.is_empty() {
+        if let Some(few) = self.take_few()
+            && !report.runs.is_empty()
+        {
+            self.run_few(few, &mut report, launcher, observer)?;
+        }
+        if !report.is_interrupted() && report.failures().next().is_none() {
             Plan::finish(&folder)?;
         }
         if let Some(occupied) = occupied
@@ -296,6 +112,65 @@ impl Comparison {
             occupied.abandon()?;
         }
         Ok(report)
+    }
+
+    /// Checks the runs and tells the observer what was understood.
+    fn understand(
+        &mut self,
+        left: &[RunConfig],
+        observer: &mut impl Observer,
+    ) -> Result<Checked, Error> {
+        let mut checked = check(left, &self.plan.inputs, observer)?;
+        if let Some(per_class) = self.plan.few
+            && let Some(reason) = too_many(per_class, &checked.data)
+        {
+            observer.note(&reason);
+            self.plan.few = None;
+        }
+        checked.understood.few = self.plan.few;
+        checked.understood.out = self.folder.display().to_string();
+        observer.on_understood(&checked.understood);
+        Ok(checked)
+    }
+
+    /// The comparison on fewer images, if there is one.
+    fn take_few(&mut self) -> Option<Part> {
+        let per_class = self.plan.few?;
+        let part = self.few.take().unwrap_or_else(|| {
+            let folder = self.plan.folder(&self.folder).few(per_class);
+            let runs = on_fewer(&self.plan.runs, per_class);
+            Part::Left(Box::new(Self::new(folder, runs).replace(self.replace)))
+        });
+        Some(match part {
+            Part::Left(mut rest) => {
+                rest.command.clone_from(&self.command);
+                rest.prefer = self.prefer;
+                Part::Left(rest)
+            }
+            done @ Part::Done(_) => done,
+        })
+    }
+
+    /// Does the runs on fewer images and adds them to the report, which stays what it is if they fail.
+    fn run_few(
+        &self,
+        few: Part,
+        report: &mut Report,
+        launcher: &mut impl Launcher,
+        observer: &mut impl Observer,
+    ) -> Result<(), Error> {
+        let Some(per_class) = self.plan.few else {
+            return Ok(());
+        };
+        let outcome = match few {
+            Part::Done(done) => Ok(*done),
+            Part::Left(_) if report.interrupted => return Ok(()),
+            Part::Left(rest) => rest.run(launcher, observer),
+        };
+        let folder = self.plan.folder(&self.folder);
+        let few = folder.few(per_class);
+        report.few = Some(shortened(per_class, &few, &self.plan.runs, outcome));
+        self.save(report, &folder)
     }
 
     /// Chooses what was left to be chosen: epochs by time, settings by validation images.
@@ -327,23 +202,22 @@ impl Comparison {
         launcher: &mut impl Launcher,
         observer: &mut impl Observer,
     ) -> Result<Vec<Forecast>, Error> {
-        let mut left: Vec<RunConfig> = self.left_mut().map(|run| run.clone()).collect();
-        let Some(first) = left.first() else {
-            return Ok(Vec::new());
-        };
-        use_threads(first.threads)?;
-        let Checked {
-            data,
-            mut understood,
-        } = check(&left, &self.plan.inputs, observer)?;
-        understood.out = self.folder.display().to_string();
-        observer.on_understood(&understood);
-        make_missing(&left, launcher, observer)?;
-        for run in &mut left {
-            run.settle(&data.train.classes);
-            pin(run)?;
+        let mut left = self.left();
+        let mut forecasts = Vec::new();
+        if let Some(first) = left.first() {
+            use_threads(first.threads)?;
+            let Checked { data, .. } = self.understand(&left, observer)?;
+            make_missing(&left, launcher, observer)?;
+            for run in &mut left {
+                run.settle(&data.train.classes);
+                pin(run)?;
+            }
+            forecasts = trials(&left, &data, launcher, observer)?;
         }
-        trials(&left, &data, launcher, observer)
+        if let Some(Part::Left(few)) = self.take_few() {
+            forecasts.extend(few.forecast(launcher, observer)?);
+        }
+        Ok(forecasts)
     }
 
     /// Whether a run has begun to train, or has written something from which it can go on.
@@ -455,30 +329,7 @@ impl Comparison {
             tried: self.tried.clone(),
             prefer: self.prefer,
             understood: None,
+            few: None,
         }
     }
-}
-
-/// Does one run in this process and writes the folder of a comparison with this run only.
-///
-/// # Errors
-///
-/// As [`Comparison::run`], or the run fails or is stopped.
-pub fn train(
-    config: &RunConfig,
-    folder: &Path,
-    observer: &mut impl Observer,
-) -> Result<Run, Error> {
-    let mut report = Comparison::new(folder, [config.clone()]).run(&mut InProcess, observer)?;
-    match (report.runs.pop(), report.failed.pop()) {
-        (Some(run), _) => Ok(run),
-        (None, Some(failure)) => Err(Error::Process(failure.error)),
-        (None, None) => Err(Error::Stopped("stopped before the first step")),
-    }
-}
-
-/// Whether a run is among finished ones.
-fn is_done(runs: &[Run], config: &RunConfig) -> bool {
-    let mut runs = runs.iter();
-    runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
 }

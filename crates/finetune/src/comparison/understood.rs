@@ -21,7 +21,7 @@ pub(super) struct Found<'a> {
     pub(super) counts: Vec<(&'a RunConfig, ParameterCount)>,
 }
 
-/// What was understood. The folder is filled in by the caller.
+/// What was understood. The folder, and whether there are runs on fewer images, is filled in by the caller.
 ///
 /// # Errors
 ///
@@ -61,6 +61,7 @@ pub(super) fn understood(
         device: canonical(&first.device).to_owned(),
         threads: first.threads.unwrap_or_else(rayon::current_num_threads),
         precision: first.precision.described(),
+        few: None,
         out: String::new(),
     })
 }

@@ -48,6 +48,10 @@ pub fn all_methods() -> Vec<&'static str> {
 /// The methods that a comparison runs by default, in order.
 pub const METHODS: [&str; 5] = ["sft", "peft", "lora", "linear", SCRATCH];
 
+/// Training images per class on which the default comparison is done as well: so few that pretraining
+/// shows.
+pub const FEW: usize = 25;
+
 /// Learning rates from random weights.
 const FROM_SCRATCH: LearningRates = LearningRates {
     small: 0.01,

@@ -125,6 +125,12 @@ impl RunFolder {
         self.charts().join(format!("{name}.svg"))
     }
 
+    /// The folder of the same runs on so many images per class.
+    #[must_use]
+    pub fn few(&self, per_class: usize) -> PathBuf {
+        self.path.join(format!("few-{per_class}"))
+    }
+
     /// The configuration of the finished runs.
     #[must_use]
     pub fn config(&self) -> PathBuf {

@@ -33,6 +33,9 @@ pub(crate) fn vacant(folder: &RunFolder, data: &DataConfig, replace: bool) -> Re
         )));
     }
     Lock::check(folder)?;
+    for few in fewer(folder) {
+        Lock::check(&few)?;
+    }
     if !replace {
         apart(path, data)?;
         empty(folder)?;
@@ -62,47 +65,12 @@ impl Occupied {
             made,
         };
         if replace {
-            occupied.clear()?;
+            clear(folder)?;
         } else {
             // Another process may have used it since it was found to be vacant.
             empty(folder)?;
         }
         Ok(occupied)
-    }
-
-    /// Removes the files of earlier runs, those that make the folder a run's first.
-    fn clear(&self) -> Result<(), Error> {
-        let path = self.folder.path();
-        let plans = [self.folder.config(), self.folder.plan()].map(|file| Plan::read_file(&file));
-        let plans: Vec<Plan> = plans.into_iter().filter_map(Result::ok).collect();
-        // A folder whose plan cannot be read gives up its general files.
-        let mut files = self.folder.files([]);
-        for plan in &plans {
-            let names = plan.folder(path);
-            files.extend(names.files(&plan.runs));
-            for run in &plan.runs {
-                files.extend(event_files(&names.events(run)));
-            }
-        }
-        for file in files {
-            match std::fs::remove_file(&file) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", &file)(error));
-                }
-                _ => {}
-            }
-        }
-        self.folder.remove_temporary_files()?;
-        // Folders stay if they hold files of others.
-        let _ = std::fs::remove_dir(self.folder.charts());
-        for plan in &plans {
-            for run in &plan.runs {
-                let events = plan.folder(path).events(run);
-                let _ = std::fs::remove_dir(&events);
-                let _ = events.parent().map(std::fs::remove_dir);
-            }
-        }
-        Ok(())
     }
 
     /// Gives the folder up after runs of which nothing is left: removes their files, and the folder
@@ -112,7 +80,7 @@ impl Occupied {
     ///
     /// A file cannot be removed.
     pub(crate) fn abandon(self) -> Result<(), Error> {
-        self.clear()?;
+        clear(&self.folder)?;
         let made = self.made.clone();
         drop(self);
         for folder in made {
@@ -123,6 +91,58 @@ impl Occupied {
         }
         Ok(())
     }
+}
+
+/// The plans of earlier runs in a folder.
+fn plans(folder: &RunFolder) -> Vec<Plan> {
+    let plans = [folder.config(), folder.plan()].map(|file| Plan::read_file(&file));
+    plans.into_iter().filter_map(Result::ok).collect()
+}
+
+/// The folders within a folder in which its earlier runs were done on fewer images.
+fn fewer(folder: &RunFolder) -> Vec<RunFolder> {
+    let sizes = plans(folder).into_iter().filter_map(|plan| plan.few);
+    let folders = sizes.map(|images| RunFolder::new(folder.few(images), false));
+    folders.filter(|few| few.path().is_dir()).collect()
+}
+
+/// Removes the files of earlier runs, those that make the folder a run's first.
+fn clear(folder: &RunFolder) -> Result<(), Error> {
+    let (path, plans, fewer) = (folder.path(), plans(folder), fewer(folder));
+    // A folder whose plan cannot be read gives up its general files.
+    let mut files = folder.files([]);
+    for plan in &plans {
+        let names = plan.folder(path);
+        files.extend(names.files(&plan.runs));
+        for run in &plan.runs {
+            files.extend(event_files(&names.events(run)));
+        }
+    }
+    for file in files {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &file)(error));
+            }
+            _ => {}
+        }
+    }
+    folder.remove_temporary_files()?;
+    // Folders stay if they hold files of others.
+    let _ = std::fs::remove_dir(folder.charts());
+    for plan in &plans {
+        for run in &plan.runs {
+            let events = plan.folder(path).events(run);
+            let _ = std::fs::remove_dir(&events);
+            let _ = events.parent().map(std::fs::remove_dir);
+        }
+    }
+    for few in fewer {
+        let lock = Lock::of(&few)?;
+        clear(&few)?;
+        drop(lock);
+        let _ = std::fs::remove_dir(few.path());
+    }
+    Ok(())
 }
 
 /// TensorBoard's files in a folder of events.
@@ -272,6 +292,36 @@ mod tests {
         assert!(theirs.iter().all(|file| file.exists()) && !events.exists());
         again.abandon().unwrap();
         assert!(theirs.iter().all(|file| file.exists()));
+    }
+
+    #[test]
+    fn replacing_a_comparison_removes_its_runs_on_fewer_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = RunFolder::new(folder.path().join("run"), false);
+        let run = RunConfig::new(Method::Linear);
+        let few = RunFolder::new(out.few(25), false);
+        std::fs::create_dir_all(few.path()).unwrap();
+        let plan = Plan::new(vec![run.clone()]);
+        plan.write(&few).unwrap();
+        std::fs::write(few.model(&run), "").unwrap();
+        let with_few = Plan {
+            few: Some(25),
+            ..plan
+        };
+        with_few.write(&out).unwrap();
+        let lock = Lock::of(&few).unwrap();
+        let error = vacant(&out, &data(folder.path()), true).unwrap_err();
+        assert!(error.to_string().contains("in use"), "{error}");
+        drop(lock);
+        drop(Occupied::new(&out, true).unwrap());
+        assert!(!few.path().exists());
+
+        with_few.write(&out).unwrap();
+        std::fs::create_dir_all(few.path()).unwrap();
+        let mine = few.path().join("mine");
+        std::fs::write(&mine, "").unwrap();
+        drop(Occupied::new(&out, true).unwrap());
+        assert!(mine.exists());
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub struct Plan {
     pub with_seed: bool,
     /// The runs.
     pub runs: Vec<RunConfig>,
+    /// The smaller number of training images per class on which all of them are done as well, in a
+    /// folder of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub few: Option<usize>,
     /// What they were started with.
     #[serde(default, skip_serializing_if = "Inputs::is_empty")]
     pub inputs: Inputs,
@@ -47,6 +51,7 @@ impl Plan {
             version: VERSION,
             with_seed,
             runs,
+            few: None,
             inputs: Inputs::default(),
             files: BTreeMap::new(),
         }

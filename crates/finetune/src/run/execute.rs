@@ -197,8 +197,8 @@ fn file_names(files: &[PathBuf]) -> Vec<String> {
     names.collect()
 }
 
-/// The number of training images of the class with the most.
-fn most_per_class(images: &Images) -> Option<usize> {
+/// The number of images of the class with the most.
+pub(crate) fn most_per_class(images: &Images) -> Option<usize> {
     let mut counts = vec![0; images.classes.len()];
     for label in &images.labels {
         if let Some(count) = counts.get_mut(*label) {

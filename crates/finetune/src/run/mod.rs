@@ -16,6 +16,7 @@ mod settings;
 mod tested;
 
 pub use confusion::confusion;
+pub(crate) use execute::most_per_class;
 pub use execute::run;
 pub use job::{Job, Trial};
 pub use observer::{Observer, Phase};
