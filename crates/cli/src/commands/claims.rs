@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
+use finetune::comparison::Part;
 use finetune::config::RunConfig;
 use finetune::evaluation::claims::{claims_page, judge};
 use finetune::evaluation::{Report, write_atomically};
-use finetune::folder::{Plan, RunFolder};
 
 use super::asked::{command, configured, new_folder};
 use super::launcher::Processes;
@@ -37,10 +37,16 @@ pub(super) fn measure(typed: &Typed, process: &Process) -> Result<()> {
         }
     }
     let runs = typed.runs_of(SEEDS)?;
-    if runs.iter().any(|run| run.data.train_per_class.is_some()) {
-        bail!(Usage(
-            "--claims takes training sets of several sizes; leave out --train-per-class".to_owned()
-        ));
+    let limited = runs.iter().any(|run| run.data.train_per_class.is_some());
+    for (given, flag) in [
+        (limited, "--train-per-class"),
+        (process.few.is_some(), "--few"),
+    ] {
+        if given {
+            bail!(Usage(format!(
+                "--claims takes training sets of several sizes; leave out {flag}"
+            )));
+        }
     }
     let out = process.out.clone().unwrap_or_else(|| new_folder("claims"));
     let mut reports = vec![part(&out, None, &runs, process)?];
@@ -75,16 +81,16 @@ fn part(
     for run in &mut runs {
         run.data.train_per_class = images;
     }
-    if !process.force
-        && let Some(report) = finished(&folder, &runs)
-    {
-        note(&format!("{} was finished before", folder.display()));
-        return Ok(report);
-    }
-    let comparison = if !process.force && Plan::read_unfinished(&folder).is_ok() {
-        Comparison::resume(&folder)?
+    let comparison = if process.force {
+        Comparison::new(&folder, runs).replace(true)
     } else {
-        Comparison::new(&folder, runs).replace(process.force)
+        match Comparison::part(&folder, runs)? {
+            Part::Left(comparison) => *comparison,
+            Part::Done(report) => {
+                note(&format!("{} was finished before", folder.display()));
+                return Ok(*report);
+            }
+        }
     };
     let ui = process.ui()?;
     let comparison = configured(comparison, process)?.command(command());
@@ -99,16 +105,4 @@ fn part(
         bail!("{} failed: {}", first.method, first.error);
     }
     Ok(report)
-}
-
-/// The report of a folder in which all these runs are finished.
-fn finished(folder: &Path, runs: &[RunConfig]) -> Option<Report> {
-    let report = Report::read(&RunFolder::new(folder, true).report()).ok()?;
-    let has = |run: &RunConfig| {
-        report.runs.iter().any(|done| {
-            (done.method.as_str(), done.seed) == (run.method_name(), run.seed) && !done.stopped
-        })
-    };
-    let whole = !report.interrupted && report.failed.is_empty();
-    (whole && report.runs.len() == runs.len() && runs.iter().all(has)).then_some(report)
 }

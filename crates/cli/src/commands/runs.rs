@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use finetune::error::one_line;
 use finetune::evaluation::format::tenths;
-use finetune::evaluation::{Report, Summary, html, summarize, write_atomically};
+use finetune::evaluation::{Report, Summary, html, summarize, summarize_runs, write_atomically};
 use finetune::folder::{Plan, RunFolder};
 use finetune_files::{quoted_path, shortened, visible};
 use serde::Serialize;
@@ -25,6 +25,15 @@ struct Listed {
     data: String,
     /// `finished`, `stopped` or `failed`.
     state: &'static str,
+    methods: Vec<Method>,
+    /// The same with fewer images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    few: Option<ListedFew>,
+}
+
+#[derive(Serialize)]
+struct ListedFew {
+    per_class: usize,
     methods: Vec<Method>,
 }
 
@@ -56,7 +65,6 @@ pub fn runs(args: &RunsArgs) -> Result<()> {
         return say(&format!("no finished runs in {folder}"));
     }
     for run in &listed {
-        let methods: Vec<String> = run.methods.iter().map(Method::line).collect();
         let state = match run.state {
             "finished" => String::new(),
             other => format!(" ({other})"),
@@ -66,10 +74,22 @@ pub fn runs(args: &RunsArgs) -> Result<()> {
             visible(&run.folder.display().to_string()),
             run.model,
             shortened(&run.data, PATH),
-            methods.join(", ")
+            listed_methods(&run.methods)
         ))?;
+        if let Some(few) = &run.few {
+            say(&format!(
+                "    with {} images per class: {}",
+                few.per_class,
+                listed_methods(&few.methods)
+            ))?;
+        }
     }
     Ok(())
+}
+
+fn listed_methods(methods: &[Method]) -> String {
+    let methods: Vec<String> = methods.iter().map(Method::line).collect();
+    methods.join(", ")
 }
 
 impl Method {
@@ -92,14 +112,18 @@ fn of(folder: PathBuf, report: &Report) -> Listed {
         folder,
         model: report.model.clone(),
         data: report.dataset.path.clone(),
-        state: match report {
-            Report { failed, .. } if !failed.is_empty() => "failed",
-            Report {
-                interrupted: true, ..
-            } => "stopped",
-            _ => "finished",
+        state: if report.failures().next().is_some() {
+            "failed"
+        } else if report.is_interrupted() {
+            "stopped"
+        } else {
+            "finished"
         },
         methods: summarize(report).iter().map(method).collect(),
+        few: report.few.as_ref().map(|few| ListedFew {
+            per_class: few.per_class,
+            methods: summarize_runs(&few.runs).iter().map(method).collect(),
+        }),
     }
 }
 

@@ -7,15 +7,16 @@ use finetune::Comparison;
 use finetune::comparison::Forecast;
 use finetune::evaluation::format::{bytes as size, seconds};
 use finetune::evaluation::{
-    Report, finding, left_out, recommendation, summarize, table, table_within,
+    Failure, Report, fewer_images, finding, left_out, recommendation, summarize, table,
+    table_within,
 };
 use finetune::folder::{Plan, absolute};
 use finetune::weights::locate;
 
-use super::asked::{command, configured, new_folder};
+use super::asked::{command, configured, few_by_default, new_folder, with_few};
 use super::claims;
 use super::launcher::Processes;
-use crate::flags::{Process, Typed};
+use crate::flags::{Process, Task, Typed};
 use crate::terminal::notes::Notes;
 use crate::terminal::output::{note, say, say_document, say_json};
 use crate::terminal::width;
@@ -56,11 +57,14 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
         return finish(comparison, folder, &process);
     }
     let out = process.out.clone().unwrap_or_else(|| new_folder(command));
-    let comparison = match &process.config {
-        Some(file) => Comparison::repeat(&out, Plan::read_file(file)?),
-        None => Comparison::new(&out, typed.runs()?),
+    let comparison = if let Some(file) = &process.config {
+        Comparison::repeat(&out, Plan::read_file(file)?)
+    } else {
+        let runs = typed.runs()?;
+        let few = (typed.task() == Task::Compare).then(|| few_by_default(&process, &runs));
+        Comparison::new(&out, runs).few(few.flatten())
     };
-    let comparison = comparison.replace(process.force);
+    let comparison = with_few(comparison, &process)?.replace(process.force);
     finish(comparison, &out, &process)
 }
 
@@ -82,18 +86,32 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     if folder.exists() {
         note(&format!("results: {}", folder.display()));
     }
+    if let Some(few) = report.few.as_ref().filter(|few| !few.failed.is_empty())
+        && report.failed.is_empty()
+    {
+        let failed = failed(&few.failed);
+        bail!("with {} images per class, {failed}", few.per_class);
+    }
     match report.failed.as_slice() {
-        [] if report.interrupted => bail!(
+        [] if report.is_interrupted() => bail!(
             "stopped; the finished part is in {0}; `--resume {0}` continues",
             folder.display()
         ),
         [] => Ok(()),
-        [first, ..] => {
-            let methods = report.failed.iter();
-            let methods: Vec<_> = methods.map(|failure| failure.method.as_str()).collect();
-            bail!("{} failed: {}", methods.join(", "), first.error)
+        all => bail!(failed(all)),
+    }
+}
+
+/// Which methods failed, and why the first one did.
+fn failed(failures: &[Failure]) -> String {
+    let mut methods: Vec<&str> = Vec::new();
+    for failure in failures {
+        if !methods.contains(&failure.method.as_str()) {
+            methods.push(&failure.method);
         }
     }
+    let reason = failures.first().map_or("", |first| first.error.as_str());
+    format!("{} failed: {reason}", methods.join(", "))
 }
 
 /// Says how long runs would take and how much memory they need.
@@ -103,7 +121,14 @@ fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
         return say_json(&forecasts);
     }
     let mut whole = 0.0;
+    let mut images = forecasts.first().and_then(|first| first.train_per_class);
     for forecast in forecasts {
+        if forecast.train_per_class != images
+            && let Some(fewer) = forecast.train_per_class
+        {
+            images = Some(fewer);
+            say(&format!("with {fewer} images per class:"))?;
+        }
         let all = forecast.seconds * forecast.runs as f64;
         whole += all;
         let runs = match forecast.runs {
@@ -130,7 +155,8 @@ pub(super) fn results(report: &Report) -> String {
         None => table(report),
     };
     let recommended = recommendation(&summaries, report.prefer);
-    let parts = [Some(table), recommended, Some(finding(&summaries))];
+    let few = fewer_images(report, width::of_stdout());
+    let parts = [Some(table), recommended, Some(finding(&summaries)), few];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 

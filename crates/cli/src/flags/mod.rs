@@ -24,7 +24,7 @@ pub use arguments::{CompareFlags, InspectFlags, TrainFlags};
 pub use base::{Base, Preset, StartingRecipe};
 pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
 pub use others::{CheckArgs, DataArgs, DataCommand, PretrainArgs, ReportArgs, RunArgs, RunsArgs};
-pub use process::Process;
+pub use process::{Few, Process};
 pub use shared::{Printed, SelectedRun, Selection};
 pub use task::Task;
 pub use typed::Typed;

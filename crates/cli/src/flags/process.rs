@@ -27,6 +27,8 @@ pub struct Process {
     pub tune: Option<usize>,
     /// Whether common claims are judged by comparisons on training sets of several sizes.
     pub claims: bool,
+    /// Whether all runs are done on fewer images as well; `None` is the default of the comparison.
+    pub few: Option<Few>,
     /// Whether runs are only tried, to say how long they would take.
     pub dry_run: bool,
     /// What counts besides accuracy for the recommendation; `None` is the default, or as before if a
@@ -36,6 +38,28 @@ pub struct Process {
     pub ui: Option<Ui>,
     /// Number of classes (`inspect`).
     pub classes: usize,
+}
+
+/// Whether runs are done on fewer images as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Few {
+    /// They are not.
+    Off,
+    /// On so many training images per class.
+    PerClass(usize),
+}
+
+impl Few {
+    /// Reads what is typed: a number or `off`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "off" => Ok(Self::Off),
+            number => match number.parse() {
+                Ok(images) if images > 0 => Ok(Self::PerClass(images)),
+                _ => Err("write a whole number, 1 or more, or off".to_owned()),
+            },
+        }
+    }
 }
 
 impl Process {

@@ -27,6 +27,12 @@ impl Typed {
         Self { task, matches }
     }
 
+    /// The command that they were typed after.
+    #[must_use]
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
     /// What the flags say about this process.
     #[must_use]
     pub fn process(&self) -> Process {

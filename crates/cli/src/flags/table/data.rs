@@ -8,7 +8,9 @@ use finetune_data::{Fit, Fold, OnBadImage, Preprocess, Sampling};
 
 use super::range::at_least_1;
 use crate::flags::define::choice::of;
-use crate::flags::define::{Flag, Resume, choice, value};
+use crate::flags::define::{Flag, Resume, choice, value, value_by};
+use crate::flags::process::Few;
+use crate::flags::task::Task;
 use crate::terminal::exit::Usage;
 
 pub(super) fn flags() -> Vec<Flag> {
@@ -59,6 +61,17 @@ fn data_set() -> Vec<Flag> {
                 run.data.train_per_class = Some(at_least_1("train-per-class", images)?);
                 Ok(())
             }),
+        value_by("few", "N", Few::parse)
+            .help("Then do the same with only N training images per class, or `off`")
+            .details(
+                "With few images pretraining shows, and methods can differ that are equal with many. The \
+                 runs are those of --train-per-class N, in the folder few-N within --out; the report has \
+                 both results.",
+            )
+            .default_is("25 with the embedded images, otherwise off")
+            .only(&[Task::Compare])
+            .sets_process(|process, few| process.few = Some(few))
+            .resume(Resume::Conflict),
     ]
 }
 
