@@ -1,10 +1,10 @@
 //! Compares layers with factors with `W·x + B·(A·x)` by Burn's operations: values and gradients, in
-//! both orders.
+//! all forms.
 
 use burn::Tensor;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, module};
-use finetune_kernels::adapted::{Factors, Order, conv2d, linear};
+use finetune_kernels::adapted::{Factors, Form, conv2d, linear};
 use proptest::prelude::*;
 
 /// The tensors of a layer with factors, and whether each has a gradient.
@@ -38,11 +38,11 @@ impl<const D: usize, const W: usize> Inputs<D, W> {
         }
     }
 
-    fn factors(&self, order: Order) -> Factors {
+    fn factors(&self, form: Form) -> Factors {
         Factors {
             a: self.a.clone(),
             b: self.b.clone(),
-            order,
+            form,
         }
     }
 
@@ -97,8 +97,8 @@ fn assert_near(found: &[Option<Vec<f64>>], wanted: &[Option<Vec<f64>>]) {
     }
 }
 
-fn orders() -> [Order; 2] {
-    [Order::Factors, Order::Dense]
+fn forms() -> [Form; 3] {
+    Form::ALL.map(|(_, form)| form)
 }
 
 proptest! {
@@ -133,9 +133,9 @@ proptest! {
         let up = module::conv2d(down, b.reshape([outputs, rank, 1, 1]), None, mixing);
         let wanted = module::conv2d(x, weight, bias, options.clone()) + up;
         let wanted = inputs.outcome(&wanted);
-        for order in orders() {
+        for form in forms() {
             let Inputs { x, weight, bias, .. } = inputs.clone();
-            let found = conv2d(x, weight, inputs.factors(order), bias, options.clone());
+            let found = conv2d(x, weight, inputs.factors(form), bias, options.clone());
             assert_near(&inputs.outcome(&found), &wanted);
         }
     }
@@ -155,9 +155,9 @@ proptest! {
         let Inputs { x, weight, a, b, bias } = layer.clone();
         let up = x.clone().matmul(a.transpose().unsqueeze()).matmul(b.transpose().unsqueeze());
         let wanted = layer.outcome(&(module::linear(x, weight, bias) + up));
-        for order in orders() {
+        for form in forms() {
             let Inputs { x, weight, bias, .. } = layer.clone();
-            let found = linear(x, weight, layer.factors(order), bias);
+            let found = linear(x, weight, layer.factors(form), bias);
             assert_near(&layer.outcome(&found), &wanted);
         }
     }
@@ -172,8 +172,73 @@ fn without_gradients_it_is_the_same_sum() {
     let wanted = x
         .clone()
         .matmul(weight.clone() + b.clone().matmul(a.clone()).transpose());
-    let order = Order::Factors;
-    let found = linear(x, weight, Factors { a, b, order }, None);
-    let apart = (found - wanted).abs().max().into_scalar::<f32>();
-    assert!(apart < 1e-5, "{apart}");
+    for form in forms() {
+        let (x, weight) = (x.clone(), weight.clone());
+        let (a, b) = (a.clone(), b.clone());
+        let found = linear(x, weight, Factors { a, b, form }, None);
+        let apart = (found - wanted.clone()).abs().max().into_scalar::<f32>();
+        assert!(apart < 1e-5, "{apart}");
+    }
+}
+
+/// A product along so many inputs is computed in parts, for both matrices while a part of the input is in
+/// the cache.
+#[test]
+fn a_layer_with_many_inputs_and_few_rows_is_the_sum_of_its_parts() {
+    let (inputs, outputs, rank) = (4100, 9, 3);
+    let sizes = [rank, inputs, outputs, rank];
+    let layer = Inputs::random(
+        [5, inputs],
+        [inputs, outputs],
+        sizes,
+        [true, false, true, true, true],
+    );
+    let Inputs {
+        x,
+        weight,
+        a,
+        b,
+        bias,
+    } = layer.clone();
+    let up = x.clone().matmul(a.transpose()).matmul(b.transpose());
+    let wanted = layer.outcome(&(module::linear(x, weight, bias) + up));
+    for form in forms() {
+        let Inputs {
+            x, weight, bias, ..
+        } = layer.clone();
+        let found = linear(x, weight, layer.factors(form), bias);
+        assert_near(&layer.outcome(&found), &wanted);
+    }
+}
+
+/// With more weights than pixels, a task computes some channels of all images, those of `A` among them.
+#[test]
+fn a_convolution_with_more_weights_than_pixels_is_the_sum_of_its_parts() {
+    for (kernel, stride, groups) in [(3, 1, 1), (3, 2, 1), (3, 1, 2), (1, 1, 1), (5, 1, 1)] {
+        let (seen, outputs, rank) = (48 / groups, 100, 4);
+        let sizes = [groups * rank, seen * kernel * kernel, outputs, rank];
+        let weight = [outputs, seen, kernel, kernel];
+        let trains = [true, false, true, true, true];
+        let layer = Inputs::random([3, 48, 3, 2], weight, sizes, trains);
+        let options = ConvOptions::new([stride; 2], [kernel / 2; 2], [1, 1], groups);
+        let Inputs {
+            x,
+            weight,
+            a,
+            b,
+            bias,
+        } = layer.clone();
+        let down = a.reshape([groups * rank, seen, kernel, kernel]);
+        let down = module::conv2d(x.clone(), down, None, options.clone());
+        let mixing = ConvOptions::new([1, 1], [0, 0], [1, 1], groups);
+        let up = module::conv2d(down, b.reshape([outputs, rank, 1, 1]), None, mixing);
+        let wanted = layer.outcome(&(module::conv2d(x, weight, bias, options.clone()) + up));
+        for form in forms() {
+            let Inputs {
+                x, weight, bias, ..
+            } = layer.clone();
+            let found = conv2d(x, weight, layer.factors(form), bias, options.clone());
+            assert_near(&layer.outcome(&found), &wanted);
+        }
+    }
 }

@@ -72,9 +72,9 @@ where
     for (_, form) in Form::ALL {
         let (adapted, input) = (adapted.clone(), x.clone());
         all.push(Box::new(move || {
-            Form::force(Some(form));
+            Work::force(Some(form));
             pass(&input, |x| forward(&adapted.layer, x));
-            Form::force(None);
+            Work::force(None);
         }));
     }
     all.push(Box::new(move || pass(&x, |x| forward(&net.layer, x))));

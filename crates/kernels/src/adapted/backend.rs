@@ -8,7 +8,7 @@ use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;
 
-use super::{Order, conv, linear, matrices};
+use super::{Form, conv, linear, matrices};
 use crate::conv::{Bias, ConvBackend};
 use crate::memory::are_f32;
 
@@ -23,11 +23,15 @@ pub(crate) trait AdaptedBackend: ConvBackend {
         b: FloatTensor<Self>,
         #[extension_type] bias: Bias<Self>,
         options: ConvOptions<2>,
-        order: Order,
+        form: Form,
     ) -> FloatTensor<Self> {
-        let _ = order; // concerns gradients alone
-        let weight = merged::<Self>(weight, a, b, options.groups);
-        Self::convolution(x, weight, bias, options)
+        match form {
+            Form::Factored => conv::factored::<Self>([x, weight, a, b], bias, options).0,
+            Form::Merged(_) => {
+                let weight = merged::<Self>(weight, a, b, options.groups);
+                Self::convolution(x, weight, bias, options)
+            }
+        }
     }
 
     /// The product of `x` `[rows, in]` and `weight + (b·a)ᵀ` `[in, out]`.
@@ -36,11 +40,39 @@ pub(crate) trait AdaptedBackend: ConvBackend {
         weight: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        order: Order,
+        form: Form,
     ) -> FloatTensor<Self> {
-        let _ = order;
-        let weight = linear::merged::<Self>(weight, a, b);
-        Self::matrix_product(x, false, weight, false, 1)
+        match form {
+            Form::Factored => linear::factored::<Self>([x, weight, a, b]).0,
+            Form::Merged(_) => {
+                let weight = linear::merged::<Self>(weight, a, b);
+                Self::matrix_product(x, false, weight, false, 1)
+            }
+        }
+    }
+
+    /// The convolution of `x` with `weight`, plus `bias`, and its convolution with `beside`, which sees
+    /// the same pixels.
+    fn convolutions(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        beside: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        options: ConvOptions<2>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let out = Self::convolution(x.clone(), weight, bias, options.clone());
+        (out, Self::convolution(x, beside, Bias::Absent, options))
+    }
+
+    /// The products of `x` `[rows, in]` with `weight` `[in, out]` and with the transpose of `beside`
+    /// `[columns, in]`.
+    fn matrix_products(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        beside: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let out = Self::matrix_product(x.clone(), false, weight, false, 1);
+        (out, Self::matrix_product(x, false, beside, true, 1))
     }
 
     /// `base + left·right`, group by group: `[groups · m, n]`, `[groups · m, k]`, `[groups · k, n]`.
@@ -86,6 +118,29 @@ impl AdaptedBackend for burn::backend::NdArray {}
 impl AdaptedBackend for burn::backend::Cube {}
 
 impl AdaptedBackend for Flex {
+    fn convolutions(
+        x: FlexTensor,
+        weight: FlexTensor,
+        beside: FlexTensor,
+        bias: Bias<Self>,
+        options: ConvOptions<2>,
+    ) -> (FlexTensor, FlexTensor) {
+        crate::conv::flex_pair(x, [weight, beside], bias, options)
+    }
+
+    fn matrix_products(
+        x: FlexTensor,
+        weight: FlexTensor,
+        beside: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        if are_f32([&x, &weight, &beside]) {
+            matrices::flex_products(x, weight, beside)
+        } else {
+            let out = Self::matrix_product(x.clone(), false, weight, false, 1);
+            (out, Self::matrix_product(x, false, beside, true, 1))
+        }
+    }
+
     fn matrix_sum(
         base: FlexTensor,
         left: FlexTensor,
@@ -123,14 +178,14 @@ impl<B: AdaptedBackend, C: CheckpointStrategy> AdaptedBackend for Autodiff<B, C>
         b: FloatTensor<Self>,
         bias: Bias<Self>,
         options: ConvOptions<2>,
-        order: Order,
+        form: Form,
     ) -> FloatTensor<Self> {
         if weight.is_tracked() {
             // Its gradient is needed as well: that of an ordinary sum.
             let weight = merged::<Self>(weight, a, b, options.groups);
             return Self::convolution(x, weight, bias, options);
         }
-        conv::tracked::<B, C>([x, weight, a, b], bias, options, order)
+        conv::tracked::<B, C>([x, weight, a, b], bias, &options, form)
     }
 
     fn adapted_product(
@@ -138,12 +193,12 @@ impl<B: AdaptedBackend, C: CheckpointStrategy> AdaptedBackend for Autodiff<B, C>
         weight: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
-        order: Order,
+        form: Form,
     ) -> FloatTensor<Self> {
         if weight.is_tracked() {
             let weight = linear::merged::<Self>(weight, a, b);
             return Self::float_matmul(x, weight);
         }
-        linear::tracked::<B, C>([x, weight, a, b], order)
+        linear::tracked::<B, C>([x, weight, a, b], form)
     }
 }

@@ -99,3 +99,19 @@ pub(super) fn flex_product(
     });
     tensor(a.times(b), [a.rows(), b.columns()])
 }
+
+/// The products of an `f32` matrix with `weight` and with the transpose of `beside`.
+pub(super) fn flex_products(
+    x: FlexTensor,
+    weight: FlexTensor,
+    beside: FlexTensor,
+) -> (FlexTensor, FlexTensor) {
+    let [x, weight, beside] = [x, weight, beside].map(contiguous);
+    let [x, weight, beside] = [&x, &weight, &beside].map(Matrix::of);
+    let beside = beside.transposed();
+    let (out, middle) = x.times_both([weight, beside]);
+    (
+        tensor(out, [x.rows(), weight.columns()]),
+        tensor(middle, [x.rows(), beside.columns()]),
+    )
+}

@@ -1,10 +1,10 @@
 //! Layers whose weight is `W + B·A`: a frozen `W`, and two small factors that are trained.
 //!
-//! The sum is made once per pass, and the layer and the gradient of its input are computed with it.
-//! So both cost what they cost without the factors: in the sum `W·x + B·(A·x)`, the factors take a
-//! product and a pass over the output more in each direction. The orders of the remaining products
-//! are those of Cherniuk et al. 2023, "Run LoRA Run" (arXiv:2312.03415), here for convolutions as
-//! well.
+//! With few inputs and a large weight, `W·x + B·(A·x)` is computed from its parts; `W` and `A` are
+//! applied in one pass over `x`. Otherwise the sum is made once per pass, and the layer and the gradient
+//! of its input are computed with it, so that both cost what they cost without the factors. The orders
+//! of the remaining products are those of Cherniuk et al. 2023, "Run LoRA Run" (arXiv:2312.03415), here
+//! for convolutions as well.
 
 mod backend;
 mod conv;
@@ -18,9 +18,25 @@ use burn::tensor::ops::ConvOptions;
 use crate::conv::Bias;
 use backend::AdaptedBackend;
 
-/// How the gradients of the factors follow from the gradient `g` of the layer's output.
-///
-/// Both give the same numbers up to rounding.
+/// How a layer with factors is computed. All forms give the same numbers up to rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `W·x + B·(A·x)`.
+    Factored,
+    /// `(W + B·A)·x`.
+    Merged(Order),
+}
+
+impl Form {
+    /// All forms and their names.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("factored", Self::Factored),
+        ("merged", Self::Merged(Order::Factors)),
+        ("dense", Self::Merged(Order::Dense)),
+    ];
+}
+
+/// How the gradients of the factors follow from the gradient `g` of the output of a merged layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// `dB = g·(A·x)ᵀ` and `dA = (Bᵀ·g)·xᵀ`: four products with as many channels as the rank.
@@ -38,8 +54,8 @@ pub struct Factors {
     pub a: Tensor<2>,
     /// `B`: `[outputs, rank]`.
     pub b: Tensor<2>,
-    /// How their gradients are computed.
-    pub order: Order,
+    /// How the layer is computed.
+    pub form: Form,
 }
 
 /// Convolves `x` `[batch, channels in, height, width]` with `weight + B·A`, the weight of shape
@@ -67,7 +83,7 @@ pub fn conv2d(
         factors.b.into_dispatch(),
         bias.map_or(Bias::Absent, |bias| Bias::Given(bias.into_dispatch())),
         options,
-        factors.order,
+        factors.form,
     ))
 }
 
@@ -94,7 +110,7 @@ pub fn linear<const D: usize>(
         weight.into_dispatch(),
         factors.a.into_dispatch(),
         factors.b.into_dispatch(),
-        factors.order,
+        factors.form,
     ));
     let y = match bias {
         Some(bias) => y + bias.unsqueeze(),

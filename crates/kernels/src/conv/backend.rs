@@ -15,7 +15,7 @@ use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;
 
-use super::choose::{forward, input_grad, weight_grad};
+use super::choose::{Layer, forward, forward_pair, input_grad, weight_grad};
 use super::geometry::Geometry;
 use crate::memory::{are_f32, contiguous, tensor, values, written};
 use crate::simd::Level;
@@ -152,6 +152,58 @@ impl ConvBackend for Flex {
         };
         tensor(out, shape)
     }
+}
+
+/// The convolutions of `x` with two weights of the same kernel size, of which the first has a bias: in
+/// one pass over `x` if the same kernel computes both.
+pub(crate) fn flex_pair(
+    x: FlexTensor,
+    weights: [FlexTensor; 2],
+    bias: Bias<Flex>,
+    options: ConvOptions<2>,
+) -> (FlexTensor, FlexTensor) {
+    let bias = bias.into_option();
+    let supported = are_f32([&x].into_iter().chain(&weights).chain(&bias));
+    let geometry = |weight: &FlexTensor| {
+        Geometry::new(&x.shape(), &weight.shape(), &options).filter(|_| supported)
+    };
+    let geometries = [&weights[0], &weights[1]].map(geometry);
+    let [Some(first), Some(second)] = geometries else {
+        let [weight, beside] = weights;
+        let bias = bias.map_or(Bias::Absent, Bias::Given);
+        let out = <Flex as ConvBackend>::convolution(x.clone(), weight, bias, options.clone());
+        return (
+            out,
+            <Flex as ConvBackend>::convolution(x, beside, Bias::Absent, options),
+        );
+    };
+    let (x, weights, bias) = (contiguous(x), weights.map(contiguous), bias.map(contiguous));
+    let mut other = Vec::new();
+    // SAFETY: `forward_pair` writes every element of both.
+    #[allow(unsafe_code, reason = "outputs are written once, not zeroed first")]
+    let out = unsafe {
+        written(first.batch * first.image_out(), |one| {
+            other = written(second.batch * second.image_out(), |two| {
+                let [weight, beside] = [&weights[0], &weights[1]].map(values);
+                let bias = bias.as_ref().map(values);
+                let ours = Layer {
+                    g: &first,
+                    weight,
+                    bias,
+                    out: one,
+                };
+                let beside = Layer {
+                    g: &second,
+                    weight: beside,
+                    bias: None,
+                    out: two,
+                };
+                forward_pair(Level::best(), values(&x), ours, beside);
+            });
+        })
+    };
+    let shape = |g: &Geometry| [g.batch, g.channels_out, g.output[0], g.output[1]];
+    (tensor(out, shape(&first)), tensor(other, shape(&second)))
 }
 
 /// What the backward pass needs: the input if the weight is trained, the weight if the input has a

@@ -9,9 +9,10 @@ use std::mem::MaybeUninit;
 
 use super::depthwise;
 use super::geometry::Geometry;
-use super::pointwise::Pointwise;
+use super::pointwise::{self, Pointwise};
 use super::sampled::Sampled;
 use super::small;
+use super::sums;
 use super::weight;
 use super::winograd::{self, Pass, Winograd};
 use crate::bf16::{self, Unit};
@@ -44,6 +45,47 @@ pub(crate) fn forward(
         Winograd::forward(g).run(tile, level, input, weight, bias, out);
     } else {
         Sampled::forward(g).run(level, input, weight, bias, out);
+    }
+}
+
+/// One of two convolutions of the same input, which differ in their channels alone.
+pub(crate) struct Layer<'a, 'o> {
+    pub(crate) g: &'a Geometry,
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) out: &'o mut [MaybeUninit<f32>],
+}
+
+/// Computes two convolutions; writes all of their outputs. If the same kernel computes both, it arranges
+/// the input once for both.
+pub(crate) fn forward_pair(level: Level, input: &[f32], one: Layer<'_, '_>, two: Layer<'_, '_>) {
+    let shares = |g: &Geometry| {
+        !small::fits(g)
+            && !depthwise::fits(g)
+            && in_bf16(g).is_none()
+            && winograd::best(g, Pass::Images).is_none()
+    };
+    let mut both = [one, two];
+    if Pointwise::fits(both[0].g) && both.iter().all(|layer| in_bf16(layer.g).is_none()) {
+        let parts = both.each_mut().map(|layer| pointwise::Part {
+            shape: Pointwise::forward(layer.g),
+            matrix: layer.weight,
+            bias: layer.bias,
+            out: &mut *layer.out,
+        });
+        pointwise::run(level, input, parts);
+    } else if both.iter().all(|layer| shares(layer.g)) {
+        let parts = both.each_mut().map(|layer| sums::Part {
+            sampled: Sampled::forward(layer.g),
+            weight: layer.weight,
+            bias: layer.bias,
+            out: &mut *layer.out,
+        });
+        sums::run(level, input, parts);
+    } else {
+        for layer in both {
+            forward(level, layer.g, input, layer.weight, layer.bias, layer.out);
+        }
     }
 }
 

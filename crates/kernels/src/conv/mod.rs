@@ -22,7 +22,7 @@ use burn::Tensor;
 use burn::backend::Dispatch;
 use burn::tensor::ops::ConvOptions;
 
-pub(crate) use backend::{Bias, ConvBackend, bias_grad};
+pub(crate) use backend::{Bias, ConvBackend, bias_grad, flex_pair};
 
 /// Convolves `x` `[batch, channels in, height, width]` with `weight`
 /// `[channels out, channels in / groups, kernel height, kernel width]` and adds `bias`

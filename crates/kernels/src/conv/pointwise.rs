@@ -74,39 +74,25 @@ impl Pointwise {
 
     /// Computes the product; writes all of `out`, `[batch, targets, rows read, columns read]`.
     pub(crate) fn run(
-        &self,
+        self,
         level: Level,
         source: &[f32],
         matrix: &[f32],
         bias: Option<&[f32]>,
         out: &mut [MaybeUninit<f32>],
     ) {
-        let pixels = self.used[0] * self.used[1];
-        let share = self.batch.div_ceil(rayon::current_num_threads());
-        let images = PIXELS.div_ceil(pixels).min(share).max(1);
-        let image_in = self.sources * self.size[0] * self.size[1];
-        let width = 3 * level.lanes();
-        let steps = self.steps(width);
-        let tiles = (PANEL / (self.sources * width)).clamp(1, TILES);
-        out.par_chunks_mut(images * self.targets * pixels)
-            .zip(source.par_chunks(images * image_in))
-            .for_each_init(Vec::new, |panel, (out, source)| {
-                panel.resize(tiles * self.sources * width, 0.0);
-                let total = out.len() / self.targets;
-                for start in (0..total).step_by(tiles * width) {
-                    level.run(Group {
-                        shape: self,
-                        source,
-                        matrix,
-                        bias,
-                        steps: &steps,
-                        panel,
-                        start,
-                        len: (tiles * width).min(total - start),
-                        out,
-                    });
-                }
-            });
+        let part = Part {
+            shape: self,
+            matrix,
+            bias,
+            out,
+        };
+        run(level, source, [part]);
+    }
+
+    /// Number of pixels of a target image.
+    fn pixels(&self) -> usize {
+        self.used[0] * self.used[1]
     }
 
     fn steps(&self, width: usize) -> Vec<Step> {
@@ -120,7 +106,7 @@ impl Pointwise {
 
     /// Divides `len` pixels from `start` where `size` of them are full and where an image ends.
     fn runs(&self, start: usize, len: usize, size: usize) -> impl Iterator<Item = Run> {
-        let pixels = self.used[0] * self.used[1];
+        let pixels = self.pixels();
         let mut at = 0;
         std::iter::from_fn(move || {
             let (image, pixel) = ((start + at) / pixels, (start + at) % pixels);
@@ -133,6 +119,91 @@ impl Pointwise {
             at += run.len;
             (run.len > 0).then_some(run)
         })
+    }
+}
+
+/// One of several products of the same source images, which differ in their target channels alone.
+pub(crate) struct Part<'a, 'o> {
+    pub(crate) shape: Pointwise,
+    pub(crate) matrix: &'a [f32],
+    pub(crate) bias: Option<&'a [f32]>,
+    /// `[batch, targets, rows read, columns read]`.
+    pub(crate) out: &'o mut [MaybeUninit<f32>],
+}
+
+/// What the tasks read of a [`Part`].
+#[derive(Clone, Copy)]
+struct Operand<'a> {
+    shape: &'a Pointwise,
+    matrix: &'a [f32],
+    bias: Option<&'a [f32]>,
+}
+
+/// Computes the products of all parts; writes all of their outputs. The pixels are packed once for all of
+/// them.
+pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part<'_, '_>; N]) {
+    let outs = parts.each_mut().map(|part| std::mem::take(&mut part.out));
+    let operands = parts.each_ref().map(|part| Operand {
+        shape: &part.shape,
+        matrix: part.matrix,
+        bias: part.bias,
+    });
+    // The parts have all but their targets in common.
+    let shape = operands[0].shape;
+    let pixels = shape.pixels();
+    let per_thread = shape.batch.div_ceil(rayon::current_num_threads());
+    let images = PIXELS.div_ceil(pixels).min(per_thread).max(1);
+    let image_in = shape.sources * shape.size[0] * shape.size[1];
+    let width = 3 * level.lanes();
+    let steps = shape.steps(width);
+    let tiles = (PANEL / (shape.sources * width)).clamp(1, TILES);
+    let mut tasks: Vec<_> = source
+        .chunks(images * image_in)
+        .map(|source| (source, Vec::with_capacity(N)))
+        .collect();
+    for (part, out) in operands.iter().zip(outs) {
+        let chunks = out.chunks_mut(images * part.shape.targets * pixels);
+        for ((_, outs), chunk) in tasks.iter_mut().zip(chunks) {
+            outs.push(chunk);
+        }
+    }
+    tasks
+        .into_par_iter()
+        .for_each_init(Vec::new, |panel, (source, mut outs)| {
+            panel.resize(tiles * shape.sources * width, 0.0);
+            let total = source.len() / image_in * pixels;
+            for start in (0..total).step_by(tiles * width) {
+                level.run(Group {
+                    shape,
+                    source,
+                    parts: &operands,
+                    steps: &steps,
+                    panel,
+                    start,
+                    len: (tiles * width).min(total - start),
+                    outs: &mut outs,
+                });
+            }
+        });
+}
+
+impl Pointwise {
+    /// Where the vector of the pixels from `start` goes in the first target channel, if there are so many.
+    #[inline(always)]
+    fn target<S: Simd>(&self, start: usize, left: usize) -> Target {
+        let len = S::LANES.min(left);
+        let mut runs = self.runs(start, len, S::LANES);
+        let runs: Vec<Run> = std::iter::from_fn(|| runs.next()).collect();
+        match runs.as_slice() {
+            [run] if run.len == S::LANES => Target::Whole(self.place(*run)),
+            _ => Target::Runs(runs),
+        }
+    }
+
+    /// The place of the first pixel of a run in the first target channel.
+    #[inline(always)]
+    fn place(&self, run: Run) -> usize {
+        run.image * self.targets * self.pixels() + run.pixel
     }
 }
 
@@ -151,18 +222,19 @@ struct Run {
 ///
 /// The group is as large as its packed pixels fit into a cache: so what is read and written of a
 /// channel is long, although a tile is short.
-struct Group<'a> {
+struct Group<'a, 'o> {
+    /// What the parts have in common.
     shape: &'a Pointwise,
     source: &'a [f32],
-    matrix: &'a [f32],
-    bias: Option<&'a [f32]>,
+    parts: &'a [Operand<'a>],
     steps: &'a [Step],
     /// The pixels of each tile as `[source channel][pixel]`.
     panel: &'a mut [f32],
     /// The first pixel, and the number of them.
     start: usize,
     len: usize,
-    out: &'a mut [MaybeUninit<f32>],
+    /// Where the targets of each part go.
+    outs: &'a mut [&'o mut [MaybeUninit<f32>]],
 }
 
 /// Where a vector of pixels goes: to one place, or in several runs.
@@ -171,48 +243,38 @@ enum Target {
     Runs(Vec<Run>),
 }
 
-impl Kernel for Group<'_> {
+impl Kernel for Group<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         self.pack(s);
-        let targets: Vec<Target> = (0..self.len)
-            .step_by(S::LANES)
-            .map(|at| self.target::<S>(at))
-            .collect();
         let width = 3 * S::LANES;
         let whole = self.len / width;
-        channels::<S, 3>(s, &mut self, &targets, 0..whole);
-        match (self.len - whole * width).div_ceil(S::LANES) {
-            0 => {}
-            1 => channels::<S, 1>(s, &mut self, &targets, whole..whole + 1),
-            2 => channels::<S, 2>(s, &mut self, &targets, whole..whole + 1),
-            _ => channels::<S, 3>(s, &mut self, &targets, whole..whole + 1),
+        for (part, out) in self.parts.iter().zip(&mut *self.outs) {
+            let targets: Vec<Target> = (0..self.len)
+                .step_by(S::LANES)
+                .map(|at| part.shape.target::<S>(self.start + at, self.len - at))
+                .collect();
+            let mut work = Rows {
+                part,
+                panel: self.panel,
+                steps: self.steps,
+                targets: &targets,
+                out,
+            };
+            channels::<S, 3>(s, &mut work, 0..whole);
+            match (self.len - whole * width).div_ceil(S::LANES) {
+                0 => {}
+                1 => channels::<S, 1>(s, &mut work, whole..whole + 1),
+                2 => channels::<S, 2>(s, &mut work, whole..whole + 1),
+                _ => channels::<S, 3>(s, &mut work, whole..whole + 1),
+            }
         }
     }
 }
 
-impl Group<'_> {
-    /// Where the vector of the pixels from `at` goes in the first target channel.
-    #[inline(always)]
-    fn target<S: Simd>(&self, at: usize) -> Target {
-        let len = S::LANES.min(self.len - at);
-        let mut runs = self.shape.runs(self.start + at, len, S::LANES);
-        let runs: Vec<Run> = std::iter::from_fn(|| runs.next()).collect();
-        match runs.as_slice() {
-            [run] if run.len == S::LANES => Target::Whole(self.place(*run)),
-            _ => Target::Runs(runs),
-        }
-    }
-
-    /// The place of the first pixel of a run in the first target channel.
-    #[inline(always)]
-    fn place(&self, run: Run) -> usize {
-        let pixels = self.shape.used[0] * self.shape.used[1];
-        run.image * self.shape.targets * pixels + run.pixel
-    }
-
+impl Group<'_, '_> {
     #[inline(always)]
     fn pack<S: Simd>(&mut self, s: S) {
         let shape = self.shape;
@@ -245,27 +307,35 @@ impl Group<'_> {
     }
 }
 
+/// The target channels of one part of a group.
+struct Rows<'a> {
+    part: &'a Operand<'a>,
+    panel: &'a [f32],
+    steps: &'a [Step],
+    /// Where each vector of pixels goes.
+    targets: &'a [Target],
+    out: &'a mut [MaybeUninit<f32>],
+}
+
 /// Computes tiles of `N` vectors.
 #[inline(always)]
-fn channels<S: Simd, const N: usize>(
-    s: S,
-    work: &mut Group,
-    targets: &[Target],
-    tiles: std::ops::Range<usize>,
-) {
-    tiled!(S, N, blocks(s, work, targets, tiles));
+fn channels<S: Simd, const N: usize>(s: S, work: &mut Rows, tiles: std::ops::Range<usize>) {
+    tiled!(S, N, blocks(s, work, tiles));
 }
 
 #[inline(always)]
 fn blocks<S: Simd, const M: usize, const N: usize>(
     s: S,
-    work: &mut Group,
-    targets: &[Target],
+    work: &mut Rows,
     tiles: std::ops::Range<usize>,
 ) {
-    let shape = work.shape;
+    let Operand {
+        shape,
+        matrix,
+        bias,
+    } = *work.part;
     let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
-    let pixels = shape.used[0] * shape.used[1];
+    let pixels = shape.pixels();
     let panel = shape.sources * 3 * S::LANES;
     for first in (0..shape.targets).step_by(M) {
         let count = M.min(shape.targets - first);
@@ -277,10 +347,10 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
                 0
             }
         });
-        let matrix = &work.matrix[first * shape.target_stride..];
+        let matrix = &matrix[first * shape.target_stride..];
         for tile in tiles.clone() {
             let mut sums = [[s.splat(0.0); N]; M];
-            if let Some(bias) = work.bias {
+            if let Some(bias) = bias {
                 for i in 0..count {
                     sums[i] = [s.splat(bias[first + i]); N];
                 }
@@ -294,14 +364,14 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
             );
             for (i, vectors) in sums.iter().enumerate().take(count) {
                 let channel = (first + i) * pixels;
-                for (target, &vector) in targets[3 * tile..].iter().zip(vectors) {
+                for (target, &vector) in work.targets[3 * tile..].iter().zip(vectors) {
                     match target {
                         Target::Whole(place) => s.write(vector, &mut work.out[place + channel..]),
                         Target::Runs(runs) => {
                             let mut values = [0.0; 16];
                             s.store(vector, &mut values);
                             for run in runs {
-                                let place = work.place(*run) + channel;
+                                let place = shape.place(*run) + channel;
                                 let out = &mut work.out[place..place + run.len];
                                 for (out, &value) in out.iter_mut().zip(&values[run.at..]) {
                                     out.write(value);

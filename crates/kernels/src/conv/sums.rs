@@ -23,59 +23,111 @@ const STEPS: usize = 256;
 /// Minimum number of pixels for which reading the weights pays off.
 const PIXELS: usize = 128;
 
+/// One of several sums over the same source pixels, which differ in their target channels alone.
+pub(crate) struct Part<'a, 'o> {
+    pub(crate) sampled: Sampled,
+    pub(crate) weight: &'a [f32],
+    /// `[groups · target channels]`.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// `[batch, target channels, height, width]`.
+    pub(crate) out: &'o mut [MaybeUninit<f32>],
+}
+
 /// The operands of all tasks.
 struct Work<'a> {
     level: Level,
     /// `[batch, groups · source channels, height, width]`.
     source: &'a [f32],
-    weight: &'a [f32],
-    /// `[groups · target channels]`.
-    bias: Option<&'a [f32]>,
-    /// The blocks of each group's target channels.
-    blocks: Vec<Block>,
+    operands: Vec<Operand<'a>>,
     /// Number of images that are computed together.
     images: usize,
     plans: Vec<Plan<'a>>,
 }
 
+/// What the tasks read of a [`Part`].
+#[derive(Clone, Copy)]
+struct Operand<'a> {
+    sampled: &'a Sampled,
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+}
+
+impl Operand<'_> {
+    /// The blocks of each group's target channels.
+    fn blocks(&self, level: Level) -> Vec<Block> {
+        blocks(self.sampled.target_channels, level.lanes())
+    }
+}
+
+/// Computes the sums of all parts; writes all of their outputs. What they read of the source is arranged
+/// once for all of them.
+pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part<'_, '_>; N]) {
+    if parts.iter().any(|part| part.out.is_empty()) {
+        return;
+    }
+    let mut outs = Vec::with_capacity(N);
+    let mut operands = Vec::with_capacity(N);
+    for part in &mut parts {
+        outs.push(std::mem::take(&mut part.out));
+    }
+    for part in &parts {
+        operands.push(Operand {
+            sampled: &part.sampled,
+            weight: part.weight,
+            bias: part.bias,
+        });
+    }
+    // The parts have all but their target channels in common.
+    let first = operands[0];
+    let sampled = first.sampled;
+    let all: Vec<Block> = operands
+        .iter()
+        .flat_map(|part| part.blocks(level))
+        .collect();
+    let threads = rayon::current_num_threads();
+    let pixels = sampled.target[0] * sampled.target[1];
+    let many_weights =
+        first.weight.len() > source.len() && sampled.groups * first.blocks(level).len() >= threads;
+    let share = sampled
+        .batch
+        .div_ceil(if many_weights { 1 } else { threads });
+    let images = PIXELS.div_ceil(pixels).min(share).max(1);
+    let widths = || all.iter().map(|block| block.vectors * level.lanes());
+    let plans = (0..sampled.groups)
+        .flat_map(|group| sampled.phases.iter().map(move |phase| (group, phase)))
+        .map(|place| Plan::new(sampled, place, images, widths()))
+        .collect();
+    let work = Work {
+        level,
+        source,
+        operands,
+        images,
+        plans,
+    };
+    if many_weights {
+        work.by_blocks(outs);
+    } else {
+        work.by_images(outs);
+    }
+}
+
 impl Sampled {
     /// Computes the sums; writes all of `out`, `[batch, target channels, height, width]`.
     pub(crate) fn run(
-        &self,
+        self,
         level: Level,
         source: &[f32],
         weight: &[f32],
         bias: Option<&[f32]>,
         out: &mut [MaybeUninit<f32>],
     ) {
-        if out.is_empty() {
-            return;
-        }
-        let blocks = blocks(self.target_channels, level.lanes());
-        let threads = rayon::current_num_threads();
-        let pixels = self.target[0] * self.target[1];
-        let many_weights = weight.len() > source.len() && self.groups * blocks.len() >= threads;
-        let share = self.batch.div_ceil(if many_weights { 1 } else { threads });
-        let images = PIXELS.div_ceil(pixels).min(share).max(1);
-        let widths = || blocks.iter().map(|block| block.vectors * level.lanes());
-        let plans = (0..self.groups)
-            .flat_map(|group| self.phases.iter().map(move |phase| (group, phase)))
-            .map(|place| Plan::new(self, place, images, widths()))
-            .collect();
-        let work = Work {
-            level,
-            source,
+        let part = Part {
+            sampled: self,
             weight,
             bias,
-            blocks,
-            images,
-            plans,
+            out,
         };
-        if many_weights {
-            self.by_blocks(&work, out);
-        } else {
-            self.by_images(&work, out);
-        }
+        run(level, source, [part]);
     }
 
     /// Number of values of a source image.
@@ -83,86 +135,14 @@ impl Sampled {
         self.groups * self.source_channels * self.source[0] * self.source[1]
     }
 
+    /// Number of pixels of a target image.
+    fn pixels(&self) -> usize {
+        self.target[0] * self.target[1]
+    }
+
     /// Number of values of a target image.
     fn image_out(&self) -> usize {
-        self.groups * self.target_channels * self.target[0] * self.target[1]
-    }
-
-    /// Computes with some images per task.
-    fn by_images(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
-        let pixels = self.target[0] * self.target[1];
-        let image_out = self.image_out();
-        let pack = |plan: &Plan| -> Vec<PackedBlock> {
-            let blocks = work.blocks.par_iter();
-            blocks
-                .map(|&block| plan.pack(work.level, self, block, work.weight))
-                .collect()
-        };
-        let packed: Vec<Vec<PackedBlock>> = work.plans.iter().map(pack).collect();
-        out.par_chunks_mut(work.images * image_out)
-            .zip(work.source.par_chunks(work.images * self.image_in()))
-            .for_each_init(
-                || (Scratch::default(), Vec::new()),
-                |(scratch, windows), (out, source)| {
-                    let images = out.len() / image_out;
-                    for (plan, packed) in work.plans.iter().zip(&packed) {
-                        windows.resize(images * self.source_channels * plan.window.len(), 0.0);
-                        self.windows(plan, source, windows);
-                        for packed in packed {
-                            let first = plan.group * self.target_channels + packed.block.start;
-                            let out = out.chunks_exact_mut(image_out);
-                            let out = out.map(|image| &mut image[first * pixels..]);
-                            self.block(work, plan, packed, windows, scratch, out);
-                        }
-                    }
-                },
-            );
-    }
-
-    /// Computes with one block of channels per task.
-    fn by_blocks(&self, work: &Work, out: &mut [MaybeUninit<f32>]) {
-        let pixels = self.target[0] * self.target[1];
-        let see = |plan: &Plan| {
-            let image = self.source_channels * plan.window.len();
-            let mut windows = vec![0.0; self.batch * image];
-            windows
-                .par_chunks_mut(image.max(1))
-                .zip(work.source.par_chunks(self.image_in().max(1)))
-                .for_each(|(windows, source)| self.windows(plan, source, windows));
-            windows
-        };
-        let windows: Vec<Vec<f32>> = work.plans.iter().map(see).collect();
-        let of_group = self.phases.len();
-        let groups = work.plans.chunks(of_group).zip(windows.chunks(of_group));
-        let mut tasks: Vec<_> = groups
-            .flat_map(|(plans, windows)| {
-                let blocks = work.blocks.iter();
-                blocks.map(move |&block| (plans, windows, block))
-            })
-            .map(|task| (task, Vec::with_capacity(self.batch)))
-            .collect();
-        for image in out.chunks_exact_mut(self.image_out()) {
-            let mut rest = image;
-            for ((_, _, block), targets) in &mut tasks {
-                let (target, after) = rest.split_at_mut(block.len * pixels);
-                targets.push(target);
-                rest = after;
-            }
-        }
-        tasks.into_par_iter().for_each_init(
-            Scratch::default,
-            |scratch, ((plans, windows, block), mut targets)| {
-                for (plan, windows) in plans.iter().zip(windows) {
-                    let packed = plan.pack(work.level, self, block, work.weight);
-                    let some = work.images * self.source_channels * plan.window.len();
-                    for (out, windows) in targets.chunks_mut(work.images).zip(windows.chunks(some))
-                    {
-                        let out = out.iter_mut().map(|out| &mut **out);
-                        self.block(work, plan, &packed, windows, scratch, out);
-                    }
-                }
-            },
-        );
+        self.groups * self.target_channels * self.pixels()
     }
 
     /// Copies the windows of some images that the pixels of a plan read.
@@ -178,47 +158,6 @@ impl Sampled {
         }
     }
 
-    /// Computes one block of channels of some images. `out` has their channels, starting with the
-    /// first of the block.
-    fn block<'o>(
-        &self,
-        work: &Work,
-        plan: &Plan,
-        packed: &PackedBlock,
-        windows: &[f32],
-        scratch: &mut Scratch,
-        out: impl ExactSizeIterator<Item = &'o mut [MaybeUninit<f32>]>,
-    ) {
-        let level = work.level;
-        let width = packed.block.vectors * level.lanes();
-        scratch.bias.clear();
-        if let Some(bias) = work.bias {
-            let first = plan.group * self.target_channels + packed.block.start;
-            scratch
-                .bias
-                .extend_from_slice(&bias[first..first + packed.block.len]);
-        }
-        scratch.bias.resize(width, 0.0);
-        let images = out.len();
-        let pixels = plan.phase.grid[0] * plan.phase.grid[1];
-        // One more row for the padding of the last tile of a zone.
-        scratch.sums.resize((images * pixels + 1) * width, 0.0);
-        level.run(Sums {
-            plan,
-            images,
-            channels: self.source_channels,
-            windows,
-            places: plan.places(images),
-            packed,
-            bias: &scratch.bias,
-            out: &mut scratch.sums,
-        });
-        let sums = scratch.sums.chunks_exact(pixels * width);
-        for (out, sums) in out.zip(sums) {
-            self.place(level, plan.phase, packed.block.len, width, sums, out);
-        }
-    }
-
     /// Transposes `[pixel][lane]` of one image to `[channel][pixel]` at the positions of the phase.
     fn place(
         &self,
@@ -229,7 +168,7 @@ impl Sampled {
         sums: &[f32],
         out: &mut [MaybeUninit<f32>],
     ) {
-        let pixels = self.target[0] * self.target[1];
+        let pixels = self.pixels();
         if self.spacing == [1, 1] {
             level.run(Transpose {
                 source: sums,
@@ -252,6 +191,149 @@ impl Sampled {
                     out.write(sums[channel]);
                 }
             }
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Computes with some images per task.
+    fn by_images(&self, outs: Vec<&mut [MaybeUninit<f32>]>) {
+        let sampled = self.operands[0].sampled;
+        let pack = |plan: &Plan, part: &Operand| -> Vec<PackedBlock> {
+            let blocks = part.blocks(self.level).into_par_iter();
+            blocks
+                .map(|block| plan.pack(self.level, part.sampled, block, part.weight))
+                .collect()
+        };
+        // By plan and by part.
+        let packed: Vec<Vec<Vec<PackedBlock>>> = self
+            .plans
+            .iter()
+            .map(|plan| self.operands.iter().map(|part| pack(plan, part)).collect())
+            .collect();
+        let mut tasks: Vec<_> = self
+            .source
+            .chunks(self.images * sampled.image_in())
+            .map(|source| (source, Vec::with_capacity(outs.len())))
+            .collect();
+        for (part, out) in self.operands.iter().zip(outs) {
+            let chunks = out.chunks_mut(self.images * part.sampled.image_out());
+            for ((_, outs), chunk) in tasks.iter_mut().zip(chunks) {
+                outs.push(chunk);
+            }
+        }
+        tasks.into_par_iter().for_each_init(
+            || (Scratch::default(), Vec::new()),
+            |(scratch, windows), (source, mut outs)| {
+                let images = source.len() / sampled.image_in();
+                for (plan, packed) in self.plans.iter().zip(&packed) {
+                    windows.resize(images * sampled.source_channels * plan.window.len(), 0.0);
+                    sampled.windows(plan, source, windows);
+                    for ((part, packed), out) in self.operands.iter().zip(packed).zip(&mut outs) {
+                        let (pixels, image) = (part.sampled.pixels(), part.sampled.image_out());
+                        for packed in packed {
+                            let channels = plan.group * part.sampled.target_channels;
+                            let first = (channels + packed.block.start) * pixels;
+                            let out = out.chunks_exact_mut(image);
+                            let out = out.map(|image| &mut image[first..]);
+                            self.block(part, plan, packed, windows, scratch, out);
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// Computes with one block of channels per task.
+    fn by_blocks(&self, outs: Vec<&mut [MaybeUninit<f32>]>) {
+        let sampled = self.operands[0].sampled;
+        let see = |plan: &Plan| {
+            let image = sampled.source_channels * plan.window.len();
+            let mut windows = vec![0.0; sampled.batch * image];
+            windows
+                .par_chunks_mut(image.max(1))
+                .zip(self.source.par_chunks(sampled.image_in().max(1)))
+                .for_each(|(windows, source)| sampled.windows(plan, source, windows));
+            windows
+        };
+        let windows: Vec<Vec<f32>> = self.plans.iter().map(see).collect();
+        let of_group = sampled.phases.len();
+        let mut tasks = Vec::new();
+        for (part, out) in self.operands.iter().zip(outs) {
+            let blocks = part.blocks(self.level);
+            let groups = self.plans.chunks(of_group).zip(windows.chunks(of_group));
+            let mut of_part: Vec<_> = groups
+                .flat_map(|(plans, windows)| {
+                    let blocks = blocks.iter();
+                    blocks.map(move |&block| (part, plans, windows, block))
+                })
+                .map(|task| (task, Vec::with_capacity(sampled.batch)))
+                .collect();
+            for image in out.chunks_exact_mut(part.sampled.image_out()) {
+                let mut rest = image;
+                for ((.., block), targets) in &mut of_part {
+                    let (target, after) = rest.split_at_mut(block.len * part.sampled.pixels());
+                    targets.push(target);
+                    rest = after;
+                }
+            }
+            tasks.append(&mut of_part);
+        }
+        tasks.into_par_iter().for_each_init(
+            Scratch::default,
+            |scratch, ((part, plans, windows, block), mut targets)| {
+                for (plan, windows) in plans.iter().zip(windows) {
+                    let packed = plan.pack(self.level, part.sampled, block, part.weight);
+                    let some = self.images * sampled.source_channels * plan.window.len();
+                    for (out, windows) in targets.chunks_mut(self.images).zip(windows.chunks(some))
+                    {
+                        let out = out.iter_mut().map(|out| &mut **out);
+                        self.block(part, plan, &packed, windows, scratch, out);
+                    }
+                }
+            },
+        );
+    }
+
+    /// Computes one block of channels of some images. `out` has their channels, starting with the
+    /// first of the block.
+    fn block<'o>(
+        &self,
+        part: &Operand,
+        plan: &Plan,
+        packed: &PackedBlock,
+        windows: &[f32],
+        scratch: &mut Scratch,
+        out: impl ExactSizeIterator<Item = &'o mut [MaybeUninit<f32>]>,
+    ) {
+        let level = self.level;
+        let width = packed.block.vectors * level.lanes();
+        scratch.bias.clear();
+        if let Some(bias) = part.bias {
+            let first = plan.group * part.sampled.target_channels + packed.block.start;
+            scratch
+                .bias
+                .extend_from_slice(&bias[first..first + packed.block.len]);
+        }
+        scratch.bias.resize(width, 0.0);
+        let images = out.len();
+        let pixels = plan.phase.grid[0] * plan.phase.grid[1];
+        // One more row for the padding of the last tile of a zone.
+        scratch.sums.resize((images * pixels + 1) * width, 0.0);
+        level.run(Sums {
+            plan,
+            images,
+            channels: part.sampled.source_channels,
+            windows,
+            places: plan.places(images),
+            packed,
+            bias: &scratch.bias,
+            out: &mut scratch.sums,
+        });
+        let sums = scratch.sums.chunks_exact(pixels * width);
+        for (out, sums) in out.zip(sums) {
+            part.sampled
+                .place(level, plan.phase, packed.block.len, width, sums, out);
         }
     }
 }

@@ -189,6 +189,34 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Computes the products with two matrices, row-major, in one pass over `self` if it is long enough.
+    ///
+    /// # Panics
+    ///
+    /// If the inner sizes differ.
+    pub(crate) fn times_both(self, others: [Self; 2]) -> (Vec<f32>, Vec<f32>) {
+        let level = Level::best();
+        let ours = precision::unit().is_none() && !matches!(level, Level::Portable);
+        if !(ours && gemm::is_long(self, others)) {
+            return (self.times(others[0]), self.times(others[1]));
+        }
+        let mut second = Vec::new();
+        // SAFETY: `long` writes both results.
+        #[allow(unsafe_code)]
+        let first = unsafe {
+            written(self.rows() * others[0].columns(), |one| {
+                second = written(self.rows() * others[1].columns(), |two| {
+                    gemm::long(
+                        level,
+                        self,
+                        &mut [(others[0], Start::Zero, one), (others[1], Start::Zero, two)],
+                    );
+                });
+            })
+        };
+        (first, second)
+    }
+
     /// The sum of each column. Rows are added in groups of a fixed size, so that the order does not
     /// depend on the number of threads.
     pub(crate) fn column_sums(self) -> Vec<f32> {

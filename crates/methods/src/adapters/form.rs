@@ -12,40 +12,10 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+pub use finetune_kernels::adapted::Form;
 use finetune_kernels::adapted::Order;
 
 use super::shape::WeightShape;
-
-/// How a layer with a low-rank change is computed. All forms give the same numbers up to rounding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// `W·x + B·(A·x)`.
-    Factored,
-    /// `(W + B·A)·x`.
-    Merged(Order),
-}
-
-impl Form {
-    /// All forms and their names.
-    pub const ALL: [(&'static str, Self); 3] = [
-        ("factored", Self::Factored),
-        ("merged", Self::Merged(Order::Factors)),
-        ("dense", Self::Merged(Order::Dense)),
-    ];
-
-    /// Makes every layer of this process take one form where it can, for experiments; `None` leaves
-    /// the choice to the estimate again.
-    pub fn force(form: Option<Self>) {
-        let place = form.and_then(|form| Self::ALL.iter().position(|(_, other)| *other == form));
-        let code = place.map_or(0, |place| place + 1);
-        FORCED.store(u8::try_from(code).unwrap_or_default(), Ordering::Relaxed);
-    }
-
-    fn forced() -> Option<Self> {
-        let code = usize::from(FORCED.load(Ordering::Relaxed));
-        Some(Self::ALL.get(code.checked_sub(1)?)?.1)
-    }
-}
 
 /// The place in [`Form::ALL`] of the form that all layers take, plus 1; 0 for none.
 static FORCED: AtomicU8 = AtomicU8::new(0);
@@ -76,10 +46,23 @@ const MOVE: f64 = 12.0;
 const NARROW: usize = 16;
 
 impl Work {
+    /// Makes every layer of this process take one form where it can, for experiments; `None` leaves
+    /// the choice to the estimate again.
+    pub fn force(form: Option<Form>) {
+        let place = form.and_then(|form| Form::ALL.iter().position(|(_, other)| *other == form));
+        let code = place.map_or(0, |place| place + 1);
+        FORCED.store(u8::try_from(code).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    fn forced() -> Option<Form> {
+        let code = usize::from(FORCED.load(Ordering::Relaxed));
+        Some(Form::ALL.get(code.checked_sub(1)?)?.1)
+    }
+
     /// The cheapest form.
     #[must_use]
     pub fn cheapest(&self) -> Form {
-        if let Some(form) = Form::forced() {
+        if let Some(form) = Self::forced() {
             return form;
         }
         let forms = Form::ALL.map(|(_, form)| form);

@@ -11,7 +11,7 @@ use burn::nn::{Dropout, DropoutConfig};
 use finetune_kernels::adapted::Factors;
 
 use super::change::Change;
-use super::form::{Form, Work};
+use super::form::Work;
 use super::quantize::{Blocks, Quantize};
 use super::shape::WeightShape;
 use super::site::Site;
@@ -291,13 +291,8 @@ impl Change for LowRank {
         };
         let form = self.work(site, &x).cheapest();
         let biased = magnitude.is_none();
-        let sum = match form {
-            Form::Factored => site.base(x.clone(), biased) + self.up(site, x),
-            Form::Merged(order) => {
-                let (a, b) = self.folded(b);
-                site.merged(x, Factors { a, b, order }, biased)
-            }
-        };
+        let (a, b) = self.folded(b);
+        let sum = site.with_factors(x, Factors { a, b, form }, biased);
         match magnitude {
             Some(factor) => biased_sum(site, sum * factor),
             None => sum,

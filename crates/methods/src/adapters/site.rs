@@ -26,7 +26,7 @@ pub(crate) trait Site<const D: usize> {
     /// `B·h` for `B` of `[outputs, rank]` and the result `h` of `down`.
     fn up(&self, h: Tensor<D>, b: Tensor<2>) -> Tensor<D>;
     /// The layer with `W + B·A` on `x`; the bias is added if asked for.
-    fn merged(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D>;
+    fn with_factors(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D>;
     /// Number of outputs of one channel or feature for an input of this shape.
     fn positions(&self, x: [usize; D]) -> usize;
     /// One number per output or input, shaped for broadcasting over the layer's tensors.
@@ -63,7 +63,7 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
         module::linear(h, b.transpose(), None)
     }
 
-    fn merged(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D> {
+    fn with_factors(&self, x: Tensor<D>, factors: Factors, bias: bool) -> Tensor<D> {
         let bias = self.0.bias.as_ref().filter(|_| bias).map(Param::val);
         adapted::linear(
             x,
@@ -120,7 +120,7 @@ impl Site<4> for ConvSite<'_> {
         finetune_kernels::conv2d(h, b.reshape([outputs, rank, 1, 1]), None, options)
     }
 
-    fn merged(&self, x: Tensor<4>, factors: Factors, bias: bool) -> Tensor<4> {
+    fn with_factors(&self, x: Tensor<4>, factors: Factors, bias: bool) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let options = options(self.0, [height, width]);
         let weight = dense(self.0.weight.base(), self.1.as_ref());

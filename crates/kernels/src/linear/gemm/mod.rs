@@ -69,7 +69,7 @@ pub(super) fn parallel(
     let [rows, columns] = [left.rows(), right.columns()];
     assert_eq!((left.columns(), out.len()), (right.rows(), rows * columns));
     if left.columns() >= LONG && out.len() <= SMALL {
-        return by_inner(level, left, right, start, out);
+        return long(level, left, &mut [(right, start, out)]);
     }
     let blocks = blocks(columns, level.lanes());
     let (row_parts, column_parts) = parts(rows, &blocks);
@@ -132,43 +132,72 @@ pub(crate) fn places<'o>(
     parts
 }
 
-/// The same by parts of the inner size.
-fn by_inner(
-    level: Level,
-    left: Matrix<'_>,
-    right: Matrix<'_>,
-    start: Start<'_>,
-    out: &mut [MaybeUninit<f32>],
-) {
+/// A matrix on the right, what its product is added to, and where the result goes.
+pub(super) type Right<'m, 'o> = (Matrix<'m>, Start<'m>, &'o mut [MaybeUninit<f32>]);
+
+/// Whether the products of `left` are computed by parts of the inner size.
+pub(super) fn is_long(left: Matrix<'_>, rights: [Matrix<'_>; 2]) -> bool {
+    let small = |right: &Matrix<'_>| left.rows() * right.columns() <= SMALL;
+    left.columns() >= LONG && rights.iter().all(small)
+}
+
+/// The same by parts of the inner size, for one matrix on the right or for several, which then use a part
+/// of the left one while it is in the cache.
+///
+/// # Panics
+///
+/// If the sizes do not match.
+pub(super) fn long(level: Level, left: Matrix<'_>, rights: &mut [Right<'_, '_>]) {
+    for (right, _, out) in rights.iter() {
+        let size = (right.rows(), left.rows() * right.columns());
+        assert_eq!((left.columns(), out.len()), size);
+    }
     let parts = evenly(left.columns(), left.columns().div_ceil(LONG / 2).min(16));
     let (first, others) = parts.split_first().expect("one part or more");
-    let product = |part: &Range<usize>, start: Start<'_>, out: &mut [MaybeUninit<f32>]| {
+    let product = |part: &Range<usize>, right: Matrix<'_>, start: Start<'_>, out: &mut _| {
         let left = left.some_columns(part.start, part.len());
-        let right = right.some_rows(part.start, part.len());
-        alone(level, left, right, start, out);
+        alone(
+            level,
+            left,
+            right.some_rows(part.start, part.len()),
+            start,
+            out,
+        );
     };
-    let len = out.len();
+    let sizes: Vec<(Matrix<'_>, usize)> = rights
+        .iter()
+        .map(|(right, _, out)| (*right, out.len()))
+        .collect();
     let (sums, ()) = rayon::join(
-        || -> Vec<Vec<f32>> {
-            let others = others.par_iter();
-            others
-                .map(|part| {
-                    // SAFETY: `alone` writes the whole result.
-                    #[allow(unsafe_code)]
-                    unsafe {
-                        written(len, |out| product(part, Start::Zero, out))
-                    }
-                })
-                .collect()
+        || -> Vec<Vec<Vec<f32>>> {
+            let of_part = |part| {
+                let sizes = sizes.iter();
+                sizes
+                    .map(|&(right, len)| {
+                        // SAFETY: `alone` writes the whole result.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            written(len, |out| product(part, right, Start::Zero, out))
+                        }
+                    })
+                    .collect()
+            };
+            others.par_iter().map(of_part).collect()
         },
-        || product(first, start, out),
+        || {
+            for (right, start, out) in rights.iter_mut() {
+                product(first, *right, *start, out);
+            }
+        },
     );
     for sums in sums {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            // SAFETY: the first part has written the whole result.
-            #[allow(unsafe_code)]
-            let so_far = unsafe { out.assume_init() };
-            out.write(so_far + sum);
+        for ((_, _, out), sums) in rights.iter_mut().zip(sums) {
+            for (out, sum) in out.iter_mut().zip(sums) {
+                // SAFETY: the first part has written the whole result.
+                #[allow(unsafe_code)]
+                let so_far = unsafe { out.assume_init() };
+                out.write(so_far + sum);
+            }
         }
     }
 }
