@@ -25,11 +25,14 @@ pub(super) fn command() -> String {
     arguments.join(" ")
 }
 
-/// On how many images per class new runs are done as well: a comparison of embedded photographs shows both
-/// ends by default.
+/// On how many images per class new runs are done as well: the demonstration, the included network on
+/// embedded photographs, shows both ends by default.
 pub(super) fn few_by_default(process: &Process, runs: &[RunConfig]) -> Option<usize> {
     let whole = |run: &RunConfig| {
-        run.data.path == Path::new(EMBEDDED) && run.data.train_per_class.is_none()
+        run.data.path == Path::new(EMBEDDED)
+            && run.data.train_per_class.is_none()
+            && run.model == defaults::MODEL
+            && run.weights.is_none()
     };
     let decided = process.budget.is_some() || process.tune.is_some();
     (!decided && runs.iter().all(whole)).then_some(defaults::FEW)

@@ -101,6 +101,15 @@ fn augment(name: &str, purpose: For) -> Augment {
     }
 }
 
+/// The default number of epochs of a method. Those of `linear` on large networks take no time, because its
+/// features are computed once.
+fn epochs(name: &str, purpose: For) -> usize {
+    match (name, purpose) {
+        ("linear", For::Large { .. }) => 40,
+        _ => 12,
+    }
+}
+
 /// Whether mirroring is left to what the names of the images say: if the recipe mirrors by default.
 #[must_use]
 pub fn mirror(recipe: &Recipe) -> Mirror {
@@ -136,7 +145,7 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
         _ => (0.0, 0.0),
     };
     Recipe {
-        epochs: 12,
+        epochs: epochs(name, purpose),
         batch_size: 32,
         // With few images that would be many of the steps: it costs the small network 3 points of `sft` and 8
         // of `lora` with 25 images a class.
@@ -155,6 +164,17 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_head_on_cached_features_has_more_epochs() {
+        let of = |name: &str, model: &str| {
+            let purpose = For::model(Architecture::find(model).unwrap());
+            recipe(name, purpose).epochs
+        };
+        assert_eq!(of("linear", "mobilenet_v2"), 40);
+        assert_eq!([of("sft", "mobilenet_v2"), of("linear", MODEL)], [12, 12]);
+        assert_eq!(recipe("linear", For::Chapter).epochs, 10);
+    }
 
     #[test]
     #[allow(clippy::float_cmp)] // values from a table

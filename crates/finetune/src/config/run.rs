@@ -127,8 +127,8 @@ impl RunConfig {
         }
     }
 
-    /// Another model, with the size of its images, and the method's default learning rate, augmentation, dropout
-    /// and treatment of the last batch for it.
+    /// Another model, with the size of its images, and the method's default epochs, learning rate, augmentation,
+    /// dropout and treatment of the last batch for it.
     ///
     /// # Errors
     ///
@@ -138,6 +138,7 @@ impl RunConfig {
         let recipe = defaults::recipe(self.method_name(), For::model(architecture));
         name.clone_into(&mut self.model);
         self.data.image_size = architecture.image_size;
+        self.recipe.epochs = recipe.epochs;
         self.recipe.learning_rate = recipe.learning_rate;
         self.mirror = defaults::mirror(&recipe);
         self.recipe.augment = recipe.augment;
