@@ -138,6 +138,12 @@ pub struct RunArgs {
     /// Tests with the validation images
     #[arg(long)]
     pub validated: bool,
+    /// Whether others are done at the same time: the command that started it draws its bar
+    #[arg(long)]
+    pub beside: bool,
+    /// Threads that compute, if not those of the configuration
+    #[arg(long)]
+    pub threads: Option<usize>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

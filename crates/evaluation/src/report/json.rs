@@ -11,6 +11,7 @@ use crate::files::write_atomically;
 use crate::metrics::Confusion;
 use crate::report::details::{AugmentedImage, Mistake, Scores, Tried};
 use crate::report::prefer::Prefer;
+use crate::report::side_by_side::SideBySide;
 use crate::understood::Understood;
 
 /// The version of the format that is written and read.
@@ -150,6 +151,9 @@ pub struct Run {
     pub test_seconds: Option<f64>,
     /// Highest resident memory of the run, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
+    /// How it was done beside others at the same time; `None` if alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side_by_side: Option<SideBySide>,
     /// Size of the smallest file that restores the model together with the base weights, bytes.
     pub artifact_bytes: u64,
     /// Paths of the files that were written, relative to the report.
@@ -278,7 +282,8 @@ impl Report {
         Ok(path)
     }
 
-    /// A copy without what differs from one execution to the next: times and memory.
+    /// A copy without what differs from one execution to the next: times and memory, and
+    /// what they depend on.
     #[must_use]
     pub fn without_times(&self) -> Self {
         let mut report = self.clone();
@@ -288,6 +293,7 @@ impl Report {
             run.startup_seconds = None;
             run.test_seconds = None;
             run.peak_memory_bytes = None;
+            run.side_by_side = None;
             for epoch in &mut run.epochs {
                 epoch.seconds = 0.0;
                 epoch.images_per_second = 0.0;

@@ -11,12 +11,14 @@ mod embedded;
 pub(crate) mod html;
 pub(crate) mod json;
 mod matrix;
+mod measured;
 mod mistakes;
 mod page;
 mod prefer;
 mod read;
 mod recommendation;
 mod sentences;
+pub(crate) mod side_by_side;
 mod skipped;
 mod table;
 
@@ -26,9 +28,11 @@ pub use html::html;
 pub use json::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
 };
+pub use measured::measured;
 pub use page::page;
 pub use prefer::Prefer;
 pub use recommendation::recommendation;
 pub use sentences::finding;
+pub use side_by_side::SideBySide;
 pub use skipped::left_out;
 pub use table::{markdown, table, table_within};

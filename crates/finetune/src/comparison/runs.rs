@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use finetune_evaluation::{
-    DatasetInfo, Failure, Prefer, Report, Run, SkippedImage, Tried, VERSION,
+    DatasetInfo, Failure, Prefer, Report, Run, SideBySide, SkippedImage, Tried, VERSION,
 };
 
 use super::check::{Checked, check, inputs};
 use super::forecast::{Forecast, trials, within};
-use super::launcher::{InProcess, Launcher, Position};
+use super::launcher::{Launcher, Position, Queued};
+use super::matching::{is_done, is_of, sort};
 use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
 use crate::identity::Inputs;
-use crate::machine::threads::use_threads;
+use crate::machine::threads::{share, use_threads};
 use crate::run::{Job, Observer};
 use crate::weights::describe;
 
@@ -31,6 +32,8 @@ pub struct Comparison {
     plan: Plan,
     /// The finished runs of a comparison that is resumed.
     done: Vec<Run>,
+    /// Those that were stopped.
+    stopped: Vec<Run>,
     resumes: bool,
     replace: bool,
     /// What runs that are repeated were started with.
@@ -59,6 +62,7 @@ impl Comparison {
             folder: folder.into(),
             plan: Plan::new(runs.into_iter().collect()),
             done: Vec::new(),
+            stopped: Vec::new(),
             resumes: false,
             replace: false,
             repeats: None,
@@ -105,12 +109,13 @@ impl Comparison {
                 prefer,
                 ..
             } = Report::read(&report)?;
-            done.retain(|run| !run.stopped);
         }
+        let (stopped, done) = done.into_iter().partition(|run| run.stopped);
         Ok(Self {
             folder,
             plan,
             done,
+            stopped,
             resumes: true,
             replace: false,
             repeats: None,
@@ -206,7 +211,7 @@ impl Comparison {
     /// Does the runs and writes their files and the report.
     ///
     /// A run that fails does not end the comparison: [`Report::failed`] says why it did. If the
-    /// observer requests a stop, the current run is saved and [`Report::interrupted`] is set.
+    /// observer requests a stop, the current runs are saved and [`Report::interrupted`] is set.
     ///
     /// # Errors
     ///
@@ -243,6 +248,7 @@ impl Comparison {
             run.settle(&data.train.classes);
         }
         understood.out = self.folder.display().to_string();
+        understood.side_by_side = side_by_side(launcher, left.len());
         observer.on_understood(&understood);
         let mut occupied = None;
         if !self.resumes {
@@ -337,6 +343,7 @@ impl Comparison {
             mut understood,
         } = check(&left, &self.plan.inputs, observer)?;
         understood.out = self.folder.display().to_string();
+        understood.side_by_side = side_by_side(launcher, left.len());
         observer.on_understood(&understood);
         make_missing(&left, launcher, observer)?;
         for run in &mut left {
@@ -357,39 +364,47 @@ impl Comparison {
     }
 
     /// Does the runs that the report lacks.
-    fn run_all(
+    fn run_all<O: Observer>(
         &self,
         report: &mut Report,
         folder: &RunFolder,
-        (mut started, lock): (SystemTime, Option<&Lock>),
+        (started, lock): (SystemTime, Option<&Lock>),
         launcher: &mut impl Launcher,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Result<(), Error> {
-        for (index, config) in self.plan.runs.iter().enumerate() {
-            if is_done(&report.runs, config) {
-                continue;
-            }
-            if observer.stop_requested() {
-                report.interrupted = true;
-                break;
-            }
-            let job = Job {
-                config,
-                folder,
-                started,
-                inputs: &self.plan.inputs,
-                lock,
-                trial: None,
-            };
-            let position = Position {
-                number: index + 1,
-                runs: self.plan.runs.len(),
-            };
-            let outcome = self.same_weights(config);
-            let outcome = outcome.and_then(|()| launcher.run(&job, position, observer));
-            started = SystemTime::now();
+        let runs = self.plan.runs.iter().enumerate();
+        let mut queue: Vec<Queued<'_>> = runs
+            .filter(|(_, config)| !is_done(&report.runs, config))
+            .map(|(index, config)| Queued {
+                job: Job {
+                    config,
+                    folder,
+                    started: None,
+                    inputs: &self.plan.inputs,
+                    lock,
+                    trial: None,
+                },
+                position: Position {
+                    number: index + 1,
+                    runs: self.plan.runs.len(),
+                },
+            })
+            .collect();
+        if let Some(first) = queue.first_mut() {
+            first.job.started = Some(started);
+        }
+        let beside = side_by_side(launcher, queue.len());
+        let mut left = queue.len();
+        launcher.run(&queue, observer, &mut |index, outcome, observer: &mut O| {
+            left -= 1;
+            let config = queue[index].job.config;
             match outcome {
-                Ok(run) => report.runs.push(run),
+                Ok(mut run) => {
+                    let before = self.stopped.iter().find(|before| is_of(before, config));
+                    let before = before.and_then(|before| before.side_by_side);
+                    run.side_by_side = SideBySide::most(before, beside);
+                    report.runs.push(run);
+                }
                 // Nothing was done, or nothing since its last checkpoint.
                 Err(Error::Stopped(_)) => report.interrupted = true,
                 Err(error) => report.failed.push(Failure {
@@ -399,17 +414,11 @@ impl Comparison {
                 }),
             }
             report.interrupted |= observer.stop_requested();
-            self.save(report, folder)?;
-        }
+            sort(report, &self.plan);
+            self.save(report, folder)
+        })?;
+        report.interrupted |= left > 0;
         Ok(())
-    }
-
-    /// Checks that the base weights have not changed since the comparison began, which may be long ago.
-    fn same_weights(&self, config: &RunConfig) -> Result<(), Error> {
-        match &self.plan.inputs.weights {
-            Some(weights) if !config.from_scratch => weights.verify(config),
-            _ => Ok(()),
-        }
     }
 
     /// Writes what is known so far: the report, and the configuration of the finished runs.
@@ -459,26 +468,11 @@ impl Comparison {
     }
 }
 
-/// Does one run in this process and writes the folder of a comparison with this run only.
-///
-/// # Errors
-///
-/// As [`Comparison::run`], or the run fails or is stopped.
-pub fn train(
-    config: &RunConfig,
-    folder: &Path,
-    observer: &mut impl Observer,
-) -> Result<Run, Error> {
-    let mut report = Comparison::new(folder, [config.clone()]).run(&mut InProcess, observer)?;
-    match (report.runs.pop(), report.failed.pop()) {
-        (Some(run), _) => Ok(run),
-        (None, Some(failure)) => Err(Error::Process(failure.error)),
-        (None, None) => Err(Error::Stopped("stopped before the first step")),
-    }
-}
-
-/// Whether a run is among finished ones.
-fn is_done(runs: &[Run], config: &RunConfig) -> bool {
-    let mut runs = runs.iter();
-    runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
+/// How so many runs are done at the same time; `None` if one after the other.
+fn side_by_side(launcher: &impl Launcher, runs: usize) -> Option<SideBySide> {
+    let at_once = launcher.jobs().min(runs);
+    (at_once > 1).then(|| SideBySide {
+        runs: at_once,
+        threads: share(at_once),
+    })
 }

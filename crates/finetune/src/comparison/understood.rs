@@ -21,7 +21,8 @@ pub(super) struct Found<'a> {
     pub(super) counts: Vec<(&'a RunConfig, ParameterCount)>,
 }
 
-/// What was understood. The folder is filled in by the caller.
+/// What was understood. The folder, and how many runs are done at the same time, are filled in by the
+/// caller.
 ///
 /// # Errors
 ///
@@ -60,6 +61,7 @@ pub(super) fn understood(
         seeds,
         device: canonical(&first.device).to_owned(),
         threads: first.threads.unwrap_or_else(rayon::current_num_threads),
+        side_by_side: None,
         precision: first.precision.described(),
         out: String::new(),
     })
