@@ -49,8 +49,8 @@ pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{Picture, picture, sweep};
 pub use report::{
     AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Mistake, Prefer, RangeTest, Report, Run,
-    Scores, SideBySide, SkippedImage, Tried, VERSION, charts, finding, html, left_out, markdown,
-    measured, outcomes, page, recommendation, table, table_within,
+    Scores, SideBySide, SkippedImage, Tried, VERSION, charts, confusion_chart, finding, html,
+    left_out, markdown, measured, outcomes, page, recommendation, table, table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

@@ -93,8 +93,8 @@ pub struct ReportArgs {
     /// Folders of runs or comparisons
     #[arg(value_name = "DIR", required = true)]
     pub folders: Vec<PathBuf>,
-    /// Write the report as a page as well (HTML)
-    #[arg(long, value_name = "FILE")]
+    /// Write a folder with page, Markdown and pictures, or only the page (*.html)
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// What counts besides accuracy: balance, accuracy, memory, speed or size
     ///

@@ -28,6 +28,7 @@ pub use html::html;
 pub use json::{
     DatasetInfo, Epoch, Failure, RangeTest, Report, Run, SkippedImage, VERSION, outcomes,
 };
+pub use matrix::confusion_chart;
 pub use measured::measured;
 pub use page::page;
 pub use prefer::Prefer;
