@@ -18,6 +18,7 @@ use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
 use crate::identity::Inputs;
+use crate::machine::precision::described;
 use crate::machine::threads::{share, use_threads};
 use crate::run::{Job, Observer};
 use crate::weights::describe;
@@ -457,7 +458,7 @@ impl Comparison {
             weights: describe(config),
             device: config.device.clone(),
             threads: config.threads.unwrap_or_else(rayon::current_num_threads),
-            precision: config.precision.described(),
+            precision: described(config.precision),
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::config::{Decoded, Mirror, RunConfig};
 use crate::error::Error;
 use crate::machine::device::canonical;
+use crate::machine::precision::described;
 use crate::weights::describe;
 
 /// What the check found out about the runs.
@@ -62,7 +63,7 @@ pub(super) fn understood(
         device: canonical(&first.device).to_owned(),
         threads: first.threads.unwrap_or_else(rayon::current_num_threads),
         side_by_side: None,
-        precision: first.precision.described(),
+        precision: described(first.precision),
         out: String::new(),
     })
 }

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::identity::{Inputs, of_files};
 use crate::machine::device::device;
-use crate::machine::memory;
+use crate::machine::{memory, precision};
 use crate::weights::Metadata;
 
 /// Does a run: trains the model, evaluates it on the test images and writes its files into the
@@ -50,7 +50,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     observer.on_phase(Phase::Weights);
     let architecture = config.architecture()?;
     let device = device(&config.device)?;
-    config.precision.apply(&config.device)?;
+    precision::apply(config.precision, &config.device)?;
     device.seed(config.seed);
     let device = device.autodiff();
 
