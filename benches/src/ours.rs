@@ -12,8 +12,8 @@ use burn::tensor::Device;
 use finetune::config::defaults;
 use finetune::data::embedded_signs;
 use finetune::evaluation::Report;
-use finetune::machine::memory;
 use finetune::machine::threads::{use_threads, within};
+use finetune::machine::{memory, precision};
 use finetune::methods::{Adapted, Method, Scope, Targets, count_parameters, layers, parameters};
 use finetune::model::{Architecture, Head, Network, WeightsFile};
 use finetune::training::{FeatureCache, Observer, Optimizer, Recipe, Step, TrainingData, train};
@@ -24,7 +24,7 @@ use crate::job::{Job, Kind, Measured, Side};
 pub(crate) fn steps(job: &Job, side: Side) -> Result<Measured> {
     memory::keep_large_buffers();
     use_threads(Some(job.threads))?;
-    job.precision.apply("flex")?;
+    precision::apply(job.precision, "flex")?;
     within(|| measure(job, side))
 }
 

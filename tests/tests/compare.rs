@@ -40,6 +40,11 @@ fn all_methods_run_and_reload_exactly() {
 
     let charts = [
         "accuracy-and-costs",
+        "confusion-linear",
+        "confusion-lora",
+        "confusion-peft",
+        "confusion-scratch",
+        "confusion-sft",
         "differences",
         "file-size",
         "peak-memory",

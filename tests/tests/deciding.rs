@@ -226,6 +226,26 @@ fn results_are_listed_and_shown_again_side_by_side() {
     }
     let page = std::fs::read_to_string(folder.path("both.html")).unwrap();
     assert!(page.contains("a/sft") && page.contains("Differences"));
+    // A folder has the pictures as well.
+    folder.run("report runs/a runs/b --out both").ok();
+    let files = ["pictures", "report.html", "report.md"];
+    assert_eq!(names(&folder.path("both")), files);
+    let read = |file: &str| std::fs::read_to_string(folder.path("both").join(file)).unwrap();
+    assert_eq!(read("report.html"), page);
+    assert!(read("report.md").contains("b/bitfit"));
+    assert!(read("pictures/differences.svg").contains("a/sft"));
+    let matrix = read("pictures/confusion-b-bitfit.svg");
+    assert!(
+        matrix.contains("<title>Confusion matrix of b/bitfit: "),
+        "{matrix}"
+    );
+    for (out, wrong) in [
+        ("runs/a", "is the folder of a run"),
+        ("data/train/red/000.png", "is a file"),
+    ] {
+        let said = line(&folder.run(&format!("report runs/a runs/b --out {out}")), 2);
+        assert!(said.contains(wrong), "{said}");
+    }
     // Markdown beside the page, with the same finding.
     let markdown = std::fs::read_to_string(folder.path("runs/a/report.md")).unwrap();
     assert!(

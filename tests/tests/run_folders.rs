@@ -101,9 +101,11 @@ fn a_folder_with_files_is_taken_only_if_that_is_meant() {
     // The former run's files are replaced, nobody else's.
     std::fs::write(folder.path("empty/notes.txt"), "mine").unwrap();
     std::fs::write(folder.path("empty/checkpoint_sft.safetensors"), "mine").unwrap();
-    // One run of one epoch has no charts; these are a comparison's and somebody else's.
-    assert!(!folder.exists("empty/pictures"));
-    std::fs::create_dir(folder.path("empty/pictures")).unwrap();
+    // One run of one epoch has no charts but its matrix; these are a comparison's and somebody else's.
+    assert_eq!(
+        names(&folder.path("empty/pictures")),
+        ["confusion-linear.svg"]
+    );
     for name in ["peak-memory.svg", "mine.svg"] {
         std::fs::write(folder.path(&format!("empty/pictures/{name}")), "mine").unwrap();
     }
@@ -121,7 +123,8 @@ fn a_folder_with_files_is_taken_only_if_that_is_meant() {
     }
     assert!(folder.exists("empty/adapter_lora.safetensors"));
     assert_eq!(names(&folder.path("empty/events")), ["lora"]);
-    assert_eq!(names(&folder.path("empty/pictures")), ["mine.svg"]);
+    let pictures = names(&folder.path("empty/pictures"));
+    assert_eq!(pictures, ["confusion-lora.svg", "mine.svg"]);
 }
 
 #[test]

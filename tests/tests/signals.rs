@@ -20,6 +20,9 @@ const TRAIN: &str = "train --method lora --data data --epochs 8 --batch-size 2 -
 const COMPARE: &str = "compare --methods sft,peft,linear --data data --epochs 3 --batch-size 2 \
                        --accumulate 2 --checkpoint-seconds 0 --ui none";
 
+const TOGETHER: &str = "compare --methods sft,peft,linear --data data --epochs 3 --batch-size 2 \
+                        --checkpoint-seconds 0 --threads 2 --ui none --jobs";
+
 /// How long a run takes to stop, however slow the machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -68,9 +71,9 @@ fn moments() -> u32 {
     asked.map_or(4, |count| count.parse().unwrap())
 }
 
-/// Ends `command` by each signal in turn at moments that are spread over its duration, resumes it, and
-/// compares its files.
-fn same_files_after_any_signal(command: &str) {
+/// Ends `command` by each signal in turn at moments that are spread over its duration, resumes it with
+/// these flags, and compares its files.
+fn same_files_after_any_signal(command: &str, resumed_with: &str) {
     let folder = Folder::colors();
     let begun = Instant::now();
     folder.run(&format!("{command} --out whole")).ok();
@@ -102,7 +105,7 @@ fn same_files_after_any_signal(command: &str) {
         let resume = command.split_whitespace().next().unwrap();
         if folder.exists(&format!("{out}/plan.json")) {
             folder
-                .run(&format!("{resume} --resume {out} --ui none"))
+                .run(&format!("{resume} --resume {out} --ui none {resumed_with}"))
                 .ok();
         } else if !folder.exists(&format!("{out}/config.json")) {
             // It was ended before it had begun, and left nothing in the way of another try.
@@ -118,12 +121,18 @@ fn same_files_after_any_signal(command: &str) {
 
 #[test]
 fn a_run_that_any_signal_ends_has_the_same_files_once_it_is_resumed() {
-    same_files_after_any_signal(TRAIN);
+    same_files_after_any_signal(TRAIN, "");
 }
 
 #[test]
 fn a_comparison_that_any_signal_ends_has_the_same_files_once_it_is_resumed() {
-    same_files_after_any_signal(COMPARE);
+    same_files_after_any_signal(COMPARE, "");
+}
+
+#[test]
+fn runs_at_the_same_time_that_any_signal_ends_are_resumed_with_any_number_at_the_same_time() {
+    same_files_after_any_signal(&format!("{TOGETHER} 2"), "--jobs 3");
+    same_files_after_any_signal(&format!("{TOGETHER} 3"), "--jobs 1");
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn run(method: Method, seed: u64, per_class: Option<usize>) -> Result<Run, Evalu
         seconds_per_step: step,
         startup_seconds: None,
         test_seconds: None,
+        side_by_side: None,
         peak_memory_bytes: Some(mebibytes << 20),
         artifact_bytes: file,
         artifacts: vec![format!("finetuned_model_{name}.safetensors")],

@@ -49,8 +49,9 @@ pub use metrics::{Answer, Confusion, Probabilities};
 pub use pictures::{Picture, picture, sweep};
 pub use report::{
     AugmentedImage, CHARTS, DatasetInfo, Epoch, Failure, Few, Mistake, Prefer, RangeTest, Report,
-    Run, Scores, SkippedImage, Tried, VERSION, charts, fewer_images, finding, html, left_out,
-    markdown, outcomes, page, recommendation, table, table_within,
+    Run, Scores, SideBySide, SkippedImage, Tried, VERSION, charts, confusion_chart, fewer_images,
+    finding, html, left_out, markdown, measured, outcomes, page, recommendation, table,
+    table_within,
 };
 pub use statistics::{
     Difference, LEVEL, MIN_SEEDS, Outcomes, Pair, Reason, Spread, Summary, Verdict, compare, holm,

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::side_by_side::SideBySide;
+
 /// What a command understood.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +23,9 @@ pub struct Understood {
     pub device: String,
     /// Number of threads that compute.
     pub threads: usize,
+    /// How runs are done at the same time; `None` if one after the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub side_by_side: Option<SideBySide>,
     /// The precision of products, unless they are `f32`.
     pub precision: Option<String>,
     /// The smaller number of training images per class on which all runs are done as well.

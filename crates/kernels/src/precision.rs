@@ -18,6 +18,8 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use crate::bf16::Unit;
 use crate::simd::Level;
 
@@ -27,17 +29,18 @@ static BF16: AtomicBool = AtomicBool::new(false);
 static UNIT: LazyLock<Option<Unit>> = LazyLock::new(|| Unit::detect(Level::best()));
 
 /// The precision of products.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// Operands of 16 bits, sums of 32.
+    /// Operands rounded to bfloat16, sums in 32 bits: on processors with AMX or AVX512-BF16.
     Bf16,
 }
 
 impl Precision {
-    /// Its name: `f32` or `bf16`.
+    /// Its name, as it is serialised: `f32` or `bf16`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ mod data;
 mod evaluate;
 mod export;
 mod inspect;
+mod jobs;
 mod launcher;
 mod predict;
 mod pretrain;

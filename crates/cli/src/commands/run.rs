@@ -1,6 +1,6 @@
 //! `run`: one run of a comparison, in this process. `train` and `compare` start it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use finetune::Observer;
@@ -9,8 +9,8 @@ use finetune::machine::threads::{use_threads, within};
 use finetune::run::{Job, Phase, Trial, run};
 
 use crate::flags::RunArgs;
-use crate::terminal::exit;
 use crate::terminal::progress::Progress;
+use crate::terminal::{bar, exit, interrupt};
 
 /// `finetune run`.
 ///
@@ -29,8 +29,12 @@ pub fn run_one(args: &RunArgs) -> Result<()> {
 }
 
 fn one(args: &RunArgs) -> Result<()> {
+    if args.beside {
+        bar::relay();
+        interrupt::stops_silently();
+    }
     let plan = Plan::read_file(&args.config)?;
-    use_threads(plan.pick(None)?.threads)?;
+    use_threads(args.threads.or(plan.pick(None)?.threads))?;
     within(|| planned(args, &plan))
 }
 
@@ -46,7 +50,7 @@ fn planned(args: &RunArgs, plan: &Plan) -> Result<()> {
     let job = Job {
         config,
         folder: &RunFolder::new(&args.out, args.with_seed),
-        started: started.unwrap_or_else(SystemTime::now),
+        started,
         inputs: &plan.inputs,
         // This process inherited it.
         lock: None,

@@ -1,12 +1,13 @@
 //! `runs`: what has been trained; `report`: the results of finished runs once more, side by side.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use finetune::error::one_line;
 use finetune::evaluation::format::tenths;
 use finetune::evaluation::{Report, Summary, html, summarize, summarize_runs, write_atomically};
-use finetune::folder::{Plan, RunFolder};
+use finetune::folder::{Plan, RunFolder, write_pages};
 use finetune_files::{quoted_path, shortened, visible};
 use serde::Serialize;
 
@@ -168,12 +169,35 @@ pub fn report(args: &ReportArgs) -> Result<()> {
     };
     all.prefer = args.prefer.unwrap_or(all.prefer);
     if let Some(out) = &args.out {
-        write_atomically(out, html(&all)?.as_bytes())?;
+        write(&all, out)?;
     }
     if args.printed.json {
         return say_document(&all.to_json()?);
     }
     say(&results(&all))
+}
+
+/// Writes a report as a page if that is what the path names, otherwise as a folder of page, Markdown and
+/// pictures.
+fn write(report: &Report, out: &Path) -> Result<()> {
+    let is_page = |ending: &OsStr| ending.eq_ignore_ascii_case("html");
+    if out.extension().is_some_and(is_page) {
+        return Ok(write_atomically(out, html(report)?.as_bytes())?);
+    }
+    let folder = RunFolder::new(out, false);
+    if out.exists() && !out.is_dir() {
+        bail!(Usage(format!(
+            "--out {} is a file; name a folder, or a page that ends in .html",
+            quoted_path(out)
+        )));
+    }
+    if folder.report().exists() {
+        bail!(Usage(format!(
+            "--out {} is the folder of a run, whose own report would be lost; name another one",
+            quoted_path(out)
+        )));
+    }
+    Ok(write_pages(report, &folder)?)
 }
 
 /// The name of a report among others: that of its folder, or its path if another one has that name.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use finetune::Comparison;
-use finetune::comparison::Forecast;
+use finetune::comparison::{Forecast, together};
 use finetune::evaluation::format::{bytes as size, seconds};
 use finetune::evaluation::{
-    Failure, Report, fewer_images, finding, left_out, recommendation, summarize, table,
+    Failure, Report, fewer_images, finding, left_out, measured, recommendation, summarize, table,
     table_within,
 };
 use finetune::folder::{Plan, absolute};
@@ -15,6 +15,7 @@ use finetune::weights::locate;
 
 use super::asked::{command, configured, few_by_default, new_folder, with_few};
 use super::claims;
+use super::jobs::at_once;
 use super::launcher::Processes;
 use crate::flags::{Process, Task, Typed};
 use crate::terminal::notes::Notes;
@@ -42,6 +43,7 @@ pub fn train(typed: &Typed) -> Result<()> {
 /// Resumes runs, repeats those of a file, or starts those that were asked for.
 fn start(command: &str, typed: &Typed) -> Result<()> {
     let process = typed.process();
+    at_once(&process)?;
     if process.claims {
         return claims::measure(typed, &process);
     }
@@ -71,9 +73,9 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
 /// Does the runs and shows their results.
 fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()> {
     let ui = process.ui()?;
+    let (mut launcher, mut notes) = (Processes::new(ui, at_once(process)?)?, Notes::new(ui));
     let comparison = configured(comparison, process)?;
     if process.dry_run {
-        let (mut launcher, mut notes) = (Processes::new(ui)?, Notes::new(ui));
         return say_forecasts(
             &comparison.forecast(&mut launcher, &mut notes)?,
             process.json,
@@ -81,7 +83,7 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
     }
     let report = comparison
         .command(command())
-        .run(&mut Processes::new(ui)?, &mut Notes::new(ui))?;
+        .run(&mut launcher, &mut notes)?;
     show(&report, process.json)?;
     if folder.exists() {
         note(&format!("results: {}", folder.display()));
@@ -120,7 +122,6 @@ fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
     if json {
         return say_json(&forecasts);
     }
-    let mut whole = 0.0;
     let mut images = forecasts.first().and_then(|first| first.train_per_class);
     for forecast in forecasts {
         if forecast.train_per_class != images
@@ -130,7 +131,6 @@ fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
             say(&format!("with {fewer} images per class:"))?;
         }
         let all = forecast.seconds * forecast.runs as f64;
-        whole += all;
         let runs = match forecast.runs {
             1 => String::new(),
             runs => format!(" ({runs} runs of {})", seconds(forecast.seconds)),
@@ -144,7 +144,29 @@ fn say_forecasts(forecasts: &[Forecast], json: bool) -> Result<()> {
             seconds(all)
         ))?;
     }
-    say(&format!("{:>10}: about {}", "together", seconds(whole)))
+    let at_once = forecasts.iter().map(|forecast| forecast.at_once).max();
+    let side_by_side = match at_once {
+        Some(runs) if runs > 1 => {
+            let memory = memory_together(forecasts, runs);
+            let memory = memory.map(|bytes| format!(", up to {} of memory", size(bytes)));
+            format!(", {runs} runs at a time{}", memory.unwrap_or_default())
+        }
+        _ => String::new(),
+    };
+    say(&format!(
+        "{:>10}: about {}{side_by_side}",
+        "together",
+        seconds(together(forecasts))
+    ))
+}
+
+/// The memory of the runs that need the most, of which so many are done at the same time.
+fn memory_together(forecasts: &[Forecast], at_once: usize) -> Option<u64> {
+    let runs = forecasts.iter();
+    let runs = runs.flat_map(|one| std::iter::repeat_n(one.peak_memory_bytes, one.runs));
+    let mut bytes: Vec<u64> = runs.collect::<Option<_>>()?;
+    bytes.sort_unstable_by_key(|bytes| std::cmp::Reverse(*bytes));
+    Some(bytes.iter().take(at_once).sum())
 }
 
 /// The results as a table, what to take, and what was found.
@@ -156,7 +178,13 @@ pub(super) fn results(report: &Report) -> String {
     };
     let recommended = recommendation(&summaries, report.prefer);
     let few = fewer_images(report, width::of_stdout());
-    let parts = [Some(table), recommended, Some(finding(&summaries)), few];
+    let parts = [
+        Some(table),
+        measured(&summaries),
+        recommended,
+        Some(finding(&summaries)),
+        few,
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
 }
 

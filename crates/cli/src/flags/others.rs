@@ -93,8 +93,8 @@ pub struct ReportArgs {
     /// Folders of runs or comparisons
     #[arg(value_name = "DIR", required = true)]
     pub folders: Vec<PathBuf>,
-    /// Write the report as a page as well (HTML)
-    #[arg(long, value_name = "FILE")]
+    /// Write a folder with page, Markdown and pictures, or only the page (*.html)
+    #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// What counts besides accuracy: balance, accuracy, memory, speed or size
     ///
@@ -138,6 +138,12 @@ pub struct RunArgs {
     /// Tests with the validation images
     #[arg(long)]
     pub validated: bool,
+    /// Whether others are done at the same time: the command that started it draws its bar
+    #[arg(long)]
+    pub beside: bool,
+    /// Threads that compute, if not those of the configuration
+    #[arg(long)]
+    pub threads: Option<usize>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

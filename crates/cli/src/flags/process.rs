@@ -31,6 +31,8 @@ pub struct Process {
     pub few: Option<Few>,
     /// Whether runs are only tried, to say how long they would take.
     pub dry_run: bool,
+    /// Number of runs at the same time.
+    pub jobs: Option<usize>,
     /// What counts besides accuracy for the recommendation; `None` is the default, or as before if a
     /// comparison is resumed.
     pub prefer: Option<Prefer>,

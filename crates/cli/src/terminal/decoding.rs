@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::ProgressBar;
-
-use super::bar;
+use super::bar::Bar;
 use super::heartbeat::Heartbeat;
 
 /// How long decoding may take before a bar appears.
@@ -16,7 +14,7 @@ pub struct Decoding {
     title: String,
     on_terminal: bool,
     since: Instant,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
 }
 
 impl Decoding {
@@ -36,12 +34,11 @@ impl Decoding {
         let text = format!("decoded {decoded} of {images} images");
         if self.on_terminal && decoded < images && self.since.elapsed() >= PATIENCE {
             let title = &self.title;
-            let bar = self.bar.get_or_insert_with(|| bar::new(title, images));
-            bar.set_position(decoded as u64);
-            bar.set_message(text.clone());
+            let bar = (self.bar).get_or_insert_with(|| Bar::new(title, images as u64));
+            bar.show(decoded, text.clone());
         }
         if decoded >= images {
-            self.clear();
+            self.bar = None;
         }
         if let Some(heartbeat) = heartbeat {
             // A bar says it already.
@@ -51,19 +48,6 @@ impl Decoding {
                 text
             });
         }
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-/// An error ends decoding as well.
-impl Drop for Decoding {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 
@@ -75,7 +59,7 @@ mod tests {
     fn a_bar_appears_on_a_terminal_if_decoding_takes_long_and_disappears_at_its_end() {
         let long_ago = Instant::now().checked_sub(2 * PATIENCE).unwrap();
         let bar_of = |decoding: &Decoding| {
-            let bar = decoding.bar.as_ref()?;
+            let bar = &decoding.bar.as_ref()?.drawn;
             Some((bar.position(), bar.length().unwrap(), bar.message()))
         };
         let mut decoding = Decoding::new("start", true);

@@ -4,11 +4,9 @@
 //! A command that trains stops after the current step and saves what is done. The second signal ends
 //! it at once. Its runs are processes of their own, which it tells to stop and which end with it. They
 //! may receive the same signals, as they do from a terminal, and leave them to the command.
+//! One of them says so if it is the only one, and the command if several are done at the same time.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use indicatif::ProgressBar;
 
 use super::output::note;
 
@@ -21,8 +19,8 @@ static SAVES: AtomicBool = AtomicBool::new(false);
 /// Whether another process is told to stop.
 static PASSES_ON: AtomicBool = AtomicBool::new(false);
 
-/// The progress bar on the terminal.
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// Whether the command that started this process says that it stops.
+static SILENT: AtomicBool = AtomicBool::new(false);
 
 /// Who a process is to the signals that it receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,18 +86,12 @@ fn on_signal(signal: i32, role: Role) {
 }
 
 fn acknowledge() {
-    const STOPPING: &str =
-        "stopping after the current step and saving what is done (once more ends at once)";
-    let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
-    match bar.as_ref().filter(|bar| !bar.is_finished()) {
-        Some(bar) => bar.println(STOPPING),
-        None => note(STOPPING),
-    }
+    note("stopping after the current step and saving what is done (once more ends at once)");
 }
 
-/// Makes an acknowledgement appear above a progress bar.
-pub fn show_above(bar: &ProgressBar) {
-    *BAR.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+/// Leaves it to the command that started this process to say that it stops.
+pub fn stops_silently() {
+    SILENT.store(true, Ordering::Relaxed);
 }
 
 /// Asks the process to end as SIGTERM does.
@@ -109,12 +101,12 @@ pub fn request() {
     if !SAVES.load(Ordering::Relaxed) {
         std::process::exit(code_of(SIGTERM));
     }
-    if first.is_ok() {
+    if first.is_ok() && !SILENT.load(Ordering::Relaxed) {
         acknowledge();
     }
 }
 
-/// Says that from now on there is something to save before the process ends, and that the process
+/// Says that from now on there is something to save before the process ends, and that the only process
 /// that saves it is told to stop.
 pub fn passes_on() {
     something_is_to_be_saved();

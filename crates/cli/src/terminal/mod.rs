@@ -1,6 +1,6 @@
 //! What happens at the terminal: progress, text, Ctrl-C, exit codes.
 
-mod bar;
+pub mod bar;
 #[cfg(feature = "tui")]
 pub mod dashboard;
 pub mod decoding;
@@ -12,5 +12,6 @@ pub mod output;
 pub mod phase;
 pub mod process;
 pub mod progress;
+pub mod relay;
 pub mod understood;
 pub mod width;

@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use finetune_files::{shortened, visible};
 use serde::Serialize;
 
+use super::bar;
+
 /// The most characters of a line on stderr.
 const LONGEST: usize = 4000;
 
@@ -44,11 +46,15 @@ pub fn say_document(json: &str) -> Result<()> {
     write(&printable_json(json))
 }
 
-/// Writes a line to stderr, if possible. Characters that do not print, line breaks included, are
+/// Writes a line to stderr, above progress bars, if possible. Characters that do not print, line breaks included, are
 /// escaped, and the middle of an overlong line is left out.
 pub fn note(text: &str) {
     let text = shortened(text, LONGEST);
-    let _ = writeln!(std::io::stderr(), "{}", visible(&text));
+    // In one piece: other processes may write to the same place at the same time.
+    let line = format!("{}\n", visible(&text));
+    bar::above(|| {
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    });
 }
 
 /// JSON in which the characters that a terminal does not print are escaped as JSON escapes them. In

@@ -7,9 +7,8 @@ use std::ops::ControlFlow;
 use finetune::machine::memory;
 use finetune::run::Phase;
 use finetune_training::{Epoch, Observer, Step};
-use indicatif::ProgressBar;
 
-use super::bar;
+use super::bar::{self, Bar};
 use super::decoding::Decoding;
 use super::exit::Usage;
 use super::heartbeat::Heartbeat;
@@ -84,7 +83,7 @@ pub struct Progress {
     ui: Ui,
     title: String,
     epochs: usize,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     dashboard: Option<Box<dyn Dashboard>>,
     decoding: Option<Decoding>,
     pace: Pace,
@@ -118,7 +117,9 @@ impl Progress {
     /// The progress of one run, which is shown as `title`.
     #[must_use]
     pub fn new(ui: Ui, title: String, epochs: usize) -> Self {
-        let heartbeat = matches!(ui, Ui::Plain | Ui::Bar).then(|| Heartbeat::new(&title));
+        // A relayed bar is there all the time.
+        let beats = ui == Ui::Plain || ui == Ui::Bar && !bar::is_relayed();
+        let heartbeat = beats.then(|| Heartbeat::new(&title));
         Self {
             heartbeat,
             ui,
@@ -158,9 +159,14 @@ impl Progress {
         }
     }
 
-    fn start(&mut self, steps: usize) -> &ProgressBar {
+    /// Shows a bar of so many parts.
+    fn show(&mut self, done: usize, parts: usize, message: String) {
         let title = &self.title;
-        self.bar.get_or_insert_with(|| bar::new(title, steps))
+        let bar = (self.bar).get_or_insert_with(|| Bar::new(title, parts as u64));
+        bar.show(done, message);
+        if done == parts {
+            self.bar = None;
+        }
     }
 }
 
@@ -176,13 +182,8 @@ impl Observer for Progress {
     fn on_features(&mut self, done: usize, images: usize) -> ControlFlow<()> {
         self.does(|| format!("features of the frozen layers, once: {done} of {images} images"));
         if self.ui == Ui::Bar {
-            let bar = self.start(images);
-            bar.set_position(done as u64);
-            bar.set_message("features of the frozen layers, once");
-            if done == images {
-                bar.finish_and_clear();
-                self.bar = None;
-            }
+            let message = "features of the frozen layers, once".to_owned();
+            self.show(done, images, message);
         }
         self.flow()
     }
@@ -209,19 +210,14 @@ impl Observer for Progress {
             self.note(&format!("{:>14} {}", self.title, now()));
         }
         if self.ui == Ui::Bar {
-            let epochs = self.epochs;
-            let rate = self.pace.images_per_second();
-            let bar = self.start(step.steps);
-            bar.set_position(step.step as u64);
-            bar.set_message(format!(
-                "epoch {}/{epochs} · loss {:.3} · {rate:.0} images/s{}",
+            let message = format!(
+                "epoch {}/{} · loss {:.3} · {speed:.0} images/s{}",
                 step.epoch,
+                self.epochs,
                 step.loss,
                 peak_memory()
-            ));
-            if step.step == step.steps {
-                bar.finish_and_clear();
-            }
+            );
+            self.show(step.step, step.steps, message);
         }
         if let Some(dashboard) = &mut self.dashboard
             && dashboard.on_step(step).is_break()
@@ -232,9 +228,7 @@ impl Observer for Progress {
     }
 
     fn on_patience(&mut self, best: usize) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.bar = None;
         if matches!(self.ui, Ui::Bar | Ui::Plain) {
             self.note(&format!(
                 "{:>14} stops early: no later epoch was better than epoch {best}",
@@ -271,10 +265,10 @@ impl Observer for Progress {
             finetune_evaluation::seconds(*seconds),
             peak_memory()
         );
-        match (self.ui, &self.bar) {
-            (Ui::Plain, _) => self.note(&line),
-            (Ui::Bar, Some(bar)) if *number == self.epochs => {
-                bar.finish_and_clear();
+        match self.ui {
+            Ui::Plain => self.note(&line),
+            Ui::Bar if *number == self.epochs => {
+                self.bar = None;
                 note(&line);
             }
             _ => {}
@@ -284,7 +278,12 @@ impl Observer for Progress {
 
 impl finetune::Observer for Progress {
     fn note(&mut self, text: &str) {
-        Self::note(self, text);
+        if bar::is_relayed() {
+            // Beside others, it must be said which run it is about.
+            Self::note(self, &format!("{:>14} {text}", self.title));
+        } else {
+            Self::note(self, text);
+        }
     }
 
     fn on_phase(&mut self, phase: Phase) {
@@ -292,6 +291,9 @@ impl finetune::Observer for Progress {
         self.decoding = decodes.then(|| Decoding::new(&self.title, self.ui == Ui::Bar));
         if let Some(heartbeat) = &self.heartbeat {
             heartbeat.does(activity(phase));
+        }
+        if self.ui == Ui::Bar {
+            bar::does(activity(phase));
         }
     }
 

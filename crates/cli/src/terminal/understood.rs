@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use finetune::Understood;
+use finetune::evaluation::SideBySide;
 use finetune::evaluation::format::{count, percent};
 use finetune::evaluation::understood::{
     UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
@@ -47,6 +48,15 @@ pub fn lines(understood: &Understood, columns: usize) -> Vec<String> {
         "device",
         &format!("{device}, {threads}{}", precision.unwrap_or_default()),
     );
+    if let Some(SideBySide { runs, threads }) = understood.side_by_side {
+        let threads = counted(threads, "thread");
+        let more = if runs > understood.threads {
+            " (there are fewer threads than runs)"
+        } else {
+            ""
+        };
+        block.add("", &format!("{runs} runs at a time, {threads} each{more}"));
+    }
     block.add("output", &visible(&understood.out));
     block.lines
 }
@@ -407,6 +417,7 @@ mod tests {
             seeds: vec![0, 1, 2],
             device: "flex".to_owned(),
             threads: 2,
+            side_by_side: None,
             precision: None,
             few: Some(25),
             out: "runs/r".to_owned(),

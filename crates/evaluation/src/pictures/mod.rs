@@ -1,8 +1,9 @@
 //! Pictures of a report, as SVG: bars and dots that compare methods, accuracy over costs, curves over
-//! epochs, and the curve of a learning rate range test.
+//! epochs, confusion matrices, and the curve of a learning rate range test.
 
 pub(crate) mod bars;
 pub(crate) mod charts;
+pub(crate) mod confusion;
 pub(crate) mod forest;
 mod labels;
 mod lines;

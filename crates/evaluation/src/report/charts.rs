@@ -2,6 +2,7 @@
 
 use super::differences::rows;
 use super::json::Report;
+use super::matrix;
 use crate::error::EvaluationError;
 use crate::pictures::Picture;
 use crate::pictures::charts::{bars, curves, learning_curve, tradeoffs};
@@ -10,7 +11,8 @@ use crate::pictures::looks::Looks;
 use crate::pictures::pareto;
 use crate::statistics::summary::summarize;
 
-/// The names of all charts that a report may have.
+/// The names of all charts that a report may have, besides the [confusion
+/// matrices](super::confusion_chart).
 pub const CHARTS: [&str; 10] = [
     "differences",
     "accuracy-and-costs",
@@ -24,8 +26,9 @@ pub const CHARTS: [&str; 10] = [
     "accuracy-by-training-images",
 ];
 
-/// The charts of a report, those that its page has. Charts that compare methods are left out if there is
-/// one method, and curves if there is one epoch.
+/// The charts of a report, those that its page has, and the confusion matrix of each method. Charts that
+/// compare methods are left out if there is one method, curves if there is one epoch, and matrices if there
+/// are more than 100 classes.
 ///
 /// # Errors
 ///
@@ -39,6 +42,7 @@ pub fn charts(report: &Report) -> Result<Vec<Picture>, EvaluationError> {
     charts.extend(bars(&summaries, &looks)?);
     charts.extend(curves(report, &summaries, &looks)?);
     charts.extend(learning_curve(&summaries, &looks)?);
+    charts.extend(matrix::pictures(report, &summaries)?);
     Ok(charts)
 }
 
@@ -67,7 +71,8 @@ mod tests {
         }
         let all = charts(&report).unwrap();
         let names: Vec<&str> = all.iter().map(|chart| chart.name.as_str()).collect();
-        assert_eq!(names, CHARTS);
+        let matrices = ["confusion-sft", "confusion-a-b"];
+        assert_eq!(names, [&CHARTS[..], &matrices].concat());
         for chart in &all {
             let svg = chart.file();
             assert!(
@@ -78,7 +83,11 @@ mod tests {
                 svg.contains("xmlns=\"http://www.w3.org/2000/svg\""),
                 "{svg}"
             );
-            assert!(svg.contains("a&lt;b") && !svg.contains("a<b"), "{svg}");
+            let of_another = chart.name == "confusion-sft";
+            assert!(
+                svg.contains("a&lt;b") != of_another && !svg.contains("a<b"),
+                "{svg}"
+            );
             for of_a_page in ["currentColor", "var(", "class="] {
                 assert!(!svg.contains(of_a_page), "{of_a_page}: {svg}");
             }
@@ -86,8 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn one_method_and_one_epoch_have_no_charts() {
-        assert_eq!(charts(&with_runs(&[("sft", 0, 0.5)])).unwrap(), []);
+    fn one_method_and_one_epoch_have_a_confusion_matrix_only() {
+        let charts_of_one = charts(&with_runs(&[("sft", 0, 0.5)])).unwrap();
+        let names: Vec<&str> = charts_of_one.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["confusion-sft"]);
         assert_eq!(charts(&with_runs(&[])).unwrap(), []);
     }
 }

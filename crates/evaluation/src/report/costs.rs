@@ -7,6 +7,7 @@ use crate::format::series;
 use crate::pictures::charts::tradeoffs;
 use crate::pictures::looks::Looks;
 use crate::pictures::pareto::{Tradeoff, tradeoff};
+use crate::report::measured::measured;
 use crate::statistics::summary::Summary;
 
 /// A picture per cost, with the Pareto front; nothing if there are not two methods to compare.
@@ -35,7 +36,8 @@ pub(super) fn costs(summaries: &[Summary], looks: &Looks) -> Result<Markup, Eval
             @if let Some(yardsticks) = yardsticks(&costs) {
                 "Hollow markers are yardsticks (" (yardsticks) "), which are not part of the front. "
             }
-            @if log { "Costs that span more than a factor of ten are on a logarithmic axis." }
+            @if log { "Costs that span more than a factor of ten are on a logarithmic axis. " }
+            @if let Some(measured) = measured(summaries) { (measured) }
         }
     } } })
 }

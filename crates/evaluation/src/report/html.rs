@@ -14,6 +14,7 @@ use crate::report::differences;
 use crate::report::few::Both;
 use crate::report::json::Report;
 use crate::report::matrix::{caption, confusions};
+use crate::report::measured::measured;
 use crate::report::mistakes;
 use crate::report::recommendation::recommendation;
 use crate::report::run::Run;
@@ -78,8 +79,10 @@ fn results(
         sweeps.extend(sweep(run)?);
     }
     let several = summaries.iter().any(|summary| summary.seeds > 1);
+    let measured = measured(summaries);
     Ok(html! {
         (table(summaries, looks))
+        @if let Some(measured) = &measured { p.quiet { (measured) } }
         (differences::table(summaries))
         (costs(summaries, looks)?)
         @if !panels.is_empty() { section {
@@ -92,6 +95,7 @@ fn results(
                 " Time per step is the median. Peak memory is the highest resident memory of the "
                 "process of each run. The file is the smallest one that restores the model "
                 "together with the base weights."
+                @if let Some(measured) = &measured { " " (measured) }
             }
         } }
         @if !curves.is_empty() { section {

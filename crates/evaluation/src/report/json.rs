@@ -143,7 +143,8 @@ impl Report {
         self.failed.iter().chain(few)
     }
 
-    /// A copy without what differs from one execution to the next: times and memory.
+    /// A copy without what differs from one execution to the next: times and memory, and what they
+    /// depend on.
     #[must_use]
     pub fn without_times(&self) -> Self {
         let mut report = self.clone();
@@ -154,6 +155,7 @@ impl Report {
             run.startup_seconds = None;
             run.test_seconds = None;
             run.peak_memory_bytes = None;
+            run.side_by_side = None;
             for epoch in &mut run.epochs {
                 epoch.seconds = 0.0;
                 epoch.images_per_second = 0.0;

@@ -1,12 +1,15 @@
-//! Confusion matrices as HTML tables.
+//! Confusion matrices as HTML tables, and as pictures.
 
 use maud::{Markup, html};
 
 use super::json::Report;
 use super::run::Run;
 use super::table::name;
+use crate::error::EvaluationError;
 use crate::format::accuracy;
 use crate::metrics::Confusion;
+use crate::pictures::Picture;
+use crate::pictures::confusion::{Matrix, confusion, strength};
 use crate::statistics::summary::{Summary, largest};
 
 /// With more classes than this, a matrix is a map of colours without numbers, and a list says where it
@@ -40,6 +43,40 @@ pub(crate) fn confusions(report: &Report, summaries: &[Summary]) -> Markup {
             (most_frequent(classes, &confusion))
         }
     } } }
+}
+
+/// The matrices as pictures.
+pub(crate) fn pictures(
+    report: &Report,
+    summaries: &[Summary],
+) -> Result<Vec<Picture>, EvaluationError> {
+    let mut pictures: Vec<Picture> = Vec::new();
+    for summary in largest(summaries) {
+        let mut name = confusion_chart(&summary.method);
+        while pictures.iter().any(|other| other.name == name) {
+            name.push('-');
+        }
+        let matrix = Matrix {
+            name,
+            title: format!(
+                "Confusion matrix of {}: {}",
+                summary.method,
+                accuracy(summary)
+            ),
+            classes: &report.dataset.classes,
+            confusion: summed(report, summary),
+        };
+        pictures.extend(confusion(&matrix)?);
+    }
+    Ok(pictures)
+}
+
+/// The name of the picture of a method's confusion matrix, whatever characters the method's name has.
+#[must_use]
+pub fn confusion_chart(method: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let name = method.chars().map(|it| if plain(it) { it } else { '-' });
+    format!("confusion-{}", name.collect::<String>())
 }
 
 /// What the matrices show, in words.
@@ -138,10 +175,10 @@ fn heat(count: u64, all: u64, correct: bool) -> String {
 }
 
 /// The colour of a cell: blue for correct images, orange for wrong ones, equally strong for equal
-/// shares. The root lets a few wrong images be seen.
+/// shares.
 fn color(count: u64, all: u64, correct: bool) -> String {
     let color = if correct { "0,114,178" } else { "213,94,0" };
-    format!("rgba({color},{:.2})", 0.6 * share(count, all).sqrt())
+    format!("rgba({color},{:.2})", strength(share(count, all)))
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -171,6 +208,16 @@ mod tests {
         // A matrix that does not match the classes is truncated and does not cause a panic.
         report.runs[0].confusion = vec![vec![1, 2, 3]];
         confusions(&report, &summaries);
+    }
+
+    #[test]
+    fn each_method_has_a_picture_of_its_own() {
+        let mut report = with_runs(&[("a/lora", 0, 0.5), ("a lora", 0, 0.5), ("sft", 0, 0.5)]);
+        report.runs[2].confusion.clear();
+        let pictures = pictures(&report, &summarize(&report)).unwrap();
+        let names: Vec<&str> = pictures.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["confusion-a-lora", "confusion-a-lora-"]);
+        assert_eq!(pictures[0].title, "Confusion matrix of a/lora: 50.00 %");
     }
 
     #[test]

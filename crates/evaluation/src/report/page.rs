@@ -5,6 +5,7 @@ use finetune_files::{quoted, visible};
 use super::differences;
 use super::few::Both;
 use super::json::Report;
+use super::measured::measured;
 use super::recommendation::recommendation;
 use super::sentences::finding;
 use super::table::markdown;
@@ -27,6 +28,7 @@ pub fn page(report: &Report) -> String {
     }
     if !summaries.is_empty() {
         parts.push(markdown(report));
+        parts.extend(measured(&summaries));
     }
     let differences = differences::markdown(&summaries);
     if !differences.is_empty() {

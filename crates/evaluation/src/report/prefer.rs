@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::side_by_side::Measured;
+
 /// What counts besides accuracy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,15 +33,20 @@ impl Prefer {
     }
 
     /// What the rule was, as the end of a sentence about the most accurate method.
-    pub(super) fn none_is_better(self) -> &'static str {
-        match self {
-            Self::Accuracy => "no method is as accurate",
-            Self::Balance => {
+    pub(super) fn none_is_better(self, measured: Measured) -> &'static str {
+        match (self, measured) {
+            (Self::Balance, Measured::Differently) => {
+                "no method within one point of it needs less memory and file size together (times were \
+                 not measured alike)"
+            }
+            (Self::Speed, Measured::Differently) => "how fast methods train was not measured alike",
+            (Self::Accuracy, _) => "no method is as accurate",
+            (Self::Balance, _) => {
                 "no method within one point of it needs less memory, time and file size together"
             }
-            Self::Memory => "no method within three points of it needs less memory",
-            Self::Speed => "no method within three points of it trains faster",
-            Self::Size => "no method within three points of it has a smaller file",
+            (Self::Memory, _) => "no method within three points of it needs less memory",
+            (Self::Speed, _) => "no method within three points of it trains faster",
+            (Self::Size, _) => "no method within three points of it has a smaller file",
         }
     }
 }

@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use super::differences::against;
 use super::prefer::Prefer;
+use super::side_by_side::Measured;
 use crate::format::{bytes, points, series, tenths as percent};
 use crate::statistics::summary::{Summary, largest};
 
@@ -26,7 +27,9 @@ pub fn recommendation(summaries: &[Summary], prefer: Prefer) -> Option<String> {
     if methods.len() < 2 {
         return None;
     }
-    let cheaper = |a: &Summary, b: &Summary| cost(a, prefer).total_cmp(&cost(b, prefer));
+    let measured = Measured::of(methods.iter().flat_map(|one| &one.side_by_side));
+    let cost = |one: &Summary| cost(one, prefer, measured);
+    let cheaper = |a: &Summary, b: &Summary| cost(a).total_cmp(&cost(b));
     let better = |a: &Summary, b: &Summary| match b.accuracy.mean - a.accuracy.mean {
         apart if apart.abs() <= SAME => cheaper(a, b),
         apart if apart > 0.0 => Ordering::Greater,
@@ -41,7 +44,7 @@ pub fn recommendation(summaries: &[Summary], prefer: Prefer) -> Option<String> {
             "Take {}: it is the most accurate ({}), and {}.",
             best.method,
             percent(best.accuracy.mean),
-            prefer.none_is_better()
+            prefer.none_is_better(measured)
         ));
     }
     let behind = best.accuracy.mean - taken.accuracy.mean;
@@ -64,13 +67,13 @@ pub fn recommendation(summaries: &[Summary], prefer: Prefer) -> Option<String> {
     Some(format!(
         "Take {}: {accuracy}, with {}.",
         taken.method,
-        costs(taken, best)
+        costs(taken, best, measured)
     ))
 }
 
 /// What a method costs beside another one.
 #[allow(clippy::cast_precision_loss)]
-fn costs(taken: &Summary, best: &Summary) -> String {
+fn costs(taken: &Summary, best: &Summary, measured: Measured) -> String {
     let share =
         |mine: f64, other: f64| format!("{:.0} %", 100.0 * mine / other.max(f64::MIN_POSITIVE));
     let mut parts = Vec::new();
@@ -83,10 +86,15 @@ fn costs(taken: &Summary, best: &Summary) -> String {
         ));
     }
     if taken.train_seconds > 0.0 && best.train_seconds > 0.0 {
-        parts.push(format!(
-            "{} of its training time",
-            share(taken.train_seconds, best.train_seconds)
-        ));
+        let time = share(taken.train_seconds, best.train_seconds);
+        match measured {
+            Measured::Alone => parts.push(format!("{time} of its training time")),
+            Measured::SideBySide(way) => parts.push(format!(
+                "about {time} of its training time (with up to {} runs at the same time)",
+                way.runs
+            )),
+            Measured::Differently => {}
+        }
     }
     parts.push(format!(
         "a file of {} beside the base instead of {}",
@@ -98,10 +106,14 @@ fn costs(taken: &Summary, best: &Summary) -> String {
 
 /// What a method costs. Only ratios of it mean something.
 #[allow(clippy::cast_precision_loss)]
-fn cost(method: &Summary, prefer: Prefer) -> f64 {
-    // What was not measured is the same for all.
+fn cost(method: &Summary, prefer: Prefer, measured: Measured) -> f64 {
+    // What was not measured, or not alike, is the same for all.
     let memory = method.peak_memory_bytes.map_or(1.0, |bytes| bytes as f64);
-    let (time, size) = (method.train_seconds, method.artifact_bytes as f64);
+    let time = match measured {
+        Measured::Differently => 1.0,
+        _ => method.train_seconds,
+    };
+    let size = method.artifact_bytes as f64;
     match prefer {
         Prefer::Memory => memory,
         Prefer::Speed => time,
@@ -116,11 +128,17 @@ fn cost(method: &Summary, prefer: Prefer) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::json::Report;
     use crate::report::json::tests::with_runs;
+    use crate::report::side_by_side::SideBySide;
     use crate::statistics::summary::summarize;
 
     /// Methods: name, accuracy, memory in MiB, seconds, bytes.
     fn said(methods: &[(&str, f64, u64, f64, u64)], prefer: Prefer) -> Option<String> {
+        recommendation(&summarize(&report(methods)), prefer)
+    }
+
+    fn report(methods: &[(&str, f64, u64, f64, u64)]) -> Report {
         let runs: Vec<_> = methods.iter().map(|one| (one.0, 0, one.1)).collect();
         let mut report = with_runs(&runs);
         for (run, method) in report.runs.iter_mut().zip(methods) {
@@ -129,7 +147,7 @@ mod tests {
             (run.peak_memory_bytes, run.train_seconds) = (Some(method.2 << 20), method.3);
             run.artifact_bytes = method.4;
         }
-        recommendation(&summarize(&report), prefer)
+        report
     }
 
     const METHODS: [(&str, f64, u64, f64, u64); 5] = [
@@ -166,6 +184,36 @@ mod tests {
             "Take sft: it is the most accurate (95.0 %), and no method within one point of it needs less \
              memory, time and file size together."
         );
+    }
+
+    #[test]
+    fn times_of_runs_at_the_same_time_are_told_with_care_or_not_at_all() {
+        let mut report = report(&METHODS);
+        for run in &mut report.runs {
+            run.side_by_side = Some(SideBySide {
+                runs: 2,
+                threads: 1,
+            });
+        }
+        let said = |report: &Report, prefer| recommendation(&summarize(report), prefer).unwrap();
+        let together = said(&report, Prefer::Balance);
+        let time = ", about 80 % of its training time (with up to 2 runs at the same time) and";
+        assert!(together.contains(time), "{together}");
+        report.runs[1].side_by_side = None;
+        let apart = said(&report, Prefer::Balance);
+        assert!(
+            apart.contains("of its peak memory (100 MiB instead of 400 MiB) and a file of"),
+            "{apart}"
+        );
+        assert_eq!(
+            said(&report, Prefer::Speed),
+            "Take sft: it is the most accurate (95.0 %), and how fast methods train was not measured \
+             alike."
+        );
+        // A run that is not among those that are recommended does not count.
+        report.runs[1].side_by_side = report.runs[0].side_by_side;
+        report.runs[4].side_by_side = None;
+        assert_eq!(said(&report, Prefer::Balance), together);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::details::{AugmentedImage, Mistake, Scores};
+use super::side_by_side::SideBySide;
 use crate::metrics::Confusion;
 
 /// One run: one method with one seed.
@@ -72,6 +73,9 @@ pub struct Run {
     pub test_seconds: Option<f64>,
     /// Highest resident memory of the run, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
+    /// How it was done beside others at the same time; `None` if alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side_by_side: Option<SideBySide>,
     /// Size of the smallest file that restores the model together with the base weights, bytes.
     pub artifact_bytes: u64,
     /// Paths of the files that were written, relative to the report.

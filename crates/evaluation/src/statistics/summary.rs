@@ -1,11 +1,14 @@
 //! Runs of one method, summarised over their seeds.
 
+use std::collections::BTreeSet;
+
 use super::outcomes::Outcomes;
 use super::spread::{Spread, median};
 use super::wilson::wilson;
 use crate::metrics::Confusion;
 use crate::report::json::Report;
 use crate::report::run::Run;
+use crate::report::side_by_side::SideBySide;
 
 /// One method, trained on one number of images, summarised over all its seeds.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,8 @@ pub struct Summary {
     pub train_seconds: f64,
     /// Highest peak memory of the runs, bytes; `None` if no run measured it.
     pub peak_memory_bytes: Option<u64>,
+    /// The ways in which the runs were done beside others at the same time, each once; `None` is alone.
+    pub side_by_side: Vec<Option<SideBySide>>,
     /// Size of the smallest file that restores the model together with the base weights, bytes.
     pub artifact_bytes: u64,
 }
@@ -189,8 +194,14 @@ fn summary(runs: &[&Run]) -> Summary {
         seconds_per_step: median(&values(|run| run.seconds_per_step)),
         train_seconds: Spread::of(&values(|run| run.train_seconds)).mean,
         peak_memory_bytes: runs.iter().filter_map(|run| run.peak_memory_bytes).max(),
+        side_by_side: side_by_side(runs),
         artifact_bytes: first.artifact_bytes,
     }
+}
+
+fn side_by_side(runs: &[&Run]) -> Vec<Option<SideBySide>> {
+    let ways: BTreeSet<_> = runs.iter().map(|run| run.side_by_side).collect();
+    ways.into_iter().collect()
 }
 
 fn outcomes(runs: &[&Run]) -> Option<Outcomes> {

@@ -10,6 +10,7 @@ use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
 use crate::identity::{DataIdentity, Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
+use crate::machine::precision;
 use crate::run::{Observer, Phase, attach, base, load};
 use crate::weights::{cached, is_made_on_demand, is_shipped, open};
 
@@ -40,7 +41,7 @@ pub(super) fn check(
     // What trains can be told only on a device with autodiff.
     let device = device(&first.device)?.autodiff();
     for run in runs {
-        run.precision.check(&run.device)?;
+        precision::check(run.precision, &run.device)?;
     }
     let architecture = first.architecture()?;
     same_weights(runs, inputs)?;

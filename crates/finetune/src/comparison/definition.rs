@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use finetune_evaluation::{Prefer, Report, Run, Tried};
 
 use super::few::on_fewer;
+use super::matching::is_done;
 use crate::config::RunConfig;
 use crate::error::Error;
 use crate::folder::{Lock, Plan, RunFolder};
@@ -22,6 +23,8 @@ pub struct Comparison {
     pub(super) plan: Plan,
     /// The finished runs of a comparison that is resumed.
     pub(super) done: Vec<Run>,
+    /// Those that were stopped.
+    pub(super) stopped: Vec<Run>,
     pub(super) resumes: bool,
     pub(super) replace: bool,
     /// What runs that are repeated were started with.
@@ -61,6 +64,7 @@ impl Comparison {
             folder: folder.into(),
             plan: Plan::new(runs.into_iter().collect()),
             done: Vec::new(),
+            stopped: Vec::new(),
             resumes: false,
             replace: false,
             repeats: None,
@@ -134,8 +138,8 @@ impl Comparison {
                 prefer,
                 ..
             } = Report::read(&report)?;
-            done.retain(|run| !run.stopped);
         }
+        let (stopped, done) = done.into_iter().partition(|run| run.stopped);
         let few = plan.few.map(|per_class| {
             let few = plan.folder(&folder).few(per_class);
             Self::part(few, on_fewer(&plan.runs, per_class))
@@ -143,6 +147,7 @@ impl Comparison {
         Ok(Self {
             plan,
             done,
+            stopped,
             resumes: true,
             tried,
             prefer,
@@ -251,10 +256,4 @@ impl Comparison {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether a run is among finished ones.
-pub(super) fn is_done(runs: &[Run], config: &RunConfig) -> bool {
-    let mut runs = runs.iter();
-    runs.any(|run| run.method == config.method_name() && run.seed == config.seed)
 }

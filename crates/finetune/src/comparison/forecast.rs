@@ -4,7 +4,8 @@ use finetune_data::Images;
 use finetune_evaluation::Run;
 use serde::Serialize;
 
-use super::launcher::{Launcher, Position, try_run};
+use super::launcher::Launcher;
+use super::trials::{Trials, try_all};
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
 use crate::run::{Observer, Trial};
@@ -28,9 +29,30 @@ pub struct Forecast {
     pub epoch_seconds: f64,
     /// Highest resident memory, bytes; `None` if the system does not report it.
     pub peak_memory_bytes: Option<u64>,
+    /// Number of runs that are done at the same time.
+    pub at_once: usize,
 }
 
-/// Tries the first run of each method.
+/// Predicts how long all runs take together, seconds: each begins as soon as fewer than
+/// [`at_once`](Forecast::at_once) are being done.
+#[must_use]
+pub fn together(forecasts: &[Forecast]) -> f64 {
+    let at_once = forecasts.iter().map(|forecast| forecast.at_once).max();
+    // When each of them is free for the next run.
+    let mut free = vec![0.0_f64; at_once.unwrap_or(1).max(1)];
+    let most = forecasts.iter().map(|forecast| forecast.runs).max();
+    // A comparison trains all methods with one seed before it goes on to the next one.
+    for seed in 0..most.unwrap_or(0) {
+        for forecast in forecasts.iter().filter(|forecast| seed < forecast.runs) {
+            if let Some(first) = free.iter_mut().min_by(|a, b| a.total_cmp(b)) {
+                *first += forecast.seconds;
+            }
+        }
+    }
+    free.into_iter().fold(0.0, f64::max)
+}
+
+/// Tries the first run of each method, with as many at the same time as the runs will be.
 ///
 /// # Errors
 ///
@@ -50,28 +72,37 @@ pub(super) fn trials(
             None => methods.push((run, 1)),
         }
     }
-    let position = |index: usize| Position {
-        number: index + 1,
-        runs: methods.len(),
+    let at_once = launcher.jobs().min(runs.len()).max(1);
+    // Some are tried again, so that none has the machine to itself.
+    let padded = methods.len().next_multiple_of(at_once);
+    let tried: Vec<RunConfig> = (methods.iter().cycle().take(padded))
+        .map(|(run, _)| (*run).clone())
+        .collect();
+    let trials = Trials {
+        runs: &tried,
+        trial: Trial::Steps(STEPS),
+        before: 0,
+        all: tried.len(),
     };
-    let mut forecasts = Vec::new();
-    for (index, (run, count)) in methods.iter().enumerate() {
-        let steps = Trial::Steps(STEPS);
-        let trial = try_run(run, steps, position(index), launcher, observer)?;
-        let (epoch, others) = seconds(run, &trial, data);
-        if observer.stop_requested() {
+    let results = try_all(&trials, launcher, observer, &mut |_, outcome, observer| {
+        if outcome.is_ok() && observer.stop_requested() {
             return Err(Error::Stopped("stopped during the trials"));
         }
-        forecasts.push(Forecast {
+        outcome
+    })?;
+    let forecasts = methods.iter().zip(&results).map(|((run, count), trial)| {
+        let (epoch, others) = seconds(run, trial, data);
+        Forecast {
             method: run.method_name().to_owned(),
             train_per_class: run.data.train_per_class,
             runs: *count,
             seconds: run.recipe.epochs as f64 * epoch + others,
             epoch_seconds: epoch,
             peak_memory_bytes: trial.peak_memory_bytes,
-        });
-    }
-    Ok(forecasts)
+            at_once,
+        }
+    });
+    Ok(forecasts.collect())
 }
 
 /// The duration of an epoch of a run whose trial took so long, with a pass over the validation images,
@@ -130,6 +161,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn runs_at_the_same_time_take_less_time_together() {
+        let of = |at_once| {
+            let forecast = |method: &str, runs, seconds| Forecast {
+                train_per_class: None,
+                method: method.to_owned(),
+                runs,
+                seconds,
+                epoch_seconds: 1.0,
+                peak_memory_bytes: None,
+                at_once,
+            };
+            together(&[forecast("sft", 2, 10.0), forecast("lora", 2, 4.0)])
+        };
+        assert!((of(1) - 28.0).abs() < 1e-9);
+        // sft 0–10; lora 0–4, sft 4–14; lora 10–14.
+        assert!((of(2) - 14.0).abs() < 1e-9);
+        // sft 0–10; lora 0–4; sft 0–10; lora 4–8.
+        assert!((of(3) - 10.0).abs() < 1e-9);
+        assert!((of(9) - 10.0).abs() < 1e-9);
+        assert!(together(&[]).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_budget_becomes_epochs() {
         let mut runs = [
             RunConfig::new(Method::Sft).epochs(10),
@@ -142,6 +196,7 @@ mod tests {
             seconds,
             epoch_seconds,
             peak_memory_bytes: None,
+            at_once: 1,
         };
         // 5 seconds beside the epochs of 2 seconds, and 1 second beside those of 0.5 seconds.
         let forecasts = [forecast("sft", 25.0, 2.0), forecast("scratch", 6.0, 0.5)];

@@ -2,19 +2,21 @@
 
 use std::time::SystemTime;
 
-use finetune_evaluation::{DatasetInfo, Failure, Report, SkippedImage, VERSION};
+use finetune_evaluation::{DatasetInfo, Failure, Report, SideBySide, SkippedImage, VERSION};
 
 use super::check::{Checked, check, inputs};
-use super::definition::{Comparison, Part, is_done};
+use super::definition::{Comparison, Part};
 use super::few::{on_fewer, shortened, too_many};
 use super::forecast::{Forecast, trials, within};
-use super::launcher::{Launcher, Position};
+use super::launcher::{Launcher, Position, Queued};
+use super::matching::{is_done, is_of, sort};
 use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::{Error, one_line};
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
-use crate::machine::threads::use_threads;
+use crate::machine::precision::described;
+use crate::machine::threads::{share, use_threads};
 use crate::run::{Job, Observer};
 use crate::weights::describe;
 
@@ -22,7 +24,7 @@ impl Comparison {
     /// Does the runs and writes their files and the report.
     ///
     /// A run that fails does not end the comparison: [`Report::failed`] says why it did. If the
-    /// observer requests a stop, the current run is saved and [`Report::interrupted`] is set.
+    /// observer requests a stop, the current runs are saved and [`Report::interrupted`] is set.
     ///
     /// # Errors
     ///
@@ -51,7 +53,7 @@ impl Comparison {
         } else {
             vacant(&folder, &left[0].data, self.replace)?;
         }
-        let Checked { data, understood } = self.understand(&left, observer)?;
+        let Checked { data, understood } = self.understand(&left, launcher, observer)?;
         for run in self.plan.runs.iter_mut().chain(&mut left) {
             run.settle(&data.train.classes);
         }
@@ -118,6 +120,7 @@ impl Comparison {
     fn understand(
         &mut self,
         left: &[RunConfig],
+        launcher: &impl Launcher,
         observer: &mut impl Observer,
     ) -> Result<Checked, Error> {
         let mut checked = check(left, &self.plan.inputs, observer)?;
@@ -129,6 +132,7 @@ impl Comparison {
         }
         checked.understood.few = self.plan.few;
         checked.understood.out = self.folder.display().to_string();
+        checked.understood.side_by_side = side_by_side(launcher, left.len());
         observer.on_understood(&checked.understood);
         Ok(checked)
     }
@@ -206,7 +210,7 @@ impl Comparison {
         let mut forecasts = Vec::new();
         if let Some(first) = left.first() {
             use_threads(first.threads)?;
-            let Checked { data, .. } = self.understand(&left, observer)?;
+            let Checked { data, .. } = self.understand(&left, launcher, observer)?;
             make_missing(&left, launcher, observer)?;
             for run in &mut left {
                 run.settle(&data.train.classes);
@@ -231,39 +235,47 @@ impl Comparison {
     }
 
     /// Does the runs that the report lacks.
-    fn run_all(
+    fn run_all<O: Observer>(
         &self,
         report: &mut Report,
         folder: &RunFolder,
-        (mut started, lock): (SystemTime, Option<&Lock>),
+        (started, lock): (SystemTime, Option<&Lock>),
         launcher: &mut impl Launcher,
-        observer: &mut impl Observer,
+        observer: &mut O,
     ) -> Result<(), Error> {
-        for (index, config) in self.plan.runs.iter().enumerate() {
-            if is_done(&report.runs, config) {
-                continue;
-            }
-            if observer.stop_requested() {
-                report.interrupted = true;
-                break;
-            }
-            let job = Job {
-                config,
-                folder,
-                started,
-                inputs: &self.plan.inputs,
-                lock,
-                trial: None,
-            };
-            let position = Position {
-                number: index + 1,
-                runs: self.plan.runs.len(),
-            };
-            let outcome = self.same_weights(config);
-            let outcome = outcome.and_then(|()| launcher.run(&job, position, observer));
-            started = SystemTime::now();
+        let runs = self.plan.runs.iter().enumerate();
+        let mut queue: Vec<Queued<'_>> = runs
+            .filter(|(_, config)| !is_done(&report.runs, config))
+            .map(|(index, config)| Queued {
+                job: Job {
+                    config,
+                    folder,
+                    started: None,
+                    inputs: &self.plan.inputs,
+                    lock,
+                    trial: None,
+                },
+                position: Position {
+                    number: index + 1,
+                    runs: self.plan.runs.len(),
+                },
+            })
+            .collect();
+        if let Some(first) = queue.first_mut() {
+            first.job.started = Some(started);
+        }
+        let beside = side_by_side(launcher, queue.len());
+        let mut left = queue.len();
+        launcher.run(&queue, observer, &mut |index, outcome, observer: &mut O| {
+            left -= 1;
+            let config = queue[index].job.config;
             match outcome {
-                Ok(run) => report.runs.push(run),
+                Ok(mut run) => {
+                    let before = self.stopped.iter().find(|before| is_of(before, config));
+                    let before = before.and_then(|before| before.side_by_side);
+                    run.side_by_side = SideBySide::most(before, beside);
+                    report.runs.push(run);
+                }
                 // Nothing was done, or nothing since its last checkpoint.
                 Err(Error::Stopped(_)) => report.interrupted = true,
                 Err(error) => report.failed.push(Failure {
@@ -273,17 +285,11 @@ impl Comparison {
                 }),
             }
             report.interrupted |= observer.stop_requested();
-            self.save(report, folder)?;
-        }
+            sort(report, &self.plan);
+            self.save(report, folder)
+        })?;
+        report.interrupted |= left > 0;
         Ok(())
-    }
-
-    /// Checks that the base weights have not changed since the comparison began, which may be long ago.
-    fn same_weights(&self, config: &RunConfig) -> Result<(), Error> {
-        match &self.plan.inputs.weights {
-            Some(weights) if !config.from_scratch => weights.verify(config),
-            _ => Ok(()),
-        }
     }
 
     /// Writes what is known so far: the report, and the configuration of the finished runs.
@@ -322,7 +328,7 @@ impl Comparison {
             weights: describe(config),
             device: config.device.clone(),
             threads: config.threads.unwrap_or_else(rayon::current_num_threads),
-            precision: config.precision.described(),
+            precision: described(config.precision),
             runs: self.done.clone(),
             failed: Vec::new(),
             interrupted: false,
@@ -332,4 +338,13 @@ impl Comparison {
             few: None,
         }
     }
+}
+
+/// How so many runs are done at the same time; `None` if one after the other.
+fn side_by_side(launcher: &impl Launcher, runs: usize) -> Option<SideBySide> {
+    let at_once = launcher.jobs().min(runs);
+    (at_once > 1).then(|| SideBySide {
+        runs: at_once,
+        threads: share(at_once),
+    })
 }

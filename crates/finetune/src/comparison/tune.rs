@@ -12,7 +12,8 @@ use finetune_model::Architecture;
 use finetune_training::Optimizer;
 use serde_json::Value;
 
-use super::launcher::{Launcher, Position, try_run};
+use super::launcher::Launcher;
+use super::trials::{Trials, try_all};
 use crate::config::defaults::For;
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
@@ -115,9 +116,9 @@ impl<L: Launcher, O: Observer> Rounds<'_, L, O> {
         candidates: Vec<RunConfig>,
         epochs: usize,
     ) -> Result<Vec<(RunConfig, f64)>, Error> {
+        let runs = self.train(&candidates, epochs)?;
         let mut scored = Vec::new();
-        for candidate in candidates {
-            let run = self.train(&candidate, epochs)?;
+        for (candidate, run) in candidates.into_iter().zip(runs) {
             let loss = run.epochs.last().and_then(|epoch| epoch.valid_loss);
             self.tried.push(Tried {
                 method: candidate.method_name().to_owned(),
@@ -135,31 +136,35 @@ impl<L: Launcher, O: Observer> Rounds<'_, L, O> {
             .collect())
     }
 
-    fn train(&mut self, candidate: &RunConfig, epochs: usize) -> Result<Run, Error> {
+    fn train(&mut self, candidates: &[RunConfig], epochs: usize) -> Result<Vec<Run>, Error> {
+        const STOPPED: Error = Error::Stopped("stopped while settings were chosen");
         if self.observer.stop_requested() {
-            return Err(Error::Stopped("stopped while settings were chosen"));
+            return Err(STOPPED);
         }
-        self.done += 1;
-        let position = Position {
-            number: self.done,
-            runs: self.all,
+        let runs = candidates.iter().map(|run| run.clone().epochs(epochs));
+        let trials = Trials {
+            runs: &runs.collect::<Vec<_>>(),
+            trial: Trial::Validation,
+            before: self.done,
+            all: self.all,
         };
-        let config = candidate.clone().epochs(epochs);
-        let trial = Trial::Validation;
-        match try_run(&config, trial, position, self.launcher, self.observer) {
+        self.done += candidates.len();
+        let mut ended = |index: usize, outcome: Result<Run, Error>, observer: &mut O| match outcome
+        {
+            // What was stopped is not what its settings can do.
+            _ if observer.stop_requested() => Err(STOPPED),
             // A candidate that diverges is a bad one.
-            Err(error)
-                if !matches!(error, Error::Stopped(_)) && !self.observer.stop_requested() =>
-            {
-                self.observer.note(&format!(
+            Err(error) if !matches!(error, Error::Stopped(_)) => {
+                observer.note(&format!(
                     "{} with {} failed: {error}",
-                    candidate.method_name(),
-                    described(candidate)
+                    candidates[index].method_name(),
+                    described(&candidates[index])
                 ));
                 Ok(Run::default())
             }
             outcome => outcome,
-        }
+        };
+        try_all(&trials, self.launcher, self.observer, &mut ended)
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::config::{Decoded, Mirror, RunConfig};
 use crate::error::Error;
 use crate::machine::device::canonical;
+use crate::machine::precision::described;
 use crate::weights::describe;
 
 /// What the check found out about the runs.
@@ -21,7 +22,8 @@ pub(super) struct Found<'a> {
     pub(super) counts: Vec<(&'a RunConfig, ParameterCount)>,
 }
 
-/// What was understood. The folder, and whether there are runs on fewer images, is filled in by the caller.
+/// What was understood. The folder, whether there are runs on fewer images, and how many runs are done at the
+/// same time, are filled in by the caller.
 ///
 /// # Errors
 ///
@@ -60,8 +62,9 @@ pub(super) fn understood(
         seeds,
         device: canonical(&first.device).to_owned(),
         threads: first.threads.unwrap_or_else(rayon::current_num_threads),
-        precision: first.precision.described(),
         few: None,
+        side_by_side: None,
+        precision: described(first.precision),
         out: String::new(),
     })
 }

@@ -21,4 +21,4 @@ pub(crate) use occupy::{Occupied, vacant};
 pub use path::{absolute, pinned};
 pub use plan::Plan;
 pub use predict::{Prediction, Predictor};
-pub use report::write_report;
+pub use report::{write_pages, write_report};

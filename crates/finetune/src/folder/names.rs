@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use finetune_evaluation::CHARTS;
+use finetune_evaluation::{CHARTS, confusion_chart};
 
 use crate::config::RunConfig;
 use crate::error::Error;
@@ -192,6 +192,7 @@ impl RunFolder {
                 self.pytorch_model(run),
                 self.checkpoint(run),
                 self.range_test(run.method_name(), run.seed),
+                self.chart(&confusion_chart(run.method_name())),
             ]);
             files.extend(self.adapter(run));
             let epochs = self.checkpointed_epochs(run).into_iter();

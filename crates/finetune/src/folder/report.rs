@@ -1,5 +1,7 @@
 //! The files that show the results of a folder.
 
+use std::path::Path;
+
 use finetune_evaluation::{Report, charts, html, page, sweep, write_atomically};
 
 use super::names::RunFolder;
@@ -13,15 +15,7 @@ use crate::error::Error;
 /// A file cannot be written.
 pub fn write_report(report: &Report, folder: &RunFolder) -> Result<(), Error> {
     report.write(folder.path())?;
-    write_atomically(&folder.page(), html(report)?.as_bytes())?;
-    write_atomically(&folder.markdown(), page(report).as_bytes())?;
-    for chart in charts(report)? {
-        let file = folder.chart(&chart.name);
-        if let Some(charts) = file.parent() {
-            std::fs::create_dir_all(charts).map_err(Error::io("create the folder", charts))?;
-        }
-        write_atomically(&file, chart.file().as_bytes())?;
-    }
+    write_pages(report, folder)?;
     for run in &report.runs {
         if let Some(picture) = sweep(run)? {
             let file = folder.range_test(&run.method, run.seed);
@@ -29,6 +23,25 @@ pub fn write_report(report: &Report, folder: &RunFolder) -> Result<(), Error> {
         }
     }
     Ok(write_atomically(&folder.metrics(), &metrics(report)?)?)
+}
+
+/// Writes what people look at, `report.html`, `report.md` and the charts, into a folder, which is made if
+/// it does not exist.
+///
+/// # Errors
+///
+/// A file cannot be written.
+pub fn write_pages(report: &Report, folder: &RunFolder) -> Result<(), Error> {
+    let make =
+        |path: &Path| std::fs::create_dir_all(path).map_err(Error::io("create the folder", path));
+    make(folder.path())?;
+    write_atomically(&folder.page(), html(report)?.as_bytes())?;
+    write_atomically(&folder.markdown(), page(report).as_bytes())?;
+    for chart in charts(report)? {
+        make(&folder.charts())?;
+        write_atomically(&folder.chart(&chart.name), chart.file().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// `metrics.csv`: a row per epoch.

@@ -34,6 +34,13 @@ pub fn use_threads(threads: Option<usize>) -> Result<(), Error> {
     }
 }
 
+/// The threads of each of `runs` processes that compute at the same time, if those of this process are
+/// divided among them.
+#[must_use]
+pub fn share(runs: usize) -> usize {
+    (rayon::current_num_threads() / runs.max(1)).max(1)
+}
+
 /// Does something on one of the threads that compute, and waits for it.
 ///
 /// A step of training consists of hundreds of short operations. Begun on one of these threads, an

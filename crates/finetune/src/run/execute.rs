@@ -1,6 +1,7 @@
 //! The story of a run: load, attach, train, evaluate, save.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use burn::tensor::Device;
 use finetune_data::Images;
@@ -26,7 +27,7 @@ use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::identity::{Inputs, of_files};
 use crate::machine::device::device;
-use crate::machine::memory;
+use crate::machine::{memory, precision};
 use crate::weights::Metadata;
 
 /// Does a run: trains the model, evaluates it on the test images and writes its files into the
@@ -42,13 +43,14 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         inputs,
         ..
     } = job;
+    let started = job.started.unwrap_or_else(SystemTime::now);
     config.check()?;
     same_images(job, data)?;
     let checkpoint = read_checkpoint(&folder.checkpoint(config), inputs)?;
     observer.on_phase(Phase::Weights);
     let architecture = config.architecture()?;
     let device = device(&config.device)?;
-    config.precision.apply(&config.device)?;
+    precision::apply(config.precision, &config.device)?;
     device.seed(config.seed);
     let device = device.autodiff();
 
@@ -127,7 +129,7 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         train_seconds: trained.seconds,
         seconds_per_step: median(&trained.step_seconds),
         startup_seconds: first_step
-            .and_then(|first| first.duration_since(job.started).ok())
+            .and_then(|first| first.duration_since(started).ok())
             .map(|startup| startup.as_secs_f64()),
         peak_memory_bytes,
         artifact_bytes,

@@ -49,7 +49,7 @@ pub(super) fn flags() -> Vec<Flag> {
             .help("Read settings from a TOML or JSON file; other flags override them")
             .details(
                 "The file holds flags without their dashes, for example `lr = 0.01`. The config.json of \
-                 a finished run repeats that run, with --out, --ui and --json only.",
+                 a finished run repeats that run, with --out, --jobs, --ui and --json only.",
             )
             .sets_process(|process, file| process.config = Some(file))
             .resume(Resume::Conflict),

@@ -8,6 +8,7 @@ use finetune_training::{FeatureCache, FeatureDtype};
 
 use crate::flags::define::choice::of;
 use crate::flags::define::{Flag, Resume, choice, switch, value};
+use crate::flags::task::Task;
 use crate::terminal::exit::Usage;
 
 pub(super) fn flags() -> Vec<Flag> {
@@ -25,6 +26,16 @@ fn computation() -> Vec<Flag> {
             .help("Threads that compute")
             .default_is("one per core")
             .sets(|run, threads| run.threads = Some(threads))
+            .resume(Resume::Honour),
+        value("jobs", "N")
+            .help("Runs at the same time, among which --threads are divided")
+            .details(
+                "Results are the same, but for times and memory: the report says how many runs they were \
+                 measured with. Memory adds up.",
+            )
+            .default_is("1")
+            .only(&[Task::Compare])
+            .sets_process(|process, jobs| process.jobs = Some(jobs))
             .resume(Resume::Honour),
         value("workers", "N")
             .help("Threads that decode and augment images")
