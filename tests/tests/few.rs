@@ -5,11 +5,11 @@
 
 mod util;
 
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use finetune::evaluation::{Report, Run};
-use util::{Folder, line, names};
+use util::{Folder, line, names, send};
 
 const COMPARE: &str =
     "compare --data data --methods sft,scratch --image-size 32 --batch-size 4 --ui none";
@@ -155,29 +155,16 @@ fn the_default_comparison_shows_both_ends() {
     assert_eq!(report(&folder, "mine").few.unwrap().per_class, 5);
 }
 
-fn start(folder: &Folder, arguments: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder.path("."))
-        .env("FINETUNE_CACHE", folder.path("cache"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
 /// Starts the command and sends it a signal as soon as this file exists. Returns its exit code, if it has
 /// one, and what it said.
 fn ended_at(folder: &Folder, arguments: &str, file: &str, signal: &str) -> (Option<i32>, String) {
-    let process = start(folder, arguments);
+    let process = folder.start(arguments, Stdio::piped());
     let begun = Instant::now();
     while !folder.exists(file) {
         assert!(begun.elapsed() < Duration::from_mins(2));
         std::thread::sleep(Duration::from_millis(5));
     }
-    let id = process.id().to_string();
-    let kill = ["-s", signal, &id];
-    Command::new("kill").args(kill).status().unwrap();
+    send(signal, &process);
     let output = process.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     (output.status.code(), said)

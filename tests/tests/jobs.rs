@@ -4,11 +4,13 @@
 
 mod util;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use finetune::evaluation::{Report, SideBySide};
 use finetune::folder::{Lock, RunFolder};
+#[cfg(unix)]
+use util::send;
 use util::{Folder, line, names};
 
 const COMPARE: &str =
@@ -164,14 +166,7 @@ fn endless(folder: &Folder, out: &str) -> Child {
         "compare --data data --methods sft,linear,lora --epochs 100000 --batch-size 4 --threads 2 \
          --jobs 2 --ui none --out {out}"
     );
-    let process = Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
-        .args(call.split_whitespace())
-        .current_dir(folder.path("."))
-        .env("FINETUNE_CACHE", folder.path("cache"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let process = folder.start(&call, Stdio::piped());
     let begun = Instant::now();
     for method in ["sft", "linear"] {
         while !folder.exists(&format!("{out}/events/{method}")) {
@@ -184,20 +179,11 @@ fn endless(folder: &Folder, out: &str) -> Child {
 }
 
 #[cfg(unix)]
-fn terminate(process: &Child) {
-    let id = process.id().to_string();
-    let _ = Command::new("kill")
-        .args(["-s", "TERM", &id])
-        .stderr(Stdio::null())
-        .status();
-}
-
-#[cfg(unix)]
 #[test]
 fn a_signal_stops_and_saves_all_runs_and_a_second_one_ends_them() {
     let folder = Folder::colors();
     let process = endless(&folder, "once");
-    terminate(&process);
+    send("TERM", &process);
     let output = process.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143));
     let said = String::from_utf8(output.stderr).unwrap();
@@ -215,8 +201,8 @@ fn a_signal_stops_and_saves_all_runs_and_a_second_one_ends_them() {
     }
 
     let process = endless(&folder, "twice");
-    terminate(&process);
-    terminate(&process);
+    send("TERM", &process);
+    send("TERM", &process);
     let output = process.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143));
     // No run is left that works in the folder.

@@ -5,24 +5,13 @@
 
 mod util;
 
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use util::{Folder, line, names};
 
 const TRAIN: &str =
     "train --data data --image-size 32 --batch-size 4 --method linear --epochs 1 --ui none";
-
-fn start(folder: &Folder, args: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
-        .args(args.split_whitespace())
-        .current_dir(folder.path(""))
-        .env("FINETUNE_CACHE", folder.path("cache"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
 
 /// Waits until `done` holds.
 fn until(done: impl Fn() -> bool) {
@@ -50,7 +39,7 @@ fn a_second_process_is_told_that_the_folder_is_in_use() {
         "--epochs 1",
         "--epochs 5000 --feature-cache off --checkpoint-seconds 0",
     );
-    let mut first = start(&folder, &format!("{long} --out run"));
+    let mut first = folder.start(&format!("{long} --out run"), Stdio::null());
     until(|| has_checkpoint(&folder));
     let wanted = format!("is in use by process {}", first.id());
     for second in [
@@ -66,7 +55,7 @@ fn a_second_process_is_told_that_the_folder_is_in_use() {
     // The process is killed; its run notices that and ends, and then the folder is free.
     first.kill().unwrap();
     first.wait().unwrap();
-    let mut resumed = start(&folder, "train --resume run --ui none");
+    let mut resumed = folder.start("train --resume run --ui none", Stdio::null());
     let second_id = resumed.id().to_string();
     until(|| std::fs::read_to_string(folder.path("run/.lock")).is_ok_and(|id| id == second_id));
     resumed.kill().unwrap();

@@ -9,10 +9,10 @@
 mod util;
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use util::Folder;
+use util::{Folder, send};
 
 const TRAIN: &str = "train --method lora --data data --epochs 8 --batch-size 2 --augment light \
                      --ema 0.9 --lora-dropout 0.1 --valid-fraction 0.25 --keep best \
@@ -25,27 +25,6 @@ const TOGETHER: &str = "compare --methods sft,peft,linear --data data --epochs 3
 
 /// How long a run takes to stop, however slow the machine.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-fn start(folder: &Folder, arguments: &str) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder.path("."))
-        .env("FINETUNE_CACHE", folder.path("cache"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-/// Sends a signal to a process, not to those that it started.
-fn send(signal: &str, process: &Child) {
-    let id = process.id().to_string();
-    // It may have ended by itself in the meantime.
-    let _ = Command::new("kill")
-        .args(["-s", signal, &id])
-        .stderr(Stdio::null())
-        .status();
-}
 
 fn ended(process: Child) -> Output {
     process.wait_with_output().unwrap()
@@ -85,7 +64,7 @@ fn same_files_after_any_signal(command: &str, resumed_with: &str) {
     for moment in 0..count {
         let (signal, code) = signals[moment as usize % signals.len()];
         let out = format!("run{moment}");
-        let process = start(&folder, &format!("{command} --out {out}"));
+        let process = folder.start(&format!("{command} --out {out}"), Stdio::piped());
         std::thread::sleep(duration.mul_f64(f64::from(moment + 1) / f64::from(count + 1)));
         send(signal, &process);
         let output = ended(process);
@@ -139,7 +118,7 @@ fn runs_at_the_same_time_that_any_signal_ends_are_resumed_with_any_number_at_the
 fn the_first_signal_is_acknowledged_and_the_second_one_ends_the_command_at_once() {
     let folder = Folder::colors();
     let command = "train --data data --epochs 100000 --ui none --out run";
-    let process = start(&folder, command);
+    let process = folder.start(command, Stdio::piped());
     let begun = Instant::now();
     while !folder.exists("run/events") {
         assert!(begun.elapsed() < PATIENCE);
@@ -151,9 +130,9 @@ fn the_first_signal_is_acknowledged_and_the_second_one_ends_the_command_at_once(
     let output = ended(process);
     assert_eq!(output.status.code(), Some(143));
 
-    let process = start(
-        &folder,
+    let process = folder.start(
         "train --data data --epochs 100000 --ui none --out other",
+        Stdio::piped(),
     );
     while !folder.exists("other/events") {
         assert!(begun.elapsed() < PATIENCE);

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
@@ -63,6 +63,18 @@ impl Folder {
             .output()
             .unwrap();
         Outcome(output)
+    }
+
+    /// Starts the command in this folder, without its stdout.
+    pub fn start(&self, args: &str, stderr: Stdio) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_finetune-under-test"))
+            .args(args.split_whitespace())
+            .current_dir(self.0.path())
+            .env("FINETUNE_CACHE", self.path("cache"))
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap()
     }
 
     /// Like `run`, with a limit of `blocks` × 512 bytes on the size of files.
@@ -131,6 +143,17 @@ impl Outcome {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout()).unwrap()
     }
+}
+
+/// Sends a signal to a process, not to those that it started.
+pub fn send(signal: &str, process: &Child) {
+    let id = process.id().to_string();
+    // Its status does not count: the process may have ended by itself in the meantime.
+    Command::new("kill")
+        .args(["-s", signal, &id])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
 }
 
 pub fn names(folder: &Path) -> Vec<String> {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use finetune_evaluation::{Failure, Few, Report, Run};
+use finetune_evaluation::{Few, Report, Run};
 
+use super::matching::failure;
 use crate::config::{Decoded, RunConfig};
-use crate::error::{Error, one_line};
+use crate::error::Error;
 use crate::run::most_per_class;
 
 /// The same runs with so many training images per class.
@@ -56,14 +57,7 @@ pub(super) fn shortened(
             ..none
         },
         Err(error) => Few {
-            failed: runs
-                .iter()
-                .map(|run| Failure {
-                    method: run.method_name().to_owned(),
-                    seed: run.seed,
-                    error: one_line(&error),
-                })
-                .collect(),
+            failed: runs.iter().map(|run| failure(run, &error)).collect(),
             ..none
         },
     }

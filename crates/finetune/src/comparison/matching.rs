@@ -1,8 +1,9 @@
 //! Which run of a report is which run of a plan.
 
-use finetune_evaluation::{Report, Run};
+use finetune_evaluation::{Failure, Report, Run};
 
 use crate::config::RunConfig;
+use crate::error::{Error, one_line};
 use crate::folder::Plan;
 
 /// Whether a run is one of that method and seed.
@@ -13,6 +14,15 @@ pub(super) fn is_of(run: &Run, config: &RunConfig) -> bool {
 /// Whether a run is among finished ones.
 pub(super) fn is_done(runs: &[Run], config: &RunConfig) -> bool {
     runs.iter().any(|run| is_of(run, config))
+}
+
+/// What a report says of a run that failed.
+pub(super) fn failure(config: &RunConfig, error: &Error) -> Failure {
+    Failure {
+        method: config.method_name().to_owned(),
+        seed: config.seed,
+        error: one_line(error),
+    }
 }
 
 /// Puts the runs of a report in the order of the plan: they may have ended in another one.

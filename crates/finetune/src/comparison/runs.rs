@@ -2,18 +2,18 @@
 
 use std::time::SystemTime;
 
-use finetune_evaluation::{DatasetInfo, Failure, Report, SideBySide, SkippedImage, VERSION};
+use finetune_evaluation::{DatasetInfo, Report, SideBySide, SkippedImage, VERSION};
 
 use super::check::{Checked, check, inputs};
 use super::definition::{Comparison, Part};
 use super::few::{on_fewer, shortened, too_many};
 use super::forecast::{Forecast, trials, within};
 use super::launcher::{Launcher, Position, Queued};
-use super::matching::{is_done, is_of, sort};
+use super::matching::{failure, is_done, is_of, sort};
 use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
-use crate::error::{Error, one_line};
+use crate::error::Error;
 use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
 use crate::machine::precision::described;
 use crate::machine::threads::{share, use_threads};
@@ -278,11 +278,7 @@ impl Comparison {
                 }
                 // Nothing was done, or nothing since its last checkpoint.
                 Err(Error::Stopped(_)) => report.interrupted = true,
-                Err(error) => report.failed.push(Failure {
-                    method: config.method_name().to_owned(),
-                    seed: config.seed,
-                    error: one_line(&error),
-                }),
+                Err(error) => report.failed.push(failure(config, &error)),
             }
             report.interrupted |= observer.stop_requested();
             sort(report, &self.plan);

@@ -60,8 +60,7 @@ pub(crate) trait AdaptedBackend: ConvBackend {
         #[extension_type] bias: Bias<Self>,
         options: ConvOptions<2>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let out = Self::convolution(x.clone(), weight, bias, options.clone());
-        (out, Self::convolution(x, beside, Bias::Absent, options))
+        crate::conv::pair::<Self>(x, [weight, beside], bias, options)
     }
 
     /// The products of `x` `[rows, in]` with `weight` `[in, out]` and with the transpose of `beside`
@@ -71,8 +70,7 @@ pub(crate) trait AdaptedBackend: ConvBackend {
         weight: FloatTensor<Self>,
         beside: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let out = Self::matrix_product(x.clone(), false, weight, false, 1);
-        (out, Self::matrix_product(x, false, beside, true, 1))
+        matrices::products::<Self>(x, weight, beside)
     }
 
     /// `base + left·right`, group by group: `[groups · m, n]`, `[groups · m, k]`, `[groups · k, n]`.
@@ -136,8 +134,7 @@ impl AdaptedBackend for Flex {
         if are_f32([&x, &weight, &beside]) {
             matrices::flex_products(x, weight, beside)
         } else {
-            let out = Self::matrix_product(x.clone(), false, weight, false, 1);
-            (out, Self::matrix_product(x, false, beside, true, 1))
+            matrices::products::<Self>(x, weight, beside)
         }
     }
 

@@ -100,7 +100,17 @@ pub(super) fn flex_product(
     tensor(a.times(b), [a.rows(), b.columns()])
 }
 
-/// The products of an `f32` matrix with `weight` and with the transpose of `beside`.
+/// The products of a matrix with `weight` and with the transpose of `beside` by ordinary operations.
+pub(super) fn products<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    beside: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let out = product::<B>((x.clone(), false), (weight, false), 1);
+    (out, product::<B>((x, false), (beside, true), 1))
+}
+
+/// [`products`] of `f32` matrices, in one pass over `x` if it is long enough.
 pub(super) fn flex_products(
     x: FlexTensor,
     weight: FlexTensor,

@@ -15,8 +15,9 @@ use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;
 
-use super::choose::{Layer, forward, forward_pair, input_grad, weight_grad};
+use super::choose::{forward, forward_pair, input_grad, weight_grad};
 use super::geometry::Geometry;
+use super::part::Part;
 use crate::memory::{are_f32, contiguous, tensor, values, written};
 use crate::simd::Level;
 
@@ -154,8 +155,18 @@ impl ConvBackend for Flex {
     }
 }
 
-/// The convolutions of `x` with two weights of the same kernel size, of which the first has a bias: in
-/// one pass over `x` if the same kernel computes both.
+/// The convolutions of `x` with two weights of the same kernel size, of which the first has a bias.
+pub(crate) fn pair<B: ConvBackend>(
+    x: FloatTensor<B>,
+    [weight, beside]: [FloatTensor<B>; 2],
+    bias: Bias<B>,
+    options: ConvOptions<2>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let out = B::convolution(x.clone(), weight, bias, options.clone());
+    (out, B::convolution(x, beside, Bias::Absent, options))
+}
+
+/// [`pair`], in one pass over `x` if the same kernel computes both.
 pub(crate) fn flex_pair(
     x: FlexTensor,
     weights: [FlexTensor; 2],
@@ -169,13 +180,8 @@ pub(crate) fn flex_pair(
     };
     let geometries = [&weights[0], &weights[1]].map(geometry);
     let [Some(first), Some(second)] = geometries else {
-        let [weight, beside] = weights;
         let bias = bias.map_or(Bias::Absent, Bias::Given);
-        let out = <Flex as ConvBackend>::convolution(x.clone(), weight, bias, options.clone());
-        return (
-            out,
-            <Flex as ConvBackend>::convolution(x, beside, Bias::Absent, options),
-        );
+        return pair::<Flex>(x, weights, bias, options);
     };
     let (x, weights, bias) = (contiguous(x), weights.map(contiguous), bias.map(contiguous));
     let mut other = Vec::new();
@@ -184,21 +190,19 @@ pub(crate) fn flex_pair(
     let out = unsafe {
         written(first.batch * first.image_out(), |one| {
             other = written(second.batch * second.image_out(), |two| {
-                let [weight, beside] = [&weights[0], &weights[1]].map(values);
-                let bias = bias.as_ref().map(values);
-                let ours = Layer {
-                    g: &first,
-                    weight,
-                    bias,
+                let ours = Part {
+                    shape: &first,
+                    weight: values(&weights[0]),
+                    bias: bias.as_ref().map(values),
                     out: one,
                 };
-                let beside = Layer {
-                    g: &second,
-                    weight: beside,
+                let beside = Part {
+                    shape: &second,
+                    weight: values(&weights[1]),
                     bias: None,
                     out: two,
                 };
-                forward_pair(Level::best(), values(&x), ours, beside);
+                forward_pair(Level::best(), values(&x), [ours, beside]);
             });
         })
     };

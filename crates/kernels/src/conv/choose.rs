@@ -9,12 +9,13 @@ use std::mem::MaybeUninit;
 
 use super::depthwise;
 use super::geometry::Geometry;
+use super::part::Part;
 use super::pointwise::{self, Pointwise};
 use super::sampled::Sampled;
 use super::small;
 use super::sums;
 use super::weight;
-use super::winograd::{self, Pass, Winograd};
+use super::winograd::{self, Pass, Tile, Winograd};
 use crate::bf16::{self, Unit};
 use crate::precision;
 use crate::simd::Level;
@@ -22,6 +23,34 @@ use crate::simd::Level;
 /// What computes a convolution in bfloat16, if that was chosen and it has enough channels.
 fn in_bf16(g: &Geometry) -> Option<Unit> {
     precision::unit().filter(|_| bf16::fits(g))
+}
+
+/// The kernels that compute images: outputs and gradients of inputs.
+enum Choice {
+    Small,
+    Depthwise,
+    Bf16(Unit),
+    Pointwise,
+    Winograd(Tile),
+    Sampled,
+}
+
+impl Choice {
+    fn of(g: &Geometry, is_pointwise: bool) -> Self {
+        if small::fits(g) {
+            Self::Small
+        } else if depthwise::fits(g) {
+            Self::Depthwise
+        } else if let Some(unit) = in_bf16(g) {
+            Self::Bf16(unit)
+        } else if is_pointwise {
+            Self::Pointwise
+        } else if let Some(tile) = winograd::best(g, Pass::Images) {
+            Self::Winograd(tile)
+        } else {
+            Self::Sampled
+        }
+    }
 }
 
 /// Computes the convolution; writes all of `out`, `[batch, channels out, height, width]`.
@@ -33,58 +62,35 @@ pub(crate) fn forward(
     bias: Option<&[f32]>,
     out: &mut [MaybeUninit<f32>],
 ) {
-    if small::fits(g) {
-        small::forward(level, g, input, weight, bias, out);
-    } else if depthwise::fits(g) {
-        depthwise::forward(level, g, input, weight, bias, out);
-    } else if let Some(unit) = in_bf16(g) {
-        bf16::images(unit, &Sampled::forward(g), input, weight, bias, out);
-    } else if Pointwise::fits(g) {
-        Pointwise::forward(g).run(level, input, weight, bias, out);
-    } else if let Some(tile) = winograd::best(g, Pass::Images) {
-        Winograd::forward(g).run(tile, level, input, weight, bias, out);
-    } else {
-        Sampled::forward(g).run(level, input, weight, bias, out);
+    match Choice::of(g, Pointwise::fits(g)) {
+        Choice::Small => small::forward(level, g, input, weight, bias, out),
+        Choice::Depthwise => depthwise::forward(level, g, input, weight, bias, out),
+        Choice::Bf16(unit) => bf16::images(unit, &Sampled::forward(g), input, weight, bias, out),
+        Choice::Pointwise => Pointwise::forward(g).run(level, input, weight, bias, out),
+        Choice::Winograd(tile) => {
+            Winograd::forward(g).run(tile, level, input, weight, bias, out);
+        }
+        Choice::Sampled => Sampled::forward(g).run(level, input, weight, bias, out),
     }
 }
 
-/// One of two convolutions of the same input, which differ in their channels alone.
-pub(crate) struct Layer<'a, 'o> {
-    pub(crate) g: &'a Geometry,
-    pub(crate) weight: &'a [f32],
-    pub(crate) bias: Option<&'a [f32]>,
-    pub(crate) out: &'o mut [MaybeUninit<f32>],
-}
-
-/// Computes two convolutions; writes all of their outputs. If the same kernel computes both, it arranges
-/// the input once for both.
-pub(crate) fn forward_pair(level: Level, input: &[f32], one: Layer<'_, '_>, two: Layer<'_, '_>) {
-    let shares = |g: &Geometry| {
-        !small::fits(g)
-            && !depthwise::fits(g)
-            && in_bf16(g).is_none()
-            && winograd::best(g, Pass::Images).is_none()
-    };
-    let mut both = [one, two];
-    if Pointwise::fits(both[0].g) && both.iter().all(|layer| in_bf16(layer.g).is_none()) {
-        let parts = both.each_mut().map(|layer| pointwise::Part {
-            shape: Pointwise::forward(layer.g),
-            matrix: layer.weight,
-            bias: layer.bias,
-            out: &mut *layer.out,
-        });
-        pointwise::run(level, input, parts);
-    } else if both.iter().all(|layer| shares(layer.g)) {
-        let parts = both.each_mut().map(|layer| sums::Part {
-            sampled: Sampled::forward(layer.g),
-            weight: layer.weight,
-            bias: layer.bias,
-            out: &mut *layer.out,
-        });
-        sums::run(level, input, parts);
-    } else {
-        for layer in both {
-            forward(level, layer.g, input, layer.weight, layer.bias, layer.out);
+/// Computes two convolutions of one input; writes all of their outputs. If the same kernel computes both and
+/// can, it arranges the input once for both.
+pub(crate) fn forward_pair(level: Level, input: &[f32], both: [Part<'_, '_, &Geometry>; 2]) {
+    let choices = both
+        .each_ref()
+        .map(|part| Choice::of(part.shape, Pointwise::fits(part.shape)));
+    match choices {
+        [Choice::Pointwise, Choice::Pointwise] => {
+            pointwise::run(level, input, both.map(|part| part.seen(Pointwise::forward)));
+        }
+        [Choice::Sampled, Choice::Sampled] => {
+            sums::run(level, input, both.map(|part| part.seen(Sampled::forward)));
+        }
+        _ => {
+            for part in both {
+                forward(level, part.shape, input, part.weight, part.bias, part.out);
+            }
         }
     }
 }
@@ -97,18 +103,15 @@ pub(crate) fn input_grad(
     weight: &[f32],
     out: &mut [MaybeUninit<f32>],
 ) {
-    if small::fits(g) {
-        small::input_grad(level, g, grad, weight, out);
-    } else if depthwise::fits(g) {
-        depthwise::input_grad(level, g, grad, weight, out);
-    } else if let Some(unit) = in_bf16(g) {
-        bf16::images(unit, &Sampled::input_grad(g), grad, weight, None, out);
-    } else if Pointwise::fits(g) && g.stride == [1, 1] {
-        Pointwise::input_grad(g).run(level, grad, weight, None, out);
-    } else if let Some(tile) = winograd::best(g, Pass::Images) {
-        Winograd::input_grad(g).run(tile, level, grad, weight, None, out);
-    } else {
-        Sampled::input_grad(g).run(level, grad, weight, None, out);
+    match Choice::of(g, Pointwise::fits(g) && g.stride == [1, 1]) {
+        Choice::Small => small::input_grad(level, g, grad, weight, out),
+        Choice::Depthwise => depthwise::input_grad(level, g, grad, weight, out),
+        Choice::Bf16(unit) => bf16::images(unit, &Sampled::input_grad(g), grad, weight, None, out),
+        Choice::Pointwise => Pointwise::input_grad(g).run(level, grad, weight, None, out),
+        Choice::Winograd(tile) => {
+            Winograd::input_grad(g).run(tile, level, grad, weight, None, out);
+        }
+        Choice::Sampled => Sampled::input_grad(g).run(level, grad, weight, None, out),
     }
 }
 

@@ -4,6 +4,7 @@ mod backend;
 mod choose;
 mod depthwise;
 pub(crate) mod geometry;
+mod part;
 mod plan;
 mod pointwise;
 pub(crate) mod product;
@@ -22,7 +23,7 @@ use burn::Tensor;
 use burn::backend::Dispatch;
 use burn::tensor::ops::ConvOptions;
 
-pub(crate) use backend::{Bias, ConvBackend, bias_grad, flex_pair};
+pub(crate) use backend::{Bias, ConvBackend, bias_grad, flex_pair, pair};
 
 /// Convolves `x` `[batch, channels in, height, width]` with `weight`
 /// `[channels out, channels in / groups, kernel height, kernel width]` and adds `bias`

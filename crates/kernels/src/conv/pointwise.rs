@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
+use super::part::{Operand, Part, by_images};
 use super::product::{Step, index, product, tiled};
 use crate::simd::{Kernel, Level, Simd};
 
@@ -72,18 +73,18 @@ impl Pointwise {
         }
     }
 
-    /// Computes the product; writes all of `out`, `[batch, targets, rows read, columns read]`.
+    /// Computes the product alone; writes all of `out`, `[batch, targets, rows read, columns read]`.
     pub(crate) fn run(
         self,
         level: Level,
         source: &[f32],
-        matrix: &[f32],
+        weight: &[f32],
         bias: Option<&[f32]>,
         out: &mut [MaybeUninit<f32>],
     ) {
         let part = Part {
             shape: self,
-            matrix,
+            weight,
             bias,
             out,
         };
@@ -122,32 +123,14 @@ impl Pointwise {
     }
 }
 
-/// One of several products of the same source images, which differ in their target channels alone.
-pub(crate) struct Part<'a, 'o> {
-    pub(crate) shape: Pointwise,
-    pub(crate) matrix: &'a [f32],
-    pub(crate) bias: Option<&'a [f32]>,
-    /// `[batch, targets, rows read, columns read]`.
-    pub(crate) out: &'o mut [MaybeUninit<f32>],
-}
-
-/// What the tasks read of a [`Part`].
-#[derive(Clone, Copy)]
-struct Operand<'a> {
-    shape: &'a Pointwise,
-    matrix: &'a [f32],
-    bias: Option<&'a [f32]>,
-}
-
 /// Computes the products of all parts; writes all of their outputs. The pixels are packed once for all of
 /// them.
-pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part<'_, '_>; N]) {
-    let outs = parts.each_mut().map(|part| std::mem::take(&mut part.out));
-    let operands = parts.each_ref().map(|part| Operand {
-        shape: &part.shape,
-        matrix: part.matrix,
-        bias: part.bias,
-    });
+pub(crate) fn run<const N: usize>(
+    level: Level,
+    source: &[f32],
+    mut parts: [Part<'_, '_, Pointwise>; N],
+) {
+    let (operands, outs): (Vec<_>, Vec<_>) = parts.iter_mut().map(Part::split).unzip();
     // The parts have all but their targets in common.
     let shape = operands[0].shape;
     let pixels = shape.pixels();
@@ -157,16 +140,10 @@ pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part
     let width = 3 * level.lanes();
     let steps = shape.steps(width);
     let tiles = (PANEL / (shape.sources * width)).clamp(1, TILES);
-    let mut tasks: Vec<_> = source
-        .chunks(images * image_in)
-        .map(|source| (source, Vec::with_capacity(N)))
-        .collect();
-    for (part, out) in operands.iter().zip(outs) {
-        let chunks = out.chunks_mut(images * part.shape.targets * pixels);
-        for ((_, outs), chunk) in tasks.iter_mut().zip(chunks) {
-            outs.push(chunk);
-        }
-    }
+    let sizes = operands
+        .iter()
+        .map(|part| images * part.shape.targets * pixels);
+    let tasks = by_images(source, images * image_in, sizes.zip(outs));
     tasks
         .into_par_iter()
         .for_each_init(Vec::new, |panel, (source, mut outs)| {
@@ -226,7 +203,7 @@ struct Group<'a, 'o> {
     /// What the parts have in common.
     shape: &'a Pointwise,
     source: &'a [f32],
-    parts: &'a [Operand<'a>],
+    parts: &'a [Operand<'a, Pointwise>],
     steps: &'a [Step],
     /// The pixels of each tile as `[source channel][pixel]`.
     panel: &'a mut [f32],
@@ -309,7 +286,7 @@ impl Group<'_, '_> {
 
 /// The target channels of one part of a group.
 struct Rows<'a> {
-    part: &'a Operand<'a>,
+    part: &'a Operand<'a, Pointwise>,
     panel: &'a [f32],
     steps: &'a [Step],
     /// Where each vector of pixels goes.
@@ -331,7 +308,7 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
 ) {
     let Operand {
         shape,
-        matrix,
+        weight,
         bias,
     } = *work.part;
     let vector_at: [u32; N] = std::array::from_fn(|j| index(j * S::LANES));
@@ -347,7 +324,7 @@ fn blocks<S: Simd, const M: usize, const N: usize>(
                 0
             }
         });
-        let matrix = &matrix[first * shape.target_stride..];
+        let matrix = &weight[first * shape.target_stride..];
         for tile in tiles.clone() {
             let mut sums = [[s.splat(0.0); N]; M];
             if let Some(bias) = bias {

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::part::{Operand, Part, by_images};
 use super::plan::{PackedBlock, Places, Plan, TILES};
 use super::product::{Block, Step, blocks, index, product, tiled};
 use super::sampled::{Phase, Sampled};
@@ -23,71 +24,45 @@ const STEPS: usize = 256;
 /// Minimum number of pixels for which reading the weights pays off.
 const PIXELS: usize = 128;
 
-/// One of several sums over the same source pixels, which differ in their target channels alone.
-pub(crate) struct Part<'a, 'o> {
-    pub(crate) sampled: Sampled,
-    pub(crate) weight: &'a [f32],
-    /// `[groups · target channels]`.
-    pub(crate) bias: Option<&'a [f32]>,
-    /// `[batch, target channels, height, width]`.
-    pub(crate) out: &'o mut [MaybeUninit<f32>],
-}
-
 /// The operands of all tasks.
 struct Work<'a> {
     level: Level,
     /// `[batch, groups · source channels, height, width]`.
     source: &'a [f32],
-    operands: Vec<Operand<'a>>,
+    operands: Vec<Operand<'a, Sampled>>,
     /// Number of images that are computed together.
     images: usize,
     plans: Vec<Plan<'a>>,
 }
 
-/// What the tasks read of a [`Part`].
-#[derive(Clone, Copy)]
-struct Operand<'a> {
-    sampled: &'a Sampled,
-    weight: &'a [f32],
-    bias: Option<&'a [f32]>,
-}
-
-impl Operand<'_> {
+impl Sampled {
     /// The blocks of each group's target channels.
     fn blocks(&self, level: Level) -> Vec<Block> {
-        blocks(self.sampled.target_channels, level.lanes())
+        blocks(self.target_channels, level.lanes())
     }
 }
 
 /// Computes the sums of all parts; writes all of their outputs. What they read of the source is arranged
 /// once for all of them.
-pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part<'_, '_>; N]) {
+pub(crate) fn run<const N: usize>(
+    level: Level,
+    source: &[f32],
+    mut parts: [Part<'_, '_, Sampled>; N],
+) {
     if parts.iter().any(|part| part.out.is_empty()) {
         return;
     }
-    let mut outs = Vec::with_capacity(N);
-    let mut operands = Vec::with_capacity(N);
-    for part in &mut parts {
-        outs.push(std::mem::take(&mut part.out));
-    }
-    for part in &parts {
-        operands.push(Operand {
-            sampled: &part.sampled,
-            weight: part.weight,
-            bias: part.bias,
-        });
-    }
+    let (operands, outs): (Vec<_>, Vec<_>) = parts.iter_mut().map(Part::split).unzip();
     // The parts have all but their target channels in common.
-    let first = operands[0];
-    let sampled = first.sampled;
+    let (first, sampled) = (&operands[0], operands[0].shape);
     let all: Vec<Block> = operands
         .iter()
-        .flat_map(|part| part.blocks(level))
+        .flat_map(|part| part.shape.blocks(level))
         .collect();
     let threads = rayon::current_num_threads();
-    let pixels = sampled.target[0] * sampled.target[1];
-    let many_weights =
-        first.weight.len() > source.len() && sampled.groups * first.blocks(level).len() >= threads;
+    let pixels = sampled.pixels();
+    let many_weights = first.weight.len() > source.len()
+        && sampled.groups * sampled.blocks(level).len() >= threads;
     let share = sampled
         .batch
         .div_ceil(if many_weights { 1 } else { threads });
@@ -112,7 +87,7 @@ pub(crate) fn run<const N: usize>(level: Level, source: &[f32], mut parts: [Part
 }
 
 impl Sampled {
-    /// Computes the sums; writes all of `out`, `[batch, target channels, height, width]`.
+    /// Computes the sums alone; writes all of `out`, `[batch, target channels, height, width]`.
     pub(crate) fn run(
         self,
         level: Level,
@@ -122,7 +97,7 @@ impl Sampled {
         out: &mut [MaybeUninit<f32>],
     ) {
         let part = Part {
-            sampled: self,
+            shape: self,
             weight,
             bias,
             out,
@@ -198,11 +173,11 @@ impl Sampled {
 impl Work<'_> {
     /// Computes with some images per task.
     fn by_images(&self, outs: Vec<&mut [MaybeUninit<f32>]>) {
-        let sampled = self.operands[0].sampled;
-        let pack = |plan: &Plan, part: &Operand| -> Vec<PackedBlock> {
-            let blocks = part.blocks(self.level).into_par_iter();
+        let sampled = self.operands[0].shape;
+        let pack = |plan: &Plan, part: &Operand<Sampled>| -> Vec<PackedBlock> {
+            let blocks = part.shape.blocks(self.level).into_par_iter();
             blocks
-                .map(|block| plan.pack(self.level, part.sampled, block, part.weight))
+                .map(|block| plan.pack(self.level, part.shape, block, part.weight))
                 .collect()
         };
         // By plan and by part.
@@ -211,17 +186,13 @@ impl Work<'_> {
             .iter()
             .map(|plan| self.operands.iter().map(|part| pack(plan, part)).collect())
             .collect();
-        let mut tasks: Vec<_> = self
-            .source
-            .chunks(self.images * sampled.image_in())
-            .map(|source| (source, Vec::with_capacity(outs.len())))
-            .collect();
-        for (part, out) in self.operands.iter().zip(outs) {
-            let chunks = out.chunks_mut(self.images * part.sampled.image_out());
-            for ((_, outs), chunk) in tasks.iter_mut().zip(chunks) {
-                outs.push(chunk);
-            }
-        }
+        let values = |sampled: &Sampled| self.images * sampled.image_out();
+        let sizes = self.operands.iter().map(|part| values(part.shape));
+        let tasks = by_images(
+            self.source,
+            self.images * sampled.image_in(),
+            sizes.zip(outs),
+        );
         tasks.into_par_iter().for_each_init(
             || (Scratch::default(), Vec::new()),
             |(scratch, windows), (source, mut outs)| {
@@ -230,9 +201,9 @@ impl Work<'_> {
                     windows.resize(images * sampled.source_channels * plan.window.len(), 0.0);
                     sampled.windows(plan, source, windows);
                     for ((part, packed), out) in self.operands.iter().zip(packed).zip(&mut outs) {
-                        let (pixels, image) = (part.sampled.pixels(), part.sampled.image_out());
+                        let (pixels, image) = (part.shape.pixels(), part.shape.image_out());
                         for packed in packed {
-                            let channels = plan.group * part.sampled.target_channels;
+                            let channels = plan.group * part.shape.target_channels;
                             let first = (channels + packed.block.start) * pixels;
                             let out = out.chunks_exact_mut(image);
                             let out = out.map(|image| &mut image[first..]);
@@ -246,7 +217,7 @@ impl Work<'_> {
 
     /// Computes with one block of channels per task.
     fn by_blocks(&self, outs: Vec<&mut [MaybeUninit<f32>]>) {
-        let sampled = self.operands[0].sampled;
+        let sampled = self.operands[0].shape;
         let see = |plan: &Plan| {
             let image = sampled.source_channels * plan.window.len();
             let mut windows = vec![0.0; sampled.batch * image];
@@ -260,7 +231,7 @@ impl Work<'_> {
         let of_group = sampled.phases.len();
         let mut tasks = Vec::new();
         for (part, out) in self.operands.iter().zip(outs) {
-            let blocks = part.blocks(self.level);
+            let blocks = part.shape.blocks(self.level);
             let groups = self.plans.chunks(of_group).zip(windows.chunks(of_group));
             let mut of_part: Vec<_> = groups
                 .flat_map(|(plans, windows)| {
@@ -269,10 +240,10 @@ impl Work<'_> {
                 })
                 .map(|task| (task, Vec::with_capacity(sampled.batch)))
                 .collect();
-            for image in out.chunks_exact_mut(part.sampled.image_out()) {
+            for image in out.chunks_exact_mut(part.shape.image_out()) {
                 let mut rest = image;
                 for ((.., block), targets) in &mut of_part {
-                    let (target, after) = rest.split_at_mut(block.len * part.sampled.pixels());
+                    let (target, after) = rest.split_at_mut(block.len * part.shape.pixels());
                     targets.push(target);
                     rest = after;
                 }
@@ -283,7 +254,7 @@ impl Work<'_> {
             Scratch::default,
             |scratch, ((part, plans, windows, block), mut targets)| {
                 for (plan, windows) in plans.iter().zip(windows) {
-                    let packed = plan.pack(self.level, part.sampled, block, part.weight);
+                    let packed = plan.pack(self.level, part.shape, block, part.weight);
                     let some = self.images * sampled.source_channels * plan.window.len();
                     for (out, windows) in targets.chunks_mut(self.images).zip(windows.chunks(some))
                     {
@@ -299,7 +270,7 @@ impl Work<'_> {
     /// first of the block.
     fn block<'o>(
         &self,
-        part: &Operand,
+        part: &Operand<Sampled>,
         plan: &Plan,
         packed: &PackedBlock,
         windows: &[f32],
@@ -310,7 +281,7 @@ impl Work<'_> {
         let width = packed.block.vectors * level.lanes();
         scratch.bias.clear();
         if let Some(bias) = part.bias {
-            let first = plan.group * part.sampled.target_channels + packed.block.start;
+            let first = plan.group * part.shape.target_channels + packed.block.start;
             scratch
                 .bias
                 .extend_from_slice(&bias[first..first + packed.block.len]);
@@ -323,7 +294,7 @@ impl Work<'_> {
         level.run(Sums {
             plan,
             images,
-            channels: part.sampled.source_channels,
+            channels: part.shape.source_channels,
             windows,
             places: plan.places(images),
             packed,
@@ -332,7 +303,7 @@ impl Work<'_> {
         });
         let sums = scratch.sums.chunks_exact(pixels * width);
         for (out, sums) in out.zip(sums) {
-            part.sampled
+            part.shape
                 .place(level, plan.phase, packed.block.len, width, sums, out);
         }
     }
