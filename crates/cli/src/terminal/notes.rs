@@ -58,6 +58,10 @@ impl finetune::Observer for Notes {
         }
     }
 
+    fn on_begin(&mut self) {
+        interrupt::something_is_to_be_saved();
+    }
+
     fn on_phase(&mut self, phase: Phase) {
         let heartbeat = self.heartbeat.get_or_insert_with(|| Heartbeat::new(TITLE));
         heartbeat.does(activity(phase));

@@ -83,6 +83,7 @@ impl Comparison {
         report.understood = Some(understood);
         // The runs open their images themselves.
         drop(data);
+        observer.on_begin();
         if self.resumes {
             if self.moved {
                 self.plan.begin(&folder)?;

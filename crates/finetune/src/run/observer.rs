@@ -32,6 +32,10 @@ pub trait Observer: finetune_training::Observer {
         let _ = understood;
     }
 
+    /// Called before a comparison writes the first file of its folder. From here on it can be resumed,
+    /// so a stop should be requested rather than made by ending the process.
+    fn on_begin(&mut self) {}
+
     /// Called when a phase begins that may take long.
     fn on_phase(&mut self, phase: Phase) {
         let _ = phase;
