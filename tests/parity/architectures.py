@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
-"""Computes logits and gradients of every architecture in torchvision and timm, for `tests/architectures.rs`.
+"""Computes logits and gradients of a family's architectures in PyTorch's libraries, for
+`crates/model/tests/architectures.rs`.
 
-    pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31
-    python3 tests/parity/architectures.py > tests/fixtures/architectures.json
+    pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31 transformers==5.24.0
+    python3 tests/parity/architectures.py FAMILY > tests/fixtures/architectures/FAMILY.json
+
+The families are the modules in `families/`: each has `models()`, from a name, with a library in
+brackets if the architecture has names of several, to a function that builds the model, and a size
+`(batch, height, width)`.
 
 Every tensor of a state dict and every image is a formula of name and index, which the test
 repeats. Only the results are stored: logits in evaluation and training mode, and in both modes the
@@ -16,6 +21,7 @@ by how much the norm of each gradient changes if they are on the other side (`ki
 these values).
 """
 
+import importlib
 import json
 import sys
 import zlib
@@ -24,9 +30,8 @@ import numpy
 import timm
 import torch
 import torchvision
+import transformers
 from torch import nn
-
-import logits as small
 
 CLASSES = 7
 
@@ -45,7 +50,7 @@ def uniform(name: str, count: int) -> numpy.ndarray:
 def fill(model: nn.Module) -> None:
     state = {}
     for name, tensor in model.state_dict().items():
-        if name.endswith("num_batches_tracked"):
+        if not tensor.is_floating_point():
             state[name] = tensor
             continue
         u = uniform(name, tensor.numel())
@@ -54,18 +59,12 @@ def fill(model: nn.Module) -> None:
             values = 1.0 + 0.3 * u
         elif tensor.dim() >= 2 and len(dims) > 1 and not name.endswith(("pos_embed", "pos_embedding")):
             values = u * (3.0 / tensor[0].numel()) ** 0.5  # variance 1 / inputs
-        elif is_norm_weight(name, model):
+        elif tensor.dim() == 1 and name.endswith("weight"):  # of a normalisation
             values = 1.0 + 0.3 * u
         else:
             values = 0.1 * u
         state[name] = torch.from_numpy(values.astype(numpy.float32)).reshape(tensor.shape)
     model.load_state_dict(state)
-
-
-def is_norm_weight(name: str, model: nn.Module) -> bool:
-    layer, _, field = name.rpartition(".")
-    kinds = (nn.BatchNorm2d, nn.LayerNorm)
-    return field == "weight" and isinstance(model.get_submodule(layer), kinds)
 
 
 def images(batch: int, height: int, width: int) -> torch.Tensor:
@@ -77,6 +76,8 @@ def without_chance(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
             module.p = 0.0
+        elif type(module).__name__.endswith("DropPath"):  # timm and transformers
+            module.drop_prob = 0.0
     return model
 
 
@@ -135,11 +136,15 @@ def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
         model.train(mode == "train")
         model.zero_grad()
         output = model(images(batch, height, width).double())
+        output = getattr(output, "logits", output)  # transformers
         nn.functional.cross_entropy(output, torch.arange(batch) % CLASSES).backward()
         result[mode] = {
             "logits": [[float(f"{v:.9g}") for v in row] for row in output.tolist()],
+            # A parameter that the model does not use has no gradient.
             "gradient_norms": {
-                name: float(f"{p.grad.norm().item():.8g}") for name, p in model.named_parameters()
+                name: float(f"{p.grad.norm().item():.8g}")
+                for name, p in model.named_parameters()
+                if p.grad is not None
             },
         }
     return result
@@ -147,50 +152,21 @@ def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
 
 def main() -> None:
     torch.set_num_threads(2)
-    odd = (4, 97, 131)
-    vision = lambda name: getattr(torchvision.models, name)(num_classes=CLASSES)
-    vit = lambda name, size: timm.create_model(name, num_classes=CLASSES, img_size=size)
-    models = {
-        **{
-            f"resnet{6 * n + 2}": (small.ResNet(n, 1, CLASSES), (4, 33, 47))
-            for n in (3, 5, 7, 9)
-        },
-        "resnet18": (vision("resnet18"), odd),
-        "resnet34": (vision("resnet34"), odd),
-        "resnet50": (vision("resnet50"), odd),
-        "mobilenet_v2": (vision("mobilenet_v2"), odd),
-        "efficientnet_b0": (vision("efficientnet_b0"), odd),
-        "convnext_tiny": (vision("convnext_tiny"), odd),
-        "vit_tiny_patch16_224": (vit("vit_tiny_patch16_224", 224), (2, 224, 224)),
-        "vit_small_patch16_224": (vit("vit_small_patch16_224", 96), (2, 96, 96)),
-        "vit_base_patch16_224": (vit("vit_base_patch16_224", 64), (2, 64, 64)),
-        "deit_tiny_patch16_224": (vit("deit_tiny_patch16_224", 64), (2, 64, 64)),
-        "vit_b_16": (
-            torchvision.models.VisionTransformer(64, 16, 12, 12, 768, 3072, num_classes=CLASSES),
-            (2, 64, 64),
-        ),
-        # The same networks with timm's names.
-        "mobilenet_v2 (timm)": (timm.create_model("mobilenetv2_100", num_classes=CLASSES), odd),
-        "efficientnet_b0 (timm)": (timm.create_model("efficientnet_b0", num_classes=CLASSES), odd),
-        "convnext_tiny (timm)": (timm.create_model("convnext_tiny", num_classes=CLASSES), odd),
-    }
+    [family] = sys.argv[1:]
     result = {
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
         "timm": timm.__version__,
+        "transformers": transformers.__version__,
         "models": {},
     }
-    for name, (model, size) in models.items():
+    module = importlib.import_module(f"families.{family}")
+    for name, (build, size) in module.models().items():
         print(name, file=sys.stderr)
-        result["models"][name] = run(model, *size)
+        result["models"][name] = run(build(), *size)
         if name.startswith("mobilenet"):
-            result["models"][name]["eval"]["kinks"] = kinks(model, *size)
-    # timm's resampling of a position embedding: 3×3 patches to 5×5 and to 2×2.
-    embedding = torch.from_numpy(uniform("pos_embed", 10 * 4).astype(numpy.float32)).reshape(1, 10, 4)
-    resample = timm.layers.resample_abs_pos_embed
-    result["positions"] = {
-        str(side): resample(embedding, [side, side]).flatten().tolist() for side in (5, 2)
-    }
+            result["models"][name]["eval"]["kinks"] = kinks(build(), *size)
+    result |= getattr(module, "more", dict)()
     print(json.dumps(result))
 
 

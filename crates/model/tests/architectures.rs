@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "util/architectures.rs"]
-mod architectures;
+mod parity;
 
 use std::collections::BTreeMap;
 
-use architectures::{Bars, check, fixture, uniform};
 use burn::tensor::Device;
-use finetune::model::{Architecture, Head, WeightsFile, state_dict, write_safetensors};
+use finetune_model::{Architecture, Head, WeightsFile, state_dict, write_safetensors};
+use parity::{Bars, check, fixture, uniform};
 
 /// Gradients in training mode are compared in `f64`, by `architectures_f64.rs`.
 const BARS: Bars = Bars {
@@ -18,22 +18,13 @@ const BARS: Bars = Bars {
     training_gradients: None,
 };
 
-macro_rules! checks {
-    ($($test:ident => $($key:literal),+;)+) => {
-        $(#[test] fn $test() { $(check($key, BARS);)+ })+
+macro_rules! families {
+    ($($family:ident),+) => {
+        $(#[test] fn $family() { check(stringify!($family), BARS); })+
     };
 }
 
-checks! {
-    cifar_resnets => "resnet20", "resnet32", "resnet44", "resnet56";
-    mobilenet => "mobilenet_v2", "mobilenet_v2 (timm)";
-    basic_resnets => "resnet18", "resnet34";
-    bottleneck_resnet => "resnet50";
-    efficientnet => "efficientnet_b0", "efficientnet_b0 (timm)";
-    convnext => "convnext_tiny", "convnext_tiny (timm)";
-    small_transformers => "vit_tiny_patch16_224", "vit_small_patch16_224", "deit_tiny_patch16_224";
-    base_transformers => "vit_base_patch16_224", "vit_b_16";
-}
+families! { cifar_resnet, convnext, efficientnet, mobilenet_v2, resnet, vit }
 
 #[test]
 fn position_embeddings_are_resampled_as_by_timm() {
@@ -58,7 +49,7 @@ fn position_embeddings_are_resampled_as_by_timm() {
     let path = folder.path().join("weights.safetensors");
     write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
     for side in [5, 2] {
-        let wanted = &fixture()["positions"][side.to_string()];
+        let wanted = &fixture("vit")["positions"][side.to_string()];
         let wanted: Vec<f64> = wanted
             .as_array()
             .unwrap()

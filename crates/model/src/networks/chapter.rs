@@ -17,11 +17,13 @@ use super::stages::{Stage, Staged, logits};
 pub(super) const ARCHITECTURES: &[Entry<ChapterCnn>] = &[Entry {
     spec: Spec {
         name: "chapter",
+        aliases: &[],
         image_size: ChapterCnn::SIDE,
         sizes: Sizes::Fixed,
         normalization: Normalization::HALF,
         filter: Filter::Bilinear,
         crop: 1.0,
+        prefix_tokens: 0,
         head: "head",
         // Without the convolution, which has 27 inputs: an adapter of rank 8 has 728 parameters for its
         // 1728, and takes longer than the convolution itself.

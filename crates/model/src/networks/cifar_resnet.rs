@@ -32,6 +32,7 @@ pub(super) const ARCHITECTURES: &[Entry<CifarResNet>] = &[
 
 const SPEC: Spec = Spec {
     name: "resnet8",
+    aliases: &[],
     image_size: 32,
     sizes: Sizes::From(8),
     normalization: Normalization {
@@ -40,6 +41,7 @@ const SPEC: Spec = Spec {
     },
     filter: Filter::Bilinear,
     crop: 1.0,
+    prefix_tokens: 0,
     head: "linear",
     targets: "all",
     blocks: None,

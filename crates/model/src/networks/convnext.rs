@@ -18,11 +18,13 @@ use super::stochastic_depth::StochasticDepth;
 pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
     spec: Spec {
         name: "convnext_tiny",
+        aliases: &[],
         image_size: 224,
         sizes: Sizes::From(32),
         normalization: Normalization::IMAGENET,
         filter: Filter::Bilinear,
         crop: 224.0 / 236.0,
+        prefix_tokens: 0,
         head: "head",
         targets: r"fc[12]\.",
         blocks: None,

@@ -19,7 +19,10 @@ use super::stochastic_depth::StochasticDepth;
 
 pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
     Entry {
-        spec: MOBILENET_V2_SPEC,
+        spec: Spec {
+            aliases: &["mobilenetv2_100"],
+            ..MOBILENET_V2_SPEC
+        },
         build: |_, classes, device| InvertedResidualNet::mobilenet_v2(classes, device),
     },
     Entry {
@@ -39,11 +42,13 @@ pub(super) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
 
 const MOBILENET_V2_SPEC: Spec = Spec {
     name: "mobilenet_v2",
+    aliases: &[],
     image_size: 224,
     sizes: Sizes::From(32),
     normalization: Normalization::IMAGENET,
     filter: Filter::Bilinear,
     crop: 0.875,
+    prefix_tokens: 0,
     head: "classifier",
     // The 1×1 convolutions, which have nearly all of the weights: a depthwise one has 9 per channel.
     targets: r"(expand|project|last)\.conv\.",

@@ -1,8 +1,8 @@
 //! The networks: one file per family, with its architectures, their preprocessing, and the names that
 //! PyTorch's libraries have for its tensors.
 //!
-//! A new family is one file and one row of `families!` in this one. Paths of parameters are Burn's: the
-//! names of the fields.
+//! A new family of a known kind of network is one file with a table, and one word in `families!` in this
+//! one. A new kind is one file and one row. Paths of parameters are Burn's: the names of the fields.
 
 mod blocks;
 mod chapter;
@@ -30,12 +30,13 @@ pub use self::stochastic_depth::StochasticDepth;
 pub use self::vit::VitSize;
 use crate::error::ModelError;
 
-/// Makes [`Network`], what is delegated to the families, and [`ARCHITECTURES`] from the list of families.
+/// Makes [`Network`], what is delegated to its kinds, and [`ARCHITECTURES`]. A row has a kind of network and
+/// the modules of its families, each with a table.
 macro_rules! families {
-    ($($(#[$doc:meta])* $variant:ident($module:ident::$network:ident),)+) => {
-        $(pub use self::$module::$network;)+
+    ($($(#[$doc:meta])* $variant:ident($kind:ident::$network:ident): $($family:ident),+;)+) => {
+        $(pub use self::$kind::$network;)+
 
-        /// A network of any family.
+        /// A network of any kind.
         #[derive(Module, Debug)]
         #[allow(clippy::large_enum_variant)]
         pub enum Network {
@@ -70,19 +71,19 @@ macro_rules! families {
             }
         }
 
-        const COUNT: usize = 0 $(+ $module::ARCHITECTURES.len())+;
+        const COUNT: usize = 0 $($(+ $family::ARCHITECTURES.len())+)+;
 
         const ALL: [Architecture; COUNT] = {
-            const FIRST_OF_FAMILIES: &[Architecture] = &[$(Architecture {
-                spec: $module::ARCHITECTURES[0].spec,
-                builder: Builder::$variant($module::ARCHITECTURES[0].build),
-            }),+];
+            const FIRST_OF_FAMILIES: &[Architecture] = &[$($(Architecture {
+                spec: $family::ARCHITECTURES[0].spec,
+                builder: Builder::$variant($family::ARCHITECTURES[0].build),
+            }),+),+];
             let mut all = [FIRST_OF_FAMILIES[0]; COUNT];
             let mut next = 0;
-            $({
+            $($({
                 let mut index = 0;
-                while index < $module::ARCHITECTURES.len() {
-                    let entry = &$module::ARCHITECTURES[index];
+                while index < $family::ARCHITECTURES.len() {
+                    let entry = &$family::ARCHITECTURES[index];
                     all[next] = Architecture {
                         spec: entry.spec,
                         builder: Builder::$variant(entry.build),
@@ -90,7 +91,7 @@ macro_rules! families {
                     index += 1;
                     next += 1;
                 }
-            })+
+            })+)+
             all
         };
     };
@@ -98,18 +99,18 @@ macro_rules! families {
 
 // In the order in which a weights file is recognised.
 families! {
-    /// A residual network for small images: `resnet8` and others.
-    CifarResNet(cifar_resnet::CifarResNet),
+    /// A residual network for small images.
+    CifarResNet(cifar_resnet::CifarResNet): cifar_resnet;
     /// The network of the chapter.
-    Chapter(chapter::ChapterCnn),
-    /// ResNet-18, -34 or -50.
-    ResNet(resnet::ResNet),
-    /// MobileNetV2 or EfficientNet-B0.
-    InvertedResidual(inverted_residual::InvertedResidualNet),
-    /// `ConvNeXt`-Tiny.
-    ConvNext(convnext::ConvNext),
+    Chapter(chapter::ChapterCnn): chapter;
+    /// A residual network for `ImageNet`.
+    ResNet(resnet::ResNet): resnet;
+    /// A network of inverted residual blocks.
+    InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
+    /// A `ConvNeXt`.
+    ConvNext(convnext::ConvNext): convnext;
     /// A Vision Transformer.
-    VisionTransformer(vit::VisionTransformer),
+    VisionTransformer(vit::VisionTransformer): vit;
 }
 
 /// All architectures.
@@ -144,7 +145,7 @@ impl Network {
 }
 
 impl Architecture {
-    /// The architecture of this name, with its default image size.
+    /// The architecture of this name, or with this [alias](Spec::aliases), with its default image size.
     ///
     /// # Errors
     ///
@@ -152,7 +153,7 @@ impl Architecture {
     pub fn find(name: &str) -> Result<&'static Self, ModelError> {
         ARCHITECTURES
             .iter()
-            .find(|architecture| architecture.name == name)
+            .find(|architecture| architecture.is_called(name))
             .ok_or_else(|| ModelError::UnknownModel {
                 name: name.to_owned(),
                 known: ARCHITECTURES
@@ -256,35 +257,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn architectures_are_in_the_order_in_which_files_are_recognised() {
-        let names: Vec<&str> = ARCHITECTURES.iter().map(|one| one.name).collect();
+    fn names_and_aliases_are_unique() {
+        let mut names: Vec<&str> = ARCHITECTURES
+            .iter()
+            .flat_map(|one| one.aliases.iter().copied().chain([one.name]))
+            .collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
         assert_eq!(
-            names,
-            [
-                "resnet8",
-                "resnet14",
-                "resnet20",
-                "resnet32",
-                "resnet44",
-                "resnet56",
-                "resnet8-64",
-                "resnet14-64",
-                "resnet20-64",
-                "chapter",
-                "resnet18",
-                "resnet34",
-                "resnet50",
-                "mobilenet_v2",
-                "efficientnet_b0",
-                "convnext_tiny",
-                "vit_tiny_patch16_224",
-                "vit_small_patch16_224",
-                "vit_b_16",
-                "vit_base_patch16_224",
-                "deit_tiny_patch16_224",
-                "deit_small_patch16_224",
-                "deit_base_patch16_224",
-            ]
+            Architecture::find("mobilenetv2_100").unwrap().name,
+            "mobilenet_v2"
         );
     }
 }

@@ -43,11 +43,13 @@ pub(super) const ARCHITECTURES: &[Entry<ResNet>] = &[
 
 const SPEC: Spec = Spec {
     name: "resnet18",
+    aliases: &[],
     image_size: 224,
     sizes: Sizes::From(32),
     normalization: Normalization::IMAGENET,
     filter: Filter::Bilinear,
     crop: 0.875,
+    prefix_tokens: 0,
     head: "fc",
     targets: "all",
     blocks: None,

@@ -10,6 +10,9 @@ use super::init::Init;
 pub struct Spec {
     /// Its name on the command line.
     pub name: &'static str,
+    /// Other names that timm, torchvision or `open_clip` have for it, or for networks that compute the same
+    /// with the same tensors.
+    pub aliases: &'static [&'static str],
     /// Side of its images in pixels: the default, or the one chosen with
     /// [`Architecture::at`](super::Architecture::at).
     pub image_size: usize,
@@ -21,6 +24,8 @@ pub struct Spec {
     pub filter: Filter,
     /// Side of the centre crop as a share of the side of the resized image: 224 of 256 is 0.875.
     pub crop: f32,
+    /// Entries of the position embedding that come before those of the patches.
+    pub prefix_tokens: usize,
     /// Path of the head, in Burn's names.
     pub head: &'static str,
     /// Pattern of the layers that get an adapter by default.
@@ -67,6 +72,10 @@ pub(crate) struct Dialect {
     pub(crate) library: &'static str,
     /// From a path in Burn's names to the name in the library. The `gamma` and `beta` of normalisations
     /// are already called `weight` and `bias`.
+    ///
+    /// If the library has several tensors for it, their names stand in braces: with
+    /// `attention.{query,key,value}.weight`, the rows of `attention.query.weight` come first. A `0` among
+    /// them stands for zeros that the library does not store: `attn.{q_bias,0,v_bias}`.
     pub(crate) name: fn(&str) -> String,
 }
 
@@ -83,6 +92,12 @@ pub(crate) const fn dialect(library: &'static str, name: fn(&str) -> String) -> 
 }
 
 impl Spec {
+    /// Whether this is its name or one of its [aliases](Self::aliases).
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
     /// How an image becomes what the network takes, as the publishers of the weights do it: the shorter
     /// side is resized to `image_size / crop`, then the centre is cropped.
     #[must_use]

@@ -44,11 +44,13 @@ pub(super) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
 
 const VIT: Spec = Spec {
     name: "vit_tiny_patch16_224",
+    aliases: &[],
     image_size: 224,
     sizes: Sizes::MultipleOf(PATCH),
     normalization: Normalization::HALF,
     filter: Filter::Bicubic,
     crop: 0.9,
+    prefix_tokens: 1,
     head: "head",
     targets: "all-linear",
     blocks: Some(Blocks {

@@ -7,6 +7,7 @@ use std::ops::Bound;
 
 use finetune_files::{listed, shortened, visible};
 
+use super::parts::{Part, parts, rows_of_parts};
 use super::state_dict::Slot;
 use super::tensor_file::Entry;
 use crate::networks::{Architecture, Sizes};
@@ -26,6 +27,14 @@ pub(super) struct Tensors<'a> {
     by_name: BTreeMap<Cow<'a, str>, (&'a str, &'a [usize])>,
 }
 
+/// A tensor of an architecture in a file.
+pub(super) struct Stored<'a> {
+    /// The names of its parts in the file; zeros are not stored.
+    pub names: Vec<Option<&'a str>>,
+    /// The shape of all parts together.
+    pub shape: Cow<'a, [usize]>,
+}
+
 /// An architecture's tensors.
 pub(super) struct Wanted<'a> {
     pub architecture: &'a Architecture,
@@ -39,8 +48,8 @@ pub(super) struct Fit {
     pub prefix: String,
     /// Which of the architecture's dialects.
     pub dialect: usize,
-    /// The names of the slots in the file, in the same order.
-    pub names: Vec<String>,
+    /// The names of the slots in the file, in the same order: those of their parts.
+    pub names: Vec<Vec<Option<String>>>,
     /// How many tensors match, without those of the head.
     pub matched: usize,
     missing: Vec<String>,
@@ -61,6 +70,51 @@ impl<'a> Tensors<'a> {
 
     pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a [usize])> {
         self.by_name.get(name).copied()
+    }
+
+    /// The tensor that a library calls `name`, under a prefix, with this many rows if parts of it are
+    /// zeros: its name in the file and its shape. If the library stores it in parts, their names.
+    pub(super) fn stored(&self, prefix: &str, name: &str, rows: usize) -> Option<Stored<'a>> {
+        let full = |part: &str| -> Cow<'_, str> {
+            if prefix.is_empty() {
+                part.to_owned().into()
+            } else {
+                format!("{prefix}{part}").into()
+            }
+        };
+        if !name.contains('{') {
+            let (name, shape) = self.get(&full(name))?;
+            return Some(Stored {
+                names: vec![Some(name)],
+                shape: Cow::Borrowed(shape),
+            });
+        }
+        let parts: Vec<Part<'_>> = parts(name);
+        let mut names = Vec::with_capacity(parts.len());
+        let mut lengths = Vec::with_capacity(parts.len());
+        let mut of_rows: Option<&[usize]> = None;
+        for part in &parts {
+            let Some(part) = part else {
+                names.push(None);
+                lengths.push(None);
+                continue;
+            };
+            let (name, shape) = self.get(&full(part))?;
+            let (first, rest) = shape.split_first()?;
+            if of_rows.is_some_and(|of_rows| of_rows != rest) {
+                return None;
+            }
+            of_rows = Some(rest);
+            names.push(Some(name));
+            lengths.push(Some(*first));
+        }
+        let lengths = rows_of_parts(&lengths, rows)?;
+        let mut shape = vec![lengths.iter().sum()];
+        shape.extend(of_rows?);
+        Some(Stored {
+            names,
+            shape: shape.into(),
+        })
     }
 
     /// Names in the file of all tensors.
@@ -84,7 +138,8 @@ impl<'a> Tensors<'a> {
     }
 }
 
-fn unwrapped(name: &str) -> Cow<'_, str> {
+/// A name without what wrappers insert, and with dots as separators.
+pub(super) fn unwrapped(name: &str) -> Cow<'_, str> {
     if !name.contains('/') && !WRAPPERS.iter().any(|wrapper| name.contains(wrapper)) {
         return name.into();
     }
@@ -106,7 +161,7 @@ impl Wanted<'_> {
             let Some(first) = self.first(&names) else {
                 continue;
             };
-            for prefix in tensors.prefixes(first).take(MOST_PREFIXES) {
+            for prefix in tensors.prefixes(&first).take(MOST_PREFIXES) {
                 if self.is_there(&names, prefix, tensors)
                     && fits.iter().all(|fit| fit.prefix != prefix)
                 {
@@ -127,11 +182,13 @@ impl Wanted<'_> {
         let mut best: Option<Fit> = None;
         for dialect in 0..self.architecture.dialects.len() {
             let names = self.names(dialect);
-            let mut prefixes = BTreeSet::from([""]);
+            let mut prefixes = BTreeSet::from([String::new()]);
             for name in names.iter().step_by(names.len() / TRIED + 1) {
-                prefixes.extend(tensors.prefixes(name).take(MOST_PREFIXES / TRIED));
+                let name = first_part(name);
+                let found = tensors.prefixes(&name).take(MOST_PREFIXES / TRIED);
+                prefixes.extend(found.map(str::to_owned));
             }
-            for prefix in prefixes {
+            for prefix in &prefixes {
                 let fit = self.fit(dialect, prefix, new_head, tensors);
                 if best
                     .as_ref()
@@ -150,18 +207,18 @@ impl Wanted<'_> {
     }
 
     /// The name of the first tensor outside the head.
-    fn first<'b>(&self, names: &'b [String]) -> Option<&'b str> {
+    fn first(&self, names: &[String]) -> Option<String> {
         let mut body = self.slots.iter().zip(names);
-        let first = body.find(|(slot, _)| !is_head(&slot.path, self.architecture));
-        first.map(|(_, name)| name.as_str())
+        let (_, name) = body.find(|(slot, _)| !is_head(&slot.path, self.architecture))?;
+        Some(first_part(name))
     }
 
     fn is_there(&self, names: &[String], prefix: &str, tensors: &Tensors<'_>) -> bool {
         self.slots.iter().zip(names).all(|(slot, name)| {
             is_head(&slot.path, self.architecture)
                 || tensors
-                    .get(&format!("{prefix}{name}"))
-                    .is_some_and(|(_, shape)| same(shape, slot, self.architecture))
+                    .stored(prefix, name, slot.shape[0])
+                    .is_some_and(|stored| same(&stored.shape, slot, self.architecture))
         })
     }
 
@@ -181,26 +238,44 @@ impl Wanted<'_> {
         };
         let mut known = BTreeSet::new();
         for (slot, name) in self.slots.iter().zip(&wanted) {
-            let full = format!("{prefix}{name}");
-            known.insert(name.as_str());
-            let found = tensors.get(&full);
+            let parts: Vec<Part<'_>> = parts(name);
+            let full = |part: &str| format!("{prefix}{part}");
+            let found = tensors.stored(prefix, name, slot.shape[0]);
             let head = is_head(&slot.path, self.architecture);
-            match found {
+            match &found {
                 _ if head && new_head => {}
-                None => fit.missing.push(full.clone()),
-                Some((name, shape)) if !same(shape, slot, self.architecture) => {
-                    let differs = format!("{} is {shape:?} instead of {:?}", name, slot.shape);
-                    fit.differing.push(differs);
+                None => {
+                    let absent = |part: &&Cow<'_, str>| tensors.get(&full(part)).is_none();
+                    let absent: Vec<_> = parts.iter().flatten().filter(absent).collect();
+                    if absent.is_empty() {
+                        fit.differing
+                            .push(format!("{} do not belong together", full(name)));
+                    }
+                    fit.missing
+                        .extend(absent.into_iter().map(|part| full(part)));
+                }
+                Some(stored) if !same(&stored.shape, slot, self.architecture) => {
+                    let name = stored.names.iter().copied().flatten().next();
+                    fit.differing.push(format!(
+                        "{} is {:?} instead of {:?}",
+                        name.unwrap_or_default(),
+                        stored.shape,
+                        slot.shape
+                    ));
                 }
                 Some(_) if head => {}
                 Some(_) => fit.matched += 1,
             }
-            fit.names
-                .push(found.map_or(full, |(name, _)| name.to_owned()));
+            let stored = found.map(|stored| stored.names.into_iter());
+            fit.names.push(match stored {
+                Some(names) => names.map(|name| name.map(str::to_owned)).collect(),
+                None => parts.iter().map(|part| part.as_deref().map(full)).collect(),
+            });
+            known.extend(parts.into_iter().flatten());
         }
         let parts = Parts::of(self, &wanted, dialect);
         for (name, original) in tensors.under(prefix) {
-            if known.contains(name) || name.ends_with("num_batches_tracked") {
+            if known.contains(name) || is_no_weight(name) {
                 continue;
             }
             let list = if parts.is_neighbour(name, new_head) {
@@ -257,6 +332,30 @@ impl Parts {
     }
 }
 
+/// The name of the first part of a tensor that is stored.
+fn first_part(name: &str) -> String {
+    let first = parts(name).into_iter().flatten().next();
+    first.map_or_else(String::new, Cow::into_owned)
+}
+
+/// Whether a tensor that an architecture does not have is none of its weights: buffers that libraries
+/// compute anew, and what profilers and pretraining leave behind.
+pub(super) fn is_no_weight(name: &str) -> bool {
+    const NAMES: [&str; 10] = [
+        "num_batches_tracked",
+        "total_ops",
+        "total_params",
+        "relative_position_index",
+        "relative_coords_table",
+        "attn_mask",
+        "position_ids",
+        "mask_token",
+        "inv_freq",
+        "periods",
+    ];
+    NAMES.contains(&name.rsplit('.').next().unwrap_or(name))
+}
+
 /// The first component of a name, without digits at its end.
 fn stem(name: &str) -> String {
     let first = name.split('.').next().unwrap_or_default();
@@ -303,7 +402,8 @@ impl Fit {
 }
 
 /// Whether the shape in the file is that of the slot or can be resampled to it. Axes of length 1 do not
-/// count: `[96, 1, 1]` is the same as `[96]`.
+/// count: `[96, 1, 1]` is the same as `[96]`. Neither does how the inputs of a matrix are divided: a
+/// convolution that covers its whole input, `[4096, 512, 7, 7]`, is the same as `[4096, 25088]`.
 fn same(shape: &[usize], slot: &Slot, architecture: &Architecture) -> bool {
     let squeezed = |shape: &[usize]| -> Vec<usize> {
         shape
@@ -314,6 +414,8 @@ fn same(shape: &[usize], slot: &Slot, architecture: &Architecture) -> bool {
     };
     shape == slot.shape
         || squeezed(shape) == squeezed(&slot.shape)
+        || matches!((shape, &slot.shape[..]), ([out, inputs @ ..], [slot_out, slot_inputs])
+            if slot.transposed && out == slot_out && inputs.iter().product::<usize>() == *slot_inputs)
         || is_position_embedding(shape, slot, architecture)
 }
 
@@ -323,13 +425,25 @@ pub(super) fn is_position_embedding(
     slot: &Slot,
     architecture: &Architecture,
 ) -> bool {
-    matches!(architecture.sizes, Sizes::MultipleOf(_))
+    patches_of(shape, slot, architecture).is_some()
+}
+
+/// The number of patches that a position embedding of this shape is for, if it is one of a square. Some
+/// libraries have it as a matrix.
+pub(super) fn patches_of(
+    shape: &[usize],
+    slot: &Slot,
+    architecture: &Architecture,
+) -> Option<usize> {
+    let (tokens, width) = match *shape {
+        [1, tokens, width] | [tokens, width] => (tokens, width),
+        _ => return None,
+    };
+    let is_position = matches!(architecture.sizes, Sizes::MultipleOf(_))
         && slot.path == "pos_embed"
-        && shape.len() == 3
-        && shape[0] == 1
-        && shape[2] == slot.shape[2]
-        && shape[1] > 1
-        && (shape[1] - 1).isqrt().pow(2) == shape[1] - 1
+        && width == slot.shape[2];
+    let patches = tokens.checked_sub(architecture.prefix_tokens)?;
+    (is_position && patches > 0 && patches.isqrt().pow(2) == patches).then_some(patches)
 }
 
 pub(super) fn is_head(path: &str, architecture: &Architecture) -> bool {

@@ -5,6 +5,7 @@ mod adapter;
 mod foreign;
 mod hf_peft;
 mod matching;
+mod parts;
 mod pickle;
 mod position;
 mod pytorch;

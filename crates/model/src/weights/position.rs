@@ -3,14 +3,14 @@
 use fast_image_resize::images::Image;
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-/// Resamples the embedding `[1, 1 + from², width]` of a class token and a square of patches to
-/// `[1, 1 + to², width]`: bicubic (Catmull–Rom), antialiased if it shrinks, as in timm's
-/// `resample_abs_pos_embed`. The embedding of the class token stays. `None` if `values` are too few.
-pub(crate) fn resample(values: &[f32], width: usize, to: usize) -> Option<Vec<f32>> {
-    let (class, patches) = values.split_at_checked(width)?;
+/// Resamples the embedding `[1, prefix + from², width]` of some tokens and a square of patches to
+/// `[1, prefix + to², width]`: bicubic (Catmull–Rom), antialiased if it shrinks, as in timm's
+/// `resample_abs_pos_embed`. The embedding of the first tokens stays. `None` if `values` are too few.
+pub(crate) fn resample(values: &[f32], prefix: usize, width: usize, to: usize) -> Option<Vec<f32>> {
+    let (first, patches) = values.split_at_checked(prefix * width)?;
     let from = (patches.len() / width.max(1)).isqrt();
-    let mut resampled = class.to_vec();
-    resampled.resize((1 + to * to) * width, 0.0);
+    let mut resampled = first.to_vec();
+    resampled.resize((prefix + to * to) * width, 0.0);
     let side = |length: usize| u32::try_from(length).ok();
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     for feature in 0..width {
@@ -25,7 +25,7 @@ pub(crate) fn resample(values: &[f32], width: usize, to: usize) -> Option<Vec<f3
         Resizer::new().resize(&source, &mut target, &options).ok()?;
         let pixels = target.buffer().as_chunks::<4>().0;
         for (patch, bytes) in pixels.iter().enumerate() {
-            resampled[(1 + patch) * width + feature] = f32::from_le_bytes(*bytes);
+            resampled[(prefix + patch) * width + feature] = f32::from_le_bytes(*bytes);
         }
     }
     Some(resampled)

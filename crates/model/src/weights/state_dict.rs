@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use super::parts::parts;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
@@ -105,11 +106,28 @@ impl ModuleVisitor for Collect {
         if name.starts_with("features.") && name.ends_with(".layer_scale") {
             shape.extend([1, 1]);
         }
-        self.found.push(StateTensor {
-            name,
-            shape,
-            values: Floats::of(tensor),
-        });
+        let values = Floats::of(tensor);
+        let parts = parts(&name);
+        if let [Some(name)] = &parts[..] {
+            let name = name.clone().into_owned();
+            self.found.push(StateTensor {
+                name,
+                shape,
+                values,
+            });
+            return;
+        }
+        // Parts that are zeros in the library are left out: they are biases of keys, which change nothing.
+        shape[0] /= parts.len();
+        let length = shape.iter().product();
+        let values = values.into_vec();
+        for (name, values) in parts.into_iter().zip(values.chunks(length)) {
+            self.found.extend(name.map(|name| StateTensor {
+                name: name.into_owned(),
+                shape: shape.clone(),
+                values: values.to_vec().into(),
+            }));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use finetune_files::{and_more, quoted, visible};
 
-use super::matching::{Fit, Tensors, Wanted};
+use super::matching::{Fit, Tensors, Wanted, unwrapped};
 use super::state_dict::slots;
 use super::twins::twins;
 use crate::networks::{ARCHITECTURES, Architecture};
@@ -159,21 +159,9 @@ pub(super) fn nearest(tensors: &Tensors<'_>) -> Option<(&'static Architecture, S
 
 /// The names in the file of the tensors of a network, with its head.
 fn used<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
-    let names = wanted_names(found);
-    let stored = names.filter_map(|name| tensors.get(&name).map(|(name, _)| name));
+    let names = found.fit.names.iter().flatten().flatten();
+    let stored = names.filter_map(|name| tensors.get(&unwrapped(name)).map(|(name, _)| name));
     stored.collect()
-}
-
-fn wanted_names(found: &Found) -> impl Iterator<Item = String> + '_ {
-    let wanted = all()
-        .iter()
-        .find(|wanted| wanted.architecture.name == found.architecture.name);
-    let slots = wanted.map_or(&[][..], |wanted| &wanted.slots);
-    let name = found.architecture.dialects[found.fit.dialect].name;
-    let prefix = &found.fit.prefix;
-    slots
-        .iter()
-        .map(move |slot| format!("{prefix}{}", name(&slot.path)))
 }
 
 fn classes(found: &Found, tensors: &Tensors<'_>) -> Option<usize> {

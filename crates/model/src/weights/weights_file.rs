@@ -10,7 +10,8 @@ use burn::tensor::Device;
 use finetune_files::{quoted, quoted_path};
 
 use super::foreign;
-use super::matching::{Tensors, Wanted, is_head, is_position_embedding};
+use super::matching::{Tensors, Wanted, is_head, patches_of};
+use super::parts::rows_of_parts;
 use super::pytorch::{PyTorch, is_pytorch};
 use super::read_safetensors::SafeTensors;
 use super::tensor_file::{Entry, TensorFile};
@@ -280,7 +281,9 @@ impl WeightsFile {
         let mut values: HashMap<ParamId, Vec<f32>> = HashMap::new();
         for (slot, name) in wanted.slots.iter().zip(&fit.names) {
             if new_head && is_head(&slot.path, architecture) {
-                if let Some(&[stored, ..]) = shapes.get(name).map(Vec::as_slice)
+                let name = name.iter().flatten().next();
+                if let Some(&[stored, ..]) =
+                    name.and_then(|name| shapes.get(name)).map(Vec::as_slice)
                     && slot.path.ends_with(".weight")
                 {
                     notes.push(format!(
@@ -291,7 +294,7 @@ impl WeightsFile {
             }
             let read = self.tensor(slot, name, architecture, &mut notes)?;
             if !read.iter().all(|value| value.is_finite()) {
-                not_finite.push(name.clone());
+                not_finite.extend(name.iter().flatten().next().cloned());
             }
             values.insert(slot.id, read);
         }
@@ -320,33 +323,74 @@ impl WeightsFile {
         })
     }
 
-    /// Reads the values of a slot, in Burn's layout.
+    /// Reads the values of a slot, in Burn's layout, from the tensors of these names.
     fn tensor(
         &mut self,
         slot: &Slot,
-        name: &str,
+        names: &[Option<String>],
         architecture: &Architecture,
         notes: &mut Vec<String>,
     ) -> Result<Vec<f32>, ModelError> {
+        let [Some(name)] = names else {
+            return self.assembled(slot, names);
+        };
         if slot.transposed {
             return self.transposed(name);
         }
         let stored = self.entry(name)?.shape.clone();
         let read = self.values(name)?;
-        if stored == slot.shape || !is_position_embedding(&stored, slot, architecture) {
+        if stored == slot.shape {
             return Ok(read);
         }
-        let (from, to) = ((stored[1] - 1).isqrt(), (slot.shape[1] - 1).isqrt());
+        let patches = |shape: &[usize]| patches_of(shape, slot, architecture);
+        let (Some(from), Some(to)) = (patches(&stored), patches(&slot.shape)) else {
+            return Ok(read);
+        };
+        if from == to {
+            return Ok(read);
+        }
+        let (from, to) = (from.isqrt(), to.isqrt());
         notes.push(format!(
             "its position embedding for {from}×{from} patches is interpolated to {to}×{to}"
         ));
-        resample(&read, slot.shape[2], to).ok_or_else(|| ModelError::Format {
+        let prefix = architecture.prefix_tokens;
+        resample(&read, prefix, slot.shape[2], to).ok_or_else(|| ModelError::Format {
             origin: self.origin.clone(),
             reason: format!(
                 "{} cannot be interpolated to {to}×{to} patches",
                 quoted(name)
             ),
         })
+    }
+
+    /// Reads the values of a slot that the file has in several parts, some of which may be zeros.
+    fn assembled(&mut self, slot: &Slot, names: &[Option<String>]) -> Result<Vec<f32>, ModelError> {
+        let rows = slot.shape.first().copied().unwrap_or(1);
+        let columns: usize = slot.shape.iter().skip(1).product();
+        let stored = names.iter().map(|name| match name {
+            Some(name) => Ok(Some(self.entry(name)?.rows().0)),
+            None => Ok(None),
+        });
+        let stored: Vec<Option<usize>> = stored.collect::<Result<_, ModelError>>()?;
+        let lengths = rows_of_parts(&stored, rows);
+        let lengths = lengths.ok_or_else(|| self.format("its parts do not fit".to_owned()))?;
+        let mut values = Vec::with_capacity(rows * columns);
+        for (name, length) in names.iter().zip(lengths) {
+            match name {
+                Some(name) => values.extend(self.values(name)?),
+                None => values.resize(values.len() + length * columns, 0.0),
+            }
+        }
+        if slot.transposed {
+            let mut turned = vec![0.0; values.len()];
+            for (row, part) in values.chunks_exact(columns.max(1)).enumerate() {
+                for (column, value) in part.iter().enumerate() {
+                    turned[column * rows + row] = *value;
+                }
+            }
+            values = turned;
+        }
+        Ok(values)
     }
 
     fn mismatch(&self, architecture: &Architecture, problems: &str) -> ModelError {
