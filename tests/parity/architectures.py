@@ -23,10 +23,13 @@ these values).
 
 import importlib
 import json
+import pathlib
 import sys
+import tempfile
 import zlib
 
 import numpy
+import safetensors.torch
 import timm
 import torch
 import torchvision
@@ -47,9 +50,14 @@ def uniform(name: str, count: int) -> numpy.ndarray:
     return x.astype(numpy.float64) / 2.0**31 - 1.0
 
 
-def fill(model: nn.Module) -> None:
+def is_position(name: str) -> bool:
+    endings = ("pos_embed", "pos_embedding", "position_embeddings", "position_embedding.weight")
+    return name.endswith((*endings, "positional_embedding"))
+
+
+def filled(tensors: dict) -> dict:
     state = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             state[name] = tensor
             continue
@@ -57,14 +65,32 @@ def fill(model: nn.Module) -> None:
         dims = [n for n in tensor.shape if n != 1]
         if name.endswith("running_var"):
             values = 1.0 + 0.3 * u
-        elif tensor.dim() >= 2 and len(dims) > 1 and not name.endswith(("pos_embed", "pos_embedding")):
+        elif tensor.dim() >= 2 and len(dims) > 1 and not is_position(name):
             values = u * (3.0 / tensor[0].numel()) ** 0.5  # variance 1 / inputs
         elif tensor.dim() == 1 and name.endswith("weight"):  # of a normalisation
             values = 1.0 + 0.3 * u
         else:
             values = 0.1 * u
         state[name] = torch.from_numpy(values.astype(numpy.float32)).reshape(tensor.shape)
-    model.load_state_dict(state)
+    return state
+
+
+def fill(model: nn.Module) -> tuple[nn.Module, dict]:
+    """The model with values by formula, and from the names of its parameters to those in files."""
+    if not isinstance(model, transformers.PreTrainedModel):
+        model.load_state_dict(filled(model.state_dict()))
+        return model, {name: name for name, _ in model.named_parameters()}
+    # Files of transformers have other names than its modules.
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        path = f"{folder}/model.safetensors"
+        state = filled(safetensors.torch.load_file(path))
+        safetensors.torch.save_file(state, path, {"format": "pt"})
+        model = without_chance(type(model).from_pretrained(folder, attn_implementation="eager"))
+    by_value = {tensor.numpy().tobytes(): name for name, tensor in state.items()}
+    parameters = model.named_parameters()
+    names = {name: by_value.get(p.detach().numpy().tobytes(), name) for name, p in parameters}
+    return model, names
 
 
 def images(batch: int, height: int, width: int) -> torch.Tensor:
@@ -113,7 +139,7 @@ def through(model: nn.Module, x: torch.Tensor, other_side: tuple[int, int] | Non
 
 
 def kinks(model: nn.Module, batch: int, height: int, width: int) -> dict:
-    fill(without_chance(model))
+    model, _ = fill(without_chance(model))
     model.eval()
     x = images(batch, height, width)
     _, single = through(model.float(), x)
@@ -128,11 +154,19 @@ def kinks(model: nn.Module, batch: int, height: int, width: int) -> dict:
     return {name: float(f"{change:.3g}") for name, change in changes.items()}
 
 
+def own(model: nn.Module, name: str, gradient: torch.Tensor) -> torch.Tensor:
+    """A gradient without the position of the class token, if that is part of the class token here."""
+    folded = getattr(model, "folded", False) and name.endswith("position_embeddings")
+    return gradient[:, 1:] if folded else gradient
+
+
 def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
-    fill(without_chance(model))
+    model, names = fill(without_chance(model))
     model.double()
     result = {"batch": batch, "height": height, "width": width}
-    for mode in ("eval", "train"):
+    # Without batch normalisation both modes compute the same.
+    has_modes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    for mode in ("eval", "train") if has_modes else ("eval",):
         model.train(mode == "train")
         model.zero_grad()
         output = model(images(batch, height, width).double())
@@ -142,7 +176,7 @@ def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
             "logits": [[float(f"{v:.9g}") for v in row] for row in output.tolist()],
             # A parameter that the model does not use has no gradient.
             "gradient_norms": {
-                name: float(f"{p.grad.norm().item():.8g}")
+                names[name]: float(f"{own(model, name, p.grad).norm().item():.8g}")
                 for name, p in model.named_parameters()
                 if p.grad is not None
             },
@@ -160,6 +194,9 @@ def main() -> None:
         "transformers": transformers.__version__,
         "models": {},
     }
+    # `statistics.py` in this folder stands before Python's own, so a library removes the folder from the
+    # path.
+    sys.path.insert(0, str(pathlib.Path(__file__).parent))
     module = importlib.import_module(f"families.{family}")
     for name, (build, size) in module.models().items():
         print(name, file=sys.stderr)

@@ -34,4 +34,4 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, efficientnet, mobilenet_v2, resnet, vit }
+families! { cifar_resnet, convnext, efficientnet, foundation, mobilenet_v2, resnet, vit }

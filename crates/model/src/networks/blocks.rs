@@ -97,17 +97,31 @@ const EPSILON: f64 = 1e-6;
 
 /// Layer normalisation of `features` values.
 pub(crate) fn layer_norm(features: usize, device: &Device) -> LayerNorm {
+    layer_norm_of(features, EPSILON, device)
+}
+
+/// Layer normalisation of `features` values with another epsilon.
+pub(crate) fn layer_norm_of(features: usize, epsilon: f64, device: &Device) -> LayerNorm {
     LayerNormConfig::new(features)
-        .with_epsilon(EPSILON)
+        .with_epsilon(epsilon)
         .init(device)
 }
 
 /// Applies a layer that [`layer_norm`] made.
 pub(crate) fn normalized<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+    normalized_by(norm, x, EPSILON)
+}
+
+/// Applies a layer that [`layer_norm_of`] made with this epsilon, which Burn's layer does not tell.
+pub(crate) fn normalized_by<const D: usize>(
+    norm: &LayerNorm,
+    x: Tensor<D>,
+    epsilon: f64,
+) -> Tensor<D> {
     let Some(beta) = &norm.beta else {
         return norm.forward(x);
     };
-    tokens::layer_norm(x, norm.gamma.val(), beta.val(), EPSILON)
+    tokens::layer_norm(x, norm.gamma.val(), beta.val(), epsilon)
 }
 
 /// Means over height and width: from `[batch, channels, height, width]` to `[batch, channels]`.

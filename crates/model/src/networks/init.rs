@@ -63,12 +63,21 @@ pub(crate) fn initialize_head<M: Module>(module: M, head: &str, init: Init, seed
     })
 }
 
+/// The tokens and position embeddings of transformers.
+const TOKENS: [&str; 5] = [
+    "cls_token",
+    "dist_token",
+    "reg_token",
+    "pos_embed",
+    "attn_pool.latent",
+];
+
 /// The tensors to initialise, and the number of inputs per output of their layers.
 fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
     for param in parameters {
-        if matches!(param.path.as_str(), "cls_token" | "pos_embed") {
+        if TOKENS.contains(&param.path.as_str()) {
             plan.push((param.id, Role::Token, 1));
             continue;
         }

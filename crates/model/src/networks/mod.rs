@@ -14,7 +14,7 @@ mod resnet;
 mod spec;
 mod stages;
 mod stochastic_depth;
-mod vit;
+mod transformer;
 
 use std::ops::Deref;
 
@@ -24,10 +24,12 @@ use burn::tensor::Device;
 use finetune_methods::Method;
 
 pub use self::init::Init;
+pub(crate) use self::spec::Dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
-pub use self::vit::VitSize;
+pub use self::transformer::{MlpKind, Pool, Positions, QkvBias, TransformerShape};
+use self::transformer::{clip, dinov2, dinov3, eva02, siglip, vit};
 use crate::error::ModelError;
 
 /// Makes [`Network`], what is delegated to its kinds, and [`ARCHITECTURES`]. A row has a kind of network and
@@ -110,7 +112,7 @@ families! {
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext;
     /// A Vision Transformer.
-    VisionTransformer(vit::VisionTransformer): vit;
+    VisionTransformer(transformer::VisionTransformer): vit, dinov2, dinov3, clip, siglip, eva02;
 }
 
 /// All architectures.
@@ -210,20 +212,20 @@ impl Architecture {
     ///
     /// [`ModelError::UnknownLibrary`] if the library's names are not known.
     pub fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
-        let Some(library) = library else {
-            return Ok(self.all_names().next().unwrap_or(str::to_owned));
+        Ok(self.dialect(library)?.name)
+    }
+
+    /// The names of a library; without a library, those of the first.
+    pub(crate) fn dialect(&self, library: Option<&str>) -> Result<Dialect, ModelError> {
+        let is_wanted = |dialect: &&Dialect| {
+            library.is_none_or(|library| dialect.library.split(", ").any(|name| name == library))
         };
-        let mut dialects = self.dialects.iter();
-        let found =
-            dialects.find(|dialect| dialect.library.split(", ").any(|name| name == library));
-        match found {
-            Some(dialect) => Ok(dialect.name),
-            None => Err(ModelError::UnknownLibrary {
-                library: library.to_owned(),
-                model: self.name,
-                known: self.libraries(),
-            }),
-        }
+        let found = self.dialects.iter().find(is_wanted).copied();
+        found.ok_or_else(|| ModelError::UnknownLibrary {
+            library: library.unwrap_or_default().to_owned(),
+            model: self.name,
+            known: self.libraries(),
+        })
     }
 
     /// The functions from a path to its name, of all libraries.

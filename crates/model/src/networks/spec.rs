@@ -77,6 +77,9 @@ pub(crate) struct Dialect {
     /// `attention.{query,key,value}.weight`, the rows of `attention.query.weight` come first. A `0` among
     /// them stands for zeros that the library does not store: `attn.{q_bias,0,v_bias}`.
     pub(crate) name: fn(&str) -> String,
+    /// Whether the library has a position for the class token of a transformer that has none here. It is
+    /// added to the token when a file is read, and written as zeros.
+    pub(crate) class_position: bool,
 }
 
 /// One architecture of the family of networks `N`.
@@ -88,7 +91,21 @@ pub(crate) struct Entry<N> {
 
 /// A dialect, for the tables of the families.
 pub(crate) const fn dialect(library: &'static str, name: fn(&str) -> String) -> Dialect {
-    Dialect { library, name }
+    Dialect {
+        library,
+        name,
+        class_position: false,
+    }
+}
+
+impl Dialect {
+    /// The same in a library that has a position for the class token.
+    pub(crate) const fn with_class_position(self) -> Self {
+        Self {
+            class_position: true,
+            ..self
+        }
+    }
 }
 
 impl Spec {

@@ -19,6 +19,12 @@ const WRAPPERS: [&str; 3] = [
     "_checkpoint_wrapped_module.",
 ];
 
+/// The path of the position embedding of transformers.
+pub(super) const POSITIONS: &str = "pos_embed";
+
+/// The path of their class token.
+pub(super) const CLASS_TOKEN: &str = "cls_token";
+
 /// The most prefixes that are tried for an architecture.
 const MOST_PREFIXES: usize = 64;
 
@@ -94,7 +100,7 @@ impl<'a> Tensors<'a> {
         let mut lengths = Vec::with_capacity(parts.len());
         let mut of_rows: Option<&[usize]> = None;
         for part in &parts {
-            let Some(part) = part else {
+            let Some(part) = &part.name else {
                 names.push(None);
                 lengths.push(None);
                 continue;
@@ -110,7 +116,7 @@ impl<'a> Tensors<'a> {
         }
         let lengths = rows_of_parts(&lengths, rows)?;
         let mut shape = vec![lengths.iter().sum()];
-        shape.extend(of_rows?);
+        shape.extend(of_rows.unwrap_or_default());
         Some(Stored {
             names,
             shape: shape.into(),
@@ -245,8 +251,9 @@ impl Wanted<'_> {
             match &found {
                 _ if head && new_head => {}
                 None => {
-                    let absent = |part: &&Cow<'_, str>| tensors.get(&full(part)).is_none();
-                    let absent: Vec<_> = parts.iter().flatten().filter(absent).collect();
+                    let stored = parts.iter().filter_map(|part| part.name.as_deref());
+                    let absent = |part: &&str| tensors.get(&full(part)).is_none();
+                    let absent: Vec<&str> = stored.filter(absent).collect();
                     if absent.is_empty() {
                         fit.differing
                             .push(format!("{} do not belong together", full(name)));
@@ -269,9 +276,12 @@ impl Wanted<'_> {
             let stored = found.map(|stored| stored.names.into_iter());
             fit.names.push(match stored {
                 Some(names) => names.map(|name| name.map(str::to_owned)).collect(),
-                None => parts.iter().map(|part| part.as_deref().map(full)).collect(),
+                None => parts
+                    .iter()
+                    .map(|part| part.name.as_deref().map(full))
+                    .collect(),
             });
-            known.extend(parts.into_iter().flatten());
+            known.extend(parts.into_iter().filter_map(|part| part.name));
         }
         let parts = Parts::of(self, &wanted, dialect);
         for (name, original) in tensors.under(prefix) {
@@ -334,7 +344,7 @@ impl Parts {
 
 /// The name of the first part of a tensor that is stored.
 fn first_part(name: &str) -> String {
-    let first = parts(name).into_iter().flatten().next();
+    let first = parts(name).into_iter().find_map(|part| part.name);
     first.map_or_else(String::new, Cow::into_owned)
 }
 
@@ -429,7 +439,7 @@ pub(super) fn is_position_embedding(
 }
 
 /// The number of patches that a position embedding of this shape is for, if it is one of a square. Some
-/// libraries have it as a matrix.
+/// libraries have it as a matrix, and some give the class token a position where others have none.
 pub(super) fn patches_of(
     shape: &[usize],
     slot: &Slot,
@@ -440,10 +450,13 @@ pub(super) fn patches_of(
         _ => return None,
     };
     let is_position = matches!(architecture.sizes, Sizes::MultipleOf(_))
-        && slot.path == "pos_embed"
+        && slot.path == POSITIONS
         && width == slot.shape[2];
-    let patches = tokens.checked_sub(architecture.prefix_tokens)?;
-    (is_position && patches > 0 && patches.isqrt().pow(2) == patches).then_some(patches)
+    let is_square = |patches: &usize| *patches > 0 && patches.isqrt().pow(2) == *patches;
+    let of = |prefix| tokens.checked_sub(prefix).filter(is_square);
+    let prefix = architecture.prefix_tokens;
+    let patches = of(prefix).or_else(|| of(1).filter(|_| prefix == 0));
+    patches.filter(|_| is_position)
 }
 
 pub(super) fn is_head(path: &str, architecture: &Architecture) -> bool {

@@ -20,6 +20,7 @@ mod write_safetensors;
 
 pub use self::adapter::{load_adapter, save_adapter};
 pub use self::hf_peft::{is_peft, load_peft, save_peft};
+pub(crate) use self::position::line_weights;
 pub use self::state_dict::StateTensor;
 pub use self::understood::{OtherSet, Understood};
 pub use self::weights_file::{Head, Loaded, WeightsFile};

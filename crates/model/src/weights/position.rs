@@ -30,3 +30,26 @@ pub(crate) fn resample(values: &[f32], prefix: usize, width: usize, to: usize) -
     }
     Some(resampled)
 }
+
+/// The weights `[to, from]` with which [`resample`] computes each of `to` values from `from`, along one
+/// axis.
+pub(crate) fn line_weights(from: usize, to: usize) -> Vec<f32> {
+    let side = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let mut pixels = vec![0_u8; from * from * 4];
+    for diagonal in 0..from {
+        let start = (diagonal * from + diagonal) * 4;
+        pixels[start..start + 4].copy_from_slice(&1_f32.to_le_bytes());
+    }
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+    let mut target = Image::new(side(to), side(from), PixelType::F32);
+    // Both images have the sizes and the type that the resizer checks.
+    if let Ok(source) = Image::from_vec_u8(side(from), side(from), pixels, PixelType::F32) {
+        let _ = Resizer::new().resize(&source, &mut target, &options);
+    }
+    let resized = target.buffer().as_chunks::<4>().0;
+    let mut weights = vec![0.0; to * from];
+    for (index, bytes) in resized.iter().enumerate() {
+        weights[index % to * from + index / to] = f32::from_le_bytes(*bytes);
+    }
+    weights
+}

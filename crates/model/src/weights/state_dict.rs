@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::parts::parts;
+use super::matching::POSITIONS;
+use super::parts::{Part, parts};
+use crate::networks::Dialect;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
@@ -70,15 +72,14 @@ pub struct StateTensor {
     pub values: Floats,
 }
 
-/// Reads the tensors of a module. Attached adapters are merged. `name` gives the name for the path of a
-/// slot.
-pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<StateTensor> {
+/// Reads the tensors of a module in the names of a library. Attached adapters are merged.
+pub(crate) fn collect<M: Module>(module: &M, dialect: Dialect) -> Vec<StateTensor> {
     let mut collect = Collect {
         slots: slots(module)
             .into_iter()
             .map(|slot| (slot.id, slot))
             .collect(),
-        name,
+        dialect,
         found: Vec::new(),
     };
     module.visit(&mut collect);
@@ -87,7 +88,7 @@ pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<St
 
 struct Collect {
     slots: HashMap<ParamId, Slot>,
-    name: fn(&str) -> String,
+    dialect: Dialect,
     found: Vec<StateTensor>,
 }
 
@@ -100,15 +101,31 @@ impl ModuleVisitor for Collect {
         if slot.transposed {
             tensor = tensor.swap_dims(0, 1);
         }
-        let name = (self.name)(&slot.path);
+        let name = (self.dialect.name)(&slot.path);
         let mut shape = slot.shape.clone();
+        if self.dialect.class_position && slot.path == POSITIONS {
+            let values = Floats::of(tensor).into_vec();
+            let values = [vec![0.0; shape[2]], values].concat().into();
+            shape[1] += 1;
+            self.found.push(StateTensor {
+                name,
+                shape,
+                values,
+            });
+            return;
+        }
         // torchvision's ConvNeXt has a scale per channel of an image; timm and we have a vector.
         if name.starts_with("features.") && name.ends_with(".layer_scale") {
             shape.extend([1, 1]);
         }
         let values = Floats::of(tensor);
         let parts = parts(&name);
-        if let [Some(name)] = &parts[..] {
+        if let [
+            Part {
+                name: Some(name), ..
+            },
+        ] = &parts[..]
+        {
             let name = name.clone().into_owned();
             self.found.push(StateTensor {
                 name,
@@ -117,15 +134,18 @@ impl ModuleVisitor for Collect {
             });
             return;
         }
-        // Parts that are zeros in the library are left out: they are biases of keys, which change nothing.
-        shape[0] /= parts.len();
-        let length = shape.iter().product();
-        let values = values.into_vec();
-        for (name, values) in parts.into_iter().zip(values.chunks(length)) {
-            self.found.extend(name.map(|name| StateTensor {
+        // Parts that are zeros in the library are left out: it computes without them.
+        let shares: usize = parts.iter().map(|part| part.shares).sum();
+        let rows = shape[0] / shares.max(1);
+        let columns: usize = shape.iter().skip(1).product();
+        let mut values = values.into_vec().into_iter();
+        for part in parts {
+            shape[0] = part.shares * rows;
+            let own: Vec<f32> = values.by_ref().take(shape[0] * columns).collect();
+            self.found.extend(part.name.map(|name| StateTensor {
                 name: name.into_owned(),
                 shape: shape.clone(),
-                values: values.to_vec().into(),
+                values: own.into(),
             }));
         }
     }

@@ -104,17 +104,19 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
         .iter()
         .filter(wanted)
         .min_by_key(|one| (rank(one, &found), Reverse(one.fit.matched), &one.fit.prefix))?;
+    let used = used(best, tensors);
     let mut others: Vec<OtherSet> = Vec::new();
     for one in &found {
         let prefix = &one.fit.prefix;
-        if *prefix != best.fit.prefix && others.iter().all(|other| other.prefix != *prefix) {
+        // With and without the name of the network before the others, the tensors are the same.
+        let is_new = *prefix != best.fit.prefix && !self::used(one, tensors).is_subset(&used);
+        if is_new && others.iter().all(|other| other.prefix != *prefix) {
             others.push(OtherSet {
                 prefix: prefix.clone(),
                 architecture: one.architecture.name,
             });
         }
     }
-    let used = used(best, tensors);
     let left_out = |name: &&str| !used.contains(name) && !name.ends_with("num_batches_tracked");
     let of_others = |name: &str| {
         let mut prefixes = others.iter().map(|other| other.prefix.as_str());
@@ -123,12 +125,7 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
     let dialect = &best.architecture.dialects[best.fit.dialect];
     Some(Understood {
         architecture: best.architecture,
-        also_fits: found
-            .iter()
-            .filter(|one| one.fit.prefix == best.fit.prefix)
-            .map(|one| one.architecture.name)
-            .filter(|name| *name != best.architecture.name)
-            .collect(),
+        also_fits: also_fits(best, &found),
         twins: twins(best.architecture.name),
         library: dialect.library,
         prefix: best.fit.prefix.clone(),
@@ -145,6 +142,18 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
         others,
         dialect: best.fit.dialect,
     })
+}
+
+/// The other architectures that have these tensors.
+fn also_fits(best: &Found, found: &[Found]) -> Vec<&'static str> {
+    let mut names: Vec<&'static str> = Vec::new();
+    for one in found.iter().filter(|one| one.fit.prefix == best.fit.prefix) {
+        let name = one.architecture.name;
+        if name != best.architecture.name && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// The architecture to which most tensors belong, if none has them all, and what does not match.

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use finetune_files::{quoted, quoted_path};
 
 use super::foreign;
-use super::matching::{Tensors, Wanted, is_head, patches_of};
+use super::matching::{CLASS_TOKEN, POSITIONS, Tensors, Wanted, is_head, patches_of};
 use super::parts::rows_of_parts;
 use super::pytorch::{PyTorch, is_pytorch};
 use super::read_safetensors::SafeTensors;
@@ -278,6 +278,7 @@ impl WeightsFile {
         }
         let mut notes = understood.map_or_else(Vec::new, |found| found.notes());
         let mut not_finite = Vec::new();
+        let mut class_position = None;
         let mut values: HashMap<ParamId, Vec<f32>> = HashMap::new();
         for (slot, name) in wanted.slots.iter().zip(&fit.names) {
             if new_head && is_head(&slot.path, architecture) {
@@ -292,11 +293,23 @@ impl WeightsFile {
                 }
                 continue;
             }
-            let read = self.tensor(slot, name, architecture, &mut notes)?;
+            let mut read = self.tensor(slot, name, architecture, &mut notes)?;
+            if slot.path == POSITIONS && read.len() > slot.shape.iter().product() {
+                // The position of the class token is part of the class token here.
+                let rest = read.split_off(slot.shape[2]);
+                class_position = Some(std::mem::replace(&mut read, rest));
+            }
             if !read.iter().all(|value| value.is_finite()) {
                 not_finite.extend(name.iter().flatten().next().cloned());
             }
             values.insert(slot.id, read);
+        }
+        let class_token = wanted.slots.iter().find(|slot| slot.path == CLASS_TOKEN);
+        let class_token = class_token.and_then(|slot| values.get_mut(&slot.id));
+        if let (Some(position), Some(token)) = (class_position, class_token) {
+            for (value, position) in token.iter_mut().zip(position) {
+                *value += position;
+            }
         }
         if let Some(first) = not_finite.first() {
             notes.push(format!(
@@ -353,7 +366,11 @@ impl WeightsFile {
         notes.push(format!(
             "its position embedding for {from}×{from} patches is interpolated to {to}×{to}"
         ));
-        let prefix = architecture.prefix_tokens;
+        let prefix = stored
+            .iter()
+            .rev()
+            .nth(1)
+            .map_or(0, |tokens| tokens - from * from);
         resample(&read, prefix, slot.shape[2], to).ok_or_else(|| ModelError::Format {
             origin: self.origin.clone(),
             reason: format!(

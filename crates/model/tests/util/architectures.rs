@@ -66,7 +66,14 @@ fn fill(tensor: &mut StateTensor) {
     } = tensor;
     let inputs: usize = shape.iter().skip(1).product();
     let long = shape.iter().filter(|length| **length != 1).count();
-    let position = name.ends_with("pos_embed") || name.ends_with("pos_embedding");
+    let positions = [
+        "pos_embed",
+        "pos_embedding",
+        "position_embeddings",
+        "position_embedding.weight",
+        "positional_embedding",
+    ];
+    let position = positions.iter().any(|ending| name.ends_with(ending));
     let formula = |u: f64| {
         // Only the weights of norms have a single axis.
         if name.ends_with("running_var") || (shape.len() == 1 && name.ends_with("weight")) {
@@ -264,5 +271,8 @@ fn agrees_with(key: &str, case: &Value, bars: Bars) {
     let evaluation = evaluation.set_require_grad_group(ParamGroup::all(), true);
     agrees(key, &evaluation, &names, case, "eval", bars);
     let training = evaluation.unfreeze_group(ParamGroup::all());
-    agrees(key, &training, &names, case, "train", bars);
+    // Without batch normalisation both modes compute the same.
+    if !case["train"].is_null() {
+        agrees(key, &training, &names, case, "train", bars);
+    }
 }

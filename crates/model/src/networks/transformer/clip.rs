@@ -1,0 +1,85 @@
+//! The image towers of CLIP: Radford et al. 2021 (arXiv:2103.00020), with the head on the normalised class
+//! token, before the projection to the space of texts.
+
+use finetune_data::Normalization;
+
+use super::names::{OPEN_CLIP, TIMM, TRANSFORMERS_CLIP};
+use super::shape::{BASE, HUGE, LARGE};
+use super::vit::VIT;
+use super::{Entry, MlpKind, Spec, TransformerShape, VisionTransformer, transformer};
+
+pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
+    transformer!(spec("vit_base_patch32_clip_224", 224, 0.9), shape(BASE, 32)),
+    transformer!(
+        spec("vit_base_patch16_clip_224", 224, 0.95),
+        shape(BASE, 16)
+    ),
+    transformer!(
+        spec("vit_large_patch14_clip_224", 224, 1.0),
+        shape(LARGE, 14)
+    ),
+    transformer!(spec("vit_huge_patch14_clip_224", 224, 1.0), shape(HUGE, 14)),
+    transformer!(
+        openai(
+            "vit_base_patch32_clip_quickgelu_224",
+            &["clip_vit_base_patch32"]
+        ),
+        quick(shape(BASE, 32))
+    ),
+    transformer!(
+        openai(
+            "vit_base_patch16_clip_quickgelu_224",
+            &["clip_vit_base_patch16"]
+        ),
+        quick(shape(BASE, 16))
+    ),
+    transformer!(
+        openai(
+            "vit_large_patch14_clip_quickgelu_224",
+            &["clip_vit_large_patch14"]
+        ),
+        quick(shape(LARGE, 14))
+    ),
+];
+
+const NORMALIZATION: Normalization = Normalization {
+    mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+    std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+};
+
+const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
+    Spec {
+        name,
+        aliases: &[],
+        image_size,
+        normalization: NORMALIZATION,
+        crop,
+        dialects: &[TIMM, OPEN_CLIP, TRANSFORMERS_CLIP],
+        ..VIT
+    }
+}
+
+/// The weights of OpenAI, which has another GELU.
+const fn openai(name: &'static str, aliases: &'static [&'static str]) -> Spec {
+    Spec {
+        aliases,
+        dialects: &[TRANSFORMERS_CLIP, OPEN_CLIP, TIMM],
+        ..spec(name, 224, 1.0)
+    }
+}
+
+const fn shape(size: TransformerShape, patch: usize) -> TransformerShape {
+    TransformerShape {
+        patch,
+        pre_norm: true,
+        epsilon: 1e-5,
+        ..size
+    }
+}
+
+const fn quick(shape: TransformerShape) -> TransformerShape {
+    TransformerShape {
+        mlp: MlpKind::QuickGelu,
+        ..shape
+    }
+}
