@@ -220,6 +220,7 @@ fn names_of(
             return vec![name];
         };
         let parts = inside.split(',').filter(|part| *part != "0");
+        let parts = parts.map(|part| part.split_once('*').map_or(part, |(name, _)| name));
         parts.map(|part| format!("{before}{part}{after}")).collect()
     };
     let parameters = parameters(network).into_iter();
