@@ -27,5 +27,6 @@ pub use self::networks::{
 };
 pub use self::weights::{
     Head, Loaded, OtherSet, StateTensor, Understood, WeightsFile, is_peft, load_adapter, load_peft,
-    save_adapter, save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+    look_alikes, save_adapter, save_network, save_peft, state_dict, state_dict_of, tensors_of,
+    write_pth, write_safetensors,
 };

@@ -6,7 +6,7 @@ use anyhow::Result;
 use finetune::config::settings;
 use finetune::machine::device::device;
 use finetune::run::prepare;
-use finetune::weights::{Understood, describe, understand};
+use finetune::weights::{Understood, describe, open, reasons, understand};
 use finetune_methods::inspect::{ParameterCount, counts};
 use finetune_methods::{Method, ParamInfo, count_parameters};
 use finetune_model::ARCHITECTURES;
@@ -29,6 +29,11 @@ pub fn inspect(typed: &Typed) -> Result<()> {
     let mut plan = config.clone();
     plan.from_scratch |= plan.weights.is_none();
     let understood = understand(&config)?;
+    let reasons = match &understood {
+        Some(_) => reasons(&config, &open(&config)?),
+        None => Vec::new(),
+    };
+    let prepared = config.architecture()?;
     let attached = prepare(&plan, process.classes, &device)?.attached;
     let count = count_parameters(attached.model());
     let mut trained = counts(attached.model());
@@ -43,6 +48,14 @@ pub fn inspect(typed: &Typed) -> Result<()> {
         let document = json!({
             "model": config.model,
             "weights": understood.map(|understood| document(&understood)),
+            "reasons": reasons,
+            "images": {
+                "size": config.data.image_size,
+                "mean": prepared.normalization.mean,
+                "std": prepared.normalization.std,
+                "filter": prepared.filter,
+                "crop": prepared.crop,
+            },
             "method": config.method_name(),
             "trainable_parameters": count.trainable,
             "total_parameters": count.total,
@@ -58,7 +71,12 @@ pub fn inspect(typed: &Typed) -> Result<()> {
         say(&format!(
             "{}: {}",
             describe(&config),
-            understood.lines().join("\n  ")
+            understood
+                .lines()
+                .into_iter()
+                .chain(reasons)
+                .collect::<Vec<_>>()
+                .join("\n  ")
         ))?;
     }
     say(&format!(

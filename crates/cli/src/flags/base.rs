@@ -1,11 +1,11 @@
 //! The configuration that all other flags change: which method, model, weights, recipe and seed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
 use finetune::config::{DataConfig, EMBEDDED, RunConfig};
-use finetune::weights::{Metadata, locate, unrecognised};
+use finetune::weights::{Identity, identify, locate};
 use finetune_files::unknown;
 use finetune_model::{Architecture, WeightsFile};
 
@@ -71,8 +71,8 @@ impl Base {
             return Ok(Weights::default());
         };
         let path = locate(name, self.weights_sha256.as_deref())?;
-        let known = Known::of(&path)?;
-        Ok(Weights(Some((path, known))))
+        let identity = identify(&WeightsFile::open(&path)?, &path, self.named_model())?;
+        Ok(Weights(Some((path, identity))))
     }
 
     /// The run of a method and seed, with defaults for everything else.
@@ -85,16 +85,16 @@ impl Base {
         let Some((what, from_scratch)) = defaults::method(method) else {
             bail!(Usage(unknown("method", method, &defaults::all_methods())));
         };
-        let known = weights.0.as_ref().map(|(_, known)| known);
+        let known = weights.0.as_ref().map(|(_, identity)| identity);
         let model = match (self.named_model(), known) {
-            (Some(model), _) => model.to_owned(),
-            (None, Some(known)) => known.model()?,
-            (None, None) => defaults::MODEL.to_owned(),
+            (Some(model), _) => model,
+            (None, Some(known)) => known.model,
+            (None, None) => defaults::MODEL,
         };
-        let architecture = Architecture::find(&model)?;
+        let architecture = Architecture::find(model)?;
         let image_size = self
             .image_size
-            .or_else(|| Some(known?.metadata.as_ref()?.image_size))
+            .or_else(|| known?.image_size)
             .unwrap_or(architecture.image_size);
         architecture.at(image_size)?;
         let purpose = match (self.recipe, self.preset) {
@@ -103,7 +103,8 @@ impl Base {
         };
         let mut run = RunConfig {
             from_scratch,
-            model,
+            model: architecture.name.to_owned(),
+            preparation: known.and_then(|known| known.preparation.clone()),
             weights: weights.0.as_ref().map(|(path, _)| path.clone()),
             data: DataConfig::new(EMBEDDED.into(), image_size),
             recipe: defaults::recipe(method, purpose),
@@ -116,35 +117,6 @@ impl Base {
     }
 }
 
-/// A file of pretrained weights, if there is one.
+/// A file of pretrained weights, if there is one, and which network it is of.
 #[derive(Default)]
-pub(super) struct Weights(Option<(PathBuf, Known)>);
-
-/// What a weights file says about its model.
-struct Known {
-    checkpoint: WeightsFile,
-    metadata: Option<Metadata>,
-}
-
-impl Known {
-    fn of(path: &Path) -> Result<Self> {
-        let checkpoint = WeightsFile::open(path)?;
-        Ok(Self {
-            metadata: Metadata::describing(&checkpoint, path),
-            checkpoint,
-        })
-    }
-
-    /// The name of the model.
-    fn model(&self) -> Result<String> {
-        if let Some(metadata) = &self.metadata
-            && Architecture::find(&metadata.model).is_ok()
-        {
-            return Ok(metadata.model.clone());
-        }
-        match self.checkpoint.recognize() {
-            Some(architecture) => Ok(architecture.name.to_owned()),
-            None => bail!(unrecognised(&self.checkpoint)),
-        }
-    }
-}
+pub(super) struct Weights(Option<(PathBuf, Identity)>);

@@ -12,7 +12,7 @@ use crate::identity::{DataIdentity, Inputs, WeightsIdentity};
 use crate::machine::device::{check_fits, device};
 use crate::machine::precision;
 use crate::run::{Observer, Phase, attach, base, load};
-use crate::weights::{cached, is_made_on_demand, is_shipped, open};
+use crate::weights::{cached, is_made_on_demand, is_shipped, open, reasons};
 
 /// What was found.
 pub(super) struct Checked {
@@ -105,6 +105,7 @@ pub(super) fn check(
                     let own = config.weights.is_some();
                     let recognized = own.then(|| file.understand_as(&config.model)).flatten();
                     found.notes = recognized.iter().map(Recognized::recognition).collect();
+                    found.notes.extend(reasons(config, &file));
                     found.notes.extend(notes);
                 }
                 loaded.insert(network).clone()

@@ -14,6 +14,7 @@ use super::format::Format;
 use super::mirror::Mirror;
 use crate::error::Error;
 use crate::machine::precision::Precision;
+use crate::weights::Preparation;
 
 /// One run: a method, a seed, and everything that determines the result.
 ///
@@ -40,6 +41,9 @@ pub struct RunConfig {
     /// The file of the pretrained weights; `None` is the model's own, shipped or in the cache
     /// folder.
     pub weights: Option<PathBuf>,
+    /// How the publisher of the weights prepares images; `None` is as usual for the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<Preparation>,
     /// The images.
     pub data: DataConfig,
     /// Pattern of the layers that get an adapter; `None` is the model's own.
@@ -107,6 +111,7 @@ impl RunConfig {
             from_scratch,
             model: defaults::MODEL.to_owned(),
             weights: None,
+            preparation: None,
             data: DataConfig::default(),
             targets: None,
             exclude_targets: None,
@@ -226,7 +231,11 @@ impl RunConfig {
     ///
     /// No model has that name, or it does not take images of that size.
     pub fn architecture(&self) -> Result<Architecture, Error> {
-        Ok(Architecture::find(&self.model)?.at(self.data.image_size)?)
+        let architecture = Architecture::find(&self.model)?.at(self.data.image_size)?;
+        let preparation = self.preparation.as_ref();
+        Ok(preparation.map_or(architecture, |preparation| {
+            preparation.applied(&architecture)
+        }))
     }
 
     /// Opens and prepares the run's images.

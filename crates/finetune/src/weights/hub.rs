@@ -57,8 +57,26 @@ impl HubFile {
     /// # Errors
     ///
     /// The file cannot be downloaded, or the program was built without the feature `hub`.
+    ///
+    /// The configurations beside it are fetched as well, as far as the repository has them.
     #[cfg(feature = "hub")]
     pub fn fetch(&self) -> Result<PathBuf, Error> {
+        let path = self.fetch_one(true)?;
+        let folder = self.file.rsplit_once('/').map(|(folder, _)| folder);
+        for name in super::published::FILES {
+            let file = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
+            // Most repositories have one or two of these, and weights can do without.
+            let _ = Self {
+                file,
+                ..self.clone()
+            }
+            .fetch_one(false);
+        }
+        Ok(path)
+    }
+
+    #[cfg(feature = "hub")]
+    fn fetch_one(&self, retries: bool) -> Result<PathBuf, Error> {
         let Self {
             owner,
             name,
@@ -67,7 +85,7 @@ impl HubFile {
         } = self;
         let offline = std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1");
         let client = hf_hub::HFClient::builder()
-            .retry_max_attempts(2)
+            .retry_max_attempts(if retries { 2 } else { 1 })
             .build_sync()
             .map_err(|error| Error::Hub {
                 what: "cannot set up the connection to the Hub".to_owned(),

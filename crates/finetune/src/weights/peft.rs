@@ -9,8 +9,8 @@ use finetune_model::{
     Architecture, WeightsFile, is_peft, load_peft, state_dict, write_safetensors,
 };
 
+use super::identify::identify;
 use super::metadata::Metadata;
-use super::understand::unrecognised;
 use crate::error::Error;
 
 /// An adapter that HF PEFT saved, and the weights that it was trained on.
@@ -42,12 +42,8 @@ impl PeftAdapter {
             )));
         }
         let mut checkpoint = WeightsFile::open(&self.weights)?;
-        let architecture = match &self.model {
-            Some(name) => Architecture::find(name)?,
-            None => checkpoint
-                .recognize()
-                .ok_or_else(|| Error::UnknownWeights(unrecognised(&checkpoint)))?,
-        };
+        let identity = identify(&checkpoint, &self.weights, self.model.as_deref())?;
+        let architecture = Architecture::find(identity.model)?;
         let device = Device::flex().autodiff();
         let (attached, method) = load_peft(&mut checkpoint, architecture, &self.folder, &device)?;
         let tensors = state_dict(attached.model(), architecture)?;
@@ -67,7 +63,9 @@ impl PeftAdapter {
                 classes.len()
             )));
         }
-        let metadata = Metadata::new(architecture, method.name(), classes);
+        let prepared = identity.preparation;
+        let prepared = prepared.map_or(*architecture, |one| one.applied(architecture));
+        let metadata = Metadata::new(&prepared, method.name(), classes);
         Ok(write_safetensors(tensors, &metadata.to_map()?, out)?)
     }
 }

@@ -1,8 +1,8 @@
 //! How the weights of a run are understood.
 
-use finetune_files::quoted;
 use finetune_model::{Understood, WeightsFile};
 
+use super::identify::identify;
 use super::source::open;
 use crate::config::RunConfig;
 use crate::error::Error;
@@ -21,19 +21,16 @@ pub fn understand(config: &RunConfig) -> Result<Option<Understood>, Error> {
     Ok(open(config)?.understand_as(&config.model))
 }
 
-/// Says that the tensors of a file are no known network, and which network is the nearest.
+/// Why the weights of a run are taken as the network that they are, if not by their tensors alone, and how
+/// their publisher prepares images: sentences for the user.
 #[must_use]
-pub fn unrecognised(file: &WeightsFile) -> String {
-    let first = file.shapes().into_keys().next().unwrap_or_default();
-    let nearest = match file.nearest() {
-        Some((architecture, problems)) => {
-            format!("; the nearest is {}: {problems}", architecture.name)
-        }
-        None => "; name one with --model to see how they differ".to_owned(),
+pub fn reasons(config: &RunConfig, file: &WeightsFile) -> Vec<String> {
+    let Some(path) = &config.weights else {
+        return Vec::new();
     };
-    format!(
-        "{} does not fit any known model (its first tensor is {}){nearest}",
-        file.origin(),
-        quoted(&first)
-    )
+    let identity = match identify(file, path, None) {
+        Ok(identity) if identity.model == config.model => Ok(identity),
+        _ => identify(file, path, Some(&config.model)),
+    };
+    identity.map_or_else(|_| Vec::new(), |identity| identity.notes)
 }

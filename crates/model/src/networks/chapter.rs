@@ -23,6 +23,7 @@ pub(super) const ARCHITECTURES: &[Entry<ChapterCnn>] = &[Entry {
         normalization: Normalization::HALF,
         filter: Filter::Bilinear,
         crop: 1.0,
+        same_network_as: None,
         prefix_tokens: 0,
         head: "head",
         // Without the convolution, which has 27 inputs: an adapter of rank 8 has 728 parameters for its

@@ -19,15 +19,15 @@ use super::stages::{Stage, Staged, blocks, logits};
 
 /// The networks of the paper, and those for images of 64×64, whose first convolution has stride 2.
 pub(super) const ARCHITECTURES: &[Entry<CifarResNet>] = &[
-    entry::<1, 1>("resnet8"),
-    entry::<2, 1>("resnet14"),
-    entry::<3, 1>("resnet20"),
-    entry::<5, 1>("resnet32"),
-    entry::<7, 1>("resnet44"),
-    entry::<9, 1>("resnet56"),
-    entry::<1, 2>("resnet8-64"),
-    entry::<2, 2>("resnet14-64"),
-    entry::<3, 2>("resnet20-64"),
+    entry::<1, 1>("resnet8", None),
+    entry::<2, 1>("resnet14", None),
+    entry::<3, 1>("resnet20", None),
+    entry::<5, 1>("resnet32", None),
+    entry::<7, 1>("resnet44", None),
+    entry::<9, 1>("resnet56", None),
+    entry::<1, 2>("resnet8-64", Some("resnet8")),
+    entry::<2, 2>("resnet14-64", Some("resnet14")),
+    entry::<3, 2>("resnet20-64", Some("resnet20")),
 ];
 
 const SPEC: Spec = Spec {
@@ -41,6 +41,7 @@ const SPEC: Spec = Spec {
     },
     filter: Filter::Bilinear,
     crop: 1.0,
+    same_network_as: None,
     prefix_tokens: 0,
     head: "linear",
     targets: "all",
@@ -54,11 +55,16 @@ const SPEC: Spec = Spec {
     ],
 };
 
-const fn entry<const BLOCKS: usize, const STRIDE: usize>(name: &'static str) -> Entry<CifarResNet> {
+const fn entry<const BLOCKS: usize, const STRIDE: usize>(
+    name: &'static str,
+    same_network_as: Option<&'static str>,
+) -> Entry<CifarResNet> {
     Entry {
         spec: Spec {
             name,
             image_size: 32 * STRIDE,
+            // It has another stride, but nobody else has these: a file of one says so itself.
+            same_network_as,
             ..SPEC
         },
         build: |_, classes, device| CifarResNet::new(BLOCKS, STRIDE, classes, device),

@@ -24,6 +24,7 @@ pub(super) const ARCHITECTURES: &[Entry<ConvNext>] = &[Entry {
         normalization: Normalization::IMAGENET,
         filter: Filter::Bilinear,
         crop: 224.0 / 236.0,
+        same_network_as: None,
         prefix_tokens: 0,
         head: "head",
         targets: r"fc[12]\.",

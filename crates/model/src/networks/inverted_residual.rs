@@ -48,6 +48,7 @@ const MOBILENET_V2_SPEC: Spec = Spec {
     normalization: Normalization::IMAGENET,
     filter: Filter::Bilinear,
     crop: 0.875,
+    same_network_as: None,
     prefix_tokens: 0,
     head: "classifier",
     // The 1×1 convolutions, which have nearly all of the weights: a depthwise one has 9 per channel.

@@ -21,6 +21,7 @@ use std::ops::Deref;
 use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::Device;
+use finetune_data::{Filter, Normalization};
 use finetune_methods::Method;
 
 pub use self::init::Init;
@@ -192,6 +193,19 @@ impl Architecture {
             wanted,
             side: image_size,
         })
+    }
+
+    /// The architecture for images that are prepared in another way.
+    #[must_use]
+    pub fn prepared(&self, normalization: Normalization, filter: Filter, crop: f32) -> Self {
+        let mut prepared = *self;
+        prepared.spec = Spec {
+            normalization,
+            filter,
+            crop,
+            ..self.spec
+        };
+        prepared
     }
 
     /// Builds the network with `classes` outputs and random weights from a seed.

@@ -49,6 +49,7 @@ const SPEC: Spec = Spec {
     normalization: Normalization::IMAGENET,
     filter: Filter::Bilinear,
     crop: 0.875,
+    same_network_as: None,
     prefix_tokens: 0,
     head: "fc",
     targets: "all",

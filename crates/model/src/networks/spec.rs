@@ -13,6 +13,9 @@ pub struct Spec {
     /// Other names that timm, torchvision or `open_clip` have for it, or for networks that compute the same
     /// with the same tensors.
     pub aliases: &'static [&'static str],
+    /// Another architecture that computes the same with the same tensors, from images that are prepared in
+    /// another way.
+    pub same_network_as: Option<&'static str>,
     /// Side of its images in pixels: the default, or the one chosen with
     /// [`Architecture::at`](super::Architecture::at).
     pub image_size: usize,
@@ -113,6 +116,16 @@ impl Spec {
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Whether it computes the same with the same tensors as the architecture of this name.
+    #[must_use]
+    pub fn computes_as(&self, other: &str) -> bool {
+        let root = |name: &'static str, same: Option<&'static str>| same.unwrap_or(name);
+        let other = super::ARCHITECTURES.iter().find(|one| one.name == other);
+        other.is_some_and(|other| {
+            root(other.name, other.same_network_as) == root(self.name, self.same_network_as)
+        })
     }
 
     /// How an image becomes what the network takes, as the publishers of the weights do it: the shorter

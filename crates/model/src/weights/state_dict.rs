@@ -4,14 +4,16 @@
 //! `beta` of normalisations are called `weight` and `bias`. Apart from that, a `Dialect` says what a
 //! library calls the tensors.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::matching::POSITIONS;
-use super::parts::{Part, parts};
-use crate::networks::Dialect;
+use super::parts::parts;
+use crate::error::ModelError;
+use crate::networks::{Architecture, Dialect};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::TensorData;
+use burn::tensor::{Device, TensorData};
 use finetune_methods::{Floats, ParamInfo, parameters_lazily};
 
 /// A tensor of a module as an entry of a state dict.
@@ -59,6 +61,47 @@ fn slot(param: ParamInfo) -> Slot {
         shape,
         transposed,
     }
+}
+
+/// The names and shapes of the tensors of an architecture in files of a library, with `classes` outputs;
+/// without a library, of the [first](crate::networks::Spec::libraries). Nothing is allocated for values.
+///
+/// # Errors
+///
+/// [`ModelError::UnknownLibrary`] if its names for the architecture are not known.
+pub fn tensors_of(
+    architecture: &Architecture,
+    library: Option<&str>,
+    classes: usize,
+) -> Result<Vec<(String, Vec<usize>)>, ModelError> {
+    let dialect = architecture.dialect(library)?;
+    let network = architecture.uninitialized(classes, &Device::flex());
+    let mut tensors = Vec::new();
+    for slot in slots(&network) {
+        let mut shape = slot.shape;
+        if dialect.class_position && slot.path == POSITIONS {
+            shape[1] += 1;
+        }
+        let name = (dialect.name)(&slot.path);
+        for (name, shape) in divided(&name, &shape) {
+            tensors.extend(name.map(|name| (name, shape)));
+        }
+    }
+    Ok(tensors)
+}
+
+/// The parts of a tensor: their names, except for zeros that are not stored, and shapes.
+fn divided(name: &str, shape: &[usize]) -> Vec<(Option<String>, Vec<usize>)> {
+    let parts = parts(name);
+    let shares: usize = parts.iter().map(|part| part.shares).sum();
+    let divided = parts.into_iter().map(|part| {
+        let mut shape = shape.to_vec();
+        if let Some(rows) = shape.first_mut().filter(|_| shares > 1) {
+            *rows = *rows / shares * part.shares;
+        }
+        (part.name.map(Cow::into_owned), shape)
+    });
+    divided.collect()
 }
 
 /// One tensor of a state dict: `f32` values in PyTorch's layout.
@@ -119,14 +162,9 @@ impl ModuleVisitor for Collect {
             shape.extend([1, 1]);
         }
         let values = Floats::of(tensor);
-        let parts = parts(&name);
-        if let [
-            Part {
-                name: Some(name), ..
-            },
-        ] = &parts[..]
-        {
-            let name = name.clone().into_owned();
+        let mut parts = divided(&name, &shape);
+        if let [(Some(name), shape)] = &mut parts[..] {
+            let (name, shape) = (std::mem::take(name), std::mem::take(shape));
             self.found.push(StateTensor {
                 name,
                 shape,
@@ -135,16 +173,12 @@ impl ModuleVisitor for Collect {
             return;
         }
         // Parts that are zeros in the library are left out: it computes without them.
-        let shares: usize = parts.iter().map(|part| part.shares).sum();
-        let rows = shape[0] / shares.max(1);
-        let columns: usize = shape.iter().skip(1).product();
         let mut values = values.into_vec().into_iter();
-        for part in parts {
-            shape[0] = part.shares * rows;
-            let own: Vec<f32> = values.by_ref().take(shape[0] * columns).collect();
-            self.found.extend(part.name.map(|name| StateTensor {
-                name: name.into_owned(),
-                shape: shape.clone(),
+        for (name, shape) in parts {
+            let own: Vec<f32> = values.by_ref().take(shape.iter().product()).collect();
+            self.found.extend(name.map(|name| StateTensor {
+                name,
+                shape,
                 values: own.into(),
             }));
         }

@@ -1,8 +1,10 @@
 //! Networks of timm whose tensors have the same names and shapes as those of a network here, and that
 //! compute something else with them.
 
-/// The networks of other libraries that cannot be told from this one by their tensors.
-pub(super) fn twins(architecture: &str) -> Vec<&'static str> {
+/// The names of timm for networks that are not supported and have the same tensors as this architecture,
+/// with which they compute something else.
+#[must_use]
+pub fn look_alikes(architecture: &str) -> Vec<&'static str> {
     TWINS
         .iter()
         .filter(|(name, _)| *name == architecture)

@@ -10,7 +10,7 @@ use finetune_files::{and_more, quoted, visible};
 
 use super::matching::{Fit, Tensors, Wanted, unwrapped};
 use super::state_dict::slots;
-use super::twins::twins;
+use super::twins::look_alikes;
 use crate::networks::{ARCHITECTURES, Architecture};
 
 /// How the tensors of a weights file were understood.
@@ -126,7 +126,7 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
     Some(Understood {
         architecture: best.architecture,
         also_fits: also_fits(best, &found),
-        twins: twins(best.architecture.name),
+        twins: look_alikes(best.architecture.name),
         library: dialect.library,
         prefix: best.fit.prefix.clone(),
         tensors: used.len(),

@@ -32,10 +32,10 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     ),
     // The networks of timm with other names and preprocessing. They come first, so that a file with
     // torchvision's names is recognised as torchvision's.
-    transformer!(vision("vit_b_16"), BASE),
-    transformer!(vision("vit_b_32"), BASE.patch(32)),
-    transformer!(vision("vit_l_16"), LARGE),
-    transformer!(vision("vit_l_32"), LARGE.patch(32)),
+    transformer!(vision("vit_b_16", "vit_base_patch16_224"), BASE),
+    transformer!(vision("vit_b_32", "vit_base_patch32_224"), BASE.patch(32)),
+    transformer!(vision("vit_l_16", "vit_large_patch16_224"), LARGE),
+    transformer!(vision("vit_l_32", "vit_large_patch32_224"), LARGE.patch(32)),
     transformer!(
         named("vit_base_patch16_224", &["vit_base_patch16_384"]),
         BASE
@@ -55,27 +55,39 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     ),
     transformer!(named("vit_large_patch14_224", &[]), LARGE.patch(14)),
     transformer!(named("vit_huge_patch14_224", &[]), HUGE.patch(14)),
-    transformer!(deit("deit_tiny_patch16_224", &[]), TINY),
-    transformer!(deit("deit_small_patch16_224", &["dino_vits16"]), SMALL),
+    transformer!(
+        deit("deit_tiny_patch16_224", &[], Some("vit_tiny_patch16_224")),
+        TINY
+    ),
+    transformer!(
+        deit(
+            "deit_small_patch16_224",
+            &["dino_vits16"],
+            Some("vit_small_patch16_224")
+        ),
+        SMALL
+    ),
     transformer!(
         deit(
             "deit_base_patch16_224",
-            &["deit_base_patch16_384", "dino_vitb16"]
+            &["deit_base_patch16_384", "dino_vitb16"],
+            Some("vit_base_patch16_224")
         ),
         BASE
     ),
     transformer!(
-        deit("deit_tiny_distilled_patch16_224", &[]),
+        deit("deit_tiny_distilled_patch16_224", &[], None),
         distilled(TINY)
     ),
     transformer!(
-        deit("deit_small_distilled_patch16_224", &[]),
+        deit("deit_small_distilled_patch16_224", &[], None),
         distilled(SMALL)
     ),
     transformer!(
         deit(
             "deit_base_distilled_patch16_224",
-            &["deit_base_distilled_patch16_384"]
+            &["deit_base_distilled_patch16_384"],
+            None
         ),
         distilled(BASE)
     ),
@@ -101,6 +113,7 @@ pub(super) const VIT: Spec = Spec {
     normalization: Normalization::HALF,
     filter: Filter::Bicubic,
     crop: 0.9,
+    same_network_as: None,
     prefix_tokens: 1,
     head: "head",
     targets: "all-linear",
@@ -136,8 +149,9 @@ const fn named(name: &'static str, aliases: &'static [&'static str]) -> Spec {
     }
 }
 
-const fn vision(name: &'static str) -> Spec {
+const fn vision(name: &'static str, same: &'static str) -> Spec {
     Spec {
+        same_network_as: Some(same),
         normalization: Normalization::IMAGENET,
         filter: Filter::Bilinear,
         crop: 0.875,
@@ -147,8 +161,13 @@ const fn vision(name: &'static str) -> Spec {
 }
 
 /// `DeiT`'s networks are those of ViT, for images that are normalised like `ImageNet`'s.
-const fn deit(name: &'static str, aliases: &'static [&'static str]) -> Spec {
+const fn deit(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    same_network_as: Option<&'static str>,
+) -> Spec {
     Spec {
+        same_network_as,
         normalization: Normalization::IMAGENET,
         dialects: DEIT_DIALECTS,
         ..named(name, aliases)

@@ -1,0 +1,46 @@
+//! timm's `config.json`: `architecture`, and how images are prepared in `pretrained_cfg`.
+
+use serde_json::{Map, Value};
+
+use super::{Claim, Document, Preparation, Published, filter, float, named, normalization, whole};
+
+pub(super) fn read(document: &Document) -> Published {
+    let values = &document.values;
+    let pretrained = values.get("pretrained_cfg").and_then(Value::as_object);
+    let text = |key: &str| values.get(key).and_then(Value::as_str);
+    let inside = |key: &str| {
+        pretrained
+            .and_then(|one| one.get(key))
+            .and_then(Value::as_str)
+    };
+    let name = text("architecture").or_else(|| inside("architecture"));
+    // Models of timm inside of transformers keep timm's settings.
+    let is_timm = pretrained.is_some() || text("model_type") == Some("timm_wrapper");
+    let Some(name) = name.filter(|_| is_timm || !values.contains_key("model_type")) else {
+        return Published::default();
+    };
+    // A name may have a tag: `resnet18.a1_in1k`.
+    let plain = name.split('.').next().unwrap_or(name);
+    Published {
+        network: Some(Claim {
+            name: name.to_owned(),
+            library: "timm",
+            place: document.place.clone(),
+            architectures: named([plain]),
+        }),
+        preparation: pretrained.map(|one| preparation(one, &document.place)),
+    }
+}
+
+fn preparation(values: &Map<String, Value>, place: &str) -> Preparation {
+    let size = values.get("input_size").and_then(Value::as_array);
+    let size = size.and_then(|size| whole(size.last()?));
+    let name = values.get("interpolation").and_then(Value::as_str);
+    Preparation {
+        place: place.to_owned(),
+        normalization: normalization(values.get("mean"), values.get("std")),
+        image_size: size,
+        filter: name.and_then(filter),
+        crop: values.get("crop_pct").and_then(float),
+    }
+}
