@@ -141,7 +141,11 @@ impl Curve for HardSwish {
 
     #[inline(always)]
     fn slope(self, x: f32) -> f32 {
-        let below = if x <= -3.0 { 0.0 } else { (2.0 * x + 3.0) / 6.0 };
+        let below = if x <= -3.0 {
+            0.0
+        } else {
+            (2.0 * x + 3.0) / 6.0
+        };
         if x >= 3.0 { 1.0 } else { below }
     }
 }

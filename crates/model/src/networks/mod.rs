@@ -24,6 +24,10 @@ use burn::tensor::Device;
 use finetune_methods::Method;
 
 pub use self::init::Init;
+use self::inverted_residual::{
+    efficientnet, efficientnet_lite, efficientnet_v2, mobilenet_v1, mobilenet_v2, mobilenet_v3,
+    mobilenet_v4,
+};
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
@@ -106,7 +110,8 @@ families! {
     /// A residual network for `ImageNet`.
     ResNet(resnet::ResNet): resnet;
     /// A network of inverted residual blocks.
-    InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
+    InvertedResidual(inverted_residual::InvertedResidualNet): mobilenet_v2, efficientnet,
+        efficientnet_lite, efficientnet_v2, mobilenet_v3, mobilenet_v4, mobilenet_v1;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext;
     /// A Vision Transformer.
