@@ -7,7 +7,8 @@
 
 The families are the modules in `families/`: each has `models()`, from a name, with a library in
 brackets if the architecture has names of several, to a function that builds the model, and a size
-`(batch, height, width)`.
+`(batch, height, width)`. With a fourth number `n`, only the gradient of every `n`-th parameter is stored: enough
+for the larger members of a family.
 
 Every tensor of a state dict and every image is a formula of name and index, which the test
 repeats. Only the results are stored: logits in evaluation and training mode, and in both modes the
@@ -15,10 +16,10 @@ norm of each parameter's gradient of the mean cross-entropy for the labels 0, 1,
 
 Everything is computed in float64. In float32, PyTorch's own gradients in training mode are up to
 1 % off (MobileNetV2), because a value at the kink of a ReLU is rounded to its other side, and batch
-normalisation over few pixels magnifies the difference. For MobileNetV2 in evaluation mode, the
-script also determines which values are nearer to a kink of ReLU6 than the rounding of float32, and
-by how much the norm of each gradient changes if they are on the other side (`kinks`, the sum over
-these values).
+normalisation over few pixels magnifies the difference. For the models in a family's `KINKS` in
+evaluation mode, the script also determines which values are nearer to a kink of ReLU or ReLU6 than
+the rounding of float32, and by how much the norm of each gradient changes if they are on the other
+side (`kinks`, the sum over these values).
 """
 
 import importlib
@@ -108,33 +109,44 @@ def without_chance(model: nn.Module) -> nn.Module:
 
 
 class Clamp(torch.autograd.Function):
-    """ReLU6 with the values at `places` moved to the other side of the nearest kink."""
+    """ReLU, up to `most`, with the values at `places` moved to the other side of the nearest kink."""
 
     @staticmethod
-    def forward(ctx, x, places):
-        passes = ((x > 0) & (x < 6)).flatten()
+    def forward(ctx, x, most, places):
+        passes = ((x > 0) & (x < most)).flatten()
         passes[places] = ~passes[places]
         ctx.save_for_backward(passes.view_as(x))
-        return x.clamp(0, 6)
+        return x.clamp(0, most)
 
     @staticmethod
     def backward(ctx, gradient):
-        return gradient * ctx.saved_tensors[0], None
+        return gradient * ctx.saved_tensors[0], None, None
+
+
+def most_of(model: nn.Module) -> list[float]:
+    """The largest value of each ReLU."""
+    return [6.0 if isinstance(m, nn.ReLU6) else float("inf") for m in relus(model)]
+
+
+def relus(model: nn.Module) -> list[nn.Module]:
+    return [m for m in model.modules() if isinstance(m, (nn.ReLU, nn.ReLU6))]
 
 
 def through(model: nn.Module, x: torch.Tensor, other_side: tuple[int, int] | None = None):
-    """Returns the norms of the gradients and the inputs of each ReLU6."""
-    inputs = []
-    for index, module in enumerate(m for m in model.modules() if isinstance(m, nn.ReLU6)):
+    """Returns the norms of the gradients and the inputs of each ReLU and ReLU6."""
+    inputs = {}
+    for index, (module, most) in enumerate(zip(relus(model), most_of(model))):
         places = [other_side[1]] if other_side and other_side[0] == index else []
 
-        def forward(x, places=places):
-            inputs.append(x.detach().double().flatten())
-            return Clamp.apply(x, places)
+        def forward(x, index=index, most=most, places=places):
+            inputs[index] = x.detach().double().flatten()
+            return Clamp.apply(x, most, places)
 
         module.forward = forward
     model.zero_grad()
-    nn.functional.cross_entropy(model(x), torch.arange(len(x)) % CLASSES).backward()
+    output = model(x)
+    output = getattr(output, "logits", output)  # transformers
+    nn.functional.cross_entropy(output, torch.arange(len(x)) % CLASSES).backward()
     return {name: p.grad.double().norm().item() for name, p in model.named_parameters()}, inputs
 
 
@@ -145,8 +157,9 @@ def kinks(model: nn.Module, batch: int, height: int, width: int) -> dict:
     _, single = through(model.float(), x)
     exact, double = through(model.double(), x.double())
     changes = dict.fromkeys(exact, 0.0)
-    for layer, (a, b) in enumerate(zip(single, double)):
-        near = torch.minimum(b.abs(), (b - 6).abs()) < (a - b).abs().max()
+    most = most_of(model)
+    for layer, b in double.items():
+        near = torch.minimum(b.abs(), (b - most[layer]).abs()) < (single[layer] - b).abs().max()
         for place in near.nonzero().flatten().tolist():
             norms, _ = through(model, x.double(), (layer, place))
             for name, norm in norms.items():
@@ -160,10 +173,12 @@ def own(model: nn.Module, name: str, gradient: torch.Tensor) -> torch.Tensor:
     return gradient[:, 1:] if folded else gradient
 
 
-def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
+def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -> dict:
     model, names = fill(without_chance(model))
     model.double()
     result = {"batch": batch, "height": height, "width": width}
+    if every > 1:
+        result["every"] = every
     # Without batch normalisation both modes compute the same.
     has_modes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     for mode in ("eval", "train") if has_modes else ("eval",):
@@ -177,8 +192,8 @@ def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
             # A parameter that the model does not use has no gradient.
             "gradient_norms": {
                 names[name]: float(f"{own(model, name, p.grad).norm().item():.8g}")
-                for name, p in model.named_parameters()
-                if p.grad is not None
+                for index, (name, p) in enumerate(model.named_parameters())
+                if p.grad is not None and index % every == 0
             },
         }
     return result
@@ -201,8 +216,10 @@ def main() -> None:
     for name, (build, size) in module.models().items():
         print(name, file=sys.stderr)
         result["models"][name] = run(build(), *size)
-        if name.startswith("mobilenet"):
-            result["models"][name]["eval"]["kinks"] = kinks(build(), *size)
+        if name in getattr(module, "KINKS", []):
+            evaluation = result["models"][name]["eval"]
+            changes = kinks(build(), *size[:3])
+            evaluation["kinks"] = {name: changes[name] for name in evaluation["gradient_norms"]}
     result |= getattr(module, "more", dict)()
     print(json.dumps(result))
 

@@ -153,6 +153,7 @@ fn is_at_a_kink(case: &Case, device: &Device) -> bool {
     let kinks: &[f32] = match case.activation {
         Activation::Relu => &[0.0],
         Activation::Relu6 => &[0.0, 6.0],
+        Activation::HardSwish => &[-3.0, 3.0],
         _ => &[],
     };
     let smooth = Case {
@@ -170,6 +171,7 @@ fn activation() -> impl Strategy<Value = Activation> {
         Just(Activation::Relu),
         Just(Activation::Relu6),
         Just(Activation::Silu),
+        Just(Activation::HardSwish),
     ]
 }
 
@@ -297,7 +299,11 @@ fn a_mean_far_from_zero_costs_no_precision() {
 #[test]
 fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
-    for activation in [Activation::Identity, Activation::Silu] {
+    for activation in [
+        Activation::Identity,
+        Activation::Silu,
+        Activation::HardSwish,
+    ] {
         let case = Case {
             shape: [2, 2, 3, 2],
             activation,
@@ -337,6 +343,17 @@ fn gradients_agree_with_finite_differences() {
     }
 }
 
+/// Values of `torch.nn.functional.hardswish` (2.15), which are exact fractions here.
+#[test]
+fn the_hard_swish_is_that_of_pytorch() {
+    let device = Device::flex();
+    let x = [-4.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0];
+    let wanted = [0.0, 0.0, -0.375, 0.0, 1.125, 3.0, 6.0];
+    let x = Tensor::<1>::from_floats(x, &device);
+    let found = Activation::HardSwish.apply(x).into_data();
+    assert_eq!(found.iter::<f32>().collect::<Vec<_>>(), wanted);
+}
+
 #[test]
 fn nan_stays_nan() {
     let device = Device::flex();
@@ -351,6 +368,7 @@ fn nan_stays_nan() {
         Activation::Relu,
         Activation::Relu6,
         Activation::Silu,
+        Activation::HardSwish,
     ] {
         let x = Tensor::<4>::full(case.shape, f32::NAN, &device);
         let y = norm_act(&norm, x, None, activation).into_data();

@@ -34,4 +34,6 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, efficientnet, foundation, mobilenet_v2, resnet, vit }
+families! {
+    cifar_resnet, convnext, efficientnet, efficientnet_lite, efficientnet_v2, foundation, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, resnet, vit
+}

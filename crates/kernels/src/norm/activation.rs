@@ -17,6 +17,8 @@ pub enum Activation {
     Relu6,
     /// `x · sigmoid(x)` (Ramachandran et al. 2017, arXiv:1710.05941).
     Silu,
+    /// `x · min(max(x + 3, 0), 6) / 6` (Howard et al. 2019, arXiv:1905.02244, section 5.2).
+    HardSwish,
 }
 
 impl Activation {
@@ -28,8 +30,21 @@ impl Activation {
             Self::Relu => relu(x),
             Self::Relu6 => x.clamp(0.0, 6.0),
             Self::Silu => silu(x),
+            Self::HardSwish => x.clone() * hard_sigmoid(x),
         }
     }
+
+    /// Whether the derivative is more than one bit, so that the backward pass needs the value before the
+    /// activation.
+    pub(super) fn bends(self) -> bool {
+        matches!(self, Self::Silu | Self::HardSwish)
+    }
+}
+
+/// `min(max(x + 3, 0), 6) / 6` (Howard et al. 2019, arXiv:1905.02244, section 5.2).
+#[must_use]
+pub fn hard_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.add_scalar(3.0).clamp(0.0, 6.0).div_scalar(6.0)
 }
 
 /// An activation, for which a kernel is compiled. NaN stays NaN.
@@ -110,6 +125,28 @@ impl Curve for Silu {
     fn slope(self, x: f32) -> f32 {
         let sigmoid = 1.0 / (1.0 + exp(-x));
         sigmoid * (1.0 + x * (1.0 - sigmoid))
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct HardSwish;
+
+impl Curve for HardSwish {
+    const STEPS: bool = false;
+
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        x * Relu6.value(x + 3.0) / 6.0
+    }
+
+    #[inline(always)]
+    fn slope(self, x: f32) -> f32 {
+        let below = if x <= -3.0 {
+            0.0
+        } else {
+            (2.0 * x + 3.0) / 6.0
+        };
+        if x >= 3.0 { 1.0 } else { below }
     }
 }
 

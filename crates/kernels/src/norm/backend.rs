@@ -149,5 +149,10 @@ pub(super) fn plain_after<B: Backend>(
         Activation::Relu => B::relu(y),
         Activation::Relu6 => B::float_clamp(y, Scalar::Float(0.0), Scalar::Float(6.0)),
         Activation::Silu => B::float_mul(y.clone(), B::sigmoid(y)),
+        Activation::HardSwish => {
+            let gate = B::float_add_scalar(y.clone(), Scalar::Float(3.0));
+            let gate = B::float_clamp(gate, Scalar::Float(0.0), Scalar::Float(6.0));
+            B::float_mul(y, B::float_div_scalar(gate, Scalar::Float(6.0)))
+        }
     }
 }

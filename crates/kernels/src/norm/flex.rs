@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::activation::{Activation, Curve, Identity, Relu, Relu6, Silu};
+use super::activation::{Activation, Curve, HardSwish, Identity, Relu, Relu6, Silu};
 use super::blocks::{Blocks, Row};
 use super::kernel::{Backward, Forward, Moments, Scaling, Slope, Sums};
 use crate::lanes::widest;
@@ -132,7 +132,7 @@ pub(super) fn scaled(
     let activation = layer.activation;
     let input = match keep {
         Keep::Nothing => None,
-        Keep::Slope | Keep::Shift => (activation == Activation::Silu).then(|| x.clone()),
+        Keep::Slope | Keep::Shift => activation.bends().then(|| x.clone()),
         Keep::Input => Some(x.clone()),
     };
     let again = input.is_some() && residual.is_none();
@@ -281,6 +281,7 @@ impl Work<'_> {
             Activation::Relu => self.curve(blocks, task, rows, Relu),
             Activation::Relu6 => self.curve(blocks, task, rows, Relu6),
             Activation::Silu => self.curve(blocks, task, rows, Silu),
+            Activation::HardSwish => self.curve(blocks, task, rows, HardSwish),
         }
     }
 
@@ -372,6 +373,7 @@ impl Saved {
             Activation::Relu => self.curve(blocks, task, rows, Relu),
             Activation::Relu6 => self.curve(blocks, task, rows, Relu6),
             Activation::Silu => self.curve(blocks, task, rows, Silu),
+            Activation::HardSwish => self.curve(blocks, task, rows, HardSwish),
         }
     }
 

@@ -17,9 +17,8 @@ mod mask;
 use burn::Tensor;
 use burn::backend::Dispatch;
 use burn::nn::BatchNorm;
-use burn::tensor::activation::silu;
 
-pub use activation::Activation;
+pub use activation::{Activation, hard_sigmoid};
 pub use backend::{NormBackend, Residual};
 
 /// Computes `activation(norm(x) + residual)` for `x` of shape `[batch, channels, height, width]`.
@@ -39,9 +38,9 @@ pub fn norm_act(
     residual: Option<Tensor<4>>,
     activation: Activation,
 ) -> Tensor<4> {
-    if activation == Activation::Silu && residual.is_some() {
+    if activation.bends() && residual.is_some() {
         // No network uses this; the derivative would need the residual as well.
-        return silu(norm_act(norm, x, residual, Activation::Identity));
+        return activation.apply(norm_act(norm, x, residual, Activation::Identity));
     }
     let [images, channels, height, width] = x.dims();
     assert_eq!(

@@ -18,6 +18,18 @@ pub(crate) struct Convolution {
     pub kernel: usize,
     pub stride: usize,
     pub groups: usize,
+    pub padding: Padding,
+}
+
+/// Where the zeros are that a convolution with an odd kernel is padded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Padding {
+    /// `(kernel - 1) / 2` on each side, as networks of PyTorch do it.
+    #[default]
+    Symmetric,
+    /// As `TensorFlow`'s `SAME`: as few as it takes for `⌈size / stride⌉` outputs, and if their number is
+    /// odd, one more at the bottom and on the right. With stride 1, it is the same.
+    Same,
 }
 
 impl Convolution {
@@ -28,6 +40,7 @@ impl Convolution {
             kernel,
             stride,
             groups: 1,
+            padding: Padding::Symmetric,
         }
     }
 
@@ -36,6 +49,10 @@ impl Convolution {
             groups: channels,
             ..Self::new(channels, channels, kernel, stride)
         }
+    }
+
+    pub(crate) fn padded(self, padding: Padding) -> Self {
+        Self { padding, ..self }
     }
 
     /// Builds it without a bias, for use before a normalisation.
@@ -49,9 +66,13 @@ impl Convolution {
 
     fn config(self) -> Conv2dConfig {
         let pad = (self.kernel - 1) / 2;
+        let padding = match self.padding {
+            Padding::Same if self.stride > 1 => PaddingConfig2d::Same,
+            _ => PaddingConfig2d::Explicit(pad, pad, pad, pad),
+        };
         Conv2dConfig::new([self.inputs, self.outputs], [self.kernel, self.kernel])
             .with_stride([self.stride, self.stride])
-            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_padding(padding)
             .with_groups(self.groups)
     }
 }
@@ -65,9 +86,16 @@ pub(crate) struct ConvNorm {
 
 impl ConvNorm {
     pub(crate) fn new(convolution: Convolution, device: &Device) -> Self {
+        Self::with_epsilon(convolution, BATCH_NORM_EPSILON, device)
+    }
+
+    /// The normalisation adds `epsilon` to the variance.
+    pub(crate) fn with_epsilon(convolution: Convolution, epsilon: f64, device: &Device) -> Self {
         Self {
             conv: convolution.init(device),
-            norm: batch_norm(convolution.outputs, device),
+            norm: BatchNormConfig::new(convolution.outputs)
+                .with_epsilon(epsilon)
+                .init(device),
         }
     }
 
@@ -88,8 +116,13 @@ impl ConvNorm {
     }
 }
 
+/// Added to the variance in batch normalisations, as PyTorch does by default.
+pub(crate) const BATCH_NORM_EPSILON: f64 = 1e-5;
+
 pub(crate) fn batch_norm(channels: usize, device: &Device) -> BatchNorm {
-    BatchNormConfig::new(channels).init(device)
+    BatchNormConfig::new(channels)
+        .with_epsilon(BATCH_NORM_EPSILON)
+        .init(device)
 }
 
 /// Added to the variance in layer normalisations, as in transformers.

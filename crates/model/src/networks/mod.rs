@@ -25,6 +25,10 @@ use finetune_data::{Filter, Normalization};
 use finetune_methods::Method;
 
 pub use self::init::Init;
+use self::inverted_residual::{
+    efficientnet, efficientnet_lite, efficientnet_v2, mobilenet_v1, mobilenet_v2, mobilenet_v3,
+    mobilenet_v4,
+};
 pub(crate) use self::spec::Dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
@@ -109,7 +113,8 @@ families! {
     /// A residual network for `ImageNet`.
     ResNet(resnet::ResNet): resnet;
     /// A network of inverted residual blocks.
-    InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
+    InvertedResidual(inverted_residual::InvertedResidualNet): mobilenet_v2, efficientnet,
+        efficientnet_lite, efficientnet_v2, mobilenet_v3, mobilenet_v4, mobilenet_v1;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext;
     /// A Vision Transformer.
