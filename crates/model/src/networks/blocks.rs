@@ -97,17 +97,31 @@ const EPSILON: f64 = 1e-6;
 
 /// Layer normalisation of `features` values.
 pub(crate) fn layer_norm(features: usize, device: &Device) -> LayerNorm {
+    layer_norm_with(EPSILON, features, device)
+}
+
+/// As [`layer_norm`] with another value that is added to the variance.
+pub(crate) fn layer_norm_with(epsilon: f64, features: usize, device: &Device) -> LayerNorm {
     LayerNormConfig::new(features)
-        .with_epsilon(EPSILON)
+        .with_epsilon(epsilon)
         .init(device)
 }
 
 /// Applies a layer that [`layer_norm`] made.
 pub(crate) fn normalized<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
+    normalized_with(EPSILON, norm, x)
+}
+
+/// Applies a layer that [`layer_norm_with`] made with the same `epsilon`, which Burn's layer does not show.
+pub(crate) fn normalized_with<const D: usize>(
+    epsilon: f64,
+    norm: &LayerNorm,
+    x: Tensor<D>,
+) -> Tensor<D> {
     let Some(beta) = &norm.beta else {
         return norm.forward(x);
     };
-    tokens::layer_norm(x, norm.gamma.val(), beta.val(), EPSILON)
+    tokens::layer_norm(x, norm.gamma.val(), beta.val(), epsilon)
 }
 
 /// Means over height and width: from `[batch, channels, height, width]` to `[batch, channels]`.

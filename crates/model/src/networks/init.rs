@@ -68,7 +68,9 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
     for param in parameters {
-        if matches!(param.path.as_str(), "cls_token" | "pos_embed") {
+        if matches!(param.path.as_str(), "cls_token" | "pos_embed")
+            || param.path.ends_with(".relative_position_bias_table")
+        {
             plan.push((param.id, Role::Token, 1));
             continue;
         }
@@ -96,7 +98,7 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
 enum Role {
     Weight,
     Bias,
-    /// A class token or position embedding of a transformer.
+    /// A class token, position embedding or table of biases for distances of a transformer.
     Token,
 }
 

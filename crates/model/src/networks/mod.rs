@@ -10,6 +10,7 @@ mod cifar_resnet;
 mod convnext;
 pub(crate) mod init;
 mod inverted_residual;
+mod names;
 mod resnet;
 mod spec;
 mod stages;
@@ -23,7 +24,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::Method;
 
+pub use self::convnext::ConvNextSize;
+use self::convnext::{first as convnext_first, second as convnext_second};
 pub use self::init::Init;
+pub(crate) use self::spec::Dialect;
+use self::spec::dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
@@ -108,7 +113,7 @@ families! {
     /// A network of inverted residual blocks.
     InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
     /// A `ConvNeXt`.
-    ConvNext(convnext::ConvNext): convnext;
+    ConvNext(convnext::ConvNext): convnext_first, convnext_second;
     /// A Vision Transformer.
     VisionTransformer(vit::VisionTransformer): vit;
 }
@@ -210,20 +215,26 @@ impl Architecture {
     ///
     /// [`ModelError::UnknownLibrary`] if the library's names are not known.
     pub fn names(&self, library: Option<&str>) -> Result<fn(&str) -> String, ModelError> {
+        self.dialect(library).map(|dialect| dialect.name)
+    }
+
+    /// The names and shapes in a library; without a library, in the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`names`](Self::names).
+    pub(crate) fn dialect(&self, library: Option<&str>) -> Result<Dialect, ModelError> {
+        let mut dialects = self.dialects.iter().copied();
         let Some(library) = library else {
-            return Ok(self.all_names().next().unwrap_or(str::to_owned));
+            return Ok(dialects.next().unwrap_or(dialect("", str::to_owned)));
         };
-        let mut dialects = self.dialects.iter();
-        let found =
-            dialects.find(|dialect| dialect.library.split(", ").any(|name| name == library));
-        match found {
-            Some(dialect) => Ok(dialect.name),
-            None => Err(ModelError::UnknownLibrary {
+        dialects
+            .find(|dialect| dialect.library.split(", ").any(|name| name == library))
+            .ok_or_else(|| ModelError::UnknownLibrary {
                 library: library.to_owned(),
                 model: self.name,
                 known: self.libraries(),
-            }),
-        }
+            })
     }
 
     /// The functions from a path to its name, of all libraries.

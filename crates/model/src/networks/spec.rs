@@ -77,6 +77,17 @@ pub(crate) struct Dialect {
     /// `attention.{query,key,value}.weight`, the rows of `attention.query.weight` come first. A `0` among
     /// them stands for zeros that the library does not store: `attn.{q_bias,0,v_bias}`.
     pub(crate) name: fn(&str) -> String,
+    /// Changes the shape of the tensor at a path from that of PyTorch's layer to the library's, where they
+    /// differ in axes of length 1 or in how the inputs of a matrix are divided. Only what is written needs
+    /// it: reading takes both.
+    pub(crate) shape: fn(&str, &mut Vec<usize>),
+}
+
+impl Dialect {
+    /// The same names with other shapes.
+    pub(crate) const fn shaped(self, shape: fn(&str, &mut Vec<usize>)) -> Self {
+        Self { shape, ..self }
+    }
 }
 
 /// One architecture of the family of networks `N`.
@@ -88,7 +99,11 @@ pub(crate) struct Entry<N> {
 
 /// A dialect, for the tables of the families.
 pub(crate) const fn dialect(library: &'static str, name: fn(&str) -> String) -> Dialect {
-    Dialect { library, name }
+    Dialect {
+        library,
+        name,
+        shape: |_, _| {},
+    }
 }
 
 impl Spec {

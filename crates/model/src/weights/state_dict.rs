@@ -12,6 +12,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::TensorData;
 use finetune_methods::{Floats, ParamInfo, parameters_lazily};
 
+use crate::networks::Dialect;
+
 /// A tensor of a module as an entry of a state dict.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Slot {
@@ -70,15 +72,14 @@ pub struct StateTensor {
     pub values: Floats,
 }
 
-/// Reads the tensors of a module. Attached adapters are merged. `name` gives the name for the path of a
-/// slot.
-pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<StateTensor> {
+/// Reads the tensors of a module, in a library's names and shapes. Attached adapters are merged.
+pub(crate) fn collect<M: Module>(module: &M, dialect: Dialect) -> Vec<StateTensor> {
     let mut collect = Collect {
         slots: slots(module)
             .into_iter()
             .map(|slot| (slot.id, slot))
             .collect(),
-        name,
+        dialect,
         found: Vec::new(),
     };
     module.visit(&mut collect);
@@ -87,7 +88,7 @@ pub(crate) fn collect<M: Module>(module: &M, name: fn(&str) -> String) -> Vec<St
 
 struct Collect {
     slots: HashMap<ParamId, Slot>,
-    name: fn(&str) -> String,
+    dialect: Dialect,
     found: Vec<StateTensor>,
 }
 
@@ -100,12 +101,9 @@ impl ModuleVisitor for Collect {
         if slot.transposed {
             tensor = tensor.swap_dims(0, 1);
         }
-        let name = (self.name)(&slot.path);
+        let name = (self.dialect.name)(&slot.path);
         let mut shape = slot.shape.clone();
-        // torchvision's ConvNeXt has a scale per channel of an image; timm and we have a vector.
-        if name.starts_with("features.") && name.ends_with(".layer_scale") {
-            shape.extend([1, 1]);
-        }
+        (self.dialect.shape)(&slot.path, &mut shape);
         let values = Floats::of(tensor);
         let parts = parts(&name);
         if let [Some(name)] = &parts[..] {

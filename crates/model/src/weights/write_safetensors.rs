@@ -8,8 +8,7 @@ use finetune_methods::merge;
 use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
-use crate::networks::Architecture;
-use crate::networks::Network;
+use crate::networks::{Architecture, Dialect, Network};
 use crate::weights::state_dict::{StateTensor, collect};
 
 /// Writes the whole network, with its adapters merged, to a safetensors file that PyTorch can load.
@@ -38,7 +37,7 @@ pub fn state_dict(
     network: &Network,
     architecture: &Architecture,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    in_dialect(network, architecture.names(None)?)
+    in_dialect(network, architecture.dialect(None)?)
 }
 
 /// As [`state_dict`], with the names of another library, e.g. `timm`.
@@ -52,11 +51,11 @@ pub fn state_dict_of(
     architecture: &Architecture,
     library: &str,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    in_dialect(network, architecture.names(Some(library))?)
+    in_dialect(network, architecture.dialect(Some(library))?)
 }
 
-fn in_dialect(network: &Network, name: fn(&str) -> String) -> Result<Vec<StateTensor>, ModelError> {
-    Ok(collect(&merge(&network.valid())?, name))
+fn in_dialect(network: &Network, dialect: Dialect) -> Result<Vec<StateTensor>, ModelError> {
+    Ok(collect(&merge(&network.valid())?, dialect))
 }
 
 /// Writes tensors to a safetensors file: under a temporary name, synced, then renamed. Returns the size of
