@@ -4,6 +4,7 @@
 //! A new family of a known kind of network is one file with a table, and one word in `families!` in this
 //! one. A new kind is one file and one row. Paths of parameters are Burn's: the names of the fields.
 
+mod attention;
 mod blocks;
 mod chapter;
 mod cifar_resnet;
@@ -15,6 +16,7 @@ mod resnet;
 mod spec;
 mod stages;
 mod stochastic_depth;
+mod swin;
 mod vit;
 
 use std::ops::Deref;
@@ -32,6 +34,8 @@ use self::spec::dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
+pub use self::swin::SwinSize;
+use self::swin::{first as swin_first, second as swin_second};
 pub use self::vit::VitSize;
 use crate::error::ModelError;
 
@@ -114,6 +118,8 @@ families! {
     InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext_first, convnext_second;
+    /// A Swin Transformer.
+    Swin(swin::Swin): swin_first, swin_second;
     /// A Vision Transformer.
     VisionTransformer(vit::VisionTransformer): vit;
 }
