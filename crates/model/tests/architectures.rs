@@ -24,7 +24,7 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, convnext_v2, efficientnet, mobilenet_v2, resnet, swin, vit }
+families! { cifar_resnet, convnext, convnext_v2, densenet, efficientnet, mobilenet_v2, resnet, swin, vit }
 
 #[test]
 fn position_embeddings_are_resampled_as_by_timm() {

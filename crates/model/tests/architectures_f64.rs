@@ -34,4 +34,4 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, convnext_v2, efficientnet, mobilenet_v2, resnet, swin, vit }
+families! { cifar_resnet, convnext, convnext_v2, densenet, efficientnet, mobilenet_v2, resnet, swin, vit }

@@ -9,6 +9,7 @@ mod blocks;
 mod chapter;
 mod cifar_resnet;
 mod convnext;
+mod densenet;
 pub(crate) mod init;
 mod inverted_residual;
 mod names;
@@ -116,6 +117,8 @@ families! {
     ResNet(resnet::ResNet): resnet;
     /// A network of inverted residual blocks.
     InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
+    /// A `DenseNet`.
+    DenseNet(densenet::DenseNet): densenet;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext_first, convnext_second;
     /// A Swin Transformer.
