@@ -202,6 +202,8 @@ def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -
 def main() -> None:
     torch.set_num_threads(2)
     [family] = sys.argv[1:]
+    # `statistics.py` in this folder stands before Python's own, and removes the folder from the path.
+    sys.path.insert(0, str(pathlib.Path(__file__).parent))
     result = {
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,

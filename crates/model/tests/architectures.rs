@@ -25,7 +25,7 @@ macro_rules! families {
 }
 
 families! {
-    cifar_resnet, convnext, efficientnet, efficientnet_lite, efficientnet_v2, foundation, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, resnet, vit
+    cifar_resnet, convnext, convnext_v2, densenet, efficientnet, efficientnet_lite, efficientnet_v2, foundation, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, resnet, swin, vit
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""DINOv2, DINOv3, CLIP, SigLIP and EVA-02 of timm, and the first four of transformers, with a head on the
+"""DINOv2, DINOv3, CLIP, SigLIP, BEiT and EVA-02 of timm, and the first four of transformers, with a head on the
 class token or what takes its place."""
 
 import timm
@@ -100,6 +100,7 @@ def models():
         "vit_base_patch32_clip_quickgelu_224 (timm)": timms("vit_base_patch32_clip_quickgelu_224", 64),
         "vit_base_patch16_clip_quickgelu_224 (timm)": timms("vit_base_patch16_clip_quickgelu_224", 64),
         "vit_base_patch16_siglip_224": timms("vit_base_patch16_siglip_224", 64),
+        "beit_base_patch16_224": timms("beit_base_patch16_224", 224),
         "eva02_tiny_patch14_336": timms("eva02_tiny_patch14_336", 70),
         "eva02_small_patch14_336": timms("eva02_small_patch14_336", 56),
         "eva02_base_patch14_448": timms("eva02_base_patch14_448", 42),

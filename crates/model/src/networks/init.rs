@@ -77,7 +77,9 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
     let mut plan = Vec::new();
     let mut inputs = 1;
     for param in parameters {
-        if TOKENS.contains(&param.path.as_str()) {
+        if TOKENS.contains(&param.path.as_str())
+            || param.path.ends_with(".relative_position_bias_table")
+        {
             plan.push((param.id, Role::Token, 1));
             continue;
         }
@@ -105,7 +107,7 @@ fn plan(parameters: &[ParamInfo]) -> Vec<(ParamId, Role, usize)> {
 enum Role {
     Weight,
     Bias,
-    /// A class token or position embedding of a transformer.
+    /// A class token, position embedding or table of biases for distances of a transformer.
     Token,
 }
 

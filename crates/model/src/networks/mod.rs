@@ -4,16 +4,20 @@
 //! A new family of a known kind of network is one file with a table, and one word in `families!` in this
 //! one. A new kind is one file and one row. Paths of parameters are Burn's: the names of the fields.
 
+mod attention;
 mod blocks;
 mod chapter;
 mod cifar_resnet;
 mod convnext;
+mod densenet;
 pub(crate) mod init;
 mod inverted_residual;
+mod names;
 mod resnet;
 mod spec;
 mod stages;
 mod stochastic_depth;
+mod swin;
 mod transformer;
 
 use std::ops::Deref;
@@ -24,6 +28,8 @@ use burn::tensor::Device;
 use finetune_data::{Filter, Normalization};
 use finetune_methods::Method;
 
+pub use self::convnext::ConvNextSize;
+use self::convnext::{first as convnext_first, second as convnext_second};
 pub use self::init::Init;
 use self::inverted_residual::{
     efficientnet, efficientnet_lite, efficientnet_v2, mobilenet_v1, mobilenet_v2, mobilenet_v3,
@@ -33,8 +39,10 @@ pub(crate) use self::spec::Dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
+pub use self::swin::SwinSize;
+use self::swin::{first as swin_first, second as swin_second};
 pub use self::transformer::{MlpKind, Pool, Positions, QkvBias, TransformerShape};
-use self::transformer::{clip, dinov2, dinov3, eva02, siglip, vit};
+use self::transformer::{beit, clip, dinov2, dinov3, eva02, siglip, vit};
 use crate::error::ModelError;
 
 /// Makes [`Network`], what is delegated to its kinds, and [`ARCHITECTURES`]. A row has a kind of network and
@@ -115,10 +123,15 @@ families! {
     /// A network of inverted residual blocks.
     InvertedResidual(inverted_residual::InvertedResidualNet): mobilenet_v2, efficientnet,
         efficientnet_lite, efficientnet_v2, mobilenet_v3, mobilenet_v4, mobilenet_v1;
+    /// A `DenseNet`.
+    DenseNet(densenet::DenseNet): densenet;
     /// A `ConvNeXt`.
-    ConvNext(convnext::ConvNext): convnext;
+    ConvNext(convnext::ConvNext): convnext_first, convnext_second;
+    /// A Swin Transformer.
+    Swin(swin::Swin): swin_first, swin_second;
     /// A Vision Transformer.
-    VisionTransformer(transformer::VisionTransformer): vit, dinov2, dinov3, clip, siglip, eva02;
+    VisionTransformer(transformer::VisionTransformer): vit, dinov2, dinov3, clip, siglip, eva02,
+        beit;
 }
 
 /// All architectures.

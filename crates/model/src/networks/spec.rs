@@ -83,6 +83,10 @@ pub(crate) struct Dialect {
     /// Whether the library has a position for the class token of a transformer that has none here. It is
     /// added to the token when a file is read, and written as zeros.
     pub(crate) class_position: bool,
+    /// Changes the shape of the tensor at a path from that of PyTorch's layer to the library's, where they
+    /// differ in axes of length 1 or in how the inputs of a matrix are divided. Only what is written needs
+    /// it: reading takes both.
+    pub(crate) shape: fn(&str, &mut Vec<usize>),
 }
 
 /// One architecture of the family of networks `N`.
@@ -98,10 +102,16 @@ pub(crate) const fn dialect(library: &'static str, name: fn(&str) -> String) -> 
         library,
         name,
         class_position: false,
+        shape: |_, _| {},
     }
 }
 
 impl Dialect {
+    /// The same names with other shapes.
+    pub(crate) const fn shaped(self, shape: fn(&str, &mut Vec<usize>)) -> Self {
+        Self { shape, ..self }
+    }
+
     /// The same in a library that has a position for the class token.
     pub(crate) const fn with_class_position(self) -> Self {
         Self {

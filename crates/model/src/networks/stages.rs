@@ -14,7 +14,8 @@ pub enum Features {
     Vectors(Tensor<2>),
     /// `[batch, tokens, width]`.
     Tokens(Tensor<3>),
-    /// `[batch, channels, height, width]`.
+    /// `[batch, channels, height, width]`, or `[batch, height, width, channels]` between the stages of a
+    /// network that says so.
     Maps(Tensor<4>),
 }
 

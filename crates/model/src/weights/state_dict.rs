@@ -79,6 +79,7 @@ pub fn tensors_of(
     let mut tensors = Vec::new();
     for slot in slots(&network) {
         let mut shape = slot.shape;
+        (dialect.shape)(&slot.path, &mut shape);
         if dialect.class_position && slot.path == POSITIONS {
             shape[1] += 1;
         }
@@ -146,6 +147,7 @@ impl ModuleVisitor for Collect {
         }
         let name = (self.dialect.name)(&slot.path);
         let mut shape = slot.shape.clone();
+        (self.dialect.shape)(&slot.path, &mut shape);
         if self.dialect.class_position && slot.path == POSITIONS {
             let values = Floats::of(tensor).into_vec();
             let values = [vec![0.0; shape[2]], values].concat().into();

@@ -104,12 +104,12 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
         .iter()
         .filter(wanted)
         .min_by_key(|one| (rank(one, &found), Reverse(one.fit.matched), &one.fit.prefix))?;
-    let used = used(best, tensors);
+    let used = tensors_of(best, tensors);
     let mut others: Vec<OtherSet> = Vec::new();
     for one in &found {
         let prefix = &one.fit.prefix;
         // With and without the name of the network before the others, the tensors are the same.
-        let is_new = *prefix != best.fit.prefix && !self::used(one, tensors).is_subset(&used);
+        let is_new = *prefix != best.fit.prefix && !tensors_of(one, tensors).is_subset(&used);
         if is_new && others.iter().all(|other| other.prefix != *prefix) {
             others.push(OtherSet {
                 prefix: prefix.clone(),
@@ -167,7 +167,7 @@ pub(super) fn nearest(tensors: &Tensors<'_>) -> Option<(&'static Architecture, S
 }
 
 /// The names in the file of the tensors of a network, with its head.
-fn used<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
+fn tensors_of<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
     let names = found.fit.names.iter().flatten().flatten();
     let stored = names.filter_map(|name| tensors.get(&unwrapped(name)).map(|(name, _)| name));
     stored.collect()

@@ -8,8 +8,7 @@ use finetune_methods::merge;
 use safetensors::tensor::{Dtype, View};
 
 use crate::error::ModelError;
-use crate::networks::Network;
-use crate::networks::{Architecture, Dialect};
+use crate::networks::{Architecture, Dialect, Network};
 use crate::weights::state_dict::{StateTensor, collect};
 
 /// Writes the whole network, with its adapters merged, to a safetensors file that PyTorch can load.

@@ -8,10 +8,11 @@ use burn::tensor::activation::{sigmoid, silu};
 use finetune_kernels::tokens::{attention, gelu};
 use finetune_methods::{linear, parallel, prompted};
 
+use super::super::attention::attention_with_bias;
 use super::super::blocks::{layer_norm_of, normalized_by};
 use super::super::stochastic_depth::StochasticDepth;
-use super::positions::Rotation;
-use super::shape::{MlpKind, QkvBias, TransformerShape};
+use super::positions::{Relation, Rotation, biases};
+use super::shape::{MlpKind, Positions, QkvBias, TransformerShape};
 
 /// Attention and a perceptron.
 #[derive(Module, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Attention {
     q_bias: Option<Param<Tensor<1>>>,
     /// `[width]`: the bias of values if keys have none.
     v_bias: Option<Param<Tensor<1>>>,
+    /// `[distances, heads]`: biases of the scores.
+    relative_position_bias_table: Option<Param<Tensor<2>>>,
     proj: Linear,
     heads: usize,
 }
@@ -53,7 +56,8 @@ pub(crate) struct Mlp {
 }
 
 impl TransformerBlock {
-    pub(super) fn new(shape: &TransformerShape, device: &Device) -> Self {
+    /// A block for square images of `side` pixels.
+    pub(super) fn new(shape: &TransformerShape, side: usize, device: &Device) -> Self {
         let TransformerShape { width, epsilon, .. } = *shape;
         let scale = || {
             let constant = |value| Initializer::Constant { value }.init([width], device);
@@ -61,7 +65,7 @@ impl TransformerBlock {
         };
         Self {
             norm1: layer_norm_of(width, epsilon, device),
-            attn: Attention::new(shape, device),
+            attn: Attention::new(shape, side, device),
             scale1: scale(),
             norm2: layer_norm_of(width, epsilon, device),
             mlp: Mlp::new(shape, device),
@@ -74,12 +78,12 @@ impl TransformerBlock {
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
-        rotation: Option<&Rotation>,
+        relation: &Relation,
         depth: StochasticDepth<'_>,
     ) -> Tensor<3> {
         prompted(&self.attn.qkv, x, |x| {
             let y = normalized_by(&self.norm1, x.clone(), self.epsilon);
-            let y = scaled(self.attn.forward(y, rotation), self.scale1.as_ref());
+            let y = scaled(self.attn.forward(y, relation), self.scale1.as_ref());
             let x = x + depth.scaled(0, y);
             let y = parallel(&self.mlp.fc1, x.clone(), || {
                 let y = normalized_by(&self.norm2, x.clone(), self.epsilon);
@@ -98,7 +102,7 @@ fn scaled(x: Tensor<3>, factors: Option<&Param<Tensor<1>>>) -> Tensor<3> {
 }
 
 impl Attention {
-    fn new(shape: &TransformerShape, device: &Device) -> Self {
+    fn new(shape: &TransformerShape, side: usize, device: &Device) -> Self {
         let width = shape.width;
         let apart = shape.bias == QkvBias::WithoutKeys;
         let bias = || apart.then(|| Initializer::Zeros.init([width], device));
@@ -108,22 +112,33 @@ impl Attention {
                 .init(device),
             q_bias: bias(),
             v_bias: bias(),
+            relative_position_bias_table: (shape.positions == Positions::Relative).then(|| {
+                let table = [biases(side / shape.patch), shape.heads];
+                Initializer::Zeros.init(table, device)
+            }),
             proj: LinearConfig::new(width, width).init(device),
             heads: shape.heads,
         }
     }
 
-    fn forward(&self, x: Tensor<3>, rotation: Option<&Rotation>) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, relation: &Relation) -> Tensor<3> {
         let mut qkv = linear(&self.qkv, x);
         if let (Some(q), Some(v)) = (&self.q_bias, &self.v_bias) {
             let (q, v) = (q.val(), v.val());
             let bias = Tensor::cat(vec![q.clone(), q.zeros_like(), v], 0);
             qkv = qkv + bias.unsqueeze::<3>();
         }
-        if let Some(rotation) = rotation {
-            qkv = self.rotated(qkv, rotation);
-        }
-        linear(&self.proj, attention(qkv, self.heads))
+        let seen = match (relation, &self.relative_position_bias_table) {
+            (Relation::Rotated(rotation), _) => attention(self.rotated(qkv, rotation), self.heads),
+            (Relation::Biased(rows), Some(table)) => {
+                let tokens = qkv.dims()[1];
+                let bias = table.val().select(0, rows.clone());
+                let bias = bias.reshape([1, tokens, tokens, self.heads]);
+                attention_with_bias(qkv, self.heads, bias.permute([0, 3, 1, 2]))
+            }
+            _ => attention(qkv, self.heads),
+        };
+        linear(&self.proj, seen)
     }
 
     /// Queries, keys and values `[batch, tokens, 3 · width]` with queries and keys rotated.

@@ -7,6 +7,7 @@ mod pool;
 mod positions;
 mod shape;
 
+pub(super) mod beit;
 pub(super) mod clip;
 pub(super) mod dinov2;
 pub(super) mod dinov3;
@@ -26,10 +27,10 @@ use finetune_methods::{conv2d, linear};
 
 use self::block::TransformerBlock;
 use self::pool::AttentionPool;
-use self::positions::{Rotation, on_grid};
+use self::positions::{Relation, on_grid};
 pub use self::shape::{MlpKind, Pool, Positions, QkvBias, TransformerShape};
 use super::blocks::{layer_norm_of, normalized_by};
-use super::spec::{Blocks, Entry, Spec};
+use super::spec::{Blocks, Entry, Sizes, Spec};
 use super::stages::{Stage, Staged, logits, share};
 use super::stochastic_depth::StochasticDepth;
 
@@ -44,7 +45,7 @@ macro_rules! transformer {
     ($spec:expr, $shape:expr) => {
         crate::networks::spec::Entry {
             spec: crate::networks::spec::Spec {
-                sizes: crate::networks::spec::Sizes::MultipleOf($shape.patch),
+                sizes: super::sizes(&$shape),
                 prefix_tokens: super::positions_before_patches(&$shape),
                 ..$spec
             },
@@ -55,6 +56,14 @@ macro_rules! transformer {
     };
 }
 use transformer;
+
+/// The image sizes that a shape takes: a table of relative positions is that of one size.
+const fn sizes(shape: &TransformerShape) -> Sizes {
+    match shape.positions {
+        Positions::Relative => Sizes::Fixed,
+        _ => Sizes::MultipleOf(shape.patch),
+    }
+}
 
 /// Entries of the position embedding before those of the patches.
 const fn positions_before_patches(shape: &TransformerShape) -> usize {
@@ -112,7 +121,7 @@ impl VisionTransformer {
                 .pre_norm
                 .then(|| layer_norm_of(width, epsilon, device)),
             blocks: (0..shape.depth)
-                .map(|_| TransformerBlock::new(&shape, device))
+                .map(|_| TransformerBlock::new(&shape, side, device))
                 .collect(),
             norm: layer_norm_of(width, epsilon, device),
             attn_pool: (shape.pool == Pool::Attention).then(|| AttentionPool::new(&shape, device)),
@@ -213,14 +222,14 @@ impl Staged for VisionTransformer {
         let mut stages = vec![Stage::new(embedding, |images| self.embed(images))];
         let last = self.blocks.len() - 1;
         // The same for all blocks, and computed by the first of them that runs.
-        let rotation: Rc<OnceCell<Option<Rotation>>> = Rc::default();
+        let relation: Rc<OnceCell<Relation>> = Rc::default();
         for (index, block) in self.blocks.iter().enumerate() {
-            let (path, rotation) = (format!("blocks.{index}"), Rc::clone(&rotation));
+            let (path, relation) = (format!("blocks.{index}"), Rc::clone(&relation));
             let run = move |x: Tensor<3>, depth: StochasticDepth<'_>| {
                 let patches = x.dims()[1] - self.shape.prefix();
-                let rotation =
-                    rotation.get_or_init(|| Rotation::of(&self.shape, patches, &x.device()));
-                block.forward(x, rotation.as_ref(), depth)
+                let relation =
+                    relation.get_or_init(|| Relation::of(&self.shape, patches, &x.device()));
+                block.forward(x, relation, depth)
             };
             stages.push(Stage::branching([path.as_str()], share(index, last), run));
         }

@@ -114,6 +114,32 @@ const TRANSFORMERS_LIBRARY: Library = Library {
     ..TRANSFORMERS_5_LIBRARY
 };
 
+const BEIT_LIBRARY: Library = Library {
+    prefix: "beit.",
+    outside: &[
+        ("cls_token", "embeddings.cls_token"),
+        ("patch_embed", "embeddings.patch_embeddings.projection"),
+        ("norm", "pooler.layernorm"),
+    ],
+    block: &[
+        ("norm1", "layernorm_before"),
+        ("attn.qkv", "attention.attention.{query,key,value}"),
+        ("attn.q_bias", "attention.attention.query.bias"),
+        ("attn.v_bias", "attention.attention.value.bias"),
+        (
+            "attn.relative_position_bias_table",
+            "attention.attention.relative_position_bias.relative_position_bias_table",
+        ),
+        ("attn.proj", "attention.output.dense"),
+        ("norm2", "layernorm_after"),
+        ("mlp.fc1", "intermediate.dense"),
+        ("mlp.fc2", "output.dense"),
+        ("scale1", "lambda_1"),
+        ("scale2", "lambda_2"),
+    ],
+    ..TRANSFORMERS_LIBRARY
+};
+
 const DINOV2_LIBRARY: Library = Library {
     prefix: "dinov2.",
     block: &[
@@ -314,6 +340,24 @@ dialects! {
     TRANSFORMERS_DINOV3_PLUS = "transformers", Library { block: DINOV3_PLUS_BLOCK, ..DINOV3_LIBRARY };
     TRANSFORMERS_5_DINOV3_PLUS = "transformers 5", Library {
         blocks: "model.layer.", block: DINOV3_PLUS_BLOCK, ..DINOV3_LIBRARY
+    };
+    TIMM_BEIT = "timm", TIMM_EVA_LIBRARY;
+    TRANSFORMERS_BEIT = "transformers", BEIT_LIBRARY;
+    TRANSFORMERS_BEIT_BODY = "transformers", Library { prefix: "", ..BEIT_LIBRARY };
+    TRANSFORMERS_5_BEIT = "transformers 5", Library {
+        blocks: "layers.",
+        block: &[
+            ("norm1", "layernorm_before"),
+            ("attn.qkv", "attention.{q_proj,k_proj,v_proj}"),
+            ("attn.q_bias", "attention.q_proj.bias"),
+            ("attn.v_bias", "attention.v_proj.bias"),
+            ("attn.relative_position_bias_table", "relative_position_bias.relative_position_bias_table"),
+            ("attn.proj", "attention.o_proj"),
+            ("norm2", "layernorm_after"),
+            ("scale1", "lambda_1"),
+            ("scale2", "lambda_2"),
+        ],
+        ..BEIT_LIBRARY
     };
     TRANSFORMERS_CLIP = "transformers", CLIP_LIBRARY;
     OPEN_CLIP = "open_clip", OPEN_CLIP_LIBRARY;

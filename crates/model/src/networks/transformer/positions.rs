@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use burn::Tensor;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::{Device, Int, TensorData};
 
 use super::shape::{Positions, TransformerShape};
 use crate::weights::line_weights;
@@ -35,6 +35,58 @@ pub(super) fn on_grid(embedding: Tensor<3>, prefix: usize, grid: [usize; 2]) -> 
     Tensor::cat(vec![embedding.narrow(1, 0, prefix), patches], 1)
 }
 
+/// What tokens know of each other's places, besides their position embeddings.
+#[derive(Debug, Clone)]
+pub(super) enum Relation {
+    None,
+    Rotated(Rotation),
+    /// For each pair of tokens, the row of the table of biases: `[tokens · tokens]`.
+    Biased(Tensor<1, Int>),
+}
+
+impl Relation {
+    /// That of a square of patches.
+    pub(super) fn of(shape: &TransformerShape, patches: usize, device: &Device) -> Self {
+        if shape.positions == Positions::Relative {
+            let rows = rows_of_biases(patches.isqrt());
+            let count = rows.len();
+            return Self::Biased(Tensor::from_data(TensorData::new(rows, [count]), device));
+        }
+        Rotation::of(shape, patches, device).map_or(Self::None, Self::Rotated)
+    }
+}
+
+/// Number of rows in the table of biases for a square of `side × side` patches: one for each distance of
+/// two patches, and three for the class token.
+pub(super) const fn biases(side: usize) -> usize {
+    (2 * side - 1) * (2 * side - 1) + 3
+}
+
+/// For each pair of tokens, the class token first, the row of the table of biases, as in the code of `BEiT`:
+/// last come those from the class token, to it, and between it and itself.
+#[allow(clippy::cast_possible_wrap)] // a grid has few patches
+fn rows_of_biases(side: usize) -> Vec<i64> {
+    let all = biases(side);
+    let mut rows = Vec::new();
+    let tokens = side * side + 1;
+    for from in 0..tokens {
+        for to in 0..tokens {
+            let row = match (from.checked_sub(1), to.checked_sub(1)) {
+                (None, None) => all - 1,
+                (Some(_), None) => all - 2,
+                (None, Some(_)) => all - 3,
+                (Some(from), Some(to)) => {
+                    let apart = |from: usize, to: usize| from + side - 1 - to;
+                    apart(from / side, to / side) * (2 * side - 1)
+                        + apart(from % side, to % side)
+                }
+            };
+            rows.push(row as i64);
+        }
+    }
+    rows
+}
+
 /// The rotations of queries and keys: cosines and sines of `[patches, dim]` angles.
 #[derive(Debug, Clone)]
 pub(super) struct Rotation {
@@ -46,7 +98,7 @@ pub(super) struct Rotation {
 
 impl Rotation {
     /// The rotations for a square of patches; `None` if the network has none.
-    pub(super) fn of(shape: &TransformerShape, patches: usize, device: &Device) -> Option<Self> {
+    fn of(shape: &TransformerShape, patches: usize, device: &Device) -> Option<Self> {
         let dim = shape.width / shape.heads;
         let side = patches.isqrt();
         let (angle, by_halves): (Box<dyn Fn(usize, usize) -> f64>, bool) = match shape.positions {
