@@ -86,9 +86,9 @@ impl HfPeftAdapter {
             .as_str()
     }
 
-    /// Whether it has a tensor of a layer of the model outside the head.
+    /// How many layers of the model outside the head it has a tensor of, by these names.
     #[must_use]
-    pub fn fits(&self, parameters: &[ParamInfo], names: Names<'_>) -> bool {
+    pub fn layers_of(&self, parameters: &[ParamInfo], names: Names<'_>) -> usize {
         let of_file = self.tensors.iter().filter_map(|tensor| {
             let path = tensor.path.strip_prefix(PREFIX)?;
             // The name of the layer ends at one of the dots.
@@ -99,10 +99,11 @@ impl HfPeftAdapter {
         weights
             .filter(|path| !is_under(path, names.head))
             .filter_map(|path| names.layer(path.strip_suffix(".weight")?).ok())
-            .any(|name| {
-                let mut parts = parts(&name).into_iter().filter_map(|part| part.name);
+            .filter(|name| {
+                let mut parts = parts(name).into_iter().filter_map(|part| part.name);
                 parts.any(|part| of_file.contains(&*part))
             })
+            .count()
     }
 
     /// Puts the adapter on a plain model, as `from_pretrained` does in HF PEFT, and returns the method

@@ -104,7 +104,10 @@ impl Matrix {
             .then(|| Self {
                 rows: all.iter().map(|matrix| matrix.rows).sum(),
                 columns,
-                values: all.iter().flat_map(|matrix| matrix.values.clone()).collect(),
+                values: all
+                    .iter()
+                    .flat_map(|matrix| matrix.values.clone())
+                    .collect(),
             })
     }
 

@@ -106,11 +106,12 @@ pub fn load_peft(
     let tensors = tensors.map_err(failed(TENSORS))?;
     let adapter = HfPeftAdapter::parse(&config, &tensors).map_err(rejected)?;
     drop(tensors);
-    // The names of the libraries that fit, or the first if none does: its error says what differs.
+    // The names that most layers of the adapter have.
     let parameters = parameters_lazily(&architecture.uninitialized(1, device));
-    let fits = |name: &fn(&str) -> String| adapter.fits(&parameters, names(architecture, name));
-    let all = || architecture.all_names();
-    let name = all().find(fits).or_else(|| all().next());
+    let name = architecture.all_names().min_by_key(|name| {
+        let found = adapter.layers_of(&parameters, names(architecture, name));
+        std::cmp::Reverse(found)
+    });
     let name = name.ok_or_else(|| ModelError::Format {
         origin: quoted_path(folder),
         reason: format!(

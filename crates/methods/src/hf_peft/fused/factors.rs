@@ -118,9 +118,12 @@ struct Joined {
 fn joined(found: &[Own], whole: &InParts<'_>) -> Joined {
     // The largest scale is that of the layer; what another part has less goes into its `B`.
     let scales = found.iter().map(|own| own.scale);
-    let scale = scales.fold(0.0, |most: f64, own| {
-        if own.abs() > most.abs() { own } else { most }
-    });
+    let scale = scales.fold(
+        0.0,
+        |most: f64, own| {
+            if own.abs() > most.abs() { own } else { most }
+        },
+    );
     let products = found.first().map_or(0, |own| own.factors.len());
     let shares_a = found.len() == whole.parts.len()
         && found.iter().all(|own| {

@@ -196,10 +196,7 @@ mod tests {
         assert_eq!(divided, wanted);
         assert_eq!(config["target_modules"], json!(["fc", "0.q", "0.v"]));
         assert_eq!(config["feedforward_modules"], r"^(fc|(?:0\.q|0\.v))$");
-        assert_eq!(
-            config["rank_pattern"],
-            json!({ r"^0\.q": 1, r"^0\.v": 1 })
-        );
+        assert_eq!(config["rank_pattern"], json!({ r"^0\.q": 1, r"^0\.v": 1 }));
     }
 
     #[test]
