@@ -7,7 +7,7 @@
 #[allow(dead_code)] // what compares architectures
 mod parity;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use burn::Tensor;
@@ -22,7 +22,7 @@ use finetune_methods::catalogue::{
 use finetune_methods::hf_peft::HfPeftAdapter;
 use finetune_methods::state::{from_safetensors, to_safetensors};
 use finetune_methods::{
-    Floats, LoraConfig, Method, Scope, SparseSharedConfig, Targets, TrainedTensor, Values,
+    Floats, LoraConfig, Method, Scope, SparseSharedConfig, Targets, TrainedTensor, Values, layers,
     parameters,
 };
 use finetune_model::{Architecture, Head, Network, WeightsFile, load_peft, save_peft};
@@ -398,14 +398,37 @@ fn what_cannot_be_joined_is_rejected_by_name() {
     );
 }
 
+#[test]
+fn words_name_layers_of_a_transformer() {
+    let (architecture, ..) = base("vit");
+    let all = layers(&architecture.build(2, 0, &Device::flex()));
+    let named = |word: &str| -> BTreeSet<String> {
+        let targets = Targets::parse(word).unwrap();
+        let found = targets.select(&all, architecture.head).unwrap();
+        let paths = found.into_iter().map(|layer| layer.path.clone());
+        // Of the first block.
+        paths
+            .filter_map(|path| path.strip_prefix("blocks.0.").map(str::to_owned))
+            .collect()
+    };
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named("attention"), set(&["attn.proj", "attn.qkv"]));
+    assert_eq!(named("mlp"), set(&["mlp.fc1", "mlp.fc2"]));
+    let linear = set(&["attn.proj", "attn.qkv", "mlp.fc1", "mlp.fc2"]);
+    assert_eq!(named("all-linear"), linear);
+    let convolutions = Architecture::find("resnet8-64").unwrap();
+    let all = layers(&convolutions.build(2, 0, &Device::flex()));
+    let targets = Targets::parse("attention").unwrap();
+    assert!(targets.select(&all, convolutions.head).is_err());
+}
+
 /// Opt-in: set `FINETUNE_PYTHON` to a Python interpreter with what `peft.py` needs, and run with `--ignored`.
 #[test]
 #[ignore = "needs a Python with PEFT and transformers: see above"]
 fn transformers_computes_the_same_logits_from_exported_adapters() {
     let python = std::env::var("FINETUNE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let folder = tempfile::tempdir().unwrap();
-    let names: std::collections::BTreeSet<_> =
-        exported().into_iter().map(|(_, name, ..)| name).collect();
+    let names: BTreeSet<_> = exported().into_iter().map(|(_, name, ..)| name).collect();
     for name in names {
         export(name, V5, folder.path());
     }

@@ -11,9 +11,11 @@ use crate::error::MethodError;
 ///
 /// - `all`, `all-linear` (`QLoRA`: Dettmers et al. 2023, arXiv:2305.14314, section 4) or `all-conv`;
 /// - `attention`: the Linear layers of attention (`LoRA`: Hu et al. 2021, arXiv:2106.09685, sections 4.2
-///   and 7.1), which are those whose path goes through [one of these names](ATTENTION);
+///   and 7.1), which are those whose path goes through `attn`, `attention`, `self_attn` or
+///   `self_attention`;
 /// - `mlp`: the Linear layers of the perceptrons between (He et al. 2022, arXiv:2110.04366, section 4.4,
-///   find that a change of these makes better use of its parameters), in the same way [by name](MLP);
+///   find that a change of these makes better use of its parameters), whose path goes through `mlp`,
+///   `ffn` or `feed_forward`;
 /// - names separated by commas, e.g. `qkv,mlp.fc1`: a layer is selected if its path ends with one of
 ///   them, as in HF PEFT's `target_modules`;
 /// - a regular expression that is searched for in the path of each layer's weight, e.g.
@@ -34,10 +36,10 @@ struct Blocks {
 }
 
 /// What a module of attention is called in a path.
-pub const ATTENTION: &[&str] = &["attn", "attention", "self_attn", "self_attention"];
+const ATTENTION: &[&str] = &["attn", "attention", "self_attn", "self_attention"];
 
 /// What a perceptron between attentions is called in a path.
-pub const MLP: &[&str] = &["mlp", "ffn", "feed_forward"];
+const MLP: &[&str] = &["mlp", "ffn", "feed_forward"];
 
 #[derive(Debug, Clone)]
 enum Selector {
