@@ -16,7 +16,7 @@ use crate::attach::{Made, Maker};
 use crate::error::MethodError;
 use crate::hf_peft::{
     BIASES_ARE_STORED, FOR_CONV1D, File, Form, HfPeft, Keys, LayerTensors, ONLY_AT_THE_START,
-    ReadAdapters, Settings, Writer,
+    ReadAdapters, Settings, Writer, parts,
 };
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, LayerKind, ParamInfo};
@@ -174,8 +174,10 @@ const SHARED: [(Field<'static>, &str); 2] = [
 
 /// Writes it as HF PEFT's `VeRA` if all layers are Linear, otherwise as the `LoRA` that it equals.
 fn write(config: &VeraConfig, to: &mut Writer<'_>) -> Result<(), MethodError> {
-    let is_linear = |(_, layer): &(String, Layer)| layer.kind == LayerKind::Linear;
-    if !to.layers.iter().all(is_linear) {
+    // Of a layer in parts, each would use the first rows of the shared `B`.
+    let is_own =
+        |(name, layer): &(String, Layer)| layer.kind == LayerKind::Linear && parts(name).len() == 1;
+    if !to.layers.iter().all(is_own) {
         let tensors = to.tensors.clone();
         let vector = |layer: &Layer, field| {
             let found = tensors.matrix(layer, field).map(|vector| vector.values);

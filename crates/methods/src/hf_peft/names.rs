@@ -11,7 +11,8 @@ pub struct Names<'a> {
     /// Path of the head, in Burn's names.
     pub head: &'a str,
     /// From a tensor's path in Burn's names to its name in `PyTorch`. A normalisation's `gamma` and
-    /// `beta` are already called `weight` and `bias` in the path.
+    /// `beta` are already called `weight` and `bias` in the path. If the model in `PyTorch` has several
+    /// tensors for it, their names stand in braces: see [`parts`](super::parts()).
     pub name: &'a dyn Fn(&str) -> String,
 }
 

@@ -21,6 +21,16 @@ impl Order {
         serde_json::from_str(config).unwrap_or_default()
     }
 
+    /// Puts a pattern before all others of a table.
+    pub(super) fn first(&mut self, name: &str, pattern: &str) {
+        let table = if name == "rank_pattern" {
+            &mut self.rank_pattern
+        } else {
+            &mut self.alpha_pattern
+        };
+        table.insert(0, pattern.to_owned());
+    }
+
     pub(super) fn of_table(&self, name: &str) -> &[String] {
         if name == "rank_pattern" {
             &self.rank_pattern

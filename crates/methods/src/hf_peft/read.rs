@@ -40,6 +40,36 @@ impl File {
         self.tensors.remove(&format!("{PREFIX}{name}"))
     }
 
+    /// Takes a tensor that was saved whole, with its name or with the one that it has under an adapter.
+    pub(super) fn take_saved(&mut self, name: &str) -> Option<TrainedTensor> {
+        self.take(name).or_else(|| {
+            let (layer, own) = name.rsplit_once('.')?;
+            self.take(&format!("{layer}.base_layer.{own}"))
+        })
+    }
+
+    /// Whether it has a tensor of an adapter on the layer.
+    pub(super) fn has_adapter(&self, layer: &str) -> bool {
+        let prefix = format!("{PREFIX}{layer}.");
+        let own = |path: &String| path.strip_prefix(&prefix).map(str::to_owned);
+        let after = self.tensors.range(prefix.clone()..);
+        let mut own = after.map_while(|(path, _)| own(path));
+        own.any(|own| !(own.starts_with("base_layer.") || own == "weight" || own == "bias"))
+    }
+
+    /// Adds a layer's tensor.
+    pub(super) fn put(&mut self, layer: &str, name: &str, matrix: Matrix) {
+        let shape = vec![matrix.rows, matrix.columns];
+        self.put_shaped(&format!("{layer}.{name}"), matrix, shape);
+    }
+
+    /// Adds a tensor of that shape.
+    pub(super) fn put_shaped(&mut self, name: &str, matrix: Matrix, shape: Vec<usize>) {
+        let path = format!("{PREFIX}{name}");
+        self.tensors
+            .insert(path.clone(), matrix.into_tensor(path, shape));
+    }
+
     /// A projection that all layers share, frozen.
     pub(crate) fn shared(
         &mut self,
@@ -69,15 +99,7 @@ impl File {
     ) -> Result<(HashMap<String, Values>, Vec<ParamId>), MethodError> {
         let (mut values, mut ids) = (HashMap::new(), Vec::new());
         for param in listed {
-            let name = names.of(&param.path);
-            let based = name
-                .rsplit_once('.')
-                .map(|(layer, own)| format!("{layer}.base_layer.{own}"));
-            let Some(tensor) = [Some(name), based]
-                .into_iter()
-                .flatten()
-                .find_map(|name| self.take(&name))
-            else {
+            let Some(tensor) = self.take_saved(&names.of(&param.path)) else {
                 continue;
             };
             let (shape, mut numbers) = floats(tensor)?;

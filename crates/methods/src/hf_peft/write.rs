@@ -42,6 +42,7 @@ impl<'a> Writer<'a> {
         };
         for layer in adapted {
             let name = names.layer(&layer.path)?;
+            reject_in_attention((&name, &layer), parameters, names)?;
             writer.layers.push((name, layer));
         }
         Ok(writer)
@@ -284,6 +285,29 @@ pub(crate) fn not_in_hf_peft(layer: &Layer, reason: &str) -> MethodError {
     MethodError::NotInHfPeft {
         reason: format!("`{}`: {reason}", layer.path),
     }
+}
+
+/// Rejects the last layer of an `nn.MultiheadAttention`, which uses the layer's weight without calling the
+/// layer.
+fn reject_in_attention(
+    (name, layer): (&str, &Layer),
+    parameters: &[ParamInfo],
+    names: Names<'_>,
+) -> Result<(), MethodError> {
+    let Some(attention) = name.strip_suffix(".out_proj") else {
+        return Ok(());
+    };
+    let first = format!("{attention}.in_proj_weight");
+    if parameters
+        .iter()
+        .any(|param| names.of(&param.path) == first)
+    {
+        return Err(not_in_hf_peft(
+            layer,
+            "it is part of an nn.MultiheadAttention, in which HF PEFT's adapter has no effect",
+        ));
+    }
+    Ok(())
 }
 
 /// Rejects a dilated convolution: HF PEFT's `LoRA` ignores the layer's dilation.

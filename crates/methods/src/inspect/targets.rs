@@ -9,7 +9,13 @@ use crate::error::MethodError;
 ///
 /// A pattern is one of:
 ///
-/// - `all`, `all-linear` or `all-conv`;
+/// - `all`, `all-linear` (`QLoRA`: Dettmers et al. 2023, arXiv:2305.14314, section 4) or `all-conv`;
+/// - `attention`: the Linear layers of attention (`LoRA`: Hu et al. 2021, arXiv:2106.09685, sections 4.2
+///   and 7.1), which are those whose path goes through `attn`, `attention`, `self_attn` or
+///   `self_attention`;
+/// - `mlp`: the Linear layers of the perceptrons between (He et al. 2022, arXiv:2110.04366, section 4.4,
+///   find that a change of these makes better use of its parameters), whose path goes through `mlp`,
+///   `ffn` or `feed_forward`;
 /// - names separated by commas, e.g. `qkv,mlp.fc1`: a layer is selected if its path ends with one of
 ///   them, as in HF PEFT's `target_modules`;
 /// - a regular expression that is searched for in the path of each layer's weight, e.g.
@@ -29,11 +35,19 @@ struct Blocks {
     index: Regex,
 }
 
+/// What a module of attention is called in a path.
+const ATTENTION: &[&str] = &["attn", "attention", "self_attn", "self_attention"];
+
+/// What a perceptron between attentions is called in a path.
+const MLP: &[&str] = &["mlp", "ffn", "feed_forward"];
+
 #[derive(Debug, Clone)]
 enum Selector {
     All,
     Linear,
     Conv,
+    /// Linear layers in a module of one of these names.
+    In(&'static [&'static str]),
     Matching(Regex),
     Ending(Vec<String>),
 }
@@ -60,6 +74,8 @@ impl Targets {
             "all" => Selector::All,
             "all-linear" => Selector::Linear,
             "all-conv" => Selector::Conv,
+            "attention" => Selector::In(ATTENTION),
+            "mlp" => Selector::In(MLP),
             _ if is_list(pattern) => {
                 let names = pattern.split(',').map(str::trim);
                 let names = names.filter(|name| !name.is_empty());
@@ -124,6 +140,10 @@ impl Targets {
                     Selector::All => true,
                     Selector::Linear => layer.kind == LayerKind::Linear,
                     Selector::Conv => matches!(layer.kind, LayerKind::Conv2d { .. }),
+                    Selector::In(modules) => {
+                        let mut names = layer.path.split('.');
+                        layer.kind == LayerKind::Linear && names.any(|name| modules.contains(&name))
+                    }
                     Selector::Matching(regex) => regex.is_match(&weight),
                     Selector::Ending(names) => {
                         names.iter().any(|name| ends_with(&layer.path, name))

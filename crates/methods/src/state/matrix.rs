@@ -68,6 +68,49 @@ impl Matrix {
         }
     }
 
+    pub(crate) fn zeros(rows: usize, columns: usize) -> Self {
+        Self {
+            rows,
+            columns,
+            values: vec![0.0; rows * columns],
+        }
+    }
+
+    /// Some of its rows.
+    pub(crate) fn rows_in(&self, rows: std::ops::Range<usize>) -> Self {
+        Self {
+            rows: rows.len(),
+            columns: self.columns,
+            values: self.values[rows.start * self.columns..rows.end * self.columns].to_vec(),
+        }
+    }
+
+    /// Puts `factor` times another matrix to where its first entry is at the row and column.
+    pub(crate) fn put(&mut self, (row, column): (usize, usize), other: &Self, factor: f32) {
+        for from in 0..other.rows {
+            let start = (row + from) * self.columns + column;
+            let to = &mut self.values[start..start + other.columns];
+            for (to, value) in to.iter_mut().zip(other.row(from)) {
+                *to = value * factor;
+            }
+        }
+    }
+
+    /// Matrices one below the other; `None` if they are not equally wide.
+    pub(crate) fn stacked(all: &[Self]) -> Option<Self> {
+        let columns = all.first()?.columns;
+        all.iter()
+            .all(|matrix| matrix.columns == columns)
+            .then(|| Self {
+                rows: all.iter().map(|matrix| matrix.rows).sum(),
+                columns,
+                values: all
+                    .iter()
+                    .flat_map(|matrix| matrix.values.clone())
+                    .collect(),
+            })
+    }
+
     /// The matrix `times` times, one below the other.
     pub(crate) fn repeated(&self, times: usize) -> Self {
         Self {

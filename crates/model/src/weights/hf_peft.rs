@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use finetune_files::quoted_path;
 use finetune_methods::hf_peft::{HfPeftAdapter, Names};
 use finetune_methods::state::to_safetensors;
-use finetune_methods::{Adapted, Method, MethodError};
+use finetune_methods::{Adapted, Method, MethodError, parameters_lazily};
 
 use crate::error::ModelError;
 use crate::networks::Architecture;
@@ -22,6 +22,17 @@ const LARGEST_CONFIG: u64 = 1 << 24;
 
 /// The most classes of a head that is not compared with that of the base.
 const MOST_CLASSES: usize = 1 << 20;
+
+/// The classes of transformers whose heads take averages of patches. Of the same towers, timm's and those
+/// here take the token or the pooling that they were pretrained with.
+const POOLS: [&str; 6] = [
+    "CLIPForImageClassification",
+    "Dinov2ForImageClassification",
+    "Dinov2WithRegistersForImageClassification",
+    "MetaClip2ForImageClassification",
+    "Siglip2ForImageClassification",
+    "SiglipForImageClassification",
+];
 
 /// Whether a folder has an adapter of HF PEFT.
 #[must_use]
@@ -63,6 +74,9 @@ pub fn save_peft(
 /// Loads a network with the weights of a file and an adapter of HF PEFT. Also returns the method that can
 /// train it further. The names in the adapter may be those of any library that is known.
 ///
+/// If the library has layers in parts, as transformers has queries, keys and values, adapters of some of
+/// them become one of the whole layer: see [`HfPeftAdapter::attach`].
+///
 /// # Errors
 ///
 /// [`ModelError::Io`] if a file cannot be read, [`ModelError::Mismatch`] if the weights file does not fit,
@@ -92,56 +106,67 @@ pub fn load_peft(
     let tensors = tensors.map_err(failed(TENSORS))?;
     let adapter = HfPeftAdapter::parse(&config, &tensors).map_err(rejected)?;
     drop(tensors);
+    // The names that most layers of the adapter have.
+    let parameters = parameters_lazily(&architecture.uninitialized(1, device));
+    let name = architecture.all_names().min_by_key(|name| {
+        let found = adapter.layers_of(&parameters, names(architecture, name));
+        std::cmp::Reverse(found)
+    });
+    let name = name.ok_or_else(|| ModelError::Format {
+        origin: quoted_path(folder),
+        reason: format!(
+            "no names of a library for `{}` are known",
+            architecture.name
+        ),
+    })?;
+    let names = names(architecture, &name);
+    let (classes, head) = head(weights, architecture, &adapter, names).map_err(rejected)?;
+    let network = weights.load(architecture, classes, head, device)?.network;
+    adapter.attach(network, names).map_err(rejected)
+}
+
+/// How many classes there are, and where the head is: in the adapter or in the weights of its base.
+fn head(
+    weights: &WeightsFile,
+    architecture: &Architecture,
+    adapter: &HfPeftAdapter,
+    names: Names<'_>,
+) -> Result<(usize, Head), MethodError> {
+    let path = format!("{}.weight", architecture.head);
+    let weight = (names.name)(&path);
+    let own = format!(".{weight}");
     let stored = weights.shapes();
-    let mut first_error = None;
-    for name in architecture.all_names() {
-        let weight = name(&format!("{}.weight", architecture.head));
-        let own = format!(".{weight}");
-        let mut tensors = adapter.tensors.iter();
-        let head = tensors.find(|tensor| tensor.path.ends_with(&own));
-        let of_base = || {
-            let prefix = weights.understand_as(architecture.name)?.prefix;
-            architecture.all_names().find_map(|name| {
-                stored.get(&format!(
-                    "{prefix}{}",
-                    name(&format!("{}.weight", architecture.head))
-                ))
-            })
-        };
-        let (shape, kind) = match head {
-            Some(tensor) => {
-                // A network with so many classes is built before the tensor is compared with it.
-                let inputs = of_base().and_then(|shape| shape.get(1));
-                let fits = matches!(tensor.shape[..], [1..=MOST_CLASSES, own]
-                    if inputs.is_none_or(|inputs| *inputs == own));
-                if !fits {
-                    let (name, shape) = (finetune_files::quoted(&tensor.path), &tensor.shape);
-                    first_error = first_error.or(Some(MethodError::OtherBase {
-                        difference: format!("its head {name} is of shape {shape:?}"),
-                    }));
-                    continue;
-                }
-                (Some(&tensor.shape), Head::New { seed: 0 })
-            }
-            None => (of_base(), Head::Stored),
-        };
-        let classes = shape.and_then(|shape| shape.first()).copied().unwrap_or(1);
-        let network = weights.load(architecture, classes, kind, device)?.network;
-        match adapter.clone().attach(network, names(architecture, &name)) {
-            Ok(attached) => return Ok(attached),
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(match first_error {
-        Some(error) => rejected(error),
-        None => ModelError::Format {
-            origin: quoted_path(folder),
-            reason: format!(
-                "no names of a library for `{}` are known",
+    let of_base = || {
+        let prefix = weights.understand_as(architecture.name)?.prefix;
+        let mut all = architecture.all_names();
+        all.find_map(|name| stored.get(&format!("{prefix}{}", name(&path))))
+    };
+    let mut tensors = adapter.tensors.iter();
+    let Some(tensor) = tensors.find(|tensor| tensor.path.ends_with(&own)) else {
+        let classes = of_base().and_then(|shape| shape.first()).copied();
+        return Ok((classes.unwrap_or(1), Head::Stored));
+    };
+    if let Some(model) = adapter.base_model().filter(|model| POOLS.contains(model)) {
+        return Err(MethodError::OtherBase {
+            difference: format!(
+                "its head is that of {model}, which takes other features than `{}` here",
                 architecture.name
             ),
-        },
-    })
+        });
+    }
+    // A network with so many classes is built before the tensor is compared with it.
+    let inputs = of_base().and_then(|shape| shape.get(1));
+    match tensor.shape[..] {
+        [classes @ 1..=MOST_CLASSES, own] if inputs.is_none_or(|inputs| *inputs == own) => {
+            Ok((classes, Head::New { seed: 0 }))
+        }
+        _ => {
+            let (name, shape) = (finetune_files::quoted(&tensor.path), &tensor.shape);
+            Err(MethodError::OtherBase {
+                difference: format!("its head {name} is of shape {shape:?}"),
+            })
+        }
+    }
 }
 
 fn names<'a>(architecture: &Architecture, name: &'a fn(&str) -> String) -> Names<'a> {

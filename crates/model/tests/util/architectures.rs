@@ -2,6 +2,7 @@
 //! computed the expected values; its formula for weights and images is repeated here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
@@ -14,7 +15,7 @@ use finetune_model::{
 };
 use serde_json::Value;
 
-const CLASSES: usize = 7;
+pub(crate) const CLASSES: usize = 7;
 
 pub(crate) fn fixture(family: &str) -> Value {
     let folder = concat!(
@@ -90,7 +91,7 @@ fn fill(tensor: &mut StateTensor) {
 }
 
 #[allow(clippy::cast_possible_truncation)]
-fn images(batch: usize, height: usize, width: usize, device: &Device) -> Tensor<4> {
+pub(crate) fn images(batch: usize, height: usize, width: usize, device: &Device) -> Tensor<4> {
     let values: Vec<f32> = uniform("images", batch * 3 * height * width)
         .map(|u| u as f32)
         .collect();
@@ -235,6 +236,23 @@ fn names_of(
         .collect()
 }
 
+/// Writes weights by formula with the names of a library, and opens the file.
+pub(crate) fn weights(
+    architecture: &Architecture,
+    library: Option<&str>,
+    folder: &Path,
+) -> WeightsFile {
+    let network = architecture.build(CLASSES, 0, &Device::flex());
+    let mut tensors = match library {
+        Some(library) => state_dict_of(&network, architecture, library).unwrap(),
+        None => state_dict(&network, architecture).unwrap(),
+    };
+    tensors.iter_mut().for_each(fill);
+    let path = folder.join("weights.safetensors");
+    write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
+    WeightsFile::open(&path).unwrap()
+}
+
 fn agrees_with(key: &str, case: &Value, bars: Bars) {
     let (name, library) = match key.split_once(" (") {
         Some((name, library)) => (name, Some(library.trim_end_matches(')'))),
@@ -249,16 +267,8 @@ fn agrees_with(key: &str, case: &Value, bars: Bars) {
         _ => *architecture,
     };
     // Loads the weights from a file with the library's names, which must be recognised.
-    let network = architecture.build(CLASSES, 0, &Device::flex());
-    let mut tensors = match library {
-        Some(library) => state_dict_of(&network, &architecture, library).unwrap(),
-        None => state_dict(&network, &architecture).unwrap(),
-    };
-    tensors.iter_mut().for_each(fill);
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("weights.safetensors");
-    write_safetensors(tensors, &BTreeMap::new(), &path).unwrap();
-    let mut file = WeightsFile::open(&path).unwrap();
+    let mut file = weights(&architecture, library, folder.path());
     let understood = file.understand().unwrap();
     let recognized = understood.architecture.name;
     assert!(

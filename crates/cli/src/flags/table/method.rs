@@ -70,7 +70,8 @@ fn layers() -> Vec<Flag> {
             .help("Layers that get an adapter")
             .details(
                 "A regular expression for the whole path of a weight; or ends of layers' paths, \
-                 separated by commas; or `all`, `all-linear`, `all-conv`.",
+                 separated by commas; or `all`, `all-linear`, `all-conv`; or `attention`, `mlp` for \
+                 the linear layers of a transformer's attention or perceptrons.",
             )
             .default_is("the model's own")
             .sets(|run, pattern| run.targets = Some(pattern)),

@@ -3,7 +3,7 @@
 
 use finetune_data::Normalization;
 
-use super::names::{OPEN_CLIP, TIMM, TRANSFORMERS_CLIP};
+use super::names::{OPEN_CLIP, TIMM, TRANSFORMERS_5_CLIP_BODY, TRANSFORMERS_CLIP};
 use super::shape::{BASE, HUGE, LARGE};
 use super::vit::VIT;
 use super::{Entry, MlpKind, Spec, TransformerShape, VisionTransformer, transformer};
@@ -54,7 +54,7 @@ const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
         image_size,
         normalization: NORMALIZATION,
         crop,
-        dialects: &[TIMM, OPEN_CLIP, TRANSFORMERS_CLIP],
+        dialects: &[TIMM, OPEN_CLIP, TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY],
         ..VIT
     }
 }
@@ -63,7 +63,7 @@ const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
 const fn openai(name: &'static str, aliases: &'static [&'static str]) -> Spec {
     Spec {
         aliases,
-        dialects: &[TRANSFORMERS_CLIP, OPEN_CLIP, TIMM],
+        dialects: &[TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY, OPEN_CLIP, TIMM],
         ..spec(name, 224, 1.0)
     }
 }

@@ -9,6 +9,7 @@ use finetune_data::Normalization;
 use super::super::spec::Dialect;
 use super::names::{
     DINOV2_GIANT_RELEASE, DINOV2_REGISTERS, TIMM, TRANSFORMERS_5_DINOV2,
+    TRANSFORMERS_5_DINOV2_BODY, TRANSFORMERS_5_DINOV2_GIANT, TRANSFORMERS_5_DINOV2_GIANT_BODY,
     TRANSFORMERS_5_DINOV2_REGISTERS, TRANSFORMERS_DINOV2, TRANSFORMERS_DINOV2_BODY,
     TRANSFORMERS_DINOV2_GIANT, TRANSFORMERS_DINOV2_GIANT_BODY, TRANSFORMERS_DINOV2_REGISTERS,
 };
@@ -42,6 +43,8 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
                 DINOV2_GIANT_RELEASE,
                 TRANSFORMERS_DINOV2_GIANT,
                 TRANSFORMERS_DINOV2_GIANT_BODY,
+                TRANSFORMERS_5_DINOV2_GIANT,
+                TRANSFORMERS_5_DINOV2_GIANT_BODY,
             ],
             ..plain(
                 "dinov2_giant",
@@ -90,6 +93,7 @@ const fn plain(name: &'static str, aliases: &'static [&'static str]) -> Spec {
             TRANSFORMERS_DINOV2,
             TRANSFORMERS_DINOV2_BODY,
             TRANSFORMERS_5_DINOV2,
+            TRANSFORMERS_5_DINOV2_BODY,
         ],
         ..VIT
     }
@@ -101,6 +105,7 @@ const OF_REGISTERS: &[Dialect] = &[
     TRANSFORMERS_DINOV2_REGISTERS.with_class_position(),
     TRANSFORMERS_DINOV2_BODY.with_class_position(),
     TRANSFORMERS_5_DINOV2_REGISTERS.with_class_position(),
+    TRANSFORMERS_5_DINOV2_BODY.with_class_position(),
 ];
 
 const fn registers(name: &'static str, aliases: &'static [&'static str]) -> Spec {

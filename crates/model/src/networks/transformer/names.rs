@@ -173,6 +173,19 @@ const DINOV2_GIANT_LIBRARY: Library = Library {
     ..DINOV2_LIBRARY
 };
 
+/// transformers 5 divides the first layer of the perceptron.
+const DINOV2_GIANT_5_LIBRARY: Library = Library {
+    block: &[
+        ("attn.qkv", "attention.{q_proj,k_proj,v_proj}"),
+        ("attn.proj", "attention.o_proj"),
+        ("mlp.fc1", "mlp.{gate_proj,up_proj}"),
+        ("mlp.fc2", "mlp.down_proj"),
+        ("scale1", "layer_scale1.lambda1"),
+        ("scale2", "layer_scale2.lambda1"),
+    ],
+    ..DINOV2_LIBRARY
+};
+
 const DINOV3_BLOCK: &[(&str, &str)] = &[
     ("attn.qkv", "attention.{q_proj,k_proj,v_proj}"),
     ("attn.q_bias", "attention.q_proj.bias"),
@@ -324,9 +337,11 @@ dialects! {
     /// The modules of transformers since version 5, whose names adapters have.
     TRANSFORMERS_5_VIT = "transformers 5", TRANSFORMERS_5_LIBRARY;
     TRANSFORMERS_5_DEIT = "transformers 5", Library { prefix: "deit.", ..TRANSFORMERS_5_LIBRARY };
+    TRANSFORMERS_5_VIT_BODY = "transformers 5", Library { prefix: "", ..TRANSFORMERS_5_LIBRARY };
     TRANSFORMERS_DINOV2 = "transformers", DINOV2_LIBRARY;
     TRANSFORMERS_DINOV2_BODY = "transformers", Library { prefix: "", ..DINOV2_LIBRARY };
     TRANSFORMERS_5_DINOV2 = "transformers 5", DINOV2_5_LIBRARY;
+    TRANSFORMERS_5_DINOV2_BODY = "transformers 5", Library { prefix: "", ..DINOV2_5_LIBRARY };
     TRANSFORMERS_DINOV2_REGISTERS = "transformers", Library {
         prefix: "dinov2_with_registers.", ..DINOV2_LIBRARY
     };
@@ -335,6 +350,10 @@ dialects! {
     };
     TRANSFORMERS_DINOV2_GIANT = "transformers", DINOV2_GIANT_LIBRARY;
     TRANSFORMERS_DINOV2_GIANT_BODY = "transformers", Library { prefix: "", ..DINOV2_GIANT_LIBRARY };
+    TRANSFORMERS_5_DINOV2_GIANT = "transformers 5", DINOV2_GIANT_5_LIBRARY;
+    TRANSFORMERS_5_DINOV2_GIANT_BODY = "transformers 5", Library {
+        prefix: "", ..DINOV2_GIANT_5_LIBRARY
+    };
     TRANSFORMERS_DINOV3 = "transformers", DINOV3_LIBRARY;
     TRANSFORMERS_5_DINOV3 = "transformers 5", Library { blocks: "model.layer.", ..DINOV3_LIBRARY };
     TRANSFORMERS_DINOV3_PLUS = "transformers", Library { block: DINOV3_PLUS_BLOCK, ..DINOV3_LIBRARY };
@@ -359,7 +378,9 @@ dialects! {
         ],
         ..BEIT_LIBRARY
     };
-    TRANSFORMERS_CLIP = "transformers", CLIP_LIBRARY;
+    TRANSFORMERS_CLIP = "transformers, transformers 5", CLIP_LIBRARY;
+    /// The tower alone.
+    TRANSFORMERS_5_CLIP_BODY = "transformers 5", Library { prefix: "", ..CLIP_LIBRARY };
     OPEN_CLIP = "open_clip", OPEN_CLIP_LIBRARY;
     TORCHVISION = "torchvision", Library {
         prefix: "",

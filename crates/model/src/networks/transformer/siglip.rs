@@ -3,7 +3,7 @@
 //! transformers computes GELU with a hyperbolic tangent, as the first implementation; most of timm's have
 //! it exactly. So they are two networks for the same weights, with the names of either.
 
-use super::names::{TIMM, TRANSFORMERS_CLIP};
+use super::names::{TIMM, TRANSFORMERS_5_CLIP_BODY, TRANSFORMERS_CLIP};
 use super::shape::{BASE, LARGE};
 use super::vit::VIT;
 use super::{
@@ -82,7 +82,9 @@ const fn google(name: &'static str, image_size: usize) -> Spec {
         aliases: &[],
         image_size,
         crop: 1.0,
-        dialects: &[TRANSFORMERS_CLIP],
+        // The attention of the pooling is an `nn.MultiheadAttention`, on which PEFT's adapters have no effect.
+        targets: r"^blocks\.|^attn_pool\.mlp\.",
+        dialects: &[TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY],
         ..VIT
     }
 }

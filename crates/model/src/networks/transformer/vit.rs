@@ -7,8 +7,8 @@ use finetune_data::{Filter, Normalization};
 use super::super::init::Init;
 use super::super::spec::Dialect;
 use super::names::{
-    TIMM, TORCHVISION, TORCHVISION_OLD, TRANSFORMERS_5_DEIT, TRANSFORMERS_5_VIT, TRANSFORMERS_DEIT,
-    TRANSFORMERS_VIT, TRANSFORMERS_VIT_BODY,
+    TIMM, TORCHVISION, TORCHVISION_OLD, TRANSFORMERS_5_DEIT, TRANSFORMERS_5_VIT,
+    TRANSFORMERS_5_VIT_BODY, TRANSFORMERS_DEIT, TRANSFORMERS_VIT, TRANSFORMERS_VIT_BODY,
 };
 use super::shape::{BASE, HUGE, LARGE, SMALL, TINY, TransformerShape};
 use super::{BLOCKS, Entry, Spec, VisionTransformer, transformer};
@@ -128,6 +128,7 @@ pub(super) const VIT: Spec = Spec {
         TRANSFORMERS_VIT,
         TRANSFORMERS_VIT_BODY,
         TRANSFORMERS_5_VIT,
+        TRANSFORMERS_5_VIT_BODY,
     ],
 };
 
@@ -139,6 +140,7 @@ const DEIT_DIALECTS: &[Dialect] = &[
     TRANSFORMERS_VIT,
     TRANSFORMERS_VIT_BODY,
     TRANSFORMERS_5_DEIT,
+    TRANSFORMERS_5_VIT_BODY,
 ];
 
 const fn named(name: &'static str, aliases: &'static [&'static str]) -> Spec {
