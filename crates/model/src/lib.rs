@@ -26,6 +26,7 @@ pub use self::networks::{
     StochasticDepth,
 };
 pub use self::weights::{
-    Head, Loaded, OtherSet, StateTensor, Understood, WeightsFile, is_peft, load_adapter, load_peft,
-    save_adapter, save_network, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+    Head, Loaded, OtherSet, ShardIndex, StateTensor, Understood, WeightsFile, is_peft,
+    load_adapter, load_peft, save_adapter, save_network, save_peft, state_dict, state_dict_of,
+    write_pth, write_safetensors,
 };
