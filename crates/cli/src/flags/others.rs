@@ -41,7 +41,7 @@ pub struct CheckArgs {
 /// `finetune pretrain`.
 #[derive(Debug, Clone, Args)]
 pub struct PretrainArgs {
-    /// Model; `finetune inspect` lists them
+    /// Model; `finetune models` lists them
     #[arg(long, value_name = "NAME", default_value = defaults::MODEL)]
     pub model: String,
     #[arg(
