@@ -17,10 +17,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod figures;
 pub mod networks;
 pub mod weights;
 
 pub use self::error::ModelError;
+pub use self::figures::Figures;
 pub use self::networks::{
     ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
     StochasticDepth,

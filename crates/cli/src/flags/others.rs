@@ -1,5 +1,6 @@
-//! Flags of `data`, `pretrain` and `run`.
+//! Flags of `data`, `models`, `pretrain` and `run`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -33,6 +34,20 @@ pub struct CheckArgs {
     /// Data set, as for `train --data`
     #[arg(value_name = "PATH")]
     pub data: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
+}
+
+/// `finetune models`.
+#[derive(Debug, Clone, Args)]
+pub struct ModelsArgs {
+    /// Name of a model, or a part of names [default: all models]
+    #[arg(value_name = "NAME")]
+    pub pattern: Option<String>,
+    /// Batch size that memory and time are estimated for
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub batch_size: NonZeroUsize,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub printed: Printed,
