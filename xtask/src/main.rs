@@ -21,7 +21,7 @@ const FEATURES: [(&str, &[&str], &str); 3] = [
 ];
 
 /// The feature for files on the Hugging Face Hub, and how their names begin.
-const HUB: (&str, &str) = ("hf:", "finetune-cli/hub");
+const HUB: ([&str; 2], &str) = (["hf:", "timm:"], "finetune-cli/hub");
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -63,11 +63,11 @@ fn features(args: &[OsString]) -> Vec<&'static str> {
         })
         .map(|(_, _, feature)| feature)
         .collect();
-    let (prefix, feature) = HUB;
+    let (prefixes, feature) = HUB;
     let names_hub_file = |arg: &&str| {
         arg.rsplit('=')
             .next()
-            .is_some_and(|it| it.starts_with(prefix))
+            .is_some_and(|it| prefixes.iter().any(|prefix| it.starts_with(prefix)))
     };
     if args.iter().any(names_hub_file) {
         features.push(feature);
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(features("train --ui tui"), ["finetune-cli/tui"]);
         assert_eq!(features("train --weights hf:a/b"), ["finetune-cli/hub"]);
         assert_eq!(features("train --weights=hf:a/b"), ["finetune-cli/hub"]);
+        assert_eq!(features("train --weights timm:a"), ["finetune-cli/hub"]);
         for none in [
             "compare",
             "train --device cpu",

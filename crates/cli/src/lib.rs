@@ -47,6 +47,7 @@ pub fn command() -> ExitCode {
         Command::Merge(args) => commands::merge(&args),
         Command::Export(args) => commands::export(&args),
         Command::Inspect(args) => commands::inspect(&args.0),
+        Command::Models(args) => commands::models(&args),
         Command::Data(args) => commands::data(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
         Command::Runs(args) => commands::runs(&args),

@@ -34,6 +34,7 @@
 pub mod adapted;
 mod bf16;
 mod conv;
+pub mod counted;
 mod floats;
 mod lanes;
 pub mod linear;

@@ -17,16 +17,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod figures;
 pub mod networks;
 pub mod weights;
 
 pub use self::error::ModelError;
+pub use self::figures::Figures;
 pub use self::networks::{
     ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
     StochasticDepth,
 };
 pub use self::weights::{
-    Head, Loaded, OtherSet, StateTensor, Understood, WeightsFile, is_peft, load_adapter, load_peft,
-    look_alikes, save_adapter, save_network, save_peft, state_dict, state_dict_of, tensors_of,
-    write_pth, write_safetensors,
+    Head, Loaded, OtherSet, ShardIndex, StateTensor, Understood, WeightsFile, is_peft,
+    load_adapter, load_peft, look_alikes, save_adapter, save_network, save_peft, state_dict,
+    state_dict_of, tensors_of, write_pth, write_safetensors,
 };

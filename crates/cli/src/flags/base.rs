@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use finetune::config::defaults::{self, For};
 use finetune::config::{DataConfig, EMBEDDED, RunConfig};
-use finetune::weights::{Identity, identify, locate};
+use finetune::weights::{Identity, Published, has_own, identify};
 use finetune_files::unknown;
 use finetune_model::{Architecture, WeightsFile};
 
+use super::task::Task;
+use crate::terminal::download;
 use crate::terminal::exit::Usage;
 
 /// What must be known before a run has defaults.
@@ -61,18 +63,42 @@ impl Base {
         }
     }
 
-    /// The file of pretrained weights, and what it says about its model.
+    /// The file of pretrained weights, and what it says about its model. If none is typed and a model is
+    /// that has none of its own, it is the file that is published for it.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or has another SHA-256 than it should have.
-    pub(super) fn weights(&self) -> Result<Weights> {
-        let Some(name) = &self.weights else {
-            return Ok(Weights::default());
+    /// The file cannot be read or downloaded, or has another SHA-256 than it should have.
+    pub(super) fn weights(&self, task: Task) -> Result<Weights> {
+        let path = match &self.weights {
+            Some(name) => download::locate(name, self.weights_sha256.as_deref())?,
+            // What trains does not depend on the weights.
+            None if task == Task::Inspect => return Ok(Weights::default()),
+            None => match self.published()? {
+                Some(path) => path,
+                None => return Ok(Weights::default()),
+            },
         };
-        let path = locate(name, self.weights_sha256.as_deref())?;
         let identity = identify(&WeightsFile::open(&path)?, &path, self.named_model())?;
         Ok(Weights(Some((path, identity))))
+    }
+
+    /// The file of the weights that are published for the model that is typed; `None` if it has weights of
+    /// its own, none are known, or all methods begin with random ones.
+    fn published(&self) -> Result<Option<PathBuf>> {
+        let scratch = |method: &String| method == defaults::SCRATCH;
+        let Some(model) = self.named_model() else {
+            return Ok(None);
+        };
+        if self.methods.iter().all(scratch) || has_own(model) {
+            return Ok(None);
+        }
+        let found = Published::of(model);
+        let locate = |found: Published| {
+            let sha256 = self.weights_sha256.as_deref();
+            download::locate_published(&found, model, sha256)
+        };
+        found.map(locate).transpose()
     }
 
     /// The run of a method and seed, with defaults for everything else.

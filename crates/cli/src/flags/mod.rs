@@ -23,7 +23,9 @@ mod typed;
 pub use arguments::{CompareFlags, InspectFlags, TrainFlags};
 pub use base::{Base, Preset, StartingRecipe};
 pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
-pub use others::{CheckArgs, DataArgs, DataCommand, PretrainArgs, ReportArgs, RunArgs, RunsArgs};
+pub use others::{
+    CheckArgs, DataArgs, DataCommand, ModelsArgs, PretrainArgs, ReportArgs, RunArgs, RunsArgs,
+};
 pub use process::{Few, Process};
 pub use shared::{Printed, SelectedRun, Selection};
 pub use task::Task;
@@ -62,6 +64,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Show models, methods, and which parameters a method would train
     Inspect(InspectFlags),
+    /// List the models, their size, and where their weights come from
+    Models(ModelsArgs),
     /// Check a data set before training
     Data(DataArgs),
     /// List finished runs

@@ -1,5 +1,6 @@
-//! Flags of `data`, `pretrain` and `run`.
+//! Flags of `data`, `models`, `pretrain` and `run`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -38,10 +39,24 @@ pub struct CheckArgs {
     pub printed: Printed,
 }
 
+/// `finetune models`.
+#[derive(Debug, Clone, Args)]
+pub struct ModelsArgs {
+    /// Name of a model, or a part of names [default: all models]
+    #[arg(value_name = "NAME")]
+    pub pattern: Option<String>,
+    /// Batch size that memory and time are estimated for
+    #[arg(long, value_name = "N", default_value = "32")]
+    pub batch_size: NonZeroUsize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub printed: Printed,
+}
+
 /// `finetune pretrain`.
 #[derive(Debug, Clone, Args)]
 pub struct PretrainArgs {
-    /// Model; `finetune inspect` lists them
+    /// Model; `finetune models` lists them
     #[arg(long, value_name = "NAME", default_value = defaults::MODEL)]
     pub model: String,
     #[arg(

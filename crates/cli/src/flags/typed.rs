@@ -75,7 +75,7 @@ impl Typed {
         let mut base = self.base();
         base.seeds = base.seeds.or(Some(seeds_by_default));
         // The file of the weights may be large, and is the same for all runs.
-        let weights = base.weights()?;
+        let weights = base.weights(self.task)?;
         let mut runs = Vec::new();
         for seed in seeds(&base)? {
             for (index, method) in base.methods.iter().enumerate() {

@@ -4,6 +4,7 @@ pub mod bar;
 #[cfg(feature = "tui")]
 pub mod dashboard;
 pub mod decoding;
+pub mod download;
 pub mod exit;
 pub mod heartbeat;
 pub mod interrupt;

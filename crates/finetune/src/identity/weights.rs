@@ -11,16 +11,16 @@ use sha2::{Digest, Sha256};
 
 use crate::config::RunConfig;
 use crate::error::Error;
-use crate::weights::{cached, describe, hash, is_shipped};
+use crate::weights::{cached, describe, files_of, hash, is_shipped};
 
 /// The base weights of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightsIdentity {
     /// The file, or `shipped`.
     pub origin: String,
-    /// Its size, bytes.
+    /// Its size, or that of all files of an index, bytes.
     pub bytes: u64,
-    /// Its SHA-256, in hexadecimal.
+    /// Its [`hash`], in hexadecimal.
     pub sha256: String,
 }
 
@@ -103,26 +103,28 @@ fn file(config: &RunConfig) -> Result<Option<PathBuf>, Error> {
     })
 }
 
-/// The size and SHA-256 of a file. A file that has not changed since it was hashed in this process is
-/// not read again, so that the runs of a comparison do not each read the same base weights.
+/// The size and SHA-256 of a file, or of all files of an index. What has not changed since it was hashed in
+/// this process is not read again, so that the runs of a comparison do not each read the same base weights.
 pub(crate) fn hash_once(path: &Path) -> Result<(u64, String), Error> {
-    type Known = HashMap<PathBuf, (u64, SystemTime, String)>;
+    type Known = HashMap<PathBuf, (Vec<(u64, SystemTime)>, String)>;
     static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
-    let state = || -> Result<_, Error> {
+    let state = |path: &PathBuf| -> Result<_, Error> {
         let metadata = std::fs::metadata(path).map_err(Error::io("read", path))?;
         let modified = metadata.modified().map_err(Error::io("read", path))?;
         Ok((metadata.len(), modified))
     };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let known = known.get_or_insert_default();
-    let (bytes, modified) = state()?;
-    if let Some((size, time, sha256)) = known.get(path)
-        && (*size, *time) == (bytes, modified)
+    let states: Result<Vec<_>, _> = files_of(path)?.iter().map(state).collect();
+    let states = states?;
+    let bytes = states.iter().map(|(bytes, _)| bytes).sum();
+    if let Some((before, sha256)) = known.get(path)
+        && *before == states
     {
         return Ok((bytes, sha256.clone()));
     }
     let sha256 = hash(path)?;
-    known.insert(path.to_owned(), (bytes, modified, sha256.clone()));
+    known.insert(path.to_owned(), (states, sha256.clone()));
     Ok((bytes, sha256))
 }
 

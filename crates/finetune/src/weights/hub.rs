@@ -2,9 +2,19 @@
 
 use std::path::PathBuf;
 
+use super::progress::OnProgress;
 use crate::error::Error;
 
-/// A file on the Hugging Face Hub: `hf:OWNER/NAME[@REVISION][/FILE]`.
+/// The weights files that a repository or folder may have, in the order in which Hugging Face's libraries
+/// look for them.
+pub(super) const FILES: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// Weights on the Hugging Face Hub: `hf:OWNER/NAME[@REVISION][/FILE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubFile {
     /// The repository's owner.
@@ -13,13 +23,13 @@ pub struct HubFile {
     pub name: String,
     /// Branch, tag or commit.
     pub revision: String,
-    /// Path in the repository.
-    pub file: String,
+    /// Path in the repository; `None` is the first that there is of `model.safetensors`, its index,
+    /// `pytorch_model.bin` and its index.
+    pub file: Option<String>,
 }
 
 impl HubFile {
-    /// Parses what follows `hf:`. The default revision is `main`, the default file
-    /// `model.safetensors`.
+    /// Parses what follows `hf:`. The default revision is `main`.
     ///
     /// # Errors
     ///
@@ -30,12 +40,9 @@ impl HubFile {
             parts.next().unwrap_or_default(),
             parts.next().unwrap_or_default(),
         );
-        let file = parts.next().unwrap_or("model.safetensors");
+        let file = parts.next();
         let (name, revision) = name.split_once('@').unwrap_or((name, "main"));
-        if [owner, name, revision, file]
-            .iter()
-            .any(|part| part.is_empty())
-        {
+        if [owner, name, revision].iter().any(|part| part.is_empty()) || file == Some("") {
             return Err(Error::Usage(format!(
                 "`hf:{text}` does not name a file on the Hub; write \
                  hf:OWNER/NAME[@REVISION][/FILE]"
@@ -45,66 +52,35 @@ impl HubFile {
             owner: owner.to_owned(),
             name: name.to_owned(),
             revision: revision.to_owned(),
-            file: file.to_owned(),
+            file: file.map(str::to_owned),
         })
     }
 
-    /// The file on this machine, downloaded if the Hub's cache does not have it.
+    /// The repository: `OWNER/NAME`.
+    #[must_use]
+    pub fn repository(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// The file in the repository that is asked for first.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        self.file.as_deref().unwrap_or(FILES[0])
+    }
+
+    /// The file on this machine, downloaded if the Hub's cache does not have it. If it is the index of
+    /// several files, these are downloaded as well.
     ///
     /// The Hub's own cache and environment variables apply: `HF_HOME`, `HF_HUB_CACHE`,
-    /// `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HUB_OFFLINE=1` to use the cache only.
+    /// `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HUB_OFFLINE=1` to use the cache only. The Hub says the SHA-256 of
+    /// large files, which is checked.
     ///
     /// # Errors
     ///
-    /// The file cannot be downloaded, or the program was built without the feature `hub`.
-    ///
-    /// The configurations beside it are fetched as well, as far as the repository has them.
+    /// The file cannot be downloaded or is damaged, or the program was built without the feature `hub`.
     #[cfg(feature = "hub")]
-    pub fn fetch(&self) -> Result<PathBuf, Error> {
-        let path = self.fetch_one(true)?;
-        let folder = self.file.rsplit_once('/').map(|(folder, _)| folder);
-        for name in super::published::FILES {
-            let file = folder.map_or_else(|| name.to_owned(), |folder| format!("{folder}/{name}"));
-            // Most repositories have one or two of these, and weights can do without.
-            let _ = Self {
-                file,
-                ..self.clone()
-            }
-            .fetch_one(false);
-        }
-        Ok(path)
-    }
-
-    #[cfg(feature = "hub")]
-    fn fetch_one(&self, retries: bool) -> Result<PathBuf, Error> {
-        let Self {
-            owner,
-            name,
-            revision,
-            file,
-        } = self;
-        let offline = std::env::var_os("HF_HUB_OFFLINE").is_some_and(|value| value == "1");
-        let client = hf_hub::HFClient::builder()
-            .retry_max_attempts(if retries { 2 } else { 1 })
-            .build_sync()
-            .map_err(|error| Error::Hub {
-                what: "cannot set up the connection to the Hub".to_owned(),
-                source: error.into(),
-            })?;
-        client
-            .model(owner.clone(), name.clone())
-            .download_file()
-            .filename(file.clone())
-            .revision(revision.clone())
-            .local_files_only(offline)
-            .send()
-            .map_err(|error| Error::Hub {
-                what: format!(
-                    "cannot get `{file}` of {owner}/{name} (revision {revision}) from the Hub; \
-                     download it by other means and give its path with --weights FILE"
-                ),
-                source: error.into(),
-            })
+    pub fn fetch(&self, progress: Option<OnProgress>) -> Result<PathBuf, Error> {
+        super::hub_client::fetch(self, progress)
     }
 
     /// The file on this machine.
@@ -113,12 +89,15 @@ impl HubFile {
     ///
     /// Always: the program was built without the feature `hub`.
     #[cfg(not(feature = "hub"))]
-    pub fn fetch(&self) -> Result<PathBuf, Error> {
+    #[allow(clippy::needless_pass_by_value)] // as with the feature
+    pub fn fetch(&self, _: Option<OnProgress>) -> Result<PathBuf, Error> {
         Err(Error::Usage(format!(
             "this program was built without the Hub; build it with `--features hub` (`cargo xtask …` \
-             does if a flag names hf:), or download `{}` of {}/{} and give its path with --weights \
-             FILE",
-            self.file, self.owner, self.name
+             does if a flag names hf: or timm:), or download `{}` of {}/{} and give its path with \
+             --weights FILE",
+            self.first(),
+            self.owner,
+            self.name
         )))
     }
 }
@@ -129,11 +108,15 @@ mod tests {
 
     #[test]
     fn names_on_the_hub_are_parsed() {
-        let parse =
-            |text| HubFile::parse(text).map(|f| [f.owner, f.name, f.revision, f.file].join(" "));
+        let parse = |text| {
+            HubFile::parse(text).map(|f| {
+                let file = f.file.unwrap_or_else(|| "-".to_owned());
+                [f.owner, f.name, f.revision, file].join(" ")
+            })
+        };
         assert_eq!(
             parse("timm/resnet18.a1_in1k").unwrap(),
-            "timm resnet18.a1_in1k main model.safetensors"
+            "timm resnet18.a1_in1k main -"
         );
         assert_eq!(
             parse("me/mine@v2/folder/a.pth").unwrap(),

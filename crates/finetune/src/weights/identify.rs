@@ -5,8 +5,8 @@ use std::path::Path;
 use finetune_files::quoted;
 use finetune_model::{Architecture, Understood, WeightsFile, look_alikes};
 
+use super::described::{Claim, Described, Preparation};
 use super::metadata::Metadata;
-use super::published::{Claim, Preparation, Published};
 use super::unrecognised::unrecognised;
 use crate::error::Error;
 
@@ -51,18 +51,18 @@ pub fn identify(file: &WeightsFile, path: &Path, wanted: Option<&str>) -> Result
             image_size: Some(metadata.image_size),
         });
     }
-    let published = Published::about(&file.metadata(), path);
+    let described = Described::about(&file.metadata(), path);
     let Some(understood) = file.understand() else {
         return Err(Error::UnknownWeights(unknown(
             file,
-            published.network.as_ref(),
+            described.network.as_ref(),
         )));
     };
-    let (architecture, notes) = match &published.network {
+    let (architecture, notes) = match &described.network {
         Some(claim) => claimed(file, &understood, claim)?,
         None => by_name(file, &understood, path)?,
     };
-    Ok(with_preparation(architecture, notes, published.preparation))
+    Ok(with_preparation(architecture, notes, described.preparation))
 }
 
 /// The identity of weights whose model the user names.
@@ -80,10 +80,10 @@ fn as_wanted(
             image_size: Some(metadata.image_size),
         };
     }
-    let published = Published::about(&file.metadata(), path);
+    let described = Described::about(&file.metadata(), path);
     let mut notes = Vec::new();
-    let mut preparation = published.preparation;
-    if let Some(claim) = &published.network
+    let mut preparation = described.preparation;
+    if let Some(claim) = &described.network
         && !claim.architectures.contains(&architecture.name)
     {
         notes.push(format!(

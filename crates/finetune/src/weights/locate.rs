@@ -5,32 +5,61 @@ use std::path::{Path, PathBuf};
 use finetune_files::{quoted, quoted_path};
 
 use super::hash::hash;
-use super::hub::HubFile;
+use super::hub::{FILES, HubFile};
+use super::progress::OnProgress;
+use super::published::{Published, placed_or_fetched};
 use crate::error::Error;
 
-/// The file that `name` stands for: a path, or `hf:OWNER/NAME[@REVISION][/FILE]` on the Hugging Face
-/// Hub, which is downloaded if the Hub's cache does not have it. If `sha256` is given, in
-/// hexadecimal, the file must have it.
+/// The file that `name` stands for: a path, the folder of a model of Hugging Face's libraries,
+/// `hf:OWNER/NAME[@REVISION][/FILE]` on the Hugging Face Hub, which is downloaded if the Hub's cache does not
+/// have it, or `timm:NAME[.TAG]` for a repository of timm there. What was put into the cache folder is not
+/// downloaded (see [`Published::place`]). If `sha256` is given, in hexadecimal, the file must have it.
 ///
 /// # Errors
 ///
 /// [`Error::Usage`] if there is no such file. The file cannot be downloaded, or it has another SHA-256.
 pub fn locate(name: &str, sha256: Option<&str>) -> Result<PathBuf, Error> {
-    let path = match name.strip_prefix("hf:") {
-        Some(rest) => HubFile::parse(rest)?.fetch()?,
-        None => local(name)?,
+    locate_telling(name, sha256, None)
+}
+
+/// As [`locate`]; tells how far a download is.
+///
+/// # Errors
+///
+/// As [`locate`].
+pub fn locate_telling(
+    name: &str,
+    sha256: Option<&str>,
+    progress: Option<OnProgress>,
+) -> Result<PathBuf, Error> {
+    let path = if let Some(rest) = name.strip_prefix("hf:") {
+        placed_or_fetched(&HubFile::parse(rest)?, progress)?
+    } else if let Some(rest) = name.strip_prefix("timm:") {
+        placed_or_fetched(&Published::timm(rest)?, progress)?
+    } else {
+        local(name)?
     };
-    if let Some(expected) = sha256 {
-        let found = hash(&path)?;
-        if !found.eq_ignore_ascii_case(expected.trim()) {
-            return Err(Error::Hash {
-                path,
-                found,
-                expected: expected.to_owned(),
-            });
-        }
+    verified(path, sha256)
+}
+
+/// The file, if it has this [`hash`] or none is wanted.
+///
+/// # Errors
+///
+/// [`Error::Hash`] if it has another one, or it cannot be read.
+pub fn verified(path: PathBuf, sha256: Option<&str>) -> Result<PathBuf, Error> {
+    let Some(expected) = sha256 else {
+        return Ok(path);
+    };
+    let found = hash(&path)?;
+    if found.eq_ignore_ascii_case(expected.trim()) {
+        return Ok(path);
     }
-    Ok(path)
+    Err(Error::Hash {
+        path,
+        found,
+        expected: expected.to_owned(),
+    })
 }
 
 /// A file on this machine, which must exist.
@@ -51,7 +80,7 @@ fn local(name: &str) -> Result<PathBuf, Error> {
         )));
     }
     if path.is_dir() {
-        return Err(Error::Usage(in_folder(&path)));
+        return in_folder(&path);
     }
     if path.symlink_metadata().is_ok() {
         return Ok(path);
@@ -100,28 +129,22 @@ fn on_hub_page(rest: &str) -> Option<String> {
     }
 }
 
-/// What to do if a folder is given as a weights file.
-fn in_folder(folder: &Path) -> String {
-    const NAMES: [&str; 4] = [
-        "model.safetensors",
-        "pytorch_model.bin",
-        "model.pth",
-        "model.pt",
-    ];
+/// The weights file in a folder, in the order in which Hugging Face's libraries look for it.
+fn in_folder(folder: &Path) -> Result<PathBuf, Error> {
     let shown = quoted_path(folder);
     if folder.join("adapter_config.json").is_file() {
-        return format!(
+        return Err(Error::Usage(format!(
             "{shown} is a folder with an adapter of HF PEFT; merge it into its base first, with \
              `finetune merge --adapter`"
-        );
+        )));
     }
-    match NAMES.iter().find(|name| folder.join(name).is_file()) {
-        Some(name) => format!(
-            "{shown} is a folder; give the weights file in it: {}",
-            quoted_path(&folder.join(name))
-        ),
-        None => format!("{shown} is a folder; give the weights file in it"),
-    }
+    let mut files = FILES.iter().map(|name| folder.join(name));
+    files.find(|path| path.is_file()).ok_or_else(|| {
+        Error::Usage(format!(
+            "{shown} is a folder without {}; give the weights file in it",
+            FILES.join(", ")
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -171,9 +194,12 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let name = folder.path().to_str().unwrap();
-        assert!(said(name).ends_with("is a folder; give the weights file in it"));
-        std::fs::write(folder.path().join("model.safetensors"), b"").unwrap();
-        assert!(said(name).contains("give the weights file in it: `"));
+        assert!(said(name).ends_with("; give the weights file in it"));
+        for file in FILES.iter().rev() {
+            let path = folder.path().join(file);
+            std::fs::write(&path, b"").unwrap();
+            assert_eq!(locate(name, None).unwrap(), path);
+        }
         std::fs::write(folder.path().join("adapter_config.json"), b"{}").unwrap();
         assert!(said(name).contains("finetune merge --adapter"));
     }

@@ -1,28 +1,36 @@
-//! Where weights come from: a path, the Hugging Face Hub ([`locate`]), the program itself or the
-//! cache folder ([`open`]), which network they are of
-//! ([`identify`]), how they were understood ([`understand`]), training from random weights ([`Pretraining`]), or an adapter of HF PEFT ([`PeftAdapter`]).
+//! Where weights come from: a path, the Hugging Face Hub ([`locate`]), what is published for a model
+//! ([`Published`]), the program itself or the cache folder ([`open`]); which network they are of
+//! ([`identify`]) and how they were understood ([`understand`]); training from random weights
+//! ([`Pretraining`]), or an adapter of HF PEFT ([`PeftAdapter`]).
 
+mod described;
 mod hash;
 mod hub;
+#[cfg(feature = "hub")]
+mod hub_client;
 mod identify;
 mod locate;
 mod metadata;
 mod peft;
 mod pretraining;
+mod progress;
 mod published;
 mod source;
 mod understand;
 mod unrecognised;
 
+pub use described::{Described, Preparation};
 pub use finetune_model::{OtherSet, Understood};
+pub(crate) use hash::files_of;
 pub use hash::hash;
 pub use hub::HubFile;
 pub use identify::{Identity, identify};
-pub use locate::locate;
+pub use locate::{locate, locate_telling, verified};
 pub use metadata::Metadata;
 pub use peft::PeftAdapter;
 pub use pretraining::Pretraining;
-pub use published::{Preparation, Published};
-pub use source::{cached, describe, is_made_on_demand, is_shipped, open};
+pub use progress::{OnProgress, Progress};
+pub use published::Published;
+pub use source::{cached, describe, has_own, is_made_on_demand, is_shipped, open};
 pub use understand::{reasons, understand};
 pub use unrecognised::unrecognised;

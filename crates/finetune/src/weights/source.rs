@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use finetune_model::WeightsFile;
 
+use super::published::Published;
 use crate::config::RunConfig;
 use crate::config::defaults;
 use crate::error::Error;
@@ -28,6 +29,14 @@ pub fn open(config: &RunConfig) -> Result<WeightsFile, Error> {
     if path.is_file() {
         return Ok(WeightsFile::open(&path)?);
     }
+    if let Some(published) = Published::of(&config.model) {
+        return Err(Error::Usage(format!(
+            "`{}` has no weights of its own; give those of the Hugging Face Hub with --weights hf:{}, or \
+             a file",
+            config.model,
+            published.repository()
+        )));
+    }
     Err(Error::Usage(format!(
         "there are no pretrained weights for `{0}`; make some with `finetune pretrain --model {0} \
          --out FILE` and give them with --weights FILE",
@@ -39,6 +48,14 @@ pub fn open(config: &RunConfig) -> Result<WeightsFile, Error> {
 #[must_use]
 pub fn is_shipped(config: &RunConfig) -> bool {
     config.weights.is_none() && config.model == defaults::MODEL
+}
+
+/// Whether a model has weights of its own: inside the program, made when they are first needed, or of an
+/// earlier call in the cache folder.
+#[must_use]
+pub fn has_own(model: &str) -> bool {
+    [defaults::MODEL, defaults::CHAPTER].contains(&model)
+        || cached(model).is_ok_and(|path| path.is_file())
 }
 
 /// Whether a run starts from weights that are made when they are first needed: those of the

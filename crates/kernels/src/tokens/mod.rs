@@ -13,6 +13,7 @@ mod layer_norm;
 use burn::Tensor;
 use burn::backend::Dispatch;
 
+use crate::counted;
 use backend::TokenBackend;
 
 /// Normalises the last axis of `x` by its mean and its (biased) variance, then scales and shifts it:
@@ -64,10 +65,16 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// If the last axis is not a multiple of `3 · heads`.
 #[must_use]
 pub fn attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
-    let width = qkv.dims()[2];
+    let [batch, tokens, width] = qkv.dims();
     assert!(
         heads > 0 && width.is_multiple_of(3 * heads),
         "{width} values are no queries, keys and values of {heads} heads"
     );
+    if counted::is_counting() {
+        let shape = [batch, tokens, width / 3];
+        // A value is a sum over all tokens, and each of its scores one over its head.
+        counted::add(shape.iter().product(), 2 * tokens);
+        return Tensor::zeros(shape, &qkv.device());
+    }
     Tensor::from_dispatch(Dispatch::self_attention(qkv.into_dispatch(), heads))
 }

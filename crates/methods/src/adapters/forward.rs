@@ -6,7 +6,9 @@
 
 use burn::Tensor;
 use burn::nn::{Linear, conv::Conv2d};
+use finetune_kernels::counted::is_counting;
 
+use super::counted;
 use super::site::{ConvSite, LinearSite, Site};
 use crate::catalogue::Adapter;
 
@@ -17,6 +19,9 @@ use crate::catalogue::Adapter;
 /// If the last axis of `x` is not the layer's input size, as Burn's own forward pass does.
 #[must_use]
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    if is_counting() {
+        return counted::linear(layer, &x);
+    }
     match layer.weight.reparameterization::<Adapter>() {
         Some(adapter) => adapter.forward(&LinearSite(layer, adapter.blocks()), x),
         None => LinearSite(layer, None).changed(x),
@@ -33,6 +38,9 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 /// If `x` does not have the layer's input channels, as Burn's own forward pass does.
 #[must_use]
 pub fn conv2d(layer: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    if is_counting() {
+        return counted::conv2d(layer, &x);
+    }
     match layer.weight.reparameterization::<Adapter>() {
         Some(adapter) => adapter.forward(&ConvSite(layer, adapter.blocks()), x),
         None => ConvSite(layer, None).changed(x),

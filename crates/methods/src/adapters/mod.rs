@@ -10,6 +10,7 @@
 
 mod bottleneck;
 mod change;
+mod counted;
 mod form;
 mod forward;
 mod hadamard;

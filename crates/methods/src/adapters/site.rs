@@ -85,6 +85,20 @@ impl<const D: usize> Site<D> for LinearSite<'_> {
 /// A convolution, and the scales of its base weight if that is stored in codes.
 pub(crate) struct ConvSite<'a>(pub(crate) &'a Conv2d, pub(crate) Option<Blocks>);
 
+impl ConvSite<'_> {
+    /// The shape of the output with so many channels for an input of this shape.
+    pub(super) fn output(&self, x: [usize; 4], channels: usize) -> [usize; 4] {
+        let [batch, _, height, width] = x;
+        let options = options(self.0, [height, width]);
+        let outputs = |axis: usize, length: usize| {
+            let (before, after) = options.padding[axis];
+            let span = options.dilation[axis] * (self.0.kernel_size[axis] - 1) + 1;
+            (before + length + after).saturating_sub(span) / options.stride[axis] + 1
+        };
+        [batch, channels, outputs(0, height), outputs(1, width)]
+    }
+}
+
 impl Site<4> for ConvSite<'_> {
     fn weight(&self) -> Tensor<4> {
         dense(self.0.weight.base(), self.1.as_ref())
@@ -128,14 +142,8 @@ impl Site<4> for ConvSite<'_> {
         adapted::conv2d(x, weight, factors, bias, options)
     }
 
-    fn positions(&self, [batch, _, height, width]: [usize; 4]) -> usize {
-        let options = options(self.0, [height, width]);
-        let outputs = |axis: usize, length: usize| {
-            let (before, after) = options.padding[axis];
-            let span = options.dilation[axis] * (self.0.kernel_size[axis] - 1) + 1;
-            (before + length + after).saturating_sub(span) / options.stride[axis] + 1
-        };
-        batch * outputs(0, height) * outputs(1, width)
+    fn positions(&self, x: [usize; 4]) -> usize {
+        self.output(x, 1).iter().product()
     }
 
     fn channels(&self, values: Tensor<1>) -> Tensor<4> {

@@ -92,6 +92,7 @@ macro_rules! families {
             const FIRST_OF_FAMILIES: &[Architecture] = &[$($(Architecture {
                 spec: $family::ARCHITECTURES[0].spec,
                 builder: Builder::$variant($family::ARCHITECTURES[0].build),
+                family: stringify!($family),
             }),+),+];
             let mut all = [FIRST_OF_FAMILIES[0]; COUNT];
             let mut next = 0;
@@ -102,6 +103,7 @@ macro_rules! families {
                     all[next] = Architecture {
                         spec: entry.spec,
                         builder: Builder::$variant(entry.build),
+                        family: stringify!($family),
                     };
                     index += 1;
                     next += 1;
@@ -147,6 +149,7 @@ pub const ARCHITECTURES: &[Architecture] = &ALL;
 pub struct Architecture {
     spec: Spec,
     builder: Builder,
+    family: &'static str,
 }
 
 impl Deref for Architecture {
@@ -182,6 +185,12 @@ impl Architecture {
                     .map(|architecture| architecture.name)
                     .collect(),
             })
+    }
+
+    /// The name of its family: that of the module that has its table.
+    #[must_use]
+    pub fn family(&self) -> &'static str {
+        self.family
     }
 
     /// The architecture for square images with sides of `image_size` pixels.

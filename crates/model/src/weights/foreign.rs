@@ -60,8 +60,7 @@ pub(super) fn what_is(start: &[u8], path: &Path) -> Option<String> {
          .safetensors)"
     } else if text.starts_with(b"{") {
         if find(start, b"weight_map") {
-            "it is the index of weights in several files; put them into one with \
-             safetensors.torch.save_file"
+            "it is the index of weights in several files, whose name must end in .index.json"
         } else {
             "it is a JSON file; give the weights file that belongs to it"
         }

@@ -1,7 +1,7 @@
 //! Reading weights files (safetensors and PyTorch), which are checked before anything is allocated.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::Cursor;
 use std::path::Path;
 
 use burn::module::ParamId;
@@ -9,11 +9,10 @@ use burn::tensor::Device;
 
 use finetune_files::{quoted, quoted_path};
 
-use super::foreign;
 use super::matching::{CLASS_TOKEN, POSITIONS, Tensors, Wanted, is_head, patches_of};
 use super::parts::rows_of_parts;
-use super::pytorch::{PyTorch, is_pytorch};
-use super::read_safetensors::SafeTensors;
+use super::sharded::{self, ShardIndex};
+use super::single::{self, Opened};
 use super::tensor_file::{Entry, TensorFile};
 use super::understood::{Understood, nearest, understand};
 use crate::error::ModelError;
@@ -66,46 +65,19 @@ pub enum Head {
 }
 
 impl WeightsFile {
-    /// Opens a safetensors or PyTorch file. The first bytes say which of the two it is.
+    /// Opens a safetensors or PyTorch file (the first bytes say which of the two it is), or several with
+    /// an index (`model.safetensors.index.json`, see [`ShardIndex`]).
     ///
     /// # Errors
     ///
     /// [`ModelError::Io`] if the file cannot be read, [`ModelError::Format`] if it is neither, is
-    /// truncated or damaged, or has no tensors.
+    /// truncated or damaged, or has no tensors, or a file of an index is missing.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        // What other formats are recognised by: tar has its name after 257 bytes.
-        const START: u64 = 1024;
-        let io = |source| ModelError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
+        let opened = match ShardIndex::read(path)? {
+            Some(index) => sharded::open(&index)?,
+            None => single::open(path)?,
         };
-        let origin = quoted_path(path);
-        let (mut file, length) = finetune_files::open(path).map_err(io)?;
-        let mut start = Vec::new();
-        file.by_ref()
-            .take(START)
-            .read_to_end(&mut start)
-            .map_err(io)?;
-        let format = |reason| ModelError::Format {
-            origin: origin.clone(),
-            reason,
-        };
-        if is_pytorch(&start) {
-            let tensors = PyTorch::open(file, length, &start).map_err(format)?;
-            return Ok(Self {
-                origin,
-                tensors: Box::new(tensors),
-                metadata: BTreeMap::new(),
-            });
-        }
-        // A header of safetensors is shorter than 4 GiB, and an object.
-        let is_header = start.len() > 8 && start[4..9] == *b"\0\0\0\0{";
-        if !is_header && let Some(what) = foreign::what_is(&start, path) {
-            return Err(format(what));
-        }
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
-        Self::safetensors(origin, file, length)
+        Ok(Self::of(quoted_path(path), opened))
     }
 
     /// Opens a safetensors file in memory. `origin` is its name in messages.
@@ -114,21 +86,21 @@ impl WeightsFile {
     ///
     /// [`ModelError::Format`] if the bytes are not a valid safetensors file.
     pub fn from_static(origin: &str, bytes: &'static [u8]) -> Result<Self, ModelError> {
-        Self::safetensors(origin.to_owned(), Cursor::new(bytes), bytes.len() as u64)
+        match single::safetensors(Cursor::new(bytes), bytes.len() as u64) {
+            Ok(opened) => Ok(Self::of(origin.to_owned(), opened)),
+            Err(reason) => Err(ModelError::Format {
+                origin: origin.to_owned(),
+                reason,
+            }),
+        }
     }
 
-    fn safetensors(
-        origin: String,
-        data: impl Read + Seek + Send + 'static,
-        length: u64,
-    ) -> Result<Self, ModelError> {
-        match SafeTensors::open(data, length) {
-            Ok((tensors, metadata)) => Ok(Self {
-                origin,
-                tensors: Box::new(tensors),
-                metadata,
-            }),
-            Err(reason) => Err(ModelError::Format { origin, reason }),
+    fn of(origin: String, opened: Opened) -> Self {
+        let Opened { tensors, metadata } = opened;
+        Self {
+            origin,
+            tensors,
+            metadata,
         }
     }
 

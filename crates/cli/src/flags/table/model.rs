@@ -10,7 +10,7 @@ use crate::flags::task::Task;
 pub(super) fn flags() -> Vec<Flag> {
     vec![
         value("model", "NAME")
-            .help("Model; `finetune inspect` lists them")
+            .help("Model; `finetune models` lists them")
             .default_is("recognised from --weights, else resnet8-64")
             .sets_base(
                 |base, model| base.model = Some(model),
@@ -20,13 +20,14 @@ pub(super) fn flags() -> Vec<Flag> {
                 }),
             ),
         value("weights", "FILE")
-            .help("Pretrained weights: a safetensors or PyTorch file, or hf:OWNER/NAME")
+            .help("Pretrained weights: a file, a folder, timm:NAME or hf:OWNER/NAME")
             .details(
-                "On the Hugging Face Hub: hf:OWNER/NAME[@REVISION][/FILE]. Without --model, the model \
-                 is recognised from the file. With --resume, the new place of the file that the runs \
+                "A safetensors or PyTorch file, or several with an index. On the Hugging Face Hub: \
+                 hf:OWNER/NAME[@REVISION][/FILE]; timm:NAME[.TAG] is short for a repository of timm. \
+                 Without --model, the model is recognised from the file. With --resume, the new place of the file that the runs \
                  started from, if it was moved.",
             )
-            .default_is("shipped with resnet8-64")
+            .default_is("shipped with resnet8-64, else those that `finetune models NAME` shows")
             .sets_base(
                 |base, weights| base.weights = Some(weights),
                 Resume::Rule(|base, plan| {

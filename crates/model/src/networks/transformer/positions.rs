@@ -77,8 +77,7 @@ fn rows_of_biases(side: usize) -> Vec<i64> {
                 (None, Some(_)) => all - 3,
                 (Some(from), Some(to)) => {
                     let apart = |from: usize, to: usize| from + side - 1 - to;
-                    apart(from / side, to / side) * (2 * side - 1)
-                        + apart(from % side, to % side)
+                    apart(from / side, to / side) * (2 * side - 1) + apart(from % side, to % side)
                 }
             };
             rows.push(row as i64);

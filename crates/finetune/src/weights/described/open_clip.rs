@@ -3,14 +3,14 @@
 
 use serde_json::{Map, Value};
 
-use super::{Claim, Document, Preparation, Published, filter, named, normalization, whole};
+use super::{Claim, Described, Document, Preparation, filter, named, normalization, whole};
 
-pub(super) fn read(document: &Document) -> Published {
+pub(super) fn read(document: &Document) -> Described {
     let object = |values: &Map<String, Value>, key: &str| -> Option<Map<String, Value>> {
         values.get(key)?.as_object().cloned()
     };
     let Some(model) = object(&document.values, "model_cfg") else {
-        return Published::default();
+        return Described::default();
     };
     let tower = object(&model, "vision_cfg").unwrap_or_default();
     let number = |key: &str| tower.get(key).and_then(whole);
@@ -33,12 +33,12 @@ pub(super) fn read(document: &Document) -> Published {
                     named([ours.as_str()]),
                 )
             }
-            _ => return Published::default(),
+            _ => return Described::default(),
         },
     };
     let preprocess = object(&document.values, "preprocess_cfg").unwrap_or_default();
     let text = |key: &str| preprocess.get(key).and_then(Value::as_str);
-    Published {
+    Described {
         network: Some(Claim {
             name,
             library: "open_clip",

@@ -4,11 +4,11 @@ use finetune_data::Filter;
 use finetune_model::ARCHITECTURES;
 use serde_json::{Map, Value};
 
-use super::{Claim, Document, Preparation, Published, float, normalization, whole};
+use super::{Claim, Described, Document, Preparation, float, normalization, whole};
 
-pub(super) fn read(document: &Document) -> Published {
+pub(super) fn read(document: &Document) -> Described {
     let values = &document.values;
-    Published {
+    Described {
         network: network(document),
         preparation: preparation(values, &document.place).filter(|one| !one.is_empty()),
     }

@@ -29,7 +29,7 @@ pub(super) const FILES: [&str; 4] = [
 
 /// What the publisher says about a weights file.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Published {
+pub struct Described {
     /// Which network it says the weights are of.
     pub network: Option<Claim>,
     /// How it says that images are prepared.
@@ -68,7 +68,7 @@ struct Document {
     values: Map<String, Value>,
 }
 
-impl Published {
+impl Described {
     /// What is said in the metadata of a weights file, and in files beside it.
     #[must_use]
     pub fn about(metadata: &BTreeMap<String, String>, path: &Path) -> Self {
@@ -104,15 +104,15 @@ impl Published {
     /// What configurations say; the first that says something counts.
     fn of(documents: &[Document]) -> Self {
         let readers: [fn(&Document) -> Self; 3] = [timm::read, open_clip::read, transformers::read];
-        let mut published = Self::default();
+        let mut described = Self::default();
         for document in documents {
             for read in readers {
                 let found = read(document);
-                published.network = published.network.or(found.network);
-                published.preparation = published.preparation.or(found.preparation);
+                described.network = described.network.or(found.network);
+                described.preparation = described.preparation.or(found.preparation);
             }
         }
-        published
+        described
     }
 }
 

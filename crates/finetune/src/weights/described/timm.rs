@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{Claim, Document, Preparation, Published, filter, float, named, normalization, whole};
+use super::{Claim, Described, Document, Preparation, filter, float, named, normalization, whole};
 
-pub(super) fn read(document: &Document) -> Published {
+pub(super) fn read(document: &Document) -> Described {
     let values = &document.values;
     let pretrained = values.get("pretrained_cfg").and_then(Value::as_object);
     let text = |key: &str| values.get(key).and_then(Value::as_str);
@@ -17,11 +17,11 @@ pub(super) fn read(document: &Document) -> Published {
     // Models of timm inside of transformers keep timm's settings.
     let is_timm = pretrained.is_some() || text("model_type") == Some("timm_wrapper");
     let Some(name) = name.filter(|_| is_timm || !values.contains_key("model_type")) else {
-        return Published::default();
+        return Described::default();
     };
     // A name may have a tag: `resnet18.a1_in1k`.
     let plain = name.split('.').next().unwrap_or(name);
-    Published {
+    Described {
         network: Some(Claim {
             name: name.to_owned(),
             library: "timm",
