@@ -5,7 +5,7 @@
     cargo build --workspace --bin finetune
     python3 tests/parity/finetune.py
 
-Both start from torchvision's ImageNet weights (downloaded by `mobilenet.py`), train on the first
+Both start from torchvision's ImageNet weights (downloaded by `published.py`), train on the first
 `PER_CLASS` embedded training photographs per class at 64 pixels with Adam and PyTorch's one-cycle
 schedule, and are tested on the embedded test photographs. The model that `finetune` exports as `.pth`
 is then loaded with `torch.load(weights_only=True)` and tested in PyTorch. JPEG decoders differ by a

@@ -15,12 +15,26 @@ import sys
 import timm
 import torch
 
+# MobileNets and EfficientNets.
+MOBILE = """
+    mobilenetv2_050 mobilenetv2_140 mobilenetv2_110d mobilenetv2_120d efficientnet_b0 efficientnet_b1
+    efficientnet_b2 efficientnet_b3 efficientnet_b4 tf_efficientnet_b0 tf_efficientnet_b1
+    tf_efficientnet_b2 tf_efficientnet_b3 tf_efficientnet_b4 efficientnet_lite0 efficientnet_lite1
+    efficientnet_lite2 efficientnet_lite3 efficientnet_lite4 tf_efficientnet_lite0 tf_efficientnet_lite1
+    tf_efficientnet_lite2 tf_efficientnet_lite3 tf_efficientnet_lite4 tf_efficientnetv2_s
+    tf_efficientnetv2_m tf_efficientnetv2_b0 tf_efficientnetv2_b1 tf_efficientnetv2_b2
+    tf_efficientnetv2_b3 efficientnetv2_rw_t efficientnetv2_rw_s mobilenetv3_large_100
+    mobilenetv3_small_100 mobilenetv3_small_075 mobilenetv3_small_050 tf_mobilenetv3_large_100
+    tf_mobilenetv3_large_075 tf_mobilenetv3_small_100 tf_mobilenetv3_small_075 mobilenetv4_conv_small
+    mobilenetv4_conv_small_050 mobilenetv4_conv_medium mobilenetv4_conv_large mobilenetv1_100
+    mobilenetv1_100h mobilenetv1_125
+""".split()
 OURS = {
     "resnet18": "resnet18",
     "resnet34": "resnet34",
     "resnet50": "resnet50",
     "mobilenet_v2": "mobilenetv2_100",
-    "efficientnet_b0": "efficientnet_b0",
+    **{name: name for name in MOBILE},
     "convnext_tiny": "convnext_tiny",
     "vit_tiny_patch16_224": "vit_tiny_patch16_224",
     "vit_small_patch16_224": "vit_small_patch16_224",
@@ -48,7 +62,7 @@ def main() -> None:
             print("skipped", name, repr(error)[:80], file=sys.stderr)
             continue
         for ours, tensors in wanted.items():
-            if found == tensors and name != OURS[ours]:
+            if found == tensors and name not in OURS.values():
                 twins[ours].append(name)
     print(json.dumps(twins, indent=1))
 

@@ -16,8 +16,13 @@ pub fn look_alikes(architecture: &str) -> Vec<&'static str> {
 const TWINS: &[(&str, &[&str])] = &[
     ("resnet18", &["resnetblur18"]),
     ("resnet50", &["resnetaa50", "resnetblur50"]),
+    ("efficientnet_b0", &["efficientnet_blur_b0"]),
+    ("tf_efficientnetv2_s", &["efficientnetv2_s"]),
+    ("tf_efficientnetv2_m", &["efficientnetv2_m"]),
+    ("tf_mobilenetv3_large_075", &["mobilenetv3_large_075"]),
     (
-        "efficientnet_b0",
-        &["tf_efficientnet_b0", "efficientnet_blur_b0"],
+        "mobilenetv4_conv_medium",
+        &["mobilenetv4_conv_aa_medium", "mobilenetv4_conv_blur_medium"],
     ),
+    ("mobilenetv4_conv_large", &["mobilenetv4_conv_aa_large"]),
 ];

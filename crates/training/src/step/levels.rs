@@ -201,7 +201,7 @@ mod tests {
         type Layers = BTreeMap<String, BTreeMap<String, usize>>;
         let timm: Layers =
             serde_json::from_str(include_str!("../../tests/fixtures/layer_decay.json")).unwrap();
-        assert_eq!(timm.len(), 7);
+        assert_eq!(timm.len(), 9);
         let device = Device::flex();
         for (name, layers) in timm {
             let architecture = Architecture::find(&name).unwrap();

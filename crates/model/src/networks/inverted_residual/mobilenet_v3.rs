@@ -5,7 +5,7 @@
 use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::Activation;
 
-use super::design::{Design, Hidden, Row, Squeeze, inverted, scaled, separable};
+use super::design::{Design, Hidden, Row, Squeeze, inverted, plain, scaled, separable};
 use super::{InvertedResidualNet, TARGETS_WITH_HIDDEN, entry, names};
 use crate::networks::spec::Entry;
 
@@ -61,25 +61,20 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
 ];
 
 const fn large(width: f64, hidden: Hidden) -> Design {
-    design(LARGE, width, scaled(960, width), hidden)
+    design(LARGE, width, hidden)
 }
 
 const fn small(width: f64, hidden: Hidden) -> Design {
-    design(SMALL, width, scaled(576, width), hidden)
+    design(SMALL, width, hidden)
 }
 
-const fn design(
-    stages: &'static [&'static [Row]],
-    width: f64,
-    last: usize,
-    hidden: Hidden,
-) -> Design {
+const fn design(stages: &'static [&'static [Row]], width: f64, hidden: Hidden) -> Design {
     Design {
         stages,
         width,
         // Narrower networks keep the whole stem.
         stem: if width < 0.75 { 16 } else { scaled(16, width) },
-        last,
+        last: 0,
         hidden: Some(hidden),
         squeeze: Squeeze::Expanded,
         activation: Activation::HardSwish,
@@ -101,6 +96,7 @@ const LARGE: &[&[Row]] = &[
     ],
     &[inverted(6.0, 3, 1, 112, 2).squeezed()],
     &[inverted(6.0, 5, 2, 160, 3).squeezed()],
+    &[plain(1, 1, 960, 1)],
 ];
 
 const SMALL: &[&[Row]] = &[
@@ -115,4 +111,5 @@ const SMALL: &[&[Row]] = &[
     ],
     &[inverted(3.0, 5, 1, 48, 2).squeezed()],
     &[inverted(6.0, 5, 2, 96, 3).squeezed()],
+    &[plain(1, 1, 576, 1)],
 ];

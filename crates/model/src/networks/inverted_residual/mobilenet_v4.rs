@@ -4,7 +4,7 @@
 use finetune_data::Normalization;
 use finetune_kernels::norm::Activation;
 
-use super::design::{Design, Hidden, Row, fused, plain, scaled, universal};
+use super::design::{Design, Hidden, Row, fused, plain, universal};
 use super::{InvertedResidualNet, TARGETS_WITH_HIDDEN, entry, names};
 use crate::networks::spec::Entry;
 
@@ -27,7 +27,7 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<InvertedResidualNet>] = &[
 ];
 
 const BASE: Design = Design {
-    last: 960,
+    last: 0,
     hidden: Some(Hidden::ConvNorm(1280)),
     activation: Activation::Relu,
     ..Design::BASE
@@ -38,7 +38,6 @@ const fn small(width: f64) -> Design {
     Design {
         stages: SMALL,
         width,
-        last: scaled(960, width),
         ..BASE
     }
 }
@@ -58,6 +57,7 @@ const SMALL: &[&[Row]] = &[
         universal([0, 5], 3.0, 128, 1),
         universal([0, 3], 4.0, 128, 2),
     ],
+    &[plain(1, 1, 960, 1)],
 ];
 
 const MEDIUM: Design = Design {
@@ -87,6 +87,7 @@ const MEDIUM: Design = Design {
             universal([0, 0], 4.0, 256, 2),
             universal([5, 0], 2.0, 256, 1),
         ],
+        &[plain(1, 1, 960, 1)],
     ],
     ..BASE
 };
@@ -114,6 +115,7 @@ const LARGE: Design = Design {
             universal([5, 5], 4.0, 512, 1),
             universal([5, 0], 4.0, 512, 3),
         ],
+        &[plain(1, 1, 960, 1)],
     ],
     stem: 24,
     ..BASE

@@ -79,10 +79,10 @@ const SPEC: Spec = Spec {
 };
 
 /// [`Spec::targets`] of networks with a hidden layer.
-const TARGETS_WITH_HIDDEN: &str = r"(expand|project|last|hidden)\.(conv|linear)\.";
+const TARGETS_WITH_HIDDEN: &str = r"(expand|project|hidden)\.(conv|linear)\.";
 
-/// A stem, inverted residual blocks, a last 1×1 convolution and a classifier, in some networks with a
-/// hidden layer.
+/// A stem, inverted residual blocks, and a classifier; before it a last 1×1 convolution, or a hidden layer
+/// after the mean over the positions.
 #[derive(Module, Debug)]
 pub struct InvertedResidualNet {
     stem: ConvNorm,
@@ -184,9 +184,8 @@ impl Staged for InvertedResidualNet {
         let mut stages = vec![Stage::new(["stem"], |images| {
             self.stem.forward(images, self.activation)
         })];
-        // Divided by their number: unlike in ConvNeXt, the last block does not reach the probability. With
-        // a hidden layer, timm counts the last 1×1 convolution among the blocks.
-        let count = self.blocks.len() + usize::from(self.hidden.is_some());
+        // Divided by their number: unlike in ConvNeXt, the last block does not reach the probability.
+        let count = self.blocks.len();
         stages.extend(branching_blocks(
             "blocks",
             &self.blocks,

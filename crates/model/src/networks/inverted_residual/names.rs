@@ -40,21 +40,6 @@ fn block<'a>(design: &Design, path: &'a str) -> Result<(usize, Plan, &'a str), &
 pub(super) fn timm(design: &Design, path: &str) -> String {
     let (plan, rest) = match block(design, path) {
         Ok((_, plan, rest)) => (plan, rest),
-        // The networks with a hidden layer have the last 1×1 convolution among the blocks.
-        Err(rest) if design.hidden.is_some() => {
-            let last = format!("blocks.{}.0", design.stages.len());
-            return renamed(
-                rest,
-                &[
-                    ("stem.conv", "conv_stem"),
-                    ("stem.norm", "bn1"),
-                    ("last.conv", &format!("{last}.conv")),
-                    ("last.norm", &format!("{last}.bn1")),
-                    ("hidden.conv", "conv_head"),
-                    ("hidden.norm", "norm_head"),
-                ],
-            );
-        }
         Err(rest) => {
             return renamed(
                 rest,
@@ -63,6 +48,8 @@ pub(super) fn timm(design: &Design, path: &str) -> String {
                     ("stem.norm", "bn1"),
                     ("last.conv", "conv_head"),
                     ("last.norm", "bn2"),
+                    ("hidden.conv", "conv_head"),
+                    ("hidden.norm", "norm_head"),
                 ],
             );
         }
@@ -195,23 +182,24 @@ pub(super) fn torchvision_mobilenet_v2(design: &Design, path: &str) -> String {
 /// The names of torchvision for MobileNetV3.
 pub(super) fn torchvision_mobilenet_v3(design: &Design, path: &str) -> String {
     match block(design, path) {
-        Err(rest) => {
-            let last = format!("features.{}", design.plans().len() + 1);
-            renamed(
-                rest,
-                &[
-                    ("stem.conv", "features.0.0"),
-                    ("stem.norm", "features.0.1"),
-                    ("last.conv", &format!("{last}.0")),
-                    ("last.norm", &format!("{last}.1")),
-                    ("hidden.linear", "classifier.0"),
-                    ("classifier", "classifier.3"),
-                ],
-            )
-        }
+        Err(rest) => renamed(
+            rest,
+            &[
+                ("stem.conv", "features.0.0"),
+                ("stem.norm", "features.0.1"),
+                ("hidden.linear", "classifier.0"),
+                ("classifier", "classifier.3"),
+            ],
+        ),
         Ok((index, plan, rest)) => {
-            let rest = numbered(&plan, rest);
-            format!("features.{}.block.{rest}", index + 1)
+            let number = index + 1;
+            match plan.row.kind {
+                Kind::Plain { .. } => {
+                    let last = [("expand.conv", "0"), ("expand.norm", "1")];
+                    format!("features.{number}.{}", renamed(rest, &last))
+                }
+                _ => format!("features.{number}.block.{}", numbered(&plan, rest)),
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Compares MobileNetV2 for ImageNet, loaded from torchvision's published legacy `.pth`, with
-//! torchvision.
+//! Compares networks with published `ImageNet` weights with PyTorch's libraries: MobileNetV2 from
+//! torchvision's legacy `.pth`, and EfficientNet-Lite0 with the names of `efficientnet_pytorch`.
 //!
-//! Opt-in: `python3 tests/parity/mobilenet.py` downloads the checkpoint and writes torchvision's
-//! predictions to `target/parity`; then run
-//! `cargo test --workspace --test mobilenet -- --ignored`.
+//! Opt-in: `python3 tests/parity/published.py` downloads the weights files and writes the predictions of
+//! torchvision and timm to `target/parity`; then run
+//! `cargo test --workspace --test published -- --ignored`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -16,17 +16,29 @@ use finetune::model::{Head, WeightsFile};
 
 #[test]
 #[ignore = "needs a download: see the top of the file"]
-fn top_1_of_real_photographs_agrees_with_torchvision() {
+fn mobilenet_v2_agrees_with_torchvision_on_photographs() {
+    agrees("mobilenet_v2", "mobilenet_v2");
+}
+
+#[test]
+#[ignore = "needs a download: see the top of the file"]
+fn efficientnet_lite0_agrees_with_timm_on_photographs() {
+    agrees("efficientnet_lite0", "tf_efficientnet_lite0");
+}
+
+/// Checks that the file `NAME.pth` is recognised as `model`, and that its network has the five largest
+/// logits of `NAME_top5.json` for every photograph.
+fn agrees(name: &str, model: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let parity = root.join("target/parity");
-    let answers = std::fs::read(parity.join("mobilenet_v2_top5.json")).unwrap();
+    let answers = std::fs::read(parity.join(format!("{name}_top5.json"))).unwrap();
     let answers: BTreeMap<String, (Vec<usize>, Vec<f32>)> =
         serde_json::from_slice(&answers).unwrap();
 
     let device = Device::flex();
-    let mut file = WeightsFile::open(&parity.join("mobilenet_v2.pth")).unwrap();
+    let mut file = WeightsFile::open(&parity.join(format!("{name}.pth"))).unwrap();
     let architecture = file.recognize().unwrap();
-    assert_eq!(architecture.name, "mobilenet_v2");
+    assert_eq!(architecture.name, model);
     let loaded = file
         .load(architecture, 1000, Head::Stored, &device)
         .unwrap();
@@ -57,7 +69,7 @@ fn top_1_of_real_photographs_agrees_with_torchvision() {
         }
     }
     println!(
-        "top-1 the same on {same} of {} photographs; the top five logits differ by at most {largest}",
+        "{name}: top-1 the same on {same} of {} photographs; the top five logits differ by at most {largest}",
         answers.len()
     );
     assert_eq!(same, answers.len());
