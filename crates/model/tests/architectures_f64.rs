@@ -34,4 +34,10 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, convnext_v2, densenet, efficientnet, mobilenet_v2, resnet, swin, vit }
+families! { cifar_resnet, convnext, convnext_v2, densenet, efficientnet, inception, mobilenet_v2, resnet, swin, swin_v2, vgg, vit }
+
+#[test]
+#[ignore = "takes minutes: each network has more than 100 million parameters"]
+fn large() {
+    check_f64("large");
+}

@@ -10,6 +10,7 @@ mod chapter;
 mod cifar_resnet;
 mod convnext;
 mod densenet;
+mod inception;
 pub(crate) mod init;
 mod inverted_residual;
 mod names;
@@ -18,6 +19,7 @@ mod spec;
 mod stages;
 mod stochastic_depth;
 mod swin;
+mod vgg;
 mod vit;
 
 use std::ops::Deref;
@@ -119,6 +121,10 @@ families! {
     InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
     /// A `DenseNet`.
     DenseNet(densenet::DenseNet): densenet;
+    /// An Inception network.
+    Inception(inception::Inception): inception;
+    /// A VGG.
+    Vgg(vgg::Vgg): vgg;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext_first, convnext_second;
     /// A Swin Transformer.

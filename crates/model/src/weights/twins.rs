@@ -18,4 +18,15 @@ const TWINS: &[(&str, &[&str])] = &[
         "efficientnet_b0",
         &["tf_efficientnet_b0", "efficientnet_blur_b0"],
     ),
+    ("swinv2_tiny_window8_256", &["swinv2_tiny_window16_256"]),
+    ("swinv2_small_window8_256", &["swinv2_small_window16_256"]),
+    (
+        "swinv2_base_window8_256",
+        &[
+            "swinv2_base_window16_256",
+            "swinv2_base_window12_192",
+            "swinv2_base_window12to16_192to256",
+            "swinv2_base_window12to24_192to384",
+        ],
+    ),
 ];
