@@ -11,8 +11,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use finetune_methods::{LoraConfig, Method, Scope, SparseSharedConfig, Targets};
 use finetune_model::{
-    ARCHITECTURES, Architecture, Head, ModelError, Network, StateTensor, WeightsFile, load_adapter,
-    save_adapter, save_network, write_safetensors,
+    ARCHITECTURES, Architecture, Head, ModelError, Network, Sizes, StateTensor, WeightsFile,
+    load_adapter, save_adapter, save_network, write_safetensors,
 };
 
 fn logits(network: &Network, side: usize) -> Vec<f32> {
@@ -210,13 +210,19 @@ fn a_saved_adapter_on_the_same_base_gives_the_same_network() {
 
 #[test]
 fn every_architecture_builds_and_has_its_head_and_targets() {
-    for architecture in ARCHITECTURES
-        .iter()
-        .filter(|architecture| architecture.name != "chapter")
-    {
-        let architecture = architecture.at(32).unwrap();
+    // The chapter's network has a fixed size, and others are large and have the layers of a smaller one.
+    let skipped = |name: &str| {
+        let large = ["vgg13", "vgg16", "vgg19", "convnext_large"];
+        name == "chapter" || large.iter().any(|part| name.contains(part))
+    };
+    for architecture in ARCHITECTURES.iter().filter(|one| !skipped(one.name)) {
+        let side = match architecture.sizes {
+            Sizes::From(least) => least.max(32),
+            _ => 32,
+        };
+        let architecture = architecture.at(side).unwrap();
         let network = architecture.build(3, 0, &Device::flex());
-        assert_eq!(logits(&network, 32).len(), 2 * 3, "{}", architecture.name);
+        assert_eq!(logits(&network, side).len(), 2 * 3, "{}", architecture.name);
         let method = Method::Lora(LoraConfig::default());
         let targets = Targets::parse(architecture.targets_of(&method).unwrap()).unwrap();
         let scope = Scope::new(architecture.head, &targets, 0);

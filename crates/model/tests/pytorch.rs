@@ -105,24 +105,51 @@ fn a_written_network_is_read_back_to_the_bit() {
 }
 
 #[test]
-fn layer_scales_have_the_shape_of_their_library() {
-    let architecture = Architecture::find("convnext_tiny").unwrap();
-    let network = architecture.build(2, 1, &Device::flex());
-    // torchvision's `CNBlock.layer_scale` is `torch.ones(dim, 1, 1)`, timm's `gamma` a vector.
-    for (library, name, shape) in [
+fn tensors_have_the_shapes_of_their_library() {
+    // As `state_dict` of torchvision's, timm's and transformers' models has them; the authors' are in
+    // their repository.
+    let tiny = [
         ("torchvision", "features.1.0.layer_scale", vec![96, 1, 1]),
         ("timm", "stages.0.blocks.0.gamma", vec![96]),
+        (
+            "facebookresearch",
+            "stages.0.0.pwconv1.weight",
+            vec![384, 96],
+        ),
+    ];
+    let weight = "convnextv2.encoder.stages.0.layers.0.grn.weight";
+    let second = [
+        ("timm", "stages.0.blocks.0.mlp.grn.weight", vec![160]),
+        (
+            "timm",
+            "stages.0.blocks.0.mlp.fc1.weight",
+            vec![160, 40, 1, 1],
+        ),
+        (
+            "facebookresearch",
+            "stages.0.0.grn.gamma",
+            vec![1, 1, 1, 160],
+        ),
+        ("transformers", weight, vec![1, 1, 1, 160]),
+    ];
+    for (model, cases) in [
+        ("convnext_tiny", &tiny[..]),
+        ("convnextv2_atto", &second[..]),
     ] {
-        let tensors = state_dict_of(&network, architecture, library).unwrap();
-        let tensor = tensors.iter().find(|tensor| tensor.name == name).unwrap();
-        assert_eq!(tensor.shape, shape);
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.pth");
-        write_pth(&tensors, &path).unwrap();
-        let mut file = WeightsFile::open(&path).unwrap();
-        let loaded = file.load(architecture, 2, Head::Stored, &Device::flex());
-        let again = state_dict_of(&loaded.unwrap().network, architecture, library).unwrap();
-        assert_eq!(again, tensors);
+        let architecture = Architecture::find(model).unwrap();
+        let network = architecture.build(2, 1, &Device::flex());
+        for (library, name, shape) in cases {
+            let tensors = state_dict_of(&network, architecture, library).unwrap();
+            let tensor = tensors.iter().find(|tensor| tensor.name == *name).unwrap();
+            assert_eq!(tensor.shape, *shape);
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model.pth");
+            write_pth(&tensors, &path).unwrap();
+            let mut file = WeightsFile::open(&path).unwrap();
+            let loaded = file.load(architecture, 2, Head::Stored, &Device::flex());
+            let again = state_dict_of(&loaded.unwrap().network, architecture, library).unwrap();
+            assert_eq!(again, tensors);
+        }
     }
 }
 

@@ -253,6 +253,25 @@ fn networks_with_the_same_tensors_are_named() {
 }
 
 #[test]
+fn a_librarys_model_without_a_head_is_part_of_its_model_with_one() {
+    let whole = network("convnextv2_atto", Some("transformers"), "");
+    let found = understood(std::slice::from_ref(&whole)).unwrap();
+    assert_eq!(found.architecture.name, "convnextv2_atto");
+    assert_eq!((found.prefix.as_str(), found.classes), ("", Some(3)));
+    assert!(found.others.is_empty() && found.left_out == 0);
+    // `ConvNextV2Model`, which stands under `convnextv2.` in `ConvNextV2ForImageClassification`.
+    let mut body = whole;
+    body.retain(|tensor| !tensor.name.starts_with("classifier."));
+    for tensor in &mut body {
+        tensor.name = tensor.name.replace("convnextv2.", "");
+    }
+    let found = understood(&[body]).unwrap();
+    assert_eq!(found.architecture.name, "convnextv2_atto");
+    assert_eq!((found.prefix.as_str(), found.classes), ("", None));
+    assert!(found.others.is_empty() && found.left_out == 0);
+}
+
+#[test]
 fn a_wanted_architecture_is_found_among_others() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pth");

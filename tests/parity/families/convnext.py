@@ -1,4 +1,4 @@
-"""ConvNeXt of torchvision, timm, its authors' repository and transformers."""
+"""ConvNeXt of torchvision, timm, its authors' repository and transformers. The largest is in `large.py`."""
 
 import re
 
@@ -64,7 +64,7 @@ def of_transformers(depths, width, version="ConvNext"):
 def models():
     vision = lambda name: lambda: getattr(torchvision.models, name)(num_classes=CLASSES)
     small = ["convnext_atto", "convnext_femto", "convnext_pico", "convnext_nano"]
-    large = ["convnext_small", "convnext_base", "convnext_large"]
+    large = ["convnext_small", "convnext_base"]
     return {
         "convnext_tiny": (vision("convnext_tiny"), ODD),
         "convnext_tiny (timm)": (of_timm("convnext_tiny"), ODD),

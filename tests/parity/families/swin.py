@@ -19,8 +19,20 @@ ODD = (2, 97, 131)
 SMALL = (2, 32, 32)
 
 
+# torchvision stores them, the others compute them.
+BUFFERS = ["relative_position_index", "relative_coords_table"]
+
+
 def vision(name):
-    return lambda: getattr(torchvision.models, name)(num_classes=CLASSES)
+    def build():
+        model = getattr(torchvision.models, name)(num_classes=CLASSES)
+        for module in model.modules():
+            for buffer in BUFFERS:
+                if buffer in module._buffers:
+                    module._non_persistent_buffers_set.add(buffer)
+        return model
+
+    return build
 
 
 def original(name):
@@ -41,14 +53,7 @@ def of(names, theirs, ours):
     """torchvision's model under other names, with which timm must have it too."""
 
     def build():
-        # torchvision stores the index of its table, the others compute it.
-        model = vision(ours)()
-        for module in model.modules():
-            if hasattr(module, "relative_position_index"):
-                index = module.relative_position_index
-                del module.relative_position_index
-                module.register_buffer("relative_position_index", index, persistent=False)
-        model = Renamed(model, names)
+        model = Renamed(vision(ours)(), names)
         with torch.device("meta"):
             timms = timm.create_model(theirs, num_classes=CLASSES)
         found = checkpoint_filter_fn(dict(model.state_dict()), timms)

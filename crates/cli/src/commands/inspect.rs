@@ -175,12 +175,12 @@ fn methods() -> Result<String> {
 /// All models and their properties, one per line.
 fn models() -> String {
     let mut lines = vec![format!(
-        "{:<24} {:>6}  {:<9} {:>5}  {:<12} {:<32} {}",
+        "{:<28} {:>6}  {:<9} {:>5}  {:<12} {:<32} {}",
         "model", "pixels", "resize", "crop", "head", "adapters on", "names of"
     )];
     lines.extend(ARCHITECTURES.iter().map(|model| {
         format!(
-            "{:<24} {:>6}  {:<9} {:>5.3}  {:<12} {:<32} {}",
+            "{:<28} {:>6}  {:<9} {:>5.3}  {:<12} {:<32} {}",
             model.name,
             model.image_size,
             format!("{:?}", model.filter).to_lowercase(),

@@ -99,6 +99,10 @@ impl ConvNorm {
         }
     }
 
+    pub(crate) fn of(conv: Conv2d, norm: BatchNorm) -> Self {
+        Self { conv, norm }
+    }
+
     /// `activation(norm(conv(x)))`.
     pub(crate) fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
         norm_act(&self.norm, conv2d(&self.conv, x), None, activation)

@@ -210,3 +210,30 @@ fn torchvision_old(path: &str) -> String {
         .replace(".norm2.", ".norm.2.")
         .replace(".conv2.", ".conv.2.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_names_are_those_of_torchvisions_published_files() {
+        // densenet121-a639ec97.pth.
+        for (path, name) in [
+            ("conv0.weight", "features.conv0.weight"),
+            (
+                "stages.1.transition_norm.weight",
+                "features.transition1.norm.weight",
+            ),
+            (
+                "stages.0.blocks.5.norm1.running_mean",
+                "features.denseblock1.denselayer6.norm.1.running_mean",
+            ),
+            (
+                "stages.3.blocks.0.conv2.weight",
+                "features.denseblock4.denselayer1.conv.2.weight",
+            ),
+        ] {
+            assert_eq!(torchvision_old(path), name);
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod chapter;
 mod cifar_resnet;
 mod convnext;
 mod densenet;
+mod inception;
 pub(crate) mod init;
 mod inverted_residual;
 mod names;
@@ -19,6 +20,7 @@ mod stages;
 mod stochastic_depth;
 mod swin;
 mod transformer;
+mod vgg;
 
 use std::ops::Deref;
 
@@ -127,6 +129,10 @@ families! {
         efficientnet_lite, efficientnet_v2, mobilenet_v3, mobilenet_v4, mobilenet_v1;
     /// A `DenseNet`.
     DenseNet(densenet::DenseNet): densenet;
+    /// An Inception network.
+    Inception(inception::Inception): inception;
+    /// A VGG.
+    Vgg(vgg::Vgg): vgg;
     /// A `ConvNeXt`.
     ConvNext(convnext::ConvNext): convnext_first, convnext_second;
     /// A Swin Transformer.

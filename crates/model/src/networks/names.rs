@@ -1,12 +1,15 @@
 //! Tables of the names that PyTorch's libraries have for the tensors of a network of stages and blocks.
 
+/// From the number of a stage to a name.
+type OfStage = fn(usize) -> String;
+
 /// The names of a library for the tensors of a network whose blocks are `stages.I.blocks.J`. A name stands
 /// for the beginning of a path, up to a dot or its end.
 pub(crate) struct Names {
     /// Outside of the stages.
     pub outside: &'static [(&'static str, &'static str)],
-    /// In a stage and outside of its blocks: from the number of the stage.
-    pub between: &'static [(&'static str, fn(usize) -> String)],
+    /// In a stage and outside of its blocks.
+    pub between: &'static [(&'static str, OfStage)],
     /// A block: from the numbers of its stage and of the block.
     pub block: fn(usize, usize) -> String,
     /// In a block.

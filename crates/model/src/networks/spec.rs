@@ -152,12 +152,15 @@ impl Spec {
     /// The libraries whose names for the tensors are known. Files are written with those of the first.
     #[must_use]
     pub fn libraries(&self) -> Vec<&'static str> {
-        let mut libraries: Vec<_> = self
-            .dialects
-            .iter()
-            .flat_map(|dialect| dialect.library.split(", "))
-            .collect();
-        libraries.dedup();
+        let mut libraries = Vec::new();
+        for dialect in self.dialects {
+            for library in dialect.library.split(", ") {
+                // Of some, there are names of several versions.
+                if !libraries.contains(&library) {
+                    libraries.push(library);
+                }
+            }
+        }
         libraries
     }
 }

@@ -64,6 +64,9 @@ mod tests {
         let convnext: Vec<f64> = (0..18).map(|block| f64::from(block) / 17.0).collect();
         assert_eq!(depths("convnext_tiny"), convnext);
         assert_eq!(convnext[17], 1.0);
+        // Swin-T has 2, 2, 6 and 2.
+        let swin: Vec<f64> = (0..12).map(|block| f64::from(block) / 11.0).collect();
+        assert_eq!(depths("swin_t"), swin);
         let vit: Vec<f64> = (0..12).map(|block| f64::from(block) / 11.0).collect();
         assert_eq!(depths("vit_tiny_patch16_224"), vit);
         // EfficientNet-B0 has 1, 2, 2, 3, 3, 4 and 1 blocks: block i of 16 has i / 16.
@@ -84,6 +87,10 @@ mod tests {
             (found.drop_path, found.head_dropout)
         };
         assert_eq!(published("convnext_tiny"), (Some(0.1), 0.0));
+        assert_eq!(published("swin_t"), (Some(0.2), 0.0));
+        assert_eq!(published("swin_s"), (Some(0.3), 0.0));
+        assert_eq!(published("swin_v2_b"), (Some(0.5), 0.0));
+        assert_eq!(published("vgg16"), (None, 0.5));
         assert_eq!(published("efficientnet_b0"), (Some(0.2), 0.2));
         assert_eq!(published("mobilenet_v2"), (Some(0.0), 0.2));
         assert_eq!(published("vit_b_16"), (Some(0.0), 0.0));
@@ -91,9 +98,11 @@ mod tests {
     }
 
     /// A block of each kind, and the shape of its input.
-    fn cases() -> [(&'static str, &'static str, Vec<usize>); 3] {
+    fn cases() -> [(&'static str, &'static str, Vec<usize>); 4] {
+        let swin = "swin_tiny_patch4_window7_224";
         [
             ("convnext_tiny", "stages.0.blocks.1", vec![3, 96, 4, 4]),
+            (swin, "stages.0.blocks.1", vec![3, 9, 8, 96]),
             ("vit_tiny_patch16_224", "blocks.3", vec![3, 5, 192]),
             ("efficientnet_b0", "blocks.2", vec![3, 24, 4, 4]),
         ]

@@ -445,9 +445,8 @@ pub(super) fn patches_of(
     slot: &Slot,
     architecture: &Architecture,
 ) -> Option<usize> {
-    let (tokens, width) = match *shape {
-        [1, tokens, width] | [tokens, width] => (tokens, width),
-        _ => return None,
+    let ([1, tokens, width] | [tokens, width]) = *shape else {
+        return None;
     };
     let is_position = matches!(architecture.sizes, Sizes::MultipleOf(_))
         && slot.path == POSITIONS

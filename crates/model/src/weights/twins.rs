@@ -25,4 +25,15 @@ const TWINS: &[(&str, &[&str])] = &[
         &["mobilenetv4_conv_aa_medium", "mobilenetv4_conv_blur_medium"],
     ),
     ("mobilenetv4_conv_large", &["mobilenetv4_conv_aa_large"]),
+    ("swinv2_tiny_window8_256", &["swinv2_tiny_window16_256"]),
+    ("swinv2_small_window8_256", &["swinv2_small_window16_256"]),
+    (
+        "swinv2_base_window8_256",
+        &[
+            "swinv2_base_window16_256",
+            "swinv2_base_window12_192",
+            "swinv2_base_window12to16_192to256",
+            "swinv2_base_window12to24_192to384",
+        ],
+    ),
 ];

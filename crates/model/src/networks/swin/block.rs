@@ -135,7 +135,7 @@ impl WindowAttention {
             None => attention_with_bias(linear(&self.qkv, x), self.heads, bias),
             Some(scale) => {
                 let qkv = linear(&self.without_key_bias(), x);
-                cosine_attention(qkv, scale.val(), bias)
+                cosine_attention(qkv, &scale.val(), bias)
             }
         };
         windows.joined(linear(&self.proj, x))
@@ -162,7 +162,7 @@ impl WindowAttention {
 ///
 /// `qkv` is `[batch, tokens, 3 · heads · d]` and `scale` `[heads, 1, 1]`; `bias` is that of
 /// [`Heads::attend`].
-fn cosine_attention(qkv: Tensor<3>, scale: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
+fn cosine_attention(qkv: Tensor<3>, scale: &Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
     let unit = |x: Tensor<4>| x.clone() / (x.square().sum_dim(3) + LEAST).sqrt();
     let factor = scale
         .clone()

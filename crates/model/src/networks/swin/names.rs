@@ -154,3 +154,45 @@ pub(super) fn transformers_second(path: &str, body: &str) -> String {
         name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_published_files() {
+        // microsoft/swin-tiny-patch4-window7-224 and microsoft/swinv2-tiny-patch4-window8-256.
+        let old = |path| transformers_old(path, "swin.");
+        assert_eq!(
+            old("stages.2.blocks.5.attn.qkv.bias"),
+            "swin.encoder.layers.2.blocks.5.attention.self.{query,key,value}.bias"
+        );
+        assert_eq!(
+            old("stages.0.blocks.1.attn.position.relative_position_bias_table"),
+            "swin.encoder.layers.0.blocks.1.attention.self.relative_position_bias_table"
+        );
+        assert_eq!(
+            old("stages.3.downsample.reduction.weight"),
+            "swin.encoder.layers.2.downsample.reduction.weight"
+        );
+        let second = |path| transformers_second(path, "swinv2.");
+        assert_eq!(
+            second("stages.0.blocks.0.attn.qkv.bias"),
+            "swinv2.encoder.layers.0.blocks.0.attention.self.{query,0,value}.bias"
+        );
+        assert_eq!(
+            second("stages.0.blocks.0.mlp.fc2.weight"),
+            "swinv2.encoder.layers.0.blocks.0.output.dense.weight"
+        );
+        // swinv2_tiny_patch4_window8_256.pth of the authors.
+        assert_eq!(
+            microsoft_second("stages.1.blocks.0.attn.qkv.bias"),
+            "layers.1.blocks.0.attn.{q_bias,0,v_bias}"
+        );
+        assert_eq!(
+            microsoft_second("stages.1.downsample.norm.weight"),
+            "layers.0.downsample.norm.weight"
+        );
+        assert_eq!(microsoft_second("head.weight"), "head.weight");
+    }
+}

@@ -12,6 +12,7 @@ const HIDDEN: usize = 512;
 
 /// A bias for each distance of two tokens in a window.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Position {
     /// Of the first version.
     Table(Table),
