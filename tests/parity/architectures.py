@@ -7,7 +7,8 @@
 
 The families are the modules in `families/`: each has `models()`, from a name, with a library in
 brackets if the architecture has names of several, to a function that builds the model, and a size
-`(batch, height, width)`.
+`(batch, height, width)`. With a fourth number `n`, only the gradient of every `n`-th parameter is stored: enough
+for the larger members of a family.
 
 Every tensor of a state dict and every image is a formula of name and index, which the test
 repeats. Only the results are stored: logits in evaluation and training mode, and in both modes the
@@ -19,6 +20,10 @@ normalisation over few pixels magnifies the difference. For MobileNetV2 in evalu
 script also determines which values are nearer to a kink of ReLU6 than the rounding of float32, and
 by how much the norm of each gradient changes if they are on the other side (`kinks`, the sum over
 these values).
+
+Batch normalisation over few pixels magnifies rounding errors of the logits as well, the more so the
+deeper a network is. `rounding` is how far PyTorch's own logits of training mode in float32 are from
+those in float64.
 """
 
 import importlib
@@ -128,25 +133,37 @@ def kinks(model: nn.Module, batch: int, height: int, width: int) -> dict:
     return {name: float(f"{change:.3g}") for name, change in changes.items()}
 
 
-def run(model: nn.Module, batch: int, height: int, width: int) -> dict:
+def logits(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    output = model(x)
+    return getattr(output, "logits", output)  # transformers
+
+
+def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -> dict:
     fill(without_chance(model))
+    x = images(batch, height, width)
+    with torch.no_grad():
+        single = logits(model.train(), x)
+    fill(model)  # the running statistics have moved
     model.double()
     result = {"batch": batch, "height": height, "width": width}
+    if every > 1:
+        result["every"] = every
     for mode in ("eval", "train"):
         model.train(mode == "train")
         model.zero_grad()
-        output = model(images(batch, height, width).double())
-        output = getattr(output, "logits", output)  # transformers
+        output = logits(model, x.double())
         nn.functional.cross_entropy(output, torch.arange(batch) % CLASSES).backward()
         result[mode] = {
             "logits": [[float(f"{v:.9g}") for v in row] for row in output.tolist()],
             # A parameter that the model does not use has no gradient.
             "gradient_norms": {
                 name: float(f"{p.grad.norm().item():.8g}")
-                for name, p in model.named_parameters()
-                if p.grad is not None
+                for index, (name, p) in enumerate(model.named_parameters())
+                if p.grad is not None and index % every == 0
             },
         }
+    rounding = (single - output).abs().max().item()
+    result["train"]["rounding"] = float(f"{rounding:.3g}")
     return result
 
 

@@ -14,7 +14,9 @@ use parity::{Bars, check};
 
 const BARS: Bars = Bars {
     logits: 1e-6,
+    rounding: 0.0,
     gradients: 1e-5,
+    deep_gradients: 1e-5,
     training_gradients: Some(1e-5),
 };
 
@@ -34,4 +36,4 @@ macro_rules! families {
     };
 }
 
-families! { cifar_resnet, convnext, efficientnet, mobilenet_v2, resnet, vit }
+families! { cifar_resnet, convnext, efficientnet, mobilenet_v2, regnet, resnet, resnet_d, resnext, seresnet, vit }

@@ -3,17 +3,17 @@
 
 use burn::Tensor;
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Device;
-use burn::tensor::activation::sigmoid;
 use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::Activation;
-use finetune_methods::{conv2d, linear};
+use finetune_methods::linear;
 
 use super::blocks::{ConvNorm, Convolution, global_average};
 use super::init::Init;
+use super::names::renamed;
 use super::spec::{Entry, Sizes, Spec, dialect};
+use super::squeeze::SqueezeExcitation;
 use super::stages::{Stage, Staged, branching_blocks, logits, share};
 use super::stochastic_depth::StochasticDepth;
 
@@ -83,16 +83,6 @@ pub(crate) struct InvertedResidual {
     squeeze: Option<SqueezeExcitation>,
     project: ConvNorm,
     residual: bool,
-    #[module(skip)]
-    activation: Activation,
-}
-
-/// Squeeze and excitation: scales each channel by a factor that is computed from the means of all
-/// channels (Hu et al. 2017, arXiv:1709.01507).
-#[derive(Module, Debug)]
-pub(crate) struct SqueezeExcitation {
-    reduce: Conv2d,
-    expand: Conv2d,
     #[module(skip)]
     activation: Activation,
 }
@@ -262,23 +252,6 @@ impl InvertedResidual {
     }
 }
 
-impl SqueezeExcitation {
-    fn new(channels: usize, reduced: usize, activation: Activation, device: &Device) -> Self {
-        Self {
-            reduce: Convolution::new(channels, reduced, 1, 1).init_with_bias(device),
-            expand: Convolution::new(reduced, channels, 1, 1).init_with_bias(device),
-            activation,
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, _, _] = x.dims();
-        let means = global_average(x.clone()).reshape([batch, channels, 1, 1]);
-        let reduced = self.activation.apply(conv2d(&self.reduce, means));
-        x * sigmoid(conv2d(&self.expand, reduced))
-    }
-}
-
 /// Splits a path into the index of a block, if it begins with one, and the rest.
 fn split(path: &str) -> (Option<usize>, &str) {
     let block = path
@@ -289,19 +262,6 @@ fn split(path: &str) -> (Option<usize>, &str) {
         Some((index, rest)) => (Some(index), rest),
         None => (None, path),
     }
-}
-
-/// Replaces the beginning of a path by the first pair of `names` that matches: with
-/// `("stem.conv", "conv_stem")`, `stem.conv.weight` becomes `conv_stem.weight`.
-fn renamed(rest: &str, names: &[(&str, &str)]) -> String {
-    for (from, to) in names {
-        if let Some(tail) = rest.strip_prefix(from)
-            && tail.starts_with('.')
-        {
-            return format!("{to}{tail}");
-        }
-    }
-    rest.to_owned()
 }
 
 /// The stage of block `index`, and the index of the block in it.

@@ -10,8 +10,10 @@ mod cifar_resnet;
 mod convnext;
 pub(crate) mod init;
 mod inverted_residual;
-mod resnet;
+mod names;
+mod residual;
 mod spec;
+mod squeeze;
 mod stages;
 mod stochastic_depth;
 mod vit;
@@ -24,6 +26,7 @@ use burn::tensor::Device;
 use finetune_methods::Method;
 
 pub use self::init::Init;
+use self::residual::{regnet, resnet, resnet_d, resnext, seresnet};
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
@@ -103,8 +106,8 @@ families! {
     CifarResNet(cifar_resnet::CifarResNet): cifar_resnet;
     /// The network of the chapter.
     Chapter(chapter::ChapterCnn): chapter;
-    /// A residual network for `ImageNet`.
-    ResNet(resnet::ResNet): resnet;
+    /// A residual network for large images.
+    ResNet(residual::ResNet): resnet, resnet_d, resnext, seresnet, regnet;
     /// A network of inverted residual blocks.
     InvertedResidual(inverted_residual::InvertedResidualNet): inverted_residual;
     /// A `ConvNeXt`.

@@ -104,17 +104,22 @@ pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Un
         .iter()
         .filter(wanted)
         .min_by_key(|one| (rank(one, &found), Reverse(one.fit.matched), &one.fit.prefix))?;
+    let used = tensors_of(best, tensors);
     let mut others: Vec<OtherSet> = Vec::new();
     for one in &found {
         let prefix = &one.fit.prefix;
-        if *prefix != best.fit.prefix && others.iter().all(|other| other.prefix != *prefix) {
+        // A library's model without a head has the tensors of its model with one, under a longer prefix.
+        let is_best = || tensors_of(one, tensors).is_subset(&used);
+        if *prefix != best.fit.prefix
+            && others.iter().all(|other| other.prefix != *prefix)
+            && !is_best()
+        {
             others.push(OtherSet {
                 prefix: prefix.clone(),
                 architecture: one.architecture.name,
             });
         }
     }
-    let used = used(best, tensors);
     let left_out = |name: &&str| !used.contains(name) && !name.ends_with("num_batches_tracked");
     let of_others = |name: &str| {
         let mut prefixes = others.iter().map(|other| other.prefix.as_str());
@@ -158,7 +163,7 @@ pub(super) fn nearest(tensors: &Tensors<'_>) -> Option<(&'static Architecture, S
 }
 
 /// The names in the file of the tensors of a network, with its head.
-fn used<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
+fn tensors_of<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
     let names = found.fit.names.iter().flatten().flatten();
     let stored = names.filter_map(|name| tensors.get(&unwrapped(name)).map(|(name, _)| name));
     stored.collect()
