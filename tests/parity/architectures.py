@@ -20,6 +20,10 @@ normalisation over few pixels magnifies the difference. For the models in a fami
 evaluation mode, the script also determines which values are nearer to a kink of ReLU or ReLU6 than
 the rounding of float32, and by how much the norm of each gradient changes if they are on the other
 side (`kinks`, the sum over these values).
+
+Batch normalisation over few pixels magnifies rounding errors of the logits as well, the more so the
+deeper a network is. `rounding` is how far PyTorch's own logits of training mode in float32 are from
+those in float64.
 """
 
 import importlib
@@ -173,19 +177,28 @@ def own(model: nn.Module, name: str, gradient: torch.Tensor) -> torch.Tensor:
     return gradient[:, 1:] if folded else gradient
 
 
+def logits(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    output = model(x)
+    return getattr(output, "logits", output)  # transformers
+
+
 def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -> dict:
     model, names = fill(without_chance(model))
+    x = images(batch, height, width)
+    # Without batch normalisation both modes compute the same.
+    has_modes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    if has_modes:
+        with torch.no_grad():
+            single = logits(model.train(), x)
+        model, names = fill(model)  # the running statistics have moved
     model.double()
     result = {"batch": batch, "height": height, "width": width}
     if every > 1:
         result["every"] = every
-    # Without batch normalisation both modes compute the same.
-    has_modes = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     for mode in ("eval", "train") if has_modes else ("eval",):
         model.train(mode == "train")
         model.zero_grad()
-        output = model(images(batch, height, width).double())
-        output = getattr(output, "logits", output)  # transformers
+        output = logits(model, x.double())
         nn.functional.cross_entropy(output, torch.arange(batch) % CLASSES).backward()
         result[mode] = {
             "logits": [[float(f"{v:.9g}") for v in row] for row in output.tolist()],
@@ -196,6 +209,8 @@ def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -
                 if p.grad is not None and index % every == 0
             },
         }
+    rounding = (single - output).abs().max().item()
+    result["train"]["rounding"] = float(f"{rounding:.3g}")
     return result
 
 

@@ -1,5 +1,5 @@
 //! Metrics and statistics compared with scikit-learn, SciPy and statsmodels.
-//! `tests/parity/statistics.py` computed the expected values.
+//! `tests/parity/evaluation.py` computed the expected values.
 
 #![allow(clippy::unwrap_used)]
 

@@ -14,7 +14,9 @@ use parity::{Bars, check};
 
 const BARS: Bars = Bars {
     logits: 1e-6,
+    rounding: 0.0,
     gradients: 1e-5,
+    deep_gradients: 1e-5,
     training_gradients: Some(1e-5),
 };
 
@@ -35,11 +37,5 @@ macro_rules! families {
 }
 
 families! {
-    cifar_resnet, convnext, convnext_v2, densenet, efficientnet, efficientnet_lite, efficientnet_v2, foundation, inception, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, resnet, swin, swin_v2, vgg, vit
-}
-
-#[test]
-#[ignore = "takes minutes: each network has more than 100 million parameters"]
-fn large() {
-    check_f64("large");
+    cifar_resnet, convnext, convnext_v2, densenet, efficientnet, efficientnet_lite, efficientnet_v2, foundation, inception, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, regnet, resnet, resnet_d, resnext, seresnet, swin, swin_v2, vgg, vit
 }

@@ -236,6 +236,28 @@ fn of_several_networks_one_is_chosen_by_a_rule_and_the_others_are_named() {
 }
 
 #[test]
+fn the_body_of_a_network_in_the_names_of_transformers_is_found() {
+    let whole = network("resnet18", Some("transformers"), "");
+    let found = understood(std::slice::from_ref(&whole)).unwrap();
+    assert_eq!(found.architecture.name, "resnet18");
+    assert_eq!((found.library, found.prefix.as_str()), ("transformers", ""));
+    assert_eq!((found.classes, found.left_out), (Some(3), 0));
+    // The body within it is no second network.
+    assert!(found.others.is_empty());
+    let body: Vec<StateTensor> = whole
+        .into_iter()
+        .filter_map(|mut tensor| {
+            tensor.name = tensor.name.strip_prefix("resnet.")?.to_owned();
+            Some(tensor)
+        })
+        .collect();
+    let found = understood(&[body]).unwrap();
+    assert_eq!(found.architecture.name, "resnet18");
+    assert_eq!((found.library, found.prefix.as_str()), ("transformers", ""));
+    assert_eq!((found.classes, found.left_out), (None, 0));
+}
+
+#[test]
 fn networks_with_the_same_tensors_are_named() {
     let found = understood(&[network("resnet18", None, "")]).unwrap();
     assert_eq!(found.architecture.name, "resnet18");

@@ -14,8 +14,9 @@ mod inception;
 pub(crate) mod init;
 mod inverted_residual;
 mod names;
-mod resnet;
+mod residual;
 mod spec;
+mod squeeze;
 mod stages;
 mod stochastic_depth;
 mod swin;
@@ -38,6 +39,7 @@ use self::inverted_residual::{
     mobilenet_v4,
 };
 pub(crate) use self::spec::Dialect;
+use self::residual::{regnet, resnet, resnet_d, resnext, seresnet};
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
@@ -122,8 +124,8 @@ families! {
     CifarResNet(cifar_resnet::CifarResNet): cifar_resnet;
     /// The network of the chapter.
     Chapter(chapter::ChapterCnn): chapter;
-    /// A residual network for `ImageNet`.
-    ResNet(resnet::ResNet): resnet;
+    /// A residual network for large images.
+    ResNet(residual::ResNet): resnet, resnet_d, resnext, seresnet, regnet;
     /// A network of inverted residual blocks.
     InvertedResidual(inverted_residual::InvertedResidualNet): mobilenet_v2, efficientnet,
         efficientnet_lite, efficientnet_v2, mobilenet_v3, mobilenet_v4, mobilenet_v1;

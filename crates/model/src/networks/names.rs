@@ -46,7 +46,7 @@ impl Names {
 
 /// Replaces the beginning of a path by the first pair of `names` that matches: with
 /// `("stem", "features.0")`, `stem.weight` becomes `features.0.weight`.
-fn renamed(path: &str, names: &[(&str, &str)]) -> String {
+pub(crate) fn renamed(path: &str, names: &[(&str, &str)]) -> String {
     let of = |(from, to): &(&str, &str)| Some(format!("{to}{}", tail(path, from)?));
     names.iter().find_map(of).unwrap_or_else(|| path.to_owned())
 }
@@ -58,7 +58,7 @@ fn tail<'a>(path: &'a str, beginning: &str) -> Option<&'a str> {
 }
 
 /// Splits off the number that a path begins with.
-fn numbered(path: &str) -> Option<(usize, &str)> {
+pub(crate) fn numbered(path: &str) -> Option<(usize, &str)> {
     let (number, rest) = path.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }

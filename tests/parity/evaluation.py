@@ -2,7 +2,7 @@
 """Computes metrics and tests with scikit-learn, SciPy and statsmodels, for `crates/evaluation`.
 
     pip install numpy scipy scikit-learn statsmodels
-    python3 tests/parity/statistics.py > crates/evaluation/tests/fixtures/statistics.json
+    python3 tests/parity/evaluation.py > crates/evaluation/tests/fixtures/statistics.json
 
 Inputs are drawn from a fixed seed, and the output contains them. The interval over images and seeds
 has no counterpart in these libraries; here it is written down once more, with SciPy's
@@ -12,9 +12,6 @@ numerical integration instead of a sum over nodes and statsmodels' analysis of v
 import json
 import sys
 import warnings
-
-# Imports of Python's own module `statistics` would find this script.
-sys.path.pop(0)
 
 import numpy as np
 import pandas
