@@ -35,6 +35,7 @@ pub mod adapted;
 mod bf16;
 mod conv;
 mod floats;
+pub mod host;
 mod lanes;
 pub mod linear;
 pub mod machine;

@@ -129,7 +129,15 @@ pub fn recipe(name: &str, purpose: For) -> Recipe {
     }
     let rates = match method(name) {
         Some((method, false)) => method.learning_rates(),
-        _ => FROM_SCRATCH,
+        _ => Some(FROM_SCRATCH),
+    };
+    // There are no steps to take.
+    let Some(rates) = rates else {
+        return Recipe {
+            epochs: 1,
+            batch_size: 32,
+            ..plain
+        };
     };
     let learning_rate = match purpose {
         For::Large { .. } => rates.large,

@@ -33,6 +33,7 @@ impl<M: Classifier> RunState<M> {
             mut dynamics,
             faster,
             head,
+            fit: _,
         } = attached.into_parts();
         if let Some(dynamics) = &mut dynamics {
             dynamics.start(steps);
