@@ -36,12 +36,12 @@ const C: f64 = 1.0;
 #[serde(default)]
 pub struct ProbeConfig {
     /// The inverse strength of the regularisation. `None` chooses it from 10⁻⁶ to 10⁶ by cross-validation
-    /// on the training images.
+    /// on the training images: the value with the lowest cross-entropy of those that are held out.
     pub c: Option<f64>,
     /// Number of folds of the cross-validation; there are no more than images of the class with the most.
     pub folds: usize,
-    /// Whether each feature is shifted and scaled to the mean 0 and the variance 1. Otherwise features of
-    /// large values are regularised less.
+    /// Whether each feature is shifted and scaled to the mean 0 and the variance 1, so that the
+    /// regularisation is the same for features of large and of small values.
     pub standardize: bool,
 }
 

@@ -113,6 +113,7 @@ impl<M: Classifier> RunState<M> {
             seconds: self.progress.seconds,
             stopped,
             features,
+            found: Vec::new(),
         })
     }
 }
