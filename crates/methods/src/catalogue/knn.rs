@@ -121,14 +121,8 @@ impl KnnConfig {
         task: &FitTask<'_>,
     ) -> Result<Chosen, MethodError> {
         let images = examples.len();
+        Fit::check(self, images)?;
         if let Some(k) = self.k {
-            if k > images {
-                return Err(MethodError::TooFewImages {
-                    setting: "knn.k",
-                    value: k,
-                    images,
-                });
-            }
             return Ok(Chosen {
                 k,
                 found: Vec::new(),
@@ -150,12 +144,12 @@ impl KnnConfig {
         let both = counts.into_iter().zip(scores);
         // Of equally good numbers the smallest.
         let best = both.reduce(|best, next| if next.1.beats(&best.1) { next } else { best });
-        let (k, score) = best.ok_or(MethodError::TooFewImages {
-            setting: "knn.k",
-            value: 1,
-            images: images.saturating_sub(1),
-        })?;
-        let found = vec![("k", k.to_string()), ("leave-one-out", score.percent())];
+        let mut found = Vec::new();
+        let mut k = 1;
+        if let Some((count, score)) = best {
+            k = count;
+            found = vec![("k", k.to_string()), ("leave-one-out", score.percent())];
+        }
         Ok(Chosen { k, found })
     }
 }
@@ -169,6 +163,18 @@ impl Fit for KnnConfig {
                 "the nearest training images vote, their number chosen by leave-one-out".to_owned()
             }
         }
+    }
+
+    fn check(&self, images: usize) -> Result<(), MethodError> {
+        let (setting, value) = ("knn.k", self.k.unwrap_or(1));
+        if value > images {
+            return Err(MethodError::TooFewImages {
+                setting,
+                value,
+                images,
+            });
+        }
+        Ok(())
     }
 
     fn fit(&self, examples: &Examples, task: &FitTask<'_>) -> Result<Fitted, MethodError> {

@@ -119,6 +119,11 @@ impl Fit for Probe {
         }
     }
 
+    /// One image is enough.
+    fn check(&self, _images: usize) -> Result<(), MethodError> {
+        Ok(())
+    }
+
     fn fit(&self, examples: &Examples, task: &FitTask<'_>) -> Result<Fitted, MethodError> {
         let scaling = if self.config.standardize {
             Scaling::standard(examples)

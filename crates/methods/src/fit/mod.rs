@@ -58,11 +58,18 @@ pub trait Fit: Debug + Send + Sync {
     /// What is going to be computed, in a few words.
     fn plan(&self) -> String;
 
+    /// Checks the settings for so many training images, before their features are computed.
+    ///
+    /// # Errors
+    ///
+    /// [`MethodError::TooFewImages`] if a setting needs more images.
+    fn check(&self, images: usize) -> Result<(), MethodError>;
+
     /// Computes it.
     ///
     /// # Errors
     ///
-    /// [`MethodError::TooFewImages`] if a setting needs more images, and [`MethodError::Stopped`].
+    /// As [`check`](Self::check), and [`MethodError::Stopped`].
     fn fit(&self, examples: &Examples, task: &FitTask<'_>) -> Result<Fitted, MethodError>;
 }
 

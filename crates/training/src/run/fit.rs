@@ -33,6 +33,8 @@ pub(super) fn fit<M: Classifier>(
     observer: &mut impl Observer,
 ) -> Result<Trained<M>, TrainingError> {
     let start = Instant::now();
+    data.check(recipe)?;
+    fit.check(data.train.len()).map_err(TrainingError::Fit)?;
     let Parts { model, head, .. } = attached.into_parts();
     let images = ShownOnce {
         head: &head,
