@@ -10,7 +10,7 @@ use burn::tensor::{Device, TensorData};
 use finetune_methods::catalogue::{KnnConfig, ProbeConfig};
 use finetune_methods::fit::{Examples, FitTask, Fitted};
 use finetune_methods::{
-    Method, MethodError, Scope, Targets, count_parameters, linear, load, merge, trained,
+    Method, MethodError, Scope, Targets, Values, count_parameters, linear, load, merge, trained,
 };
 use serde::Deserialize;
 
@@ -349,16 +349,46 @@ fn what_is_stored_makes_the_same_model_again() {
         let error = attach(&method, net(3)).into_model().unwrap_err();
         assert_eq!(error, MethodError::NotInSteps { method: name });
     }
-    // An index of other features is another one's.
+}
+
+#[test]
+fn a_file_that_does_not_fit_is_an_error_or_gives_some_answer() {
+    let fixture = fixture();
+    let train = standardized(&fixture, &fixture.train).examples(3);
+    let test = standardized(&fixture, &fixture.test);
+    let knn = Method::Knn(KnnConfig::default());
     let (model, _) = fitted(&knn, &train, &[]).unwrap();
-    let mut stored = trained(&model);
-    let index = stored
-        .iter_mut()
-        .find(|tensor| tensor.path.ends_with("index"))
-        .unwrap();
-    index.shape = vec![13, 118];
-    let other = load(attach(&knn, net(3)).into_parts().model, stored);
-    assert!(matches!(other, Err(MethodError::OtherBase { .. })));
+    let changed = |name: &str, shape: &[usize], values: Values| {
+        let mut stored = trained(&model);
+        let mut own = stored.iter_mut();
+        let own = own.find(|tensor| tensor.path.ends_with(name)).unwrap();
+        (own.shape, own.values) = (shape.to_vec(), values);
+        load(attach(&knn, net(3)).into_parts().model, stored)
+    };
+    let floats = |count| Values::Floats(vec![0.5; count].into());
+    // Of other features, or of no images.
+    for (shape, count) in [([13, 118], 13 * 118), ([118, 12], 118 * 12), ([0, 13], 0)] {
+        let other = changed("index", &shape, floats(count));
+        assert!(
+            matches!(other, Err(MethodError::OtherBase { .. })),
+            "{shape:?}"
+        );
+    }
+    for (name, numbers) in [
+        ("labels", vec![1; 5]),
+        ("labels", vec![7; 118]),
+        ("labels", Vec::new()),
+        ("voting", vec![1 << 30]),
+        ("voting", Vec::new()),
+    ] {
+        let model = changed(name, &[numbers.len()], Values::Indices(numbers.clone()));
+        let rows = probabilities(&model.unwrap(), &test);
+        let sums = rows.iter().map(|row| row.iter().sum::<f64>());
+        assert!(
+            sums.into_iter().all(|sum| (sum - 1.0).abs() < 1e-5),
+            "{name} {numbers:?}"
+        );
+    }
 }
 
 impl Net {

@@ -56,17 +56,20 @@ impl Neighbours {
         let rows = features / lengths.clamp_min(f32::MIN_POSITIVE);
         let similarities = rows.matmul(self.index.val().transpose()).into_data();
         let similarities: Vec<f64> = similarities.iter::<f64>().collect();
+        // They come from a file: there may be fewer of them than images, and classes that there are not.
         let labels: Vec<usize> = (self.labels.val().into_data().iter::<i64>())
             .map(|label| usize::try_from(label).unwrap_or(usize::MAX))
             .collect();
+        let known = self.index.dims()[0];
         let vote = Vote {
             classes: self.classes,
             temperature: self.temperature,
         };
         let mut logits = Vec::with_capacity(images * self.classes);
-        for row in similarities.chunks_exact(labels.len().max(1)) {
+        for row in similarities.chunks_exact(known.max(1)) {
             let neighbours = nearest(row.iter().copied(), voting).into_iter();
-            let neighbours = neighbours.map(|(image, similarity)| (labels[image], similarity));
+            let label = |image: usize| labels.get(image).copied().unwrap_or(usize::MAX);
+            let neighbours = neighbours.map(|(image, similarity)| (label(image), similarity));
             let row = vote.logarithms(&neighbours.collect::<Vec<_>>());
             logits.extend(row.into_iter().map(|value| value as f32));
         }

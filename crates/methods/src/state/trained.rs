@@ -81,7 +81,8 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
         })?;
         let fits = shape.is_none_or(|shape| {
             let same = |from: usize| shape.get(from..) == tensor.shape.get(from..);
-            shape.len() == tensor.shape.len() && same(usize::from(any_length))
+            let some = !any_length || tensor.values.len() > 0;
+            shape.len() == tensor.shape.len() && same(usize::from(any_length)) && some
         });
         if !fits || tensor.shape.iter().product::<usize>() != tensor.values.len() {
             return Err(MethodError::OtherBase {
