@@ -111,9 +111,13 @@ pub struct UnderstoodMethod {
     pub total_parameters: u64,
     /// Pattern of the layers that get an adapter; `None` if there are no adapters.
     pub targets: Option<String>,
-    /// The highest learning rate; `None` if a range test finds it.
+    /// The highest learning rate; `None` if a range test finds it, or if there are no steps.
     pub learning_rate: Option<f64>,
-    /// How the model is trained.
+    /// What is computed at once from the features of all training images, if the method is not trained in
+    /// steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fit: Option<String>,
+    /// How the model is trained; without steps, only the size of batches counts.
     pub recipe: UnderstoodRecipe,
 }
 

@@ -36,6 +36,7 @@ mod bf16;
 mod conv;
 pub mod counted;
 mod floats;
+pub mod host;
 mod lanes;
 pub mod linear;
 pub mod machine;

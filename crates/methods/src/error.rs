@@ -73,6 +73,36 @@ pub enum MethodError {
         /// The method's name.
         method: &'static str,
     },
+    /// The model alone was asked for, but its method is not trained in steps.
+    #[error(
+        "{method} is computed at once from the features of all training images, so that training steps \
+         would train another method; call `fit`"
+    )]
+    NotInSteps {
+        /// The method's name.
+        method: &'static str,
+    },
+    /// A method answers in place of a Linear head, and the head is none.
+    #[error("{method} answers in place of a Linear head, and `{head}` is no single Linear layer")]
+    NotLinear {
+        /// The method's name.
+        method: &'static str,
+        /// Path of the head.
+        head: String,
+    },
+    /// A setting needs more images than there are.
+    #[error("{setting} is {value}, but must be at most the number of training images, {images}")]
+    TooFewImages {
+        /// The setting's name.
+        setting: &'static str,
+        /// Its value.
+        value: usize,
+        /// The number of images.
+        images: usize,
+    },
+    /// A fit was asked to stop.
+    #[error("stopped while the method was computed")]
+    Stopped,
     /// An adapter cannot be merged into a weight.
     #[error(
         "`{path}` carries an adapter that cannot be merged into a weight; keep the adapter beside the model"

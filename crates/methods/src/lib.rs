@@ -30,7 +30,8 @@
 //! ```
 //!
 //! Some methods change the model while it trains. [`Adapted::into_parts`] gives a training loop the
-//! [`Dynamics`] that it must apply; [`Adapted::into_model`] fails for such a method.
+//! [`Dynamics`] that it must apply; [`Adapted::into_model`] fails for such a method, and for those that are
+//! computed at once by a [`Fit`](fit::Fit) instead of in training steps.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -39,6 +40,7 @@ pub mod attach;
 pub mod catalogue;
 pub mod combine;
 mod error;
+pub mod fit;
 pub mod hf_peft;
 pub mod inspect;
 mod merge;

@@ -53,6 +53,21 @@ pub enum TrainingError {
         /// What to change.
         remedy: String,
     },
+    /// The features that a method is computed from cannot be computed.
+    #[error(
+        "the features before the head `{head}` are needed, but the model does not end in a Linear layer of that \
+         name on one vector per image"
+    )]
+    NoFeatures {
+        /// Path of the head.
+        head: String,
+    },
+    /// A feature is NaN or infinite.
+    #[error("a feature before the head is {0}; check the weights and the images")]
+    NotFinite(f32),
+    /// A method cannot be computed from features.
+    #[error(transparent)]
+    Fit(finetune_methods::MethodError),
     /// The loss did not fall at any learning rate of a range test.
     #[error("the range test found no learning rate that lowers the loss; set one")]
     NoRate,

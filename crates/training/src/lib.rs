@@ -2,7 +2,8 @@
 //!
 //! [`train`] trains a [`Classifier`] on [`TrainingData`] by a [`Recipe`] and reports to an
 //! [`Observer`]. The loop knows no method: `finetune_methods` decides which parameters train, and a
-//! method that changes during training takes part in each step through its dynamics.
+//! method that changes during training takes part in each step through its dynamics. A method that is
+//! not trained in steps is computed from the features of all images instead of by the loop.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -40,6 +41,6 @@ pub use features::CachedFeatures;
 pub use recipe::{ClassWeights, FeatureCache, FeatureDtype, Optimizer, Recipe, Schedule, Select};
 pub use run::{
     Answer, Checkpoint, Epoch, Observer, Predictions, RangeTest, Step, Trained, evaluate,
-    range_test, resume, train,
+    fit_features, range_test, resume, train,
 };
 pub use step::importance;

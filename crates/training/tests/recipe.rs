@@ -461,6 +461,7 @@ fn only_the_head_trains_before_the_network_thaws() {
         seconds: 0.0,
         stopped: false,
         features: None,
+        found: Vec::new(),
     });
     // 20 images in batches of 4: five steps per epoch.
     let after = |steps| {

@@ -126,6 +126,14 @@ impl Typed {
                     flag.methods.join(" or ")
                 )));
             }
+            if let Some(about) = flag.about
+                && !runs.iter().any(|run| about.concerns(run))
+            {
+                bail!(Usage(format!(
+                    "{flag} is about {about}, and there is none with {trained}; leave it out, or choose \
+                     another method"
+                )));
+            }
             let any = |has: fn(&RunConfig) -> bool| runs.iter().any(has);
             if ABOUT_ADAPTERS.contains(&flag.name) && !any(|run| run.method.has_adapters()) {
                 bail!(Usage(format!(

@@ -188,6 +188,13 @@ impl Observer for Progress {
         self.flow()
     }
 
+    fn on_fit(&mut self, plan: &str) {
+        self.does(|| plan.to_owned());
+        if self.ui == Ui::Bar {
+            bar::does(plan);
+        }
+    }
+
     fn on_start(&mut self) {
         interrupt::something_is_to_be_saved();
     }

@@ -256,24 +256,25 @@ fn methods(block: &mut Block, methods: &[UnderstoodMethod]) {
             (0, _) => "methods",
             _ => "",
         };
-        let trained = if method.trainable_parameters == method.total_parameters {
-            format!("all {} parameters train", count(method.total_parameters))
-        } else {
-            format!(
-                "{} of {} parameters train ({})",
-                count(method.trainable_parameters),
-                count(method.total_parameters),
+        let all = count(method.total_parameters);
+        let trained = match method.trainable_parameters {
+            0 => format!("none of {all} parameters trains"),
+            trained if trained == method.total_parameters => format!("all {all} parameters train"),
+            trained => format!(
+                "{} of {all} parameters train ({})",
+                count(trained),
                 share(method)
-            )
+            ),
         };
-        let rate = match method.learning_rate {
-            Some(rate) => format!("learning rate {rate}"),
-            None => "learning rate by a range test".to_owned(),
+        let how = match (&method.fit, method.learning_rate) {
+            (Some(plan), _) => plan.clone(),
+            (None, Some(rate)) => format!("learning rate {rate}"),
+            (None, None) => "learning rate by a range test".to_owned(),
         };
         let pad = "\u{a0}".repeat(widest - method.name.chars().count());
         block.add(
             label,
-            &format!("{}{pad}\u{a0} {trained} · {rate}", method.name),
+            &format!("{}{pad}\u{a0} {trained} · {how}", method.name),
         );
     }
     for line in &mut block.lines {
@@ -325,6 +326,9 @@ fn recipe_line(recipe: &UnderstoodRecipe) -> String {
             number(recipe.batch_size)
         ),
     };
+    if recipe.epochs == 0 {
+        return format!("features of all images computed once · {batch} · no augmentation");
+    }
     let mut parts = vec![
         format!(
             "{} of {}",
@@ -453,6 +457,28 @@ mod tests {
             "one-cycle schedule · no augmentation\n",
         ] {
             assert!(wide.contains(line), "{wide}");
+        }
+    }
+
+    #[test]
+    fn methods_without_steps_say_what_is_computed() {
+        let mut with_knn = understood(&[("cat", 20), ("dog", 20)]);
+        with_knn.methods.push(UnderstoodMethod {
+            name: "knn".to_owned(),
+            total_parameters: 78_042,
+            fit: Some("the 5 nearest training images vote".to_owned()),
+            recipe: UnderstoodRecipe {
+                batch_size: 32,
+                ..UnderstoodRecipe::default()
+            },
+            ..UnderstoodMethod::default()
+        });
+        let block = lines(&with_knn, 100).join("\n").replace('\u{202f}', " ");
+        for line in [
+            "knn     none of 78 042 parameters trains · the 5 nearest training images vote\n",
+            "knn: features of all images computed once · batches of 32 · no augmentation\n",
+        ] {
+            assert!(block.contains(line), "{block}");
         }
     }
 

@@ -63,7 +63,11 @@ pub(crate) fn costs(summaries: &[Summary], looks: &Looks) -> Vec<Panel> {
             },
         ),
         panel("time-per-step", "Time per step", Kind::Bars, |summary| {
-            (summary.seconds_per_step, seconds(summary.seconds_per_step))
+            let time = summary.seconds_per_step;
+            (
+                time.unwrap_or(f64::NAN),
+                time.map_or_else(String::new, seconds),
+            )
         }),
         panel(
             "file-size",

@@ -61,7 +61,7 @@ pub struct Run {
     pub stopped: bool,
     /// Duration of the training, seconds.
     pub train_seconds: f64,
-    /// Median time per step, seconds.
+    /// Median time per step, seconds; 0 if there were no steps.
     pub seconds_per_step: f64,
     /// Time from the start of the command to the first training step, seconds: images, weights,
     /// adapters and the features of frozen layers. For all but the first run of a comparison, the

@@ -128,7 +128,9 @@ pub(crate) fn row(summary: &Summary) -> [String; 8] {
         accuracy(summary),
         format!("{:.3}", summary.macro_f1),
         trainable(summary),
-        seconds(summary.seconds_per_step),
+        summary
+            .seconds_per_step
+            .map_or_else(|| "–".to_owned(), seconds),
         seconds(summary.train_seconds),
         summary
             .peak_memory_bytes

@@ -47,8 +47,8 @@ pub struct Summary {
     pub trainable_parameters: u64,
     /// Number of parameters.
     pub total_parameters: u64,
-    /// Median of the runs' median step times, seconds.
-    pub seconds_per_step: f64,
+    /// Median of the runs' median step times, seconds; `None` if there were no steps.
+    pub seconds_per_step: Option<f64>,
     /// Mean training time, seconds.
     pub train_seconds: f64,
     /// Highest peak memory of the runs, bytes; `None` if no run measured it.
@@ -61,7 +61,12 @@ pub struct Summary {
 
 /// Methods that show what pretraining, and training more than the head, are worth, with what they do
 /// without. Others are compared with them, but they are not recommended if there are others.
-const YARDSTICKS: [(&str, &str); 2] = [("linear", "the head alone"), (SCRATCH, "no pretraining")];
+const YARDSTICKS: [(&str, &str); 4] = [
+    ("linear", "the head alone"),
+    ("probe", "the head alone"),
+    ("knn", "no training"),
+    (SCRATCH, "no pretraining"),
+];
 
 /// The yardstick that shows what pretraining is worth.
 pub(crate) const SCRATCH: &str = "scratch";
@@ -191,7 +196,8 @@ fn summary(runs: &[&Run]) -> Summary {
         macro_f1: Spread::of(&values(|run| run.macro_f1)).mean,
         trainable_parameters: first.trainable_parameters,
         total_parameters: first.total_parameters,
-        seconds_per_step: median(&values(|run| run.seconds_per_step)),
+        seconds_per_step: Some(median(&values(|run| run.seconds_per_step)))
+            .filter(|seconds| *seconds != 0.0),
         train_seconds: Spread::of(&values(|run| run.train_seconds)).mean,
         peak_memory_bytes: runs.iter().filter_map(|run| run.peak_memory_bytes).max(),
         side_by_side: side_by_side(runs),
@@ -258,8 +264,10 @@ mod tests {
         );
         // The mean is (0.19 + 0.5) / 2; two values that differ by 0.04 have the standard deviation
         // sqrt(2 · 0.02²).
-        assert!((summaries[0].seconds_per_step - 0.345).abs() < 1e-12);
+        assert!((summaries[0].seconds_per_step.unwrap() - 0.345).abs() < 1e-12);
         assert!((summaries[0].accuracy.std - 0.0008_f64.sqrt()).abs() < 1e-12);
+        report.runs[1].seconds_per_step = 0.0;
+        assert_eq!(summarize(&report)[1].seconds_per_step, None);
         report.runs[2].train_per_class = Some(5);
         let summaries = summarize(&report);
         assert_eq!(summaries.len(), 3);

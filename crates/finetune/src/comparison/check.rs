@@ -112,6 +112,9 @@ pub(super) fn check(
             }
         };
         let attached = attach(config, network, &Importance::default())?;
+        if let Some(fit) = attached.fit() {
+            fit.check(data.train.len())?;
+        }
         let count: ParameterCount = count_parameters(attached.model());
         found.counts.push((config, count));
     }

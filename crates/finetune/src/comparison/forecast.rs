@@ -112,12 +112,17 @@ fn seconds(run: &RunConfig, trial: &Run, data: &Decoded) -> (f64, f64) {
     let steps = run.recipe.steps_per_epoch(data.train.len()) as f64;
     let test = trial.test_seconds.unwrap_or(0.0);
     let valid = data.valid.as_ref().map_or(0, Images::len) as f64;
-    let valid = test * valid / data.test.len().max(1) as f64;
+    let mut valid = test * valid / data.test.len().max(1) as f64;
+    if run.method.fits() {
+        // It is not validated.
+        valid = 0.0;
+    }
     let epoch = steps * trial.seconds_per_step + valid;
     (epoch, trial.startup_seconds.unwrap_or(0.0) + test)
 }
 
-/// Gives each method as many epochs as it has time for: `budget` is the seconds of one run.
+/// Gives each method as many epochs as it has time for: `budget` is the seconds of one run. One that is not
+/// trained in steps takes the time that it takes.
 ///
 /// # Errors
 ///
@@ -135,6 +140,9 @@ pub(super) fn within(
     /// The most epochs that anybody waits for.
     const MOST: f64 = 100_000.0;
     for run in runs {
+        if run.method.fits() {
+            continue;
+        }
         let method = run.method_name();
         let Some(forecast) = forecasts.iter().find(|one| one.method == method) else {
             continue;
@@ -157,6 +165,7 @@ pub(super) fn within(
 #[cfg(test)]
 mod tests {
     use finetune_methods::Method;
+    use finetune_methods::catalogue::KnnConfig;
 
     use super::*;
 
@@ -188,6 +197,7 @@ mod tests {
         let mut runs = [
             RunConfig::new(Method::Sft).epochs(10),
             RunConfig::scratch().epochs(10),
+            RunConfig::new(Method::Knn(KnnConfig::default())),
         ];
         let forecast = |method: &str, seconds, epoch_seconds| Forecast {
             method: method.to_owned(),
@@ -199,9 +209,13 @@ mod tests {
             at_once: 1,
         };
         // 5 seconds beside the epochs of 2 seconds, and 1 second beside those of 0.5 seconds.
-        let forecasts = [forecast("sft", 25.0, 2.0), forecast("scratch", 6.0, 0.5)];
+        let forecasts = [
+            forecast("sft", 25.0, 2.0),
+            forecast("scratch", 6.0, 0.5),
+            forecast("knn", 2.0, 1.0),
+        ];
         within(&mut runs, &forecasts, 12.0).unwrap();
-        assert_eq!(runs.each_ref().map(|run| run.recipe.epochs), [3, 22]);
+        assert_eq!(runs.each_ref().map(|run| run.recipe.epochs), [3, 22, 1]);
         let mut runs = [RunConfig::new(Method::Sft).epochs(10)];
         let error = within(&mut runs, &forecasts, 6.0).unwrap_err().to_string();
         assert_eq!(

@@ -28,7 +28,7 @@ const RATES: f64 = 4.0;
 /// Names of the settings that say how much a method adds; the number is multiplied by ½, 1 or 2.
 const SIZES: [&str; 5] = ["rank", "width", "count", "per_output", "target_rank"];
 
-/// Chooses the settings of each method among `trials` candidates, the default one included, and changes
+/// Chooses the settings of each method that is trained in steps among `trials` candidates, the default one included, and changes
 /// the runs to them. Returns what was tried.
 ///
 /// # Errors
@@ -53,7 +53,8 @@ pub(super) fn tune(
         ));
     }
     let mut first: Vec<RunConfig> = Vec::new();
-    for run in runs.iter() {
+    // The others choose their settings themselves, by the training images.
+    for run in runs.iter().filter(|run| !run.method.fits()) {
         if !first
             .iter()
             .any(|other| other.method_name() == run.method_name())

@@ -5,6 +5,7 @@ use finetune_evaluation::understood::{
     Understood, UnderstoodData, UnderstoodMethod, UnderstoodModel, UnderstoodPart, UnderstoodRecipe,
 };
 use finetune_methods::inspect::ParameterCount;
+use finetune_training::Recipe;
 use serde::Serialize;
 
 use crate::config::{Decoded, Mirror, RunConfig};
@@ -122,6 +123,7 @@ fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodM
     let mut run = run.clone();
     run.settle(&data.train.classes);
     let recipe = &run.recipe;
+    let fit = run.method.fit(run.seed);
     let own = || {
         let architecture = run.architecture().ok()?;
         let own = architecture.targets_of(&run.method).ok();
@@ -134,19 +136,32 @@ fn method(run: &RunConfig, count: ParameterCount, data: &Decoded) -> UnderstoodM
         targets: (run.method.has_adapters())
             .then(|| run.targets.clone().or_else(own))
             .flatten(),
-        learning_rate: (!run.auto_rate).then_some(recipe.learning_rate),
-        recipe: UnderstoodRecipe {
-            epochs: recipe.epochs,
-            steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
-            batch_size: recipe.batch_size,
-            accumulate: recipe.accumulate,
-            optimizer: name(recipe.optimizer),
-            schedule: name(recipe.schedule),
-            weight_decay: recipe.weight_decay,
-            drop_path: recipe.drop_path,
-            head_dropout: recipe.head_dropout,
-            augmentation: augmentation(&recipe.augment),
+        learning_rate: (!run.auto_rate && fit.is_none()).then_some(recipe.learning_rate),
+        fit: fit.map(|fit| fit.plan()),
+        recipe: if run.method.fits() {
+            UnderstoodRecipe {
+                batch_size: recipe.batch_size,
+                ..UnderstoodRecipe::default()
+            }
+        } else {
+            in_steps(recipe, data)
         },
+    }
+}
+
+/// How a model is trained in steps.
+fn in_steps(recipe: &Recipe, data: &Decoded) -> UnderstoodRecipe {
+    UnderstoodRecipe {
+        epochs: recipe.epochs,
+        steps_per_epoch: recipe.steps_per_epoch(data.train.len()),
+        batch_size: recipe.batch_size,
+        accumulate: recipe.accumulate,
+        optimizer: name(recipe.optimizer),
+        schedule: name(recipe.schedule),
+        weight_decay: recipe.weight_decay,
+        drop_path: recipe.drop_path,
+        head_dropout: recipe.head_dropout,
+        augmentation: augmentation(&recipe.augment),
     }
 }
 

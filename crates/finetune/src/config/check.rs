@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use finetune_data::Augment;
 use finetune_training::TrainingError;
 
 use super::run::RunConfig;
@@ -27,6 +28,7 @@ impl RunConfig {
         let architecture = self.architecture()?;
         self.targets()?;
         self.recipe.check()?;
+        self.check_steps()?;
         let (depth, head) = (self.recipe.drop_path, self.recipe.head_dropout);
         let wanted = "0 for a model without stochastic depth";
         let possible = depth <= 0.0 || architecture.drop_path.is_some();
@@ -72,6 +74,36 @@ impl RunConfig {
             let threads = threads.unwrap_or(1);
             let wanted = "from 1 to 1024";
             check(name, threads, wanted, (1..=MOST_THREADS).contains(&threads))?;
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing is asked of training steps if there are none.
+    fn check_steps(&self) -> Result<(), Error> {
+        if !self.method.fits() {
+            return Ok(());
+        }
+        let name = self.method_name();
+        for (flag, value, asked) in [
+            ("--lr", "auto".to_owned(), self.auto_rate),
+            (
+                "--modules-to-save",
+                self.modules_to_save.join(","),
+                !self.modules_to_save.is_empty(),
+            ),
+            ("--batch-norm", "adapt".to_owned(), self.adapt_statistics),
+            (
+                "--augment",
+                "on".to_owned(),
+                self.recipe.augment != Augment::default(),
+            ),
+        ] {
+            if asked {
+                return Err(Error::Usage(format!(
+                    "{flag} is {value}, but {name} is computed from the features of the images as they are, and \
+                     trains in no steps; leave it out"
+                )));
+            }
         }
         Ok(())
     }

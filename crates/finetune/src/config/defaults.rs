@@ -124,13 +124,21 @@ pub fn mirror(recipe: &Recipe) -> Mirror {
 #[must_use]
 pub fn recipe(name: &str, purpose: For) -> Recipe {
     let plain = Recipe::new(Optimizer::Adam, 0.001);
+    let rates = match method(name) {
+        Some((method, false)) => method.learning_rates(),
+        _ => Some(FROM_SCRATCH),
+    };
+    // Each image is shown once, as it is.
+    let Some(rates) = rates else {
+        return Recipe {
+            epochs: 1,
+            batch_size: 32,
+            ..plain
+        };
+    };
     if purpose == For::Chapter {
         return plain;
     }
-    let rates = match method(name) {
-        Some((method, false)) => method.learning_rates(),
-        _ => FROM_SCRATCH,
-    };
     let learning_rate = match purpose {
         For::Large { .. } => rates.large,
         For::Chapter | For::Small => rates.small,
@@ -174,6 +182,18 @@ mod tests {
         assert_eq!(of("linear", "mobilenet_v2"), 40);
         assert_eq!([of("sft", "mobilenet_v2"), of("linear", MODEL)], [12, 12]);
         assert_eq!(recipe("linear", For::Chapter).epochs, 10);
+    }
+
+    #[test]
+    fn a_method_without_steps_shows_each_image_once_as_it_is() {
+        for name in ["knn", "probe"] {
+            for model in [MODEL, "mobilenet_v2"] {
+                let of = recipe(name, For::model(Architecture::find(model).unwrap()));
+                let once = (of.epochs, of.drop_last, of.augment == Augment::default());
+                assert_eq!(once, (1, false, true), "{name} {model}");
+            }
+            assert_eq!(recipe(name, For::Chapter).epochs, 1);
+        }
     }
 
     #[test]

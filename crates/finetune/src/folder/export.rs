@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use finetune_evaluation::write_atomically;
+use finetune_methods::catalogue::Place;
 use finetune_model::{save_peft, state_dict, state_dict_of, write_pth, write_safetensors};
 
 use super::finished::FinishedRun;
@@ -45,6 +46,13 @@ pub fn export(
     out: &Path,
 ) -> Result<Vec<Written>, Error> {
     let config = run.config();
+    if config.method.place() == Place::Head {
+        return Err(Error::Usage(format!(
+            "{} has no network to export: it answers by the features of the training images; export another \
+             method, such as probe",
+            config.method_name()
+        )));
+    }
     let architecture = config.architecture()?;
     let classes = run.classes()?;
     let count = classes.len();

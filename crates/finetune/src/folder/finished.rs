@@ -8,6 +8,7 @@ use finetune_data::sources::understood_test;
 use finetune_data::{ImageSet, Images, Sample, StoredSize};
 use finetune_evaluation::{Confusion, Report, Run};
 use finetune_methods::Adapted;
+use finetune_methods::catalogue::Place;
 use finetune_model::{Head, Network, WeightsFile, load_adapter};
 use finetune_training::Select;
 
@@ -183,8 +184,12 @@ impl FinishedRun {
         let config = &self.config;
         let device = device(&config.device)?;
         if !config.method.merges() {
+            let what = match config.method.place() {
+                Place::Head => "answers by the features of the training images",
+                _ => "adds layers",
+            };
             return Err(Error::Usage(format!(
-                "{} adds layers that cannot be merged into the model",
+                "{} {what}, which cannot be merged into the model",
                 config.method_name()
             )));
         }

@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use burn::tensor::Device;
 use finetune_data::Images;
 use finetune_evaluation::{Epoch, Run, median};
+use finetune_methods::fit::Findings;
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
-    Checkpoint, RangeTest, TrainingData, TrainingError, importance, range_test, resume,
+    Checkpoint, RangeTest, TrainingData, TrainingError, fit_features, importance, range_test,
+    resume,
 };
 
 use super::augmented::augmented;
@@ -72,23 +74,35 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
     let attached = fresh(config, &training, &device)?;
     let count = count_parameters(attached.model());
     let done = checkpoint.as_ref().map_or(0, Checkpoint::steps);
+    // Without steps there are no curves to show.
+    let events = (!config.method.fits()).then(|| Events::create(&folder.events(config), done));
     let mut recorder = Recorder::new(
         observer,
         Checkpoints::new(job)?,
-        Events::create(&folder.events(config), done)?,
+        events.transpose()?,
         match job.trial {
             Some(Trial::Steps(steps)) => Some(steps),
             _ => None,
         },
     );
-    let trained = resume(
-        attached,
-        &training,
-        &recipe,
-        &device,
-        &mut recorder,
-        checkpoint.as_ref(),
-    );
+    let trained = match job.trial {
+        Some(Trial::Steps(batches)) if config.method.fits() => fit_features(
+            attached,
+            &training,
+            &recipe,
+            &device,
+            &mut recorder,
+            batches,
+        ),
+        _ => resume(
+            attached,
+            &training,
+            &recipe,
+            &device,
+            &mut recorder,
+            checkpoint.as_ref(),
+        ),
+    };
     let first_step = recorder.first_step();
     let finished = recorder.steps();
     let trained = trained.map_err(|error| {
@@ -98,6 +112,13 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         }
         diverged(error, &folder.checkpoint(config))
     })?;
+    if !trained.found.is_empty() {
+        observer.note(&format!(
+            "{}: {}",
+            config.method_name(),
+            told(&trained.found)
+        ));
+    }
     observer.on_phase(Phase::Testing);
     let tested = test(job, data, &trained.model, &device)?;
     // Read before merging and saving, which are not part of training.
@@ -191,6 +212,12 @@ fn same_images(job: &Job<'_>, data: &Decoded) -> Result<(), Error> {
         }),
         None => Ok(()),
     }
+}
+
+/// What a method found out, on one line.
+fn told(found: &Findings) -> String {
+    let found = found.iter().map(|(name, value)| format!("{name} {value}"));
+    found.collect::<Vec<_>>().join(" · ")
 }
 
 fn file_names(files: &[PathBuf]) -> Vec<String> {

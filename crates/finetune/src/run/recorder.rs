@@ -27,13 +27,13 @@ impl<'a, O: Observer> Recorder<'a, O> {
     pub(super) fn new(
         observer: &'a mut O,
         checkpoints: Checkpoints<'a>,
-        events: Events,
+        events: Option<Events>,
         trial: Option<usize>,
     ) -> Self {
         Self {
             observer,
             checkpoints,
-            events: Some(events),
+            events,
             first_step: None,
             steps: 0,
             trial,
@@ -81,6 +81,14 @@ impl<O: Observer> finetune_training::Observer for Recorder<'_, O> {
     fn on_start(&mut self) {
         self.first_step = Some(SystemTime::now());
         self.observer.on_start();
+    }
+
+    fn on_fit(&mut self, plan: &str) {
+        self.observer.on_fit(plan);
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.observer.stop_requested()
     }
 
     fn on_step(&mut self, step: &Step) -> ControlFlow<()> {

@@ -26,21 +26,27 @@ pub(super) fn settings<M>(
         recipe.learning_rate.to_string()
     };
     let mut settings = vec![
-        ("epochs", recipe.epochs.to_string()),
-        ("batch size", recipe.batch_size.to_string()),
-        (
-            "optimizer",
-            format!("{:?}", recipe.optimizer).to_lowercase(),
-        ),
-        ("learning rate", rate),
-        ("schedule", format!("{:?}", recipe.schedule).to_lowercase()),
-        ("weight decay", recipe.weight_decay.to_string()),
         ("image size", config.data.image_size.to_string()),
         (
             "augmentation",
             on(recipe.augment != finetune_data::Augment::default()),
         ),
     ];
+    if !config.method.fits() {
+        settings.extend([
+            ("epochs", recipe.epochs.to_string()),
+            ("batch size", recipe.batch_size.to_string()),
+            (
+                "optimizer",
+                format!("{:?}", recipe.optimizer).to_lowercase(),
+            ),
+            ("learning rate", rate),
+            ("schedule", format!("{:?}", recipe.schedule).to_lowercase()),
+            ("weight decay", recipe.weight_decay.to_string()),
+        ]);
+        settings.extend(happened(recipe, trained));
+    }
+    settings.extend(trained.found.clone());
     settings.extend(changed(config, recipe));
     if config.method.has_adapters() {
         let targets = config.targets.clone();
@@ -50,7 +56,6 @@ pub(super) fn settings<M>(
         });
         settings.push(("targets", targets.unwrap_or_default()));
     }
-    settings.extend(happened(recipe, trained));
     let mut settings: BTreeMap<String, String> = settings
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))

@@ -1,9 +1,12 @@
 //! A model with a method attached.
 
+use std::sync::Arc;
+
 use burn::module::ParamId;
 
 use crate::catalogue::Dynamics;
 use crate::error::MethodError;
+use crate::fit::Fit;
 
 /// A model with a method attached: what is frozen is frozen, and what trains requires gradients.
 ///
@@ -16,6 +19,7 @@ use crate::error::MethodError;
 pub struct Adapted<M> {
     model: M,
     dynamics: Option<Dynamics>,
+    fit: Option<Arc<dyn Fit>>,
     faster: Option<Faster>,
     head: String,
     method: &'static str,
@@ -28,6 +32,8 @@ pub struct Parts<M> {
     pub model: M,
     /// The changes that the loop applies at every step, for methods that change while training.
     pub dynamics: Option<Dynamics>,
+    /// What computes the method at once, for methods that are not trained in steps.
+    pub fit: Option<Arc<dyn Fit>>,
     /// Parameters that train at another learning rate than the rest.
     pub faster: Option<Faster>,
     /// Path of the head; empty if none is known.
@@ -48,12 +54,14 @@ impl<M> Adapted<M> {
         let Parts {
             model,
             dynamics,
+            fit,
             faster,
             head,
         } = parts;
         Self {
             model,
             dynamics,
+            fit,
             faster,
             head,
             method,
@@ -68,6 +76,12 @@ impl<M> Adapted<M> {
     /// What changes the model while it trains; `None` for most methods.
     pub fn dynamics(&self) -> Option<&Dynamics> {
         self.dynamics.as_ref()
+    }
+
+    /// What computes the method at once from the features of all training images; `None` if it is trained
+    /// in steps.
+    pub fn fit(&self) -> Option<&Arc<dyn Fit>> {
+        self.fit.as_ref()
     }
 
     /// Path of the head; empty if none is known.
@@ -101,13 +115,14 @@ impl<M> Adapted<M> {
     /// # Errors
     ///
     /// [`MethodError::ChangesWhileTraining`] if the method changes the model while it trains: a loop
-    /// that has only the model would train half the method.
+    /// that has only the model would train half the method. [`MethodError::NotInSteps`] if it is not
+    /// trained in steps.
     pub fn into_model(self) -> Result<M, MethodError> {
-        match self.dynamics {
-            None => Ok(self.model),
-            Some(_) => Err(MethodError::ChangesWhileTraining {
-                method: self.method,
-            }),
+        let method = self.method;
+        match (self.dynamics, self.fit) {
+            (None, None) => Ok(self.model),
+            (Some(_), _) => Err(MethodError::ChangesWhileTraining { method }),
+            (None, Some(_)) => Err(MethodError::NotInSteps { method }),
         }
     }
 
@@ -118,6 +133,7 @@ impl<M> Adapted<M> {
         Parts {
             model: self.model,
             dynamics: self.dynamics,
+            fit: self.fit,
             faster: self.faster,
             head: self.head,
         }
@@ -130,6 +146,7 @@ impl<M> From<M> for Adapted<M> {
         Self {
             model,
             dynamics: None,
+            fit: None,
             faster: None,
             head: String::new(),
             method: "",

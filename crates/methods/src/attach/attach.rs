@@ -8,10 +8,12 @@ use burn::module::{Module, ModuleDisplay, Param, ParamGroup, ParamId, Reparamete
 use super::adapted::{Adapted, Faster, Parts};
 use super::maker::Maker;
 use super::scope::Scope;
-use crate::catalogue::{Adapter, Context, Method};
+use crate::catalogue::{Adapter, Context, Method, Place};
 use crate::error::MethodError;
 use crate::inspect::paths::ADAPTER;
-use crate::inspect::{Layer, ParamInfo, adapt, ends_with, is_under, layers, nearest, parameters};
+use crate::inspect::{
+    Layer, LayerKind, ParamInfo, adapt, ends_with, is_under, layers, nearest, parameters,
+};
 
 impl Method {
     /// Attaches the method to a model whose parameters all require gradients.
@@ -21,8 +23,8 @@ impl Method {
     ///
     /// # Errors
     ///
-    /// A setting out of range, a head or target that names no layer, missing gradients, or a model
-    /// that already carries adapters.
+    /// A setting out of range, a head or target that names no layer, a head that is not Linear for a
+    /// method that answers in place of it, missing gradients, or a model that already carries adapters.
     pub fn attach<M: Module + ModuleDisplay>(
         &self,
         model: M,
@@ -33,6 +35,7 @@ impl Method {
         let parts = |model| Parts {
             model,
             dynamics: self.dynamics(scope.seed),
+            fit: self.fit(scope.seed),
             faster: None,
             head: scope.head.to_owned(),
         };
@@ -43,10 +46,16 @@ impl Method {
         let mut all = layers(&model);
         all.retain(|layer| !whole.contains(&layer.weight));
         trained.extend(whole);
-        let selected = if self.has_adapters() {
-            scope.targets.select(&all, scope.head)?
-        } else {
-            Vec::new()
+        let selected = match self.place() {
+            Place::Nowhere => Vec::new(),
+            Place::Head => {
+                // Nothing of a head trains that another answers for.
+                trained.clear();
+                vec![self.linear_head(&all, scope.head)?]
+            }
+            Place::AnyLayer | Place::Attention | Place::FeedForward => {
+                scope.targets.select(&all, scope.head)?
+            }
         };
         let beside = parameters
             .iter()
@@ -75,6 +84,18 @@ impl Method {
             ..parts(model)
         };
         Ok(Adapted::new(self.name(), parts))
+    }
+
+    /// The only layer of the head, which must be Linear.
+    fn linear_head<'a>(&self, all: &'a [Layer], head: &str) -> Result<&'a Layer, MethodError> {
+        let mut of_head = all.iter().filter(|layer| is_under(&layer.path, head));
+        match (of_head.next(), of_head.next()) {
+            (Some(layer), None) if layer.kind == LayerKind::Linear => Ok(layer),
+            _ => Err(MethodError::NotLinear {
+                method: self.name(),
+                head: head.to_owned(),
+            }),
+        }
     }
 
     /// The parameters of an adapted model that train at another learning rate.

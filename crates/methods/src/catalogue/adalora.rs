@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::check;
 use super::rank_budget::{RankBudget, Schedule};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Geometry, LowRank, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -107,10 +107,10 @@ impl Spec for AdaloraConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.03,
         large: 0.003,
-    };
+    });
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "ADALORA",
         keys: Keys {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Bottleneck, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -50,10 +50,10 @@ impl Spec for AdaptformerConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = false;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.001,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Bottleneck> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Scale, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -62,10 +62,10 @@ impl Spec for Ia3Config {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.1,
         large: 0.01,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Scale> = HfPeft::Own(Form {
         peft_type: "IA3",
         keys: Keys {

@@ -1,7 +1,7 @@
 //! Linear probing.
 
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, NoAdapter, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, NoAdapter, Place, Spec};
 use crate::error::MethodError;
 use crate::hf_peft::HfPeft;
 use crate::inspect::paths::Field;
@@ -19,10 +19,10 @@ impl Spec for Linear {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.1,
         large: 0.01,
-    };
+    });
     const HF_PEFT: HfPeft<Self, NoAdapter> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {

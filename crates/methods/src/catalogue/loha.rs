@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::during_training::NoDynamics;
 use super::patterns::{self, Found, Patterns, has_patterns};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Hadamard, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -57,10 +57,10 @@ impl Spec for LohaConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.01,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Hadamard> = HfPeft::Own(Form {
         peft_type: "LOHA",
         keys: Keys {

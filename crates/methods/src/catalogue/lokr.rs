@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::check;
 use super::during_training::NoDynamics;
 use super::patterns::{self, Found, Patterns, has_patterns};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Kronecker, WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -92,10 +92,10 @@ impl Spec for LokrConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.03,
         large: 0.003,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Kronecker> = HfPeft::Own(Form {
         peft_type: "LOKR",
         keys: Keys {

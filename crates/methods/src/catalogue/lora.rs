@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::check;
 use super::during_training::NoDynamics;
 use super::patterns::{Patterns, exactly, has_patterns};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::split::split;
 use crate::adapters::{Geometry, LoraInit, LowRank, Quantize, WeightShape, start};
 use crate::attach::{Made, Maker};
@@ -165,10 +165,10 @@ impl Spec for LoraConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.01,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "LORA",
         keys: LORA_KEYS,

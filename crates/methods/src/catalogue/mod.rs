@@ -9,14 +9,17 @@ mod check;
 mod during_training;
 mod gps;
 mod ia3;
+mod knn;
 mod linear;
 mod loha;
 mod lokr;
 mod lora;
+mod method;
 mod moving_mask;
 mod norm;
 mod oft;
 mod patterns;
+mod probe;
 mod rank_budget;
 mod rotation;
 mod sft;
@@ -30,6 +33,7 @@ mod vpt_deep;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use burn::Tensor;
 use burn::module::{Module, ParamId, Reparameterization};
@@ -45,6 +49,7 @@ use during_training::DuringTraining;
 pub use during_training::Moved;
 pub use gps::GpsConfig;
 pub use ia3::Ia3Config;
+pub use knn::KnnConfig;
 use linear::Linear;
 pub use loha::LohaConfig;
 pub use lokr::LokrConfig;
@@ -52,23 +57,26 @@ pub use lora::{Bias, LoraConfig};
 pub use moving_mask::{Budget, MovingMask, Regrow};
 use norm::Norm;
 pub use oft::{OftConfig, RotationLimit};
+pub use probe::ProbeConfig;
 pub use rank_budget::RankBudget;
 pub use rotation::Rotation;
 use sft::Sft;
 pub use shira::ShiraConfig;
 pub use sparse_shared::SparseSharedConfig;
 pub(crate) use spec::Context;
-use spec::Spec;
+use spec::{Learning, Spec};
 pub use spec::{LearningRates, Place};
 pub use ssf::SsfConfig;
 pub use vera::VeraConfig;
 pub use vpt_deep::VptConfig;
 
 use crate::adapters::{
-    Blocks, Bottleneck, Change, Hadamard, Kronecker, LowRank, Prompts, Scale, Site, Sparse, dense,
+    Blocks, Bottleneck, Change, Hadamard, Kronecker, LowRank, Neighbours, Prompts, Scale, Site,
+    Sparse, dense,
 };
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
+use crate::fit::Fit;
 use crate::hf_peft::{File, HfPeft, Keys, LayerTensors, ReadAdapters, Settings, Writer, rejected};
 use crate::inspect::paths::Field;
 use crate::inspect::{Layer, ParamInfo};
@@ -92,6 +100,8 @@ table::table! {
         Prompts,
         /// The layer's inputs rotated: OFT.
         Rotation,
+        /// Votes of the training images in place of the layer: kNN.
+        Neighbours,
     }
     dynamics {
         /// The moving mask of the sparse shared method.
@@ -140,6 +150,10 @@ table::table! {
         "adaptformer" => Adaptformer(AdaptformerConfig),
         /// Prompts before each block of a transformer, and the head.
         "vpt-deep" => VptDeep(VptConfig),
+        /// Votes of the nearest training images by frozen features; nothing trains.
+        "knn" => Knn(KnnConfig),
+        /// The head alone, as the optimum of logistic regression on frozen features.
+        "probe" => Probe(ProbeConfig),
     }
 }
 
@@ -170,74 +184,6 @@ impl From<Infallible> for Adapter {
 impl From<Infallible> for Dynamics {
     fn from(none: Infallible) -> Self {
         match none {}
-    }
-}
-
-impl Method {
-    /// Whether the base's weights stay as they are, so that what was trained can be stored without
-    /// them.
-    #[must_use]
-    pub fn freezes_base(&self) -> bool {
-        self.entry().freezes_base()
-    }
-
-    /// Whether it puts adapters on layers, so that targets have a meaning.
-    #[must_use]
-    pub fn has_adapters(&self) -> bool {
-        self.place() != Place::Nowhere
-    }
-
-    /// Where its adapters go unless the user names other layers.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        self.entry().place()
-    }
-
-    /// Whether it chooses by gradients before training; see [`Importance`](crate::Importance).
-    #[must_use]
-    pub fn needs_gradients(&self) -> bool {
-        self.entry().needs_gradients()
-    }
-
-    /// Whether the trained model can become one of plain layers; see [`merge`](crate::merge).
-    #[must_use]
-    pub fn merges(&self) -> bool {
-        self.entry().merges()
-    }
-
-    /// Learning rates that it trains well with.
-    #[must_use]
-    pub fn learning_rates(&self) -> LearningRates {
-        self.entry().learning_rates()
-    }
-
-    /// The number of parameters that train per layer that it adapts, by the formula in the
-    /// documentation of its settings.
-    ///
-    /// The head, normalisations and what all layers share are not counted.
-    #[must_use]
-    pub fn parameters_of(&self, layer: &Layer) -> usize {
-        self.entry().parameters_of(layer)
-    }
-
-    pub(crate) fn check(&self, layers: &[&Layer]) -> Result<(), MethodError> {
-        self.entry().check(layers)
-    }
-
-    pub(crate) fn maker<'a>(&self, context: &Context<'a>) -> Result<AnyMaker<'a>, MethodError> {
-        self.entry().maker(context)
-    }
-
-    pub(crate) fn dynamics(&self, seed: u64) -> Option<Dynamics> {
-        self.entry().dynamics(seed)
-    }
-
-    pub(crate) fn trained_beside(&self, parameter: &ParamInfo, adapted: &[&Layer]) -> bool {
-        self.entry().trained_beside(parameter, adapted)
-    }
-
-    pub(crate) fn faster(&self) -> Option<(f64, Field<'static>)> {
-        self.entry().faster()
     }
 }
 
@@ -287,7 +233,8 @@ trait Entry {
     fn freezes_base(&self) -> bool;
     fn merges(&self) -> bool;
     fn needs_gradients(&self) -> bool;
-    fn learning_rates(&self) -> LearningRates;
+    fn learning_rates(&self) -> Option<LearningRates>;
+    fn fit(&self, seed: u64) -> Option<Arc<dyn Fit>>;
     fn parameters_of(&self, layer: &Layer) -> usize;
     fn check(&self, layers: &[&Layer]) -> Result<(), MethodError>;
     fn maker<'a>(&self, context: &Context<'a>) -> Result<AnyMaker<'a>, MethodError>;
@@ -330,8 +277,18 @@ where
         S::NEEDS_GRADIENTS
     }
 
-    fn learning_rates(&self) -> LearningRates {
-        S::LEARNING_RATES
+    fn learning_rates(&self) -> Option<LearningRates> {
+        match S::LEARNING {
+            Learning::InSteps(rates) => Some(rates),
+            Learning::FromFeatures(_) => None,
+        }
+    }
+
+    fn fit(&self, seed: u64) -> Option<Arc<dyn Fit>> {
+        match S::LEARNING {
+            Learning::InSteps(_) => None,
+            Learning::FromFeatures(fit) => Some(fit(self, seed)),
+        }
     }
 
     fn parameters_of(&self, layer: &Layer) -> usize {

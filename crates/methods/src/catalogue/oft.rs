@@ -10,7 +10,7 @@ use serde_json::json;
 use super::check;
 use super::during_training::{DuringTraining, Moved};
 use super::rotation::{Rotation, limited};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{WeightShape, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -110,10 +110,10 @@ impl Spec for OftConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.01,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Rotation> = HfPeft::Own(Form {
         peft_type: "OFT",
         keys: Keys {

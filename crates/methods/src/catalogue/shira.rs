@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Sparse, WeightShape};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -57,10 +57,10 @@ impl Spec for ShiraConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.01,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Sparse> = HfPeft::Own(Form {
         peft_type: "SHIRA",
         keys: Keys {

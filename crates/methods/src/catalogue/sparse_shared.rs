@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::check;
 use super::moving_mask::{Budget, Moves, MovingMask, Regrow};
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Geometry, LowRank, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -126,10 +126,10 @@ impl Spec for SparseSharedConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.1,
         large: 0.01,
-    };
+    });
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::AsAnother(write);
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {

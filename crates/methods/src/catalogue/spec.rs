@@ -1,9 +1,12 @@
 //! What a method must define. Nothing has a default, so that a new method inherits nothing silently.
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
 
 use crate::attach::Maker;
 use crate::error::MethodError;
+use crate::fit::Fit;
 use crate::hf_peft::HfPeft;
 use crate::inspect::paths::Field;
 use crate::inspect::{Importance, Layer, ParamInfo};
@@ -28,8 +31,8 @@ pub(crate) trait Spec: Sized + Clone + 'static {
     /// Whether it chooses by [gradients before training](Importance).
     const NEEDS_GRADIENTS: bool;
 
-    /// Learning rates that it trains well with.
-    const LEARNING_RATES: LearningRates;
+    /// How it learns.
+    const LEARNING: Learning<Self>;
 
     /// Its form in HF PEFT's files.
     const HF_PEFT: HfPeft<Self, Self::Adapter>;
@@ -81,6 +84,17 @@ pub enum Place {
     Attention,
     /// On the first layer of each feed-forward block of a transformer.
     FeedForward,
+    /// On the head, in place of which it answers.
+    Head,
+}
+
+/// How a method learns.
+pub(crate) enum Learning<S> {
+    /// In the steps of an optimiser, at learning rates that it trains well with.
+    InSteps(LearningRates),
+    /// At once, from the features of all training images before the head: what computes it with these
+    /// settings and this seed.
+    FromFeatures(fn(&S, u64) -> Arc<dyn Fit>),
 }
 
 /// Learning rates that a method trains well with, for Adam and batches of 32.

@@ -4,7 +4,7 @@ use burn::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Scale, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -29,10 +29,10 @@ impl Spec for SsfConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.03,
         large: 0.003,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Scale> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {

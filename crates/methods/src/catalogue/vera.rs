@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Geometry, LowRank, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -54,10 +54,10 @@ impl Spec for VeraConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = true;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.1,
         large: 0.01,
-    };
+    });
     const HF_PEFT: HfPeft<Self, LowRank> = HfPeft::Own(Form {
         peft_type: "VERA",
         keys: Keys {

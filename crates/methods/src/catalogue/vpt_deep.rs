@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use super::during_training::NoDynamics;
-use super::spec::{AdapterMaker, Context, LearningRates, Place, Spec};
+use super::spec::{AdapterMaker, Context, Learning, LearningRates, Place, Spec};
 use crate::adapters::{Prompts, start};
 use crate::attach::{Made, Maker};
 use crate::error::MethodError;
@@ -41,10 +41,10 @@ impl Spec for VptConfig {
     const FREEZES_BASE: bool = true;
     const MERGES: bool = false;
     const NEEDS_GRADIENTS: bool = false;
-    const LEARNING_RATES: LearningRates = LearningRates {
+    const LEARNING: Learning<Self> = Learning::InSteps(LearningRates {
         small: 0.01,
         large: 0.001,
-    };
+    });
     const HF_PEFT: HfPeft<Self, Prompts> = HfPeft::Nothing;
 
     fn check(&self, _layers: &[&Layer]) -> Result<(), MethodError> {

@@ -178,6 +178,7 @@ impl HfPeftAdapter {
         let parts = Parts {
             model,
             dynamics: method.dynamics(0),
+            fit: None,
             faster: None,
             head: names.head.to_owned(),
         };

@@ -6,6 +6,8 @@ use burn::Tensor;
 use burn::module::{Flag, Module, ModuleVisitor, Param, ParamId};
 
 use super::paths::burn_names::{BATCH_NORM, BATCH_NORM_TRAINING, RUNNING};
+use crate::adapters::Neighbours;
+
 use super::paths::{ADAPTER, Field, MASK, PathStack, follow_paths};
 
 /// A floating-point tensor of a module, trained or frozen.
@@ -19,9 +21,11 @@ pub struct ParamInfo {
     pub shape: Vec<usize>,
     /// Whether it requires gradients.
     pub trainable: bool,
-    /// Whether it is a running statistic of a `BatchNorm` rather than a parameter.
+    /// Whether it is a running statistic of a `BatchNorm`, or features of known images, rather than a
+    /// parameter.
     pub buffer: bool,
-    /// Whether training changes it: it requires gradients, or is a statistic that is not frozen.
+    /// Whether training changes it: it requires gradients, is a statistic that is not frozen, or holds
+    /// features of the training images.
     pub changes: bool,
     /// Name of the struct that has it as a field, e.g. `Linear`.
     pub owner: String,
@@ -32,6 +36,12 @@ impl ParamInfo {
     #[must_use]
     pub fn in_adapter(&self) -> bool {
         self.path.contains(ADAPTER)
+    }
+
+    /// Whether it holds features of known images: a row for each, however many there are.
+    pub(crate) fn is_index(&self) -> bool {
+        let Field { owner, name } = Neighbours::INDEX;
+        self.owner == owner && self.name() == name
     }
 
     /// Whether it is the bias of a layer of the model or the shift of a normalisation.
@@ -99,7 +109,9 @@ impl ModuleVisitor for Lister {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Field { owner, name } = self.stack.field();
-        let buffer = owner == BATCH_NORM && name.starts_with(RUNNING);
+        let statistic = owner == BATCH_NORM && name.starts_with(RUNNING);
+        let known = self.stack.field() == Neighbours::INDEX;
+        let buffer = statistic || known;
         let trainable =
             !buffer && ((self.lazily && !param.is_initialized()) || param.is_require_grad());
         self.found.push(ParamInfo {
@@ -108,7 +120,7 @@ impl ModuleVisitor for Lister {
             shape: param.lazy_shape().to_vec(),
             trainable,
             buffer,
-            changes: trainable || (buffer && self.moving),
+            changes: trainable || known || (statistic && self.moving),
             owner: owner.to_owned(),
         });
     }
@@ -119,7 +131,7 @@ impl ModuleVisitor for Lister {
 pub struct ParameterCount {
     /// Entries that training changes by gradients; of a masked tensor, the entries where the mask is 1.
     pub trainable: usize,
-    /// All entries. A shared tensor counts once; running statistics and masks do not count.
+    /// All entries. A shared tensor counts once; buffers and masks do not count.
     pub total: usize,
 }
 
@@ -142,7 +154,7 @@ pub fn count_parameters<M: Module>(module: &M) -> ParameterCount {
 
 /// Every tensor of a module with the number of its entries that train.
 ///
-/// A shared tensor is listed once; running statistics and masks are left out.
+/// A shared tensor is listed once; buffers and masks are left out.
 #[must_use]
 pub fn counts<M: Module>(module: &M) -> Vec<(ParamInfo, usize)> {
     let mut masks = MaskSums::default();

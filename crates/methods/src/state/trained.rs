@@ -41,7 +41,8 @@ impl Values {
     }
 }
 
-/// Every tensor of a model that its method changes: adapters, head, biases and statistics.
+/// Every tensor of a model that its method changes: adapters, head, biases, statistics and what it knows of
+/// the training images.
 ///
 /// Of a masked tensor, only the entries where the mask is 1. Frozen tensors are left out, a frozen
 /// shared projection included: the base and the method's seed determine them.
@@ -74,11 +75,15 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
         .into_iter()
         .map(|tensor| (tensor.path.clone(), tensor))
         .collect();
-    let mut take = |path: &str, shape: Option<&[usize]>| {
+    let mut take = |path: &str, shape: Option<&[usize]>, any_length: bool| {
         let tensor = given.remove(path).ok_or_else(|| MethodError::OtherBase {
             difference: format!("it lacks `{path}`"),
         })?;
-        let fits = shape.is_none_or(|shape| shape == tensor.shape);
+        let fits = shape.is_none_or(|shape| {
+            let same = |from: usize| shape.get(from..) == tensor.shape.get(from..);
+            let some = !any_length || tensor.values.len() > 0;
+            shape.len() == tensor.shape.len() && same(usize::from(any_length)) && some
+        });
         if !fits || tensor.shape.iter().product::<usize>() != tensor.values.len() {
             return Err(MethodError::OtherBase {
                 difference: format!(
@@ -97,11 +102,12 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
             continue;
         }
         let Some(mask) = listed.get(i + 1).filter(|next| is_mask_of(next, param)) else {
-            new.insert(param.path.clone(), take(&param.path, Some(&param.shape))?);
+            let values = take(&param.path, Some(&param.shape), param.is_index())?;
+            new.insert(param.path.clone(), values);
             continue;
         };
-        let kept = take(&format!("{}.values", param.path), None)?;
-        let indices = take(&format!("{}.indices", param.path), None)?;
+        let kept = take(&format!("{}.values", param.path), None, false)?;
+        let indices = take(&format!("{}.indices", param.path), None, false)?;
         let size = param.shape.iter().product();
         let wrong = || MethodError::OtherBase {
             difference: format!("the indices of `{}` do not fit", param.path),
@@ -122,7 +128,7 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
         new.insert(mask.path.clone(), Values::Floats(on.into()));
     }
     for path in index_paths(&model) {
-        let values = take(&path, None)?;
+        let values = take(&path, None, false)?;
         new.insert(path, values);
     }
     if let Some(path) = given.keys().min() {
@@ -235,7 +241,13 @@ impl ModuleMapper for Put {
         let Some(Values::Floats(values)) = self.values.remove(&self.stack.path()) else {
             return param;
         };
-        let data = TensorData::new(values.into_vec(), param.lazy_shape());
+        let mut shape = param.lazy_shape().to_vec();
+        let rest: usize = shape.iter().skip(1).product();
+        // An index has as many rows as there are images.
+        if let (Some(rows), Some(given)) = (shape.first_mut(), values.len().checked_div(rest)) {
+            *rows = given;
+        }
+        let data = TensorData::new(values.into_vec(), shape);
         let tensor = Tensor::from_data(data, &param.lazy_device());
         let id = param.id;
         param.transform_for_load(tensor, id)

@@ -4,6 +4,7 @@ mod best;
 mod checkpoint;
 mod evaluate;
 mod exact;
+mod fit;
 mod observer;
 mod progress;
 mod range_test;
@@ -16,6 +17,7 @@ mod trained;
 
 pub use checkpoint::Checkpoint;
 pub use evaluate::{Answer, Predictions, evaluate};
+pub use fit::fit_features;
 pub use observer::Observer;
 pub use range_test::{RangeTest, range_test};
 pub use record::{Epoch, Step};

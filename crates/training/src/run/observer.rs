@@ -15,8 +15,20 @@ pub trait Observer {
         ControlFlow::Continue(())
     }
 
-    /// Called right before the first step.
+    /// Called right before the first step, or before the features are computed for a method that is not
+    /// trained in steps.
     fn on_start(&mut self) {}
+
+    /// Called before a method is computed at once, with what is going to be computed.
+    fn on_fit(&mut self, _plan: &str) {}
+
+    /// Asked again and again while a method is computed at once: whether to end the run as
+    /// [`TrainingError::Stopped`].
+    ///
+    /// [`TrainingError::Stopped`]: crate::TrainingError::Stopped
+    fn wants_stop(&self) -> bool {
+        false
+    }
 
     /// Called after each step; `Break` ends the run.
     fn on_step(&mut self, _step: &Step) -> ControlFlow<()> {

@@ -33,6 +33,7 @@ impl<M: Classifier> RunState<M> {
             mut dynamics,
             faster,
             head,
+            fit: _,
         } = attached.into_parts();
         if let Some(dynamics) = &mut dynamics {
             dynamics.start(steps);
@@ -112,6 +113,7 @@ impl<M: Classifier> RunState<M> {
             seconds: self.progress.seconds,
             stopped,
             features,
+            found: Vec::new(),
         })
     }
 }

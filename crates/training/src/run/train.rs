@@ -7,6 +7,7 @@ use finetune_methods::Adapted;
 
 use super::checkpoint::Checkpoint;
 use super::evaluate::{Predictions, predict};
+use super::fit::fit;
 use super::observer::Observer;
 use super::record::{Epoch, Step};
 use super::single_value;
@@ -32,7 +33,8 @@ use crate::step::{CrossEntropy, Draws, Passes, Segments, Thaw, clipped, pass};
 /// [`Data`](TrainingError::Data), [`NoRoom`](TrainingError::NoRoom) and
 /// [`TooLarge`](TrainingError::TooLarge) from reading images and caching features;
 /// [`NonFiniteLoss`](TrainingError::NonFiniteLoss) and
-/// [`WriteCheckpoint`](TrainingError::WriteCheckpoint) from the loop.
+/// [`WriteCheckpoint`](TrainingError::WriteCheckpoint) from the loop. For a method that is not trained in
+/// steps, those of [`fit_features`](crate::fit_features) and [`Fit`](TrainingError::Fit).
 pub fn train<M: Classifier>(
     attached: Adapted<M>,
     data: &TrainingData<'_>,
@@ -43,7 +45,8 @@ pub fn train<M: Classifier>(
     resume(attached, data, recipe, device, observer, None)
 }
 
-/// Trains a model by a recipe, going on from a checkpoint of the same run if there is one.
+/// Trains a model by a recipe, going on from a checkpoint of the same run if there is one. A method that is
+/// not trained in steps has no checkpoints.
 ///
 /// The result is the same to the bit as that of a run that was never interrupted.
 ///
@@ -59,6 +62,9 @@ pub fn resume<M: Classifier>(
     observer: &mut impl Observer,
     from: Option<&Checkpoint>,
 ) -> Result<Trained<M>, TrainingError> {
+    if let Some(at_once) = attached.fit().cloned() {
+        return fit(attached, &at_once, data, recipe, device, observer);
+    }
     recipe.check()?;
     data.check(recipe)?;
     let per_epoch = recipe.steps_per_epoch(data.train.len());

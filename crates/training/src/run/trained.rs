@@ -1,5 +1,7 @@
 //! The result of a run.
 
+use finetune_methods::fit::Findings;
+
 use super::record::Epoch;
 use crate::features::CachedFeatures;
 
@@ -21,4 +23,22 @@ pub struct Trained<M> {
     /// The features that were computed once instead of at every step. The time for it is part of
     /// `seconds`.
     pub features: Option<CachedFeatures>,
+    /// What a method found out that was computed at once, by name.
+    pub found: Findings,
+}
+
+impl<M> Trained<M> {
+    /// A model that was not trained in steps.
+    pub(super) fn without_steps(model: M) -> Self {
+        Self {
+            model,
+            epochs: Vec::new(),
+            best: None,
+            step_seconds: Vec::new(),
+            seconds: 0.0,
+            stopped: false,
+            features: None,
+            found: Vec::new(),
+        }
+    }
 }

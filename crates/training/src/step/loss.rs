@@ -42,11 +42,7 @@ impl CrossEntropy {
 
     /// The loss of a recipe; balanced class weights come from the training images.
     pub(crate) fn of(recipe: &Recipe, data: &TrainingData<'_>, device: &Device) -> Self {
-        let weights = match recipe.class_weights {
-            ClassWeights::None => None,
-            ClassWeights::Balanced => Some(balanced(&data.train.labels, data.train.classes.len())),
-        };
-        Self::new(recipe.label_smoothing, weights, device)
+        Self::new(recipe.label_smoothing, class_weights(recipe, data), device)
     }
 
     fn new(smoothing: f64, weights: Option<Vec<f32>>, device: &Device) -> Self {
@@ -123,9 +119,17 @@ impl CrossEntropy {
     }
 }
 
+/// The weight of each class by a recipe; `None` if all are equal.
+pub(crate) fn class_weights(recipe: &Recipe, data: &TrainingData<'_>) -> Option<Vec<f32>> {
+    match recipe.class_weights {
+        ClassWeights::None => None,
+        ClassWeights::Balanced => Some(balanced(&data.train.labels, data.train.classes.len())),
+    }
+}
+
 /// The weight `images / (classes · images of the class)` of each class; 0 for one without images.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-pub(crate) fn balanced(labels: &[usize], classes: usize) -> Vec<f32> {
+fn balanced(labels: &[usize], classes: usize) -> Vec<f32> {
     let mut counts = vec![0_usize; classes];
     for label in labels {
         counts[*label] += 1;

@@ -19,7 +19,7 @@ pub(crate) use draws::Draws;
 pub(crate) use ema::Ema;
 pub(crate) use groups::Groups;
 pub use importance::importance;
-pub(crate) use loss::{CrossEntropy, Target};
+pub(crate) use loss::{CrossEntropy, Target, class_weights};
 pub(crate) use optimizer::ModelOptimizer;
 pub(crate) use pass::{Passes, pass};
 pub(crate) use readout::{classes, probabilities, scalar};

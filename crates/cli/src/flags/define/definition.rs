@@ -295,6 +295,7 @@ impl<T: 'static> Definition<T> {
             methods: self.methods,
             requires: self.requires,
             variants: self.variants,
+            about: None,
             effect,
             resume,
         }

@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
 use finetune::config::RunConfig;
 use finetune::folder::Plan;
+use finetune_methods::catalogue::Place;
 
 use crate::flags::base::Base;
 use crate::flags::process::Process;
@@ -31,8 +32,39 @@ pub(in crate::flags) struct Flag {
     /// Names of all values of the enum that it sets.
     #[cfg_attr(not(test), allow(dead_code))]
     pub(in crate::flags) variants: Option<fn() -> &'static [&'static str]>,
+    /// What of a method it is about, if not every method has it.
+    pub(in crate::flags) about: Option<About>,
     pub(in crate::flags) effect: Effect,
     pub(in crate::flags) resume: Resume,
+}
+
+/// What of a method a flag is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::flags) enum About {
+    /// Training in steps, with images that may be changed at random.
+    Steps,
+    /// A loss.
+    Loss,
+}
+
+impl About {
+    /// Whether the method of a run has it.
+    pub(in crate::flags) fn concerns(self, run: &RunConfig) -> bool {
+        match self {
+            Self::Steps => !run.method.fits(),
+            Self::Loss => run.method.place() != Place::Head,
+        }
+    }
+}
+
+/// As the end of a sentence about a flag: `--epochs is about …`.
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Steps => "training in steps",
+            Self::Loss => "a loss",
+        })
+    }
 }
 
 /// Applies what was typed to `T`.
@@ -73,6 +105,17 @@ impl Flag {
         self
     }
 
+    /// What it is about, unless that was said before.
+    pub(in crate::flags) fn about(mut self, what: About) -> Self {
+        self.about.get_or_insert(what);
+        self
+    }
+
+    /// Whether it says something about the run.
+    pub(in crate::flags) fn concerns(&self, run: &RunConfig) -> bool {
+        self.about.is_none_or(|about| about.concerns(run))
+    }
+
     /// Whether it was typed, or is in the file of settings.
     pub(in crate::flags) fn is_typed(&self, matches: &ArgMatches) -> bool {
         matches.value_source(self.name) == Some(ValueSource::CommandLine)
@@ -91,10 +134,12 @@ impl Flag {
         appends && self.arg.get_value_delimiter().is_none()
     }
 
-    /// Applies it to a run, if it was typed and concerns runs.
+    /// Applies it to a run, if it was typed and concerns the run.
     pub(in crate::flags) fn apply(&self, run: &mut RunConfig, matches: &ArgMatches) -> Result<()> {
         match &self.effect {
-            Effect::Run(effect) if self.is_typed(matches) => effect(run, matches),
+            Effect::Run(effect) if self.is_typed(matches) && self.concerns(run) => {
+                effect(run, matches)
+            }
             _ => Ok(()),
         }
     }

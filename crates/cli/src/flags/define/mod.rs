@@ -10,5 +10,5 @@ mod wrap;
 pub(super) use definition::{
     choice, list, named_choice, on_off, repeated, switch, value, value_by,
 };
-pub(super) use flag::{Effect, Flag, Resume};
+pub(super) use flag::{About, Effect, Flag, Resume};
 pub(super) use wrap::{COLUMNS, TERMINAL, wrapped};

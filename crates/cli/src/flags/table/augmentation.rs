@@ -5,7 +5,7 @@ use finetune_data::Augment;
 use finetune_data::augment::RandAugment;
 
 use crate::flags::define::choice::named;
-use crate::flags::define::{Flag, Resume, named_choice, value, value_by};
+use crate::flags::define::{About, Flag, Resume, named_choice, value, value_by};
 
 /// `--augment` replaces all settings of augmentation, which the flags after it change.
 const TOGETHER: Resume = Resume::Together("augment");
@@ -17,7 +17,7 @@ pub(super) fn flags() -> Vec<Flag> {
         contrast: 0.2,
         ..Augment::light()
     };
-    vec![
+    let flags = vec![
         named_choice(
             "augment",
             [
@@ -92,7 +92,11 @@ pub(super) fn flags() -> Vec<Flag> {
             .default_is("none; 2,9 with --augment strong")
             .sets(|run, operations| run.recipe.augment.rand_augment = Some(operations))
             .resume(TOGETHER),
-    ]
+    ];
+    flags
+        .into_iter()
+        .map(|flag| flag.about(About::Steps))
+        .collect()
 }
 
 /// Whether to mirror, which depends on what the images show.

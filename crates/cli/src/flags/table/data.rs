@@ -8,7 +8,7 @@ use finetune_data::{Fit, Fold, OnBadImage, Preprocess, Sampling};
 
 use super::range::at_least_1;
 use crate::flags::define::choice::of;
-use crate::flags::define::{Flag, Resume, choice, value, value_by};
+use crate::flags::define::{About, Flag, Resume, choice, value, value_by};
 use crate::flags::process::Few;
 use crate::flags::task::Task;
 use crate::terminal::exit::Usage;
@@ -148,7 +148,8 @@ fn images() -> Vec<Flag> {
         )
         .help("How an epoch chooses its images")
         .default("shuffled")
-        .sets(|run, sampling| run.data.sampling = sampling),
+        .sets(|run, sampling| run.data.sampling = sampling)
+        .about(About::Steps),
         choice(
             "fit",
             [

@@ -9,7 +9,7 @@ use super::set;
 use crate::flags::base::Base;
 use crate::flags::define::choice::{named, of};
 use crate::flags::define::{
-    Flag, Resume, choice, list, named_choice, on_off, repeated, switch, value,
+    About, Flag, Resume, choice, list, named_choice, on_off, repeated, switch, value,
 };
 use crate::flags::task::Task;
 
@@ -94,7 +94,8 @@ fn layers() -> Vec<Flag> {
             .resume(Resume::Together("layers-to-transform")),
         list("modules-to-save", "NAME,...")
             .help("Layers to train completely, besides the head: ends of their paths")
-            .sets(|run, names| run.modules_to_save = names),
+            .sets(|run, names| run.modules_to_save = names)
+            .about(About::Steps),
         named_choice(
             "batch-norm",
             [
@@ -108,7 +109,8 @@ fn layers() -> Vec<Flag> {
         )
         .help("BatchNorm statistics of a frozen base")
         .default("freeze")
-        .sets(|run, adapt| run.adapt_statistics = adapt),
+        .sets(|run, adapt| run.adapt_statistics = adapt)
+        .about(About::Steps),
     ]
 }
 

@@ -4,7 +4,7 @@ use finetune::config::Format;
 use finetune::evaluation::Prefer;
 
 use crate::flags::define::choice::of;
-use crate::flags::define::{Flag, Resume, choice, switch, value};
+use crate::flags::define::{About, Flag, Resume, choice, switch, value};
 use crate::flags::task::Task;
 
 /// The flag that reads settings from a file, or repeats runs.
@@ -77,6 +77,7 @@ pub(super) fn flags() -> Vec<Flag> {
             )
             .default("30")
             .sets(|run, seconds| run.checkpoint_seconds = seconds)
+            .about(About::Steps)
             .resume(Resume::Honour),
         value("keep-checkpoints", "N")
             .help("Retain the checkpoints of the last N epochs")
@@ -86,6 +87,7 @@ pub(super) fn flags() -> Vec<Flag> {
             )
             .default("0")
             .sets(|run, epochs| run.keep_checkpoints = epochs)
+            .about(About::Steps)
             .resume(Resume::Honour),
         choice(
             "prefer",

@@ -6,7 +6,9 @@ use finetune_training::{ClassWeights, Optimizer, Recipe, Schedule, Select};
 
 use crate::flags::base::{Preset, StartingRecipe};
 use crate::flags::define::choice::{named, of};
-use crate::flags::define::{Flag, Resume, choice, named_choice, on_off, switch, value, value_by};
+use crate::flags::define::{
+    About, Flag, Resume, choice, named_choice, on_off, switch, value, value_by,
+};
 use crate::flags::task::Task;
 
 /// The methods that train the whole network.
@@ -15,9 +17,13 @@ const WHOLE: &[&str] = &["sft", SCRATCH];
 pub(super) fn flags() -> Vec<Flag> {
     let mut flags = starting_recipe();
     flags.extend(steps());
-    flags.extend(optimizer());
-    flags.extend(regularization());
-    flags.extend(epochs_and_selection());
+    let of_steps = [optimizer(), regularization(), epochs_and_selection()];
+    flags.extend(
+        of_steps
+            .into_iter()
+            .flatten()
+            .map(|flag| flag.about(About::Steps)),
+    );
     flags
 }
 
@@ -55,7 +61,8 @@ fn starting_recipe() -> Vec<Flag> {
         .help("Recipe that the flags below change")
         .details("docs/recipe.md describes each setting and names its equivalents in PyTorch and timm.")
         .default("default")
-        .sets_base(|base, recipe| base.recipe = recipe, Resume::SameRecipe),
+        .sets_base(|base, recipe| base.recipe = recipe, Resume::SameRecipe)
+        .about(About::Steps),
     ]
 }
 
@@ -71,23 +78,26 @@ fn steps() -> Vec<Flag> {
             .only(&[Task::Compare, Task::Train])
             .conflicts_with("epochs")
             .sets_process(|process, seconds| process.budget = Some(seconds))
+            .about(About::Steps)
             .resume(Resume::Conflict),
         value("tune", "N")
             .help("Choose each method's settings among N candidates, by validation images")
             .details(
                 "The first candidate has the settings of the other flags; the others differ in learning \
-                 rate, rank or size, augmentation and weight decay, the same for every method. All train \
-                 for a third of the epochs and the best third for all of them; then the runs begin with \
+                 rate, rank or size, augmentation and weight decay, the same for every method that is \
+                 trained in steps. All train for a third of the epochs and the best third for all of them; then the runs begin with \
                  the best. At least 2. Needs validation images.",
             )
             .default_is("the settings as they are")
             .only(&[Task::Compare, Task::Train])
             .sets_process(|process, trials| process.tune = Some(trials))
+            .about(About::Steps)
             .resume(Resume::Conflict),
         value("epochs", "N")
             .help("Passes over the training images")
             .default_is("12; 40 for linear on networks pretrained on ImageNet")
-            .sets(|run, epochs| run.recipe.epochs = epochs),
+            .sets(|run, epochs| run.recipe.epochs = epochs)
+            .about(About::Steps),
         value("batch-size", "N")
             .help("Images per batch")
             .default("32")
@@ -100,7 +110,8 @@ fn steps() -> Vec<Flag> {
         .help("Whether an epoch leaves out its last images if they are fewer than a batch")
         .details("Images that are fewer than one batch are trained on nevertheless.")
         .default_is("on for networks pretrained on ImageNet, else off")
-        .sets(|run, drop| run.recipe.drop_last = drop),
+        .sets(|run, drop| run.recipe.drop_last = drop)
+        .about(About::Steps),
         value("accumulate", "N")
             .help("Batches per optimiser step (gradient accumulation)")
             .details(
@@ -108,7 +119,8 @@ fn steps() -> Vec<Flag> {
                  computes its statistics per batch.",
             )
             .default("1")
-            .sets(|run, batches| run.recipe.accumulate = batches),
+            .sets(|run, batches| run.recipe.accumulate = batches)
+            .about(About::Steps),
         value("seed", "N")
             .help("Seed of everything random; the first one of a comparison")
             .default("0")
@@ -245,7 +257,8 @@ fn regularization() -> Vec<Flag> {
         )
         .help("How classes are weighted in the loss")
         .default("none")
-        .sets(|run, weights| run.recipe.class_weights = weights),
+        .sets(|run, weights| run.recipe.class_weights = weights)
+        .about(About::Loss),
         value("ema", "DECAY")
             .help("Test and save a moving average of the weights, for example 0.999")
             .details(

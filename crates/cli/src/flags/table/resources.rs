@@ -7,7 +7,7 @@ use finetune_data::Cache;
 use finetune_training::{FeatureCache, FeatureDtype};
 
 use crate::flags::define::choice::of;
-use crate::flags::define::{Flag, Resume, choice, switch, value};
+use crate::flags::define::{About, Flag, Resume, choice, switch, value};
 use crate::flags::task::Task;
 use crate::terminal::exit::Usage;
 
@@ -65,7 +65,8 @@ fn computation() -> Vec<Flag> {
                 "About a quarter more time, the same results. docs/recipe.md has measurements. Chen et \
                  al. 2016, arXiv:1604.06174.",
             )
-            .sets(|run, on| run.recipe.gradient_checkpointing = on),
+            .sets(|run, on| run.recipe.gradient_checkpointing = on)
+            .about(About::Steps),
     ]
 }
 
@@ -126,6 +127,7 @@ fn stores() -> Vec<Flag> {
         )
         .default("auto")
         .sets(|run, cache| run.recipe.feature_cache = cache)
+        .about(About::Steps)
         .resume(Resume::Honour),
         choice(
             "feature-dtype",
@@ -139,7 +141,8 @@ fn stores() -> Vec<Flag> {
         )
         .help("Number type of the stored features")
         .default("f32")
-        .sets(|run, dtype| run.recipe.feature_dtype = dtype),
+        .sets(|run, dtype| run.recipe.feature_dtype = dtype)
+        .about(About::Steps),
     ]
 }
 
