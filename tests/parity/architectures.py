@@ -209,8 +209,9 @@ def run(model: nn.Module, batch: int, height: int, width: int, every: int = 1) -
                 if p.grad is not None and index % every == 0
             },
         }
-    rounding = (single - output).abs().max().item()
-    result["train"]["rounding"] = float(f"{rounding:.3g}")
+    if has_modes:
+        rounding = (single - output).abs().max().item()
+        result["train"]["rounding"] = float(f"{rounding:.3g}")
     return result
 
 

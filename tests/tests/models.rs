@@ -4,7 +4,7 @@
 
 mod util;
 
-use util::{Folder, line};
+use util::{Folder, fails};
 
 #[test]
 fn the_list_fits_into_eighty_columns_and_json_has_the_same_numbers() {

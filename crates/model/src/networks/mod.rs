@@ -38,8 +38,8 @@ use self::inverted_residual::{
     efficientnet, efficientnet_lite, efficientnet_v2, mobilenet_v1, mobilenet_v2, mobilenet_v3,
     mobilenet_v4,
 };
-pub(crate) use self::spec::Dialect;
 use self::residual::{regnet, resnet, resnet_d, resnext, seresnet};
+pub(crate) use self::spec::Dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
 pub use self::stochastic_depth::StochasticDepth;
