@@ -200,6 +200,7 @@ fn stirred(
 ) -> Network {
     struct Stir(Vec<(String, bool)>);
     impl ModuleMapper for Stir {
+        #[allow(clippy::cast_possible_truncation)]
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let (path, trainable) = self.0.remove(0);
             if !trainable {

@@ -17,6 +17,11 @@ impl Normalization {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     };
+    /// Those of the training images of CLIP (arXiv:2103.00020).
+    pub const CLIP: Self = Self {
+        mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
+        std: [0.268_629_54, 0.261_302_6, 0.275_777_1],
+    };
     /// From 0–1 to -1–1.
     pub const HALF: Self = Self {
         mean: [0.5; 3],

@@ -10,8 +10,8 @@ use finetune_methods::fit::Findings;
 use finetune_methods::{Adapted, Importance, count_parameters};
 use finetune_model::{Network, save_adapter, save_network, state_dict, write_pth};
 use finetune_training::{
-    Checkpoint, RangeTest, TrainingData, TrainingError, fit_features, importance, range_test,
-    resume,
+    Checkpoint, RangeTest, Recipe, Trained, TrainingData, TrainingError, fit_features, importance,
+    range_test, resume,
 };
 
 use super::augmented::augmented;
@@ -39,12 +39,7 @@ use crate::weights::Metadata;
 ///
 /// The run cannot be finished; then nothing of it is saved but its checkpoints.
 pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Result<Run, Error> {
-    let Job {
-        config,
-        folder,
-        inputs,
-        ..
-    } = job;
+    let (config, folder, inputs) = (job.config, job.folder, job.inputs);
     let started = job.started.unwrap_or_else(SystemTime::now);
     config.check()?;
     same_images(job, data)?;
@@ -85,24 +80,8 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
             _ => None,
         },
     );
-    let trained = match job.trial {
-        Some(Trial::Steps(batches)) if config.method.fits() => fit_features(
-            attached,
-            &training,
-            &recipe,
-            &device,
-            &mut recorder,
-            batches,
-        ),
-        _ => resume(
-            attached,
-            &training,
-            &recipe,
-            &device,
-            &mut recorder,
-            checkpoint.as_ref(),
-        ),
-    };
+    let given = (&training, &recipe, &device);
+    let trained = train(job, attached, given, &mut recorder, checkpoint.as_ref());
     let first_step = recorder.first_step();
     let finished = recorder.steps();
     let trained = trained.map_err(|error| {
@@ -161,6 +140,22 @@ pub fn run(job: &Job<'_>, data: &Decoded, observer: &mut impl Observer) -> Resul
         range_test: range_test.map(range_tested),
         ..tested
     })
+}
+
+/// Trains the network, from its checkpoint if there is one; only as far as a trial goes.
+fn train(
+    job: &Job<'_>,
+    attached: Adapted<Network>,
+    (training, recipe, device): (&TrainingData<'_>, &Recipe, &Device),
+    observer: &mut impl finetune_training::Observer,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<Trained<Network>, TrainingError> {
+    match job.trial {
+        Some(Trial::Steps(batches)) if job.config.method.fits() => {
+            fit_features(attached, training, recipe, device, observer, batches)
+        }
+        _ => resume(attached, training, recipe, device, observer, checkpoint),
+    }
 }
 
 /// The network with its method attached, before training.

@@ -81,6 +81,6 @@ mod tests {
     fn parts_have_rows_by_their_shares() {
         assert_eq!(ranges(&parts("{q,k,v}.bias"), 12), [0..4, 4..8, 8..12]);
         assert_eq!(ranges(&parts("{q,kv*2}.bias"), 12), [0..4, 4..12]);
-        assert_eq!(ranges(&parts("fc.bias"), 5), [0..5]);
+        assert_eq!(ranges(&parts("fc.bias"), 5), vec![0..5; 1]);
     }
 }

@@ -81,8 +81,9 @@ pub fn load<M: Module>(model: M, tensors: Vec<TrainedTensor>) -> Result<M, Metho
         })?;
         let fits = shape.is_none_or(|shape| {
             let same = |from: usize| shape.get(from..) == tensor.shape.get(from..);
-            let some = !any_length || tensor.values.len() > 0;
-            shape.len() == tensor.shape.len() && same(usize::from(any_length)) && some
+            let has_values = !any_length || tensor.values.len() > 0;
+            let is_shape = same(usize::from(any_length));
+            shape.len() == tensor.shape.len() && is_shape && has_values
         });
         if !fits || tensor.shape.iter().product::<usize>() != tensor.values.len() {
             return Err(MethodError::OtherBase {

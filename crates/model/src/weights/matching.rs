@@ -258,8 +258,7 @@ impl Wanted<'_> {
                         fit.differing
                             .push(format!("{} do not belong together", full(name)));
                     }
-                    fit.missing
-                        .extend(absent.into_iter().map(|part| full(part)));
+                    fit.missing.extend(absent.into_iter().map(full));
                 }
                 Some(stored) if !same(&stored.shape, slot, self.architecture) => {
                     let name = stored.names.iter().copied().flatten().next();

@@ -362,10 +362,9 @@ mod tests {
         let head = of(Case::new("resnet18", Method::Linear, "all"));
         assert_eq!(head, [10]);
         assert!(Segments(head).split().is_none());
-        // Stages of the model: the embedding, twelve blocks, the class token, the normalisation and
-        // the head.
+        // Stages of the model: the embedding, twelve blocks, the normalised class token and the head.
         let vit = of(Case::new("vit_tiny_patch16_224", Method::Sft, "all"));
-        assert_eq!(vit, [(0..13).collect(), vec![14]].concat());
+        assert_eq!(vit, (0..14).collect::<Vec<_>>());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(in crate::flags) const CONFIG: &str = "config";
 /// The flag that resumes runs.
 pub(in crate::flags) const RESUME: &str = "resume";
 
+#[allow(clippy::too_many_lines)] // a table
 pub(super) fn flags() -> Vec<Flag> {
     vec![
         value("out", "DIR")

@@ -104,7 +104,7 @@ fn preparation(values: &Map<String, Value>, place: &str) -> Option<Preparation> 
         Some(scale) if (scale * 255.0 - 1.0).abs() > 1e-3 => rescaled(one, scale * 255.0),
         _ => one,
     });
-    let size = values.get("size");
+    let sizes = values.get("size");
     let side = |key: &str| -> Option<usize> {
         let value = values.get(key)?;
         whole(value).or_else(|| {
@@ -112,7 +112,7 @@ fn preparation(values: &Map<String, Value>, place: &str) -> Option<Preparation> 
             keys.iter().find_map(|key| whole(value.get(key)?))
         })
     };
-    let is_short = size.is_some_and(|size| size.get("shortest_edge").is_some() || size.is_u64());
+    let is_short = sizes.is_some_and(|size| size.get("shortest_edge").is_some() || size.is_u64());
     let crops = values.get("do_center_crop").and_then(Value::as_bool) == Some(true);
     let whole_side = side("size");
     let (image_size, crop) = match (whole_side, side("crop_size").filter(|_| crops)) {

@@ -80,8 +80,8 @@ fn named_parts(name: &str, rows: usize) -> Option<Vec<(String, Range<usize>)>> {
     }
     let ranges = ranges(&parts, rows);
     let names = parts.into_iter().map(|part| part.name);
-    let named = names.zip(ranges);
-    named
+    names
+        .zip(ranges)
         .map(|(name, rows)| Some((name?.into_owned(), rows)))
         .collect()
 }

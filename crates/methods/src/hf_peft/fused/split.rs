@@ -122,7 +122,7 @@ impl Layer {
         Self {
             whole: whole.to_owned(),
             escaped: regex::escape(whole),
-            parts: names.map(|name| name.into_owned()).collect(),
+            parts: names.map(std::borrow::Cow::into_owned).collect(),
         }
     }
 

@@ -42,17 +42,12 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     ),
 ];
 
-const NORMALIZATION: Normalization = Normalization {
-    mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-    std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
-};
-
 const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
     Spec {
         name,
         aliases: &[],
         image_size,
-        normalization: NORMALIZATION,
+        normalization: Normalization::CLIP,
         crop,
         dialects: &[TIMM, OPEN_CLIP, TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY],
         ..VIT

@@ -34,10 +34,7 @@ const fn spec(name: &'static str, aliases: &'static [&'static str], image_size: 
         name,
         aliases,
         image_size,
-        normalization: Normalization {
-            mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
-        },
+        normalization: Normalization::CLIP,
         crop: 1.0,
         dialects: &[TIMM_EVA],
         ..VIT

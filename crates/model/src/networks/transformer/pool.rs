@@ -55,9 +55,9 @@ impl AttentionPool {
             part.reshape([batch, tokens, self.heads, dim])
                 .swap_dims(1, 2)
         };
-        let (q, k, v) = (part(0, 1, 0), part(1, count, 1), part(1, count, 2));
-        let scores = (q / (dim as f64).sqrt()).matmul(k.swap_dims(2, 3));
-        let seen = softmax(scores, 3).matmul(v).reshape([batch, width]);
+        let (query, keys, values) = (part(0, 1, 0), part(1, count, 1), part(1, count, 2));
+        let scores = (query / (dim as f64).sqrt()).matmul(keys.swap_dims(2, 3));
+        let seen = softmax(scores, 3).matmul(values).reshape([batch, width]);
         let x = linear(&self.proj, seen);
         let y = self
             .mlp

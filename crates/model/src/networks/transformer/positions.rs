@@ -37,6 +37,7 @@ pub(super) fn on_grid(embedding: Tensor<3>, prefix: usize, grid: [usize; 2]) -> 
 
 /// What tokens know of each other's places, besides their position embeddings.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // there is one per forward pass
 pub(super) enum Relation {
     None,
     Rotated(Rotation),
