@@ -13,6 +13,7 @@ pub mod output;
 pub mod phase;
 pub mod process;
 pub mod progress;
+mod recipe_line;
 pub mod relay;
 pub mod understood;
 pub mod width;

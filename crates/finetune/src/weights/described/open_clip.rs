@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Claim, Described, Document, Preparation, filter, named, normalization, whole};
+use super::document::{Claim, Described, Document, filter, named, normalization, whole};
+use super::preparation::Preparation;
 
 pub(super) fn read(document: &Document) -> Described {
     let object = |values: &Map<String, Value>, key: &str| -> Option<Map<String, Value>> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Claim, Described, Document, Preparation, filter, float, named, normalization, whole};
+use super::document::{Claim, Described, Document, filter, float, named, normalization, whole};
+use super::preparation::Preparation;
 
 pub(super) fn read(document: &Document) -> Described {
     let values = &document.values;

@@ -4,7 +4,8 @@ use finetune_data::Filter;
 use finetune_model::ARCHITECTURES;
 use serde_json::{Map, Value};
 
-use super::{Claim, Described, Document, Preparation, float, normalization, whole};
+use super::document::{Claim, Described, Document, float, normalization, whole};
+use super::preparation::Preparation;
 
 pub(super) fn read(document: &Document) -> Described {
     let values = &document.values;
