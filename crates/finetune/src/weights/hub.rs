@@ -68,21 +68,6 @@ impl HubFile {
         self.file.as_deref().unwrap_or(FILES[0])
     }
 
-    /// The file on this machine, downloaded if the Hub's cache does not have it. If it is the index of
-    /// several files, these are downloaded as well.
-    ///
-    /// The Hub's own cache and environment variables apply: `HF_HOME`, `HF_HUB_CACHE`,
-    /// `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HUB_OFFLINE=1` to use the cache only. The Hub says the SHA-256 of
-    /// large files, which is checked.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be downloaded or is damaged, or the program was built without the feature `hub`.
-    #[cfg(feature = "hub")]
-    pub fn fetch(&self, progress: Option<OnProgress>) -> Result<PathBuf, Error> {
-        super::hub_client::fetch(self, progress)
-    }
-
     /// The file on this machine.
     ///
     /// # Errors

@@ -13,8 +13,24 @@ use super::hub::{FILES, HubFile};
 use super::progress::{OnProgress, Progress};
 use crate::error::Error;
 
+impl HubFile {
+    /// The file on this machine, downloaded if the Hub's cache does not have it. If it is the index of
+    /// several files, these are downloaded as well.
+    ///
+    /// The Hub's own cache and environment variables apply: `HF_HOME`, `HF_HUB_CACHE`,
+    /// `HF_ENDPOINT`, `HF_TOKEN`, and `HF_HUB_OFFLINE=1` to use the cache only. The Hub says the SHA-256 of
+    /// large files, which is checked.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be downloaded or is damaged, or the program was built without the feature `hub`.
+    pub fn fetch(&self, progress: Option<OnProgress>) -> Result<PathBuf, Error> {
+        fetch(self, progress)
+    }
+}
+
 /// Gets a file of the Hub, and all files that it is the index of.
-pub(super) fn fetch(hub: &HubFile, progress: Option<OnProgress>) -> Result<PathBuf, Error> {
+fn fetch(hub: &HubFile, progress: Option<OnProgress>) -> Result<PathBuf, Error> {
     let repository = Repository::open(hub, progress)?;
     let (file, path) = match hub.file.as_deref() {
         Some(file) => (file, repository.get(file)?),
