@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use serde_json::{Value, json};
 
-use super::join::{InParts, Opened};
+use super::opened::{InParts, Opened};
 use crate::error::MethodError;
 use crate::hf_peft::ranks::Ranks;
 use crate::hf_peft::settings::rejected;

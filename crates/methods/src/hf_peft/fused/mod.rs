@@ -7,7 +7,9 @@
 
 mod factors;
 mod join;
+mod opened;
 mod split;
 
-pub(super) use join::{Opened, join};
+pub(super) use join::join;
+pub(super) use opened::Opened;
 pub(super) use split::split;
