@@ -230,6 +230,14 @@ impl Architecture {
         })
     }
 
+    /// Whether it computes the same with the same tensors as the architecture of this name.
+    #[must_use]
+    pub fn computes_as(&self, other: &str) -> bool {
+        let root = |one: &Spec| one.same_network_as.unwrap_or(one.name);
+        let other = ARCHITECTURES.iter().find(|one| one.name == other);
+        other.is_some_and(|other| root(other) == root(self))
+    }
+
     /// The architecture for images that are prepared in another way.
     #[must_use]
     pub fn prepared(&self, normalization: Normalization, filter: Filter, crop: f32) -> Self {

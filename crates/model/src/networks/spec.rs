@@ -128,16 +128,6 @@ impl Spec {
         self.name == name || self.aliases.contains(&name)
     }
 
-    /// Whether it computes the same with the same tensors as the architecture of this name.
-    #[must_use]
-    pub fn computes_as(&self, other: &str) -> bool {
-        let root = |name: &'static str, same: Option<&'static str>| same.unwrap_or(name);
-        let other = super::ARCHITECTURES.iter().find(|one| one.name == other);
-        other.is_some_and(|other| {
-            root(other.name, other.same_network_as) == root(self.name, self.same_network_as)
-        })
-    }
-
     /// How an image becomes what the network takes, as the publishers of the weights do it: the shorter
     /// side is resized to `image_size / crop`, then the centre is cropped.
     #[must_use]

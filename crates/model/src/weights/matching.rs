@@ -8,7 +8,7 @@ use std::ops::Bound;
 use finetune_files::{listed, shortened, visible};
 
 use super::parts::{Part, parts, rows_of_parts};
-use super::state_dict::Slot;
+use super::state_dict::{POSITIONS, Slot};
 use super::tensor_file::Entry;
 use crate::networks::{Architecture, Sizes};
 
@@ -18,12 +18,6 @@ const WRAPPERS: [&str; 3] = [
     "_fsdp_wrapped_module.",
     "_checkpoint_wrapped_module.",
 ];
-
-/// The path of the position embedding of transformers.
-pub(super) const POSITIONS: &str = "pos_embed";
-
-/// The path of their class token.
-pub(super) const CLASS_TOKEN: &str = "cls_token";
 
 /// The most prefixes that are tried for an architecture.
 const MOST_PREFIXES: usize = 64;

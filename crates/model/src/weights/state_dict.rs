@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::matching::POSITIONS;
 use super::parts::parts;
 use crate::error::ModelError;
 use crate::networks::{Architecture, Dialect};
@@ -15,6 +14,12 @@ use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, TensorData};
 use finetune_methods::{Floats, ParamInfo, parameters_lazily};
+
+/// The path of the position embedding of transformers.
+pub(super) const POSITIONS: &str = "pos_embed";
+
+/// The path of their class token.
+pub(super) const CLASS_TOKEN: &str = "cls_token";
 
 /// A tensor of a module as an entry of a state dict.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use burn::tensor::Device;
 
 use finetune_files::{quoted, quoted_path};
 
-use super::matching::{CLASS_TOKEN, POSITIONS, Tensors, Wanted, is_head, patches_of};
+use super::matching::{Tensors, Wanted, is_head, patches_of};
 use super::parts::rows_of_parts;
 use super::sharded::{self, ShardIndex};
 use super::single::{self, Opened};
@@ -20,7 +20,7 @@ use crate::networks::Architecture;
 use crate::networks::Network;
 use crate::networks::init::initialize_head;
 use crate::weights::position::resample;
-use crate::weights::state_dict::{Slot, apply, slots};
+use crate::weights::state_dict::{CLASS_TOKEN, POSITIONS, Slot, apply, slots};
 
 /// An open weights file. The names and shapes of its tensors are known; values are read when they are
 /// asked for.

@@ -9,9 +9,9 @@ use finetune_methods::linear;
 
 use super::super::attention::{Heads, attention_with_bias};
 use super::super::stochastic_depth::StochasticDepth;
+use super::norm::{layer_norm, normalized};
 use super::position::Position;
 use super::window::Windows;
-use super::{layer_norm, normalized};
 
 /// Channels per head.
 const PER_HEAD: usize = 32;

@@ -4,6 +4,7 @@
 mod block;
 pub(super) mod first;
 mod names;
+mod norm;
 mod position;
 pub(super) mod second;
 mod window;
@@ -17,15 +18,12 @@ use burn::tensor::ops::PadMode;
 use finetune_methods::{conv2d, linear};
 
 use self::block::{BlockSize, SwinBlock};
-use super::blocks::{layer_norm_of, normalized_by};
+use self::norm::{layer_norm, normalized};
 use super::spec::{Entry, Spec};
 use super::stages::{Stage, Staged, branching_blocks, logits, share};
 
 /// Side of a patch in pixels.
 const PATCH: usize = 4;
-
-/// Added to the variance in layer normalisations: PyTorch's default.
-const EPSILON: f64 = 1e-5;
 
 /// Tokens from patches, four stages, and a head on the mean of the tokens. Maps are
 /// `[batch, height, width, channels]`.
@@ -190,12 +188,4 @@ impl PatchMerging {
             linear(&self.reduction, normalized(&self.norm, x))
         }
     }
-}
-
-fn layer_norm(width: usize, device: &Device) -> LayerNorm {
-    layer_norm_of(width, EPSILON, device)
-}
-
-fn normalized(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
-    normalized_by(norm, x, EPSILON)
 }

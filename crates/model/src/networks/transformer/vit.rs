@@ -5,7 +5,7 @@
 use finetune_data::{Filter, Normalization};
 
 use super::super::init::Init;
-use super::super::spec::Dialect;
+use super::super::spec::{Dialect, Sizes};
 use super::names::{
     TIMM, TORCHVISION, TORCHVISION_OLD, TRANSFORMERS_5_DEIT, TRANSFORMERS_5_VIT,
     TRANSFORMERS_5_VIT_BODY, TRANSFORMERS_DEIT, TRANSFORMERS_VIT, TRANSFORMERS_VIT_BODY,
@@ -109,7 +109,7 @@ pub(super) const VIT: Spec = Spec {
     name: "vit_tiny_patch16_224",
     aliases: &["vit_tiny_patch16_384"],
     image_size: 224,
-    sizes: crate::networks::Sizes::MultipleOf(16),
+    sizes: Sizes::MultipleOf(16),
     normalization: Normalization::HALF,
     filter: Filter::Bicubic,
     crop: 0.9,
