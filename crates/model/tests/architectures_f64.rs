@@ -39,3 +39,9 @@ macro_rules! families {
 families! {
     cifar_resnet, convnext, convnext_v2, densenet, efficientnet, efficientnet_lite, efficientnet_v2, foundation, inception, mobilenet_v1, mobilenet_v2, mobilenet_v3, mobilenet_v4, regnet, resnet, resnet_d, resnext, seresnet, swin, swin_v2, vgg, vit
 }
+
+#[test]
+#[ignore = "takes minutes: each network has more than 100 million parameters"]
+fn large() {
+    check_f64("large");
+}
