@@ -32,8 +32,11 @@ from torch import nn  # noqa: E402
 
 HEADS = {
     "chapter": "6", "resnet8-64": "linear", "resnet18": "fc", "mobilenet_v2": "classifier.1",
-    "vit_tiny_patch16_224": "head", "convnext_tiny": "classifier.2",
+    "vit_tiny_patch16_224": "head", "dinov2_small": "head", "convnext_tiny": "classifier.2",
 }
+
+# timm's names of the models that have another one here.
+TIMM = {"dinov2_small": "vit_small_patch14_dinov2"}
 
 
 class Block(nn.Module):
@@ -96,8 +99,7 @@ def plain(job: dict) -> nn.Module:
     else:
         import timm
 
-        model = timm.create_model(name, num_classes=classes, img_size=job["size"]) \
-            if name.startswith("vit") else timm.create_model(name, num_classes=classes)
+        model = timm.create_model(TIMM.get(name, name), num_classes=classes, img_size=job["size"])
     weights = pathlib.Path(job["weights"])
     if weights.suffix == ".safetensors":
         state = load_file(weights)

@@ -54,7 +54,7 @@ pub(crate) struct Args {
         long,
         value_name = "MODEL,…",
         value_delimiter = ',',
-        default_value = "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,convnext_tiny",
+        default_value = "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,dinov2_small,convnext_tiny",
         help_heading = "Measurements"
     )]
     pub(crate) models: Vec<String>,
@@ -67,8 +67,8 @@ pub(crate) struct Args {
         help_heading = "Measurements"
     )]
     pub(crate) methods: Vec<String>,
-    /// Side lengths of the steps' images in pixels; `chapter` and `resnet8-64` always use 64, ViT and
-    /// ConvNeXt 224
+    /// Side lengths of the steps' images in pixels; `chapter` and `resnet8-64` always use 64, the
+    /// transformers and ConvNeXt 224
     #[arg(
         long,
         value_name = "PIXELS,…",
@@ -266,7 +266,7 @@ mod tests {
         let help = Cli::command().render_long_help().to_string();
         for default in [
             "startup,steps,threads,runs",
-            "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,convnext_tiny",
+            "resnet8-64,chapter,resnet18,mobilenet_v2,vit_tiny_patch16_224,dinov2_small,convnext_tiny",
             "sft,lora,peft,linear",
             "64,96,224",
         ] {

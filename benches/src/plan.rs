@@ -20,6 +20,21 @@ const CLASSES: usize = 5;
 const RANK: usize = 8;
 const ALPHA: f64 = 16.0;
 
+/// Transformers and their like, with the layers that get adapters on both sides. They are trained on images of
+/// [`LARGE_SIDE`] pixels in small batches.
+const LARGE: [(&str, &[&str]); 3] = [
+    ("vit_tiny_patch16_224", &["qkv", "fc1", "fc2"]),
+    ("dinov2_small", &["qkv", "fc1", "fc2"]),
+    ("convnext_tiny", &["fc1", "fc2"]),
+];
+const LARGE_SIDE: usize = 224;
+
+/// The adapted layers of a model of [`LARGE`].
+fn large(model: &str) -> Option<&'static [&'static str]> {
+    let found = LARGE.iter().find(|(name, _)| *name == model);
+    found.map(|(_, targets)| *targets)
+}
+
 /// Measures the requested parts, and calls `save` after each step.
 pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<Results> {
     let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -74,19 +89,16 @@ pub(crate) fn all(args: &Args, save: &dyn Fn(&Results) -> Result<()>) -> Result<
 fn subjects(args: &Args) -> Vec<(&str, usize)> {
     let mut subjects = Vec::new();
     for model in &args.models {
-        // These have one size. What is for 224 pixels takes long, and is left out with that size.
-        match model.as_str() {
-            "chapter" | "resnet8-64" => {
-                subjects.push((model.as_str(), 64));
-                continue;
+        // These have one size. Large models take long, and are left out with theirs.
+        if matches!(model.as_str(), "chapter" | "resnet8-64") {
+            subjects.push((model.as_str(), 64));
+            continue;
+        }
+        if large(model).is_some() {
+            if args.sizes.contains(&LARGE_SIDE) {
+                subjects.push((model.as_str(), LARGE_SIDE));
             }
-            "vit_tiny_patch16_224" | "convnext_tiny" => {
-                if args.sizes.contains(&224) {
-                    subjects.push((model.as_str(), 224));
-                }
-                continue;
-            }
-            _ => {}
+            continue;
         }
         subjects.extend(args.sizes.iter().map(|size| (model.as_str(), *size)));
     }
@@ -211,11 +223,9 @@ fn steps(
 /// A job for training steps of a model with seeded weights on the embedded photographs.
 fn step_job(bench: &Bench, model: &str, size: usize, threads: usize) -> Result<Job> {
     let architecture = Architecture::find(model)?.at(size)?;
-    // Transformers have their usual targets; they and their like are trained in small batches.
-    let (batch, targets) = match model {
-        "chapter" => (64, &[][..]),
-        "vit_tiny_patch16_224" => (8, &["qkv", "fc1", "fc2"][..]),
-        "convnext_tiny" => (8, &["fc1", "fc2"][..]),
+    let (batch, targets) = match (model, large(model)) {
+        (_, Some(targets)) => (8, targets),
+        ("chapter", _) => (64, &[][..]),
         _ => (32, &[][..]),
     };
     let steps = WARM_UP + if size > 128 { 3 } else { 6 };

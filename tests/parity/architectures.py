@@ -234,6 +234,8 @@ def main() -> None:
     for name, (build, size) in module.models().items():
         print(name, file=sys.stderr)
         result["models"][name] = run(build(), *size)
+        if hasattr(module, "HEAD_HIDDEN"):
+            result["models"][name]["head_hidden"] = module.HEAD_HIDDEN
         if name in getattr(module, "KINKS", []):
             evaluation = result["models"][name]["eval"]
             changes = kinks(build(), *size[:3])

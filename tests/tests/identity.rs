@@ -149,7 +149,12 @@ fn look_alikes_that_are_not_supported_are_refused_by_name() {
         ("resnet18", "resnetblur18"),
         ("resnet50", "resnetaa50"),
         ("resnet50", "resnetblur50"),
+        ("resnet34d", "resnetaa34d"),
+        ("resnet50d", "resnetaa50d"),
+        ("resnet101d", "resnetblur101d"),
+        ("seresnext101d_32x8d", "seresnextaa101d_32x8d"),
         ("efficientnet_b0", "efficientnet_blur_b0"),
+        ("mobilenetv4_conv_medium", "mobilenetv4_conv_blur_medium"),
         ("vit_tiny_patch16_224", "vit_tiny_patch16_unheard_of"),
     ];
     for (tensors, says) in cases {
@@ -161,6 +166,17 @@ fn look_alikes_that_are_not_supported_are_refused_by_name() {
             "{error}"
         );
     }
+    // Arguments with which timm builds the network may change what it computes.
+    let arguments = |arguments: Value| json!({ "architecture": "vit_tiny_patch16_224", "model_args": arguments });
+    let source = || Source::of("vit_tiny_patch16_224", Some("timm"));
+    let error = source()
+        .with("config.json", &arguments(json!({ "act_layer": "relu" })))
+        .error();
+    let wanted =
+        "says `vit_tiny_patch16_224 with act_layer=\"relu\"` (timm), which is not supported";
+    assert!(error.contains(wanted), "{error}");
+    let found = source().with("config.json", &arguments(json!({ "img_size": 96 })));
+    assert_eq!(found.identity().model, "vit_tiny_patch16_224");
     // Without a configuration, the name of the file or of its folder says as much.
     for name in [
         "resnetblur18-1234.safetensors",
@@ -245,6 +261,87 @@ fn a_configuration_that_contradicts_the_tensors_is_an_error_that_names_both() {
         ),
         "{error}"
     );
+    // The same kind of network in another size, or computing something else with the same tensors.
+    let cases = [
+        (
+            "deit_tiny_patch16_224",
+            json!({ "model_type": "deit", "hidden_size": 768 }),
+            "`hidden_size` 768 instead of 192",
+        ),
+        (
+            "vit_tiny_patch16_224",
+            json!({ "model_type": "vit", "num_attention_heads": 12 }),
+            "`num_attention_heads` 12 instead of 3",
+        ),
+        (
+            "vit_tiny_patch16_224",
+            json!({ "model_type": "vit", "hidden_act": "quick_gelu" }),
+            "`hidden_act` \"quick_gelu\" instead of gelu",
+        ),
+        (
+            "siglip_base_patch16_224",
+            json!({ "model_type": "siglip", "vision_config": { "hidden_act": "gelu" } }),
+            "`hidden_act` \"gelu\" instead of gelu_pytorch_tanh",
+        ),
+        (
+            "convnext_tiny",
+            json!({ "model_type": "convnext", "depths": [3, 3, 27, 3] }),
+            "`depths` [3,3,27,3] instead of [3,3,9,3]",
+        ),
+        (
+            "resnet18",
+            json!({ "model_type": "resnet", "hidden_act": "silu" }),
+            "`hidden_act` \"silu\" instead of relu",
+        ),
+        (
+            "resnet50",
+            json!({ "model_type": "resnet", "downsample_in_first_stage": true }),
+            "`downsample_in_first_stage` true instead of false",
+        ),
+        (
+            "mobilenet_v2_1.0_224",
+            json!({ "model_type": "mobilenet_v2", "tf_padding": false }),
+            "`tf_padding` false instead of true",
+        ),
+        (
+            "dinov3_small",
+            json!({ "model_type": "dinov3_vit", "rope_theta": 10_000.0 }),
+            "`rope_theta` 10000.0 instead of 100",
+        ),
+    ];
+    for (tensors, config, difference) in cases {
+        let error = Source::of(tensors, Some("transformers"))
+            .with("config.json", &config)
+            .error();
+        let kind = config["model_type"].as_str().unwrap();
+        let wanted =
+            format!("says `{kind}` (transformers) with {difference}, but its tensors are those of");
+        assert!(error.contains(&wanted), "{error}");
+        assert!(error.contains(&format!("--model {tensors}")), "{error}");
+    }
+    // Windows of another size have the same tensors in the second version of Swin.
+    let config = |window: u64, trained: u64| {
+        json!({
+            "model_type": "swinv2", "window_size": window,
+            "pretrained_window_sizes": [trained, trained, trained, trained / 2],
+        })
+    };
+    for (window, trained, model) in [
+        (8, 0, "swinv2_base_window8_256"),
+        (16, 0, "swinv2_base_window16_256"),
+        (16, 12, "swinv2_base_window12to16_192to256"),
+        (24, 12, "swinv2_base_window12to24_192to384"),
+    ] {
+        let source = Source::of("swinv2_base_window8_256", Some("transformers"));
+        let found = source
+            .with("config.json", &config(window, trained))
+            .identity();
+        assert_eq!(found.model, model);
+    }
+    let error = Source::of("swinv2_base_window8_256", Some("transformers"))
+        .with("config.json", &config(10, 0))
+        .error();
+    assert!(error.contains("`window_size` 10 instead of 8"), "{error}");
     // A file that has nothing to do with weights says nothing.
     let config = json!({ "name": "my project", "version": 1 });
     let source = Source::of("resnet18", None).with("config.json", &config);

@@ -6,6 +6,7 @@ mod util;
 
 use std::path::Path;
 
+use finetune::model::WeightsFile;
 use util::{Folder, line, names};
 
 const TRAIN: &str = "train --data data --image-size 16 --epochs 4 --batch-size 4 --ui none";
@@ -60,6 +61,50 @@ fn the_test_images_do_not_influence_training() {
     assert!(page.contains("Learning rate range test"));
 }
 
+#[test]
+fn a_head_with_a_hidden_layer_is_a_sequence_in_files_and_is_read_again() {
+    let folder = Folder::colors();
+    for method in ["sft", "lora"] {
+        let train = format!("{TRAIN} --method {method} --head-hidden 12 --lr 0.01 --out {method}");
+        folder.run(&train).ok();
+        let report = folder.json(&format!("{method}/report.json"));
+        let evaluated = folder
+            .run(&format!("evaluate --run {method} --json"))
+            .ok()
+            .json();
+        assert_eq!(evaluated[0]["accuracy"], report["runs"][0]["accuracy"]);
+        let merged = folder.path(&format!("{method}.safetensors"));
+        folder
+            .run(&format!("merge --run {method} --out {method}.safetensors"))
+            .ok();
+        let file = WeightsFile::open(&merged).unwrap();
+        let shapes = file.shapes();
+        assert_eq!(shapes["linear.0.weight"], [12, 64]);
+        assert_eq!(shapes["linear.2.weight"], [2, 12]);
+        assert_eq!(shapes["linear.2.bias"], [2]);
+        let understood = file.understand().unwrap();
+        assert_eq!((understood.classes, understood.left_out), (Some(2), 0));
+        // A new run starts from it, and makes a head of its own.
+        folder
+            .run(&format!(
+                "{TRAIN} --method linear --weights {method}.safetensors --out from-{method}"
+            ))
+            .ok();
+    }
+    // The adapter is larger by the hidden layer: 64 · 12 + 12 and 12 · 2 + 2 instead of 64 · 2 + 2.
+    folder
+        .run(&format!("{TRAIN} --method lora --out plain"))
+        .ok();
+    let trainable = |out: &str| {
+        let report = folder.json(&format!("{out}/report.json"));
+        report["runs"][0]["trainable_parameters"].as_u64().unwrap()
+    };
+    assert_eq!(trainable("lora") - trainable("plain"), 12 * 67 + 2 - 130);
+    let refused = folder.run(&format!("{TRAIN} --method knn --head-hidden 12 --out o"));
+    let line = line(&refused, 2);
+    assert!(line.contains("--head-hidden is 12, but knn"), "{line}");
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -98,6 +143,7 @@ fn wrong_values_are_errors_of_one_line_with_exit_code_2() {
         ("--unfreeze-epochs 4", "below the number of epochs"),
         ("--weight-decay -1", "at least 0"),
         ("--lr 0", "above 0"),
+        ("--head-hidden 0", "from 1 to 65536"),
     ] {
         let (name, value) = flag.split_once(' ').unwrap();
         let refused = folder.run(&format!("{TRAIN} {name}={value} --out o"));

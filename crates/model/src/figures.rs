@@ -54,7 +54,7 @@ impl Figures {
             let size = param.shape.iter().product::<usize>();
             let in_head = param.path.strip_prefix(architecture.head);
             match in_head.filter(|rest| rest.starts_with('.')) {
-                Some(".weight") => head += size,
+                Some(rest) if rest.ends_with(".weight") => head += size,
                 Some(_) => {}
                 None if param.buffer => {}
                 None => parameters += size,

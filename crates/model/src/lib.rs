@@ -24,8 +24,8 @@ pub mod weights;
 pub use self::error::ModelError;
 pub use self::figures::Figures;
 pub use self::networks::{
-    ARCHITECTURES, Architecture, Feature, Features, Init, Network, Sizes, Stage, Staged,
-    StochasticDepth,
+    ARCHITECTURES, Architecture, Feature, Features, Init, Network, Setting, Settings, Sizes, Stage,
+    Staged, StochasticDepth,
 };
 pub use self::weights::{
     Head, Loaded, OtherSet, ShardIndex, StateTensor, Understood, WeightsFile, is_peft,

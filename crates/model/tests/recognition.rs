@@ -169,6 +169,16 @@ fn what_is_beside_a_network_is_left_out_and_named() {
 }
 
 #[test]
+fn a_network_with_further_tokens_is_another_network() {
+    let vit = network("vit_tiny_patch16_224", None, "");
+    assert!(understood(std::slice::from_ref(&vit)).is_some());
+    for further in ["reg_token", "register_tokens", "attn_pool.q.weight"] {
+        let found = understood(&[vit.clone(), other(&[further])]);
+        assert!(found.is_none(), "{further}");
+    }
+}
+
+#[test]
 fn a_network_with_further_tensors_in_its_layers_is_another_network() {
     for further in [
         "layer1.0.se.weight",

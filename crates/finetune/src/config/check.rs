@@ -12,6 +12,9 @@ use crate::machine::threads::MOST_THREADS;
 /// The largest side of images: a single batch of larger ones would not fit into memory.
 const LARGEST_SIDE: usize = 4096;
 
+/// The most units of a head's hidden layer.
+const MOST_UNITS: usize = 1 << 16;
+
 impl RunConfig {
     /// Checks that each setting is in its range, and that the model exists and takes images of this
     /// size. A configuration from a file is checked like one that was typed.
@@ -27,6 +30,14 @@ impl RunConfig {
         check("--image-size", side, wanted, side <= LARGEST_SIDE)?;
         let architecture = self.architecture()?;
         self.targets()?;
+        let units = self.head_hidden.unwrap_or(1);
+        let wanted = "from 1 to 65536";
+        check(
+            "--head-hidden",
+            units,
+            wanted,
+            (1..=MOST_UNITS).contains(&units),
+        )?;
         self.recipe.check()?;
         self.check_steps()?;
         let (depth, head) = (self.recipe.drop_path, self.recipe.head_dropout);
@@ -84,8 +95,11 @@ impl RunConfig {
             return Ok(());
         }
         let name = self.method_name();
+        let hidden = self.head_hidden.map(|units| units.to_string());
+        let has_hidden = hidden.is_some();
         for (flag, value, asked) in [
             ("--lr", "auto".to_owned(), self.auto_rate),
+            ("--head-hidden", hidden.unwrap_or_default(), has_hidden),
             (
                 "--modules-to-save",
                 self.modules_to_save.join(","),

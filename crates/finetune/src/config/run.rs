@@ -44,6 +44,9 @@ pub struct RunConfig {
     /// How the publisher of the weights prepares images; `None` is as usual for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<Preparation>,
+    /// Units of the hidden layer of the head; `None` is a linear head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_hidden: Option<usize>,
     /// The images.
     pub data: DataConfig,
     /// Pattern of the layers that get an adapter; `None` is the model's own.
@@ -112,6 +115,7 @@ impl RunConfig {
             model: defaults::MODEL.to_owned(),
             weights: None,
             preparation: None,
+            head_hidden: None,
             data: DataConfig::default(),
             targets: None,
             exclude_targets: None,
@@ -232,6 +236,7 @@ impl RunConfig {
     /// No model has that name, or it does not take images of that size.
     pub fn architecture(&self) -> Result<Architecture, Error> {
         let architecture = Architecture::find(&self.model)?.at(self.data.image_size)?;
+        let architecture = architecture.with_head_hidden(self.head_hidden);
         let preparation = self.preparation.as_ref();
         Ok(preparation.map_or(architecture, |preparation| {
             preparation.applied(&architecture)

@@ -6,12 +6,14 @@ use super::progress::OnProgress;
 use crate::error::Error;
 
 /// The weights files that a repository or folder may have, in the order in which Hugging Face's libraries
-/// look for them.
-pub(super) const FILES: [&str; 4] = [
+/// look for them, and those of `open_clip`.
+pub(super) const FILES: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
 ];
 
 /// Weights on the Hugging Face Hub: `hf:OWNER/NAME[@REVISION][/FILE]`.
@@ -24,7 +26,7 @@ pub struct HubFile {
     /// Branch, tag or commit.
     pub revision: String,
     /// Path in the repository; `None` is the first that there is of `model.safetensors`, its index,
-    /// `pytorch_model.bin` and its index.
+    /// `pytorch_model.bin`, its index, and the files of `open_clip`.
     pub file: Option<String>,
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use finetune_files::quoted;
 use finetune_model::{Architecture, Understood, WeightsFile, look_alikes};
 
-use super::described::{Claim, Described, Preparation};
+use super::described::{Claim, Described, Other, Preparation};
 use super::metadata::Metadata;
 use super::unrecognised::unrecognised;
 use crate::error::Error;
@@ -140,6 +140,22 @@ fn claimed(
         return Ok((Architecture::find(name)?, vec![claim.sentence()]));
     }
     let found = understood.architecture.name;
+    let contradicted = claim
+        .others
+        .iter()
+        .find(|other| candidates(understood).any(|name| name == other.architecture));
+    if let Some(Other {
+        architecture,
+        difference,
+    }) = contradicted
+    {
+        return Err(Error::UnknownWeights(format!(
+            "{}: {} with {difference}, but its tensors are those of {architecture}; one of the two belongs to \
+             other weights (--model {architecture} takes the tensors as they are)",
+            file.origin(),
+            claim.sentence(),
+        )));
+    }
     let text = if claim.architectures.is_empty() {
         format!(
             "{}: {}, which is not supported; its tensors have the names and shapes of {found}, which may \

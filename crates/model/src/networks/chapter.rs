@@ -10,6 +10,7 @@ use finetune_data::{Filter, Normalization};
 use finetune_kernels::pool::relu_max_pool2d;
 use finetune_methods::{conv2d, linear};
 
+use super::classifier::Classifier;
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, logits};
@@ -53,7 +54,7 @@ pub struct ChapterCnn {
     /// `4` of the sequence.
     pub hidden: Linear,
     /// `6` of the sequence.
-    pub head: Linear,
+    pub head: Classifier,
 }
 
 impl ChapterCnn {
@@ -70,7 +71,7 @@ impl ChapterCnn {
                 .init(device),
             pool: MaxPool2dConfig::new([2, 2]).with_strides([2, 2]).init(),
             hidden: LinearConfig::new(features, 1000).init(device),
-            head: LinearConfig::new(1000, classes).init(device),
+            head: Classifier::new(1000, classes, device),
         }
     }
 
@@ -82,6 +83,10 @@ impl ChapterCnn {
 }
 
 impl Staged for ChapterCnn {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.head
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         vec![
             Stage::new(["conv"], |images| {
@@ -89,7 +94,7 @@ impl Staged for ChapterCnn {
                 maps.flatten::<2>(1, 3)
             }),
             Stage::new(["hidden"], |x: Tensor<2>| relu(linear(&self.hidden, x))),
-            Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)),
+            Stage::new(["head"], |x: Tensor<2>| self.head.forward(x)),
         ]
     }
 }

@@ -5,14 +5,15 @@
 
 use burn::Tensor;
 use burn::module::Module;
+use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
-use burn::nn::{BatchNorm, Linear, LinearConfig};
 use burn::tensor::Device;
 use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
-use finetune_methods::{conv2d, linear};
+use finetune_methods::conv2d;
 
 use super::blocks::{Convolution, batch_norm, every, global_average};
+use super::classifier::Classifier;
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
@@ -79,7 +80,7 @@ pub struct CifarResNet {
     layer1: Vec<BasicBlock>,
     layer2: Vec<BasicBlock>,
     layer3: Vec<BasicBlock>,
-    linear: Linear,
+    linear: Classifier,
 }
 
 /// Two 3×3 convolutions and a shortcut.
@@ -113,7 +114,7 @@ impl CifarResNet {
             layer1: stage(16, 16, 1),
             layer2: stage(16, 32, 2),
             layer3: stage(32, 64, 2),
-            linear: LinearConfig::new(64, classes).init(device),
+            linear: Classifier::new(64, classes, device),
         }
     }
 
@@ -125,6 +126,10 @@ impl CifarResNet {
 }
 
 impl Staged for CifarResNet {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.linear
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["conv1", "bn1"], |images| {
             norm_act(
@@ -139,7 +144,7 @@ impl Staged for CifarResNet {
         stages.extend(blocks("layer3", &self.layer3, BasicBlock::forward));
         stages.push(Stage::new([], global_average));
         stages.push(Stage::new(["linear"], |x: Tensor<2>| {
-            linear(&self.linear, x)
+            self.linear.forward(x)
         }));
         stages
     }

@@ -4,14 +4,15 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::Device;
 use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_kernels::pool::max_pool2d;
-use finetune_methods::{conv2d, linear};
+use finetune_methods::conv2d;
 
 use super::blocks::{Convolution, batch_norm, global_average};
+use super::classifier::Classifier;
 use super::init::Init;
 use super::names::Names;
 use super::spec::{Entry, Sizes, Spec, dialect};
@@ -64,7 +65,7 @@ pub struct DenseNet {
     maxpool: MaxPool2d,
     stages: Vec<DenseStage>,
     norm5: BatchNorm,
-    classifier: Linear,
+    classifier: Classifier,
 }
 
 /// A transition that halves channels and size (not in the first stage), and the layers of a dense block.
@@ -117,7 +118,7 @@ impl DenseNet {
                 .init(),
             stages,
             norm5: batch_norm(channels, device),
-            classifier: LinearConfig::new(channels, classes).init(device),
+            classifier: Classifier::new(channels, classes, device),
         }
     }
 
@@ -129,6 +130,10 @@ impl DenseNet {
 }
 
 impl Staged for DenseNet {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.classifier
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["conv0", "norm0"], |images| {
             let x = rectified(&self.norm0, conv2d(&self.conv0, images));
@@ -152,7 +157,7 @@ impl Staged for DenseNet {
             global_average(rectified(&self.norm5, x))
         }));
         stages.push(Stage::new(["classifier"], |x: Tensor<2>| {
-            linear(&self.classifier, x)
+            self.classifier.forward(x)
         }));
         stages
     }

@@ -5,14 +5,14 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::Conv2dConfig;
 use burn::nn::pool::{AvgPool2d, AvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNormConfig, PaddingConfig2d};
 use burn::tensor::Device;
 use finetune_data::{Filter, Normalization};
 use finetune_kernels::norm::Activation;
 use finetune_kernels::pool::max_pool2d;
-use finetune_methods::linear;
 
 use super::blocks::{ConvNorm, global_average};
+use super::classifier::Classifier;
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
@@ -217,7 +217,7 @@ pub struct Inception {
     stem: Vec<ConvNorm>,
     pool: MaxPool2d,
     blocks: Vec<InceptionBlock>,
-    fc: Linear,
+    fc: Classifier,
 }
 
 /// Branches of convolutions, whose results are joined; a block that halves the size adds its input after a
@@ -259,7 +259,7 @@ impl Inception {
             stem,
             pool: halving_pool(),
             blocks,
-            fc: LinearConfig::new(inputs, classes).init(device),
+            fc: Classifier::new(inputs, classes, device),
         }
     }
 
@@ -282,11 +282,15 @@ impl Inception {
 }
 
 impl Staged for Inception {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.fc
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["stem"], |images| self.embed(images))];
         stages.extend(blocks("blocks", &self.blocks, InceptionBlock::forward));
         stages.push(Stage::new([], global_average));
-        stages.push(Stage::new(["fc"], |x: Tensor<2>| linear(&self.fc, x)));
+        stages.push(Stage::new(["fc"], |x: Tensor<2>| self.fc.forward(x)));
         stages
     }
 }

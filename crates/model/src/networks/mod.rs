@@ -8,6 +8,7 @@ mod attention;
 mod blocks;
 mod chapter;
 mod cifar_resnet;
+pub(crate) mod classifier;
 mod convnext;
 mod densenet;
 mod inception;
@@ -15,6 +16,7 @@ pub(crate) mod init;
 mod inverted_residual;
 mod names;
 mod residual;
+mod settings;
 mod spec;
 mod squeeze;
 mod stages;
@@ -31,6 +33,7 @@ use burn::tensor::Device;
 use finetune_data::{Filter, Normalization};
 use finetune_methods::Method;
 
+pub use self::classifier::{Classifier, Mlp};
 pub use self::convnext::ConvNextSize;
 use self::convnext::{first as convnext_first, second as convnext_second};
 pub use self::init::Init;
@@ -39,6 +42,7 @@ use self::inverted_residual::{
     mobilenet_v4,
 };
 use self::residual::{regnet, resnet, resnet_d, resnext, seresnet};
+pub use self::settings::{Setting, Settings};
 pub(crate) use self::spec::Dialect;
 pub use self::spec::{Blocks, Sizes, Spec};
 pub use self::stages::{Feature, Features, Stage, Staged};
@@ -69,9 +73,21 @@ macro_rules! families {
                 }
             }
 
+            fn classifier(&mut self) -> &mut Classifier {
+                match self {
+                    $(Self::$variant(network) => network.classifier(),)+
+                }
+            }
+
             fn beside_head(&self) -> &'static [&'static str] {
                 match self {
                     $(Self::$variant(network) => network.beside_head(),)+
+                }
+            }
+
+            fn settings(&self) -> Settings {
+                match self {
+                    $(Self::$variant(network) => network.settings(),)+
                 }
             }
         }
@@ -97,6 +113,7 @@ macro_rules! families {
                 spec: $family::ARCHITECTURES[0].spec,
                 builder: Builder::$variant($family::ARCHITECTURES[0].build),
                 family: stringify!($family),
+                head_hidden: None,
             }),+),+];
             let mut all = [FIRST_OF_FAMILIES[0]; COUNT];
             let mut next = 0;
@@ -108,6 +125,7 @@ macro_rules! families {
                         spec: entry.spec,
                         builder: Builder::$variant(entry.build),
                         family: stringify!($family),
+                        head_hidden: None,
                     };
                     index += 1;
                     next += 1;
@@ -158,6 +176,8 @@ pub struct Architecture {
     spec: Spec,
     builder: Builder,
     family: &'static str,
+    /// Units of the hidden layer of its head, if that has one.
+    head_hidden: Option<usize>,
 }
 
 impl Deref for Architecture {
@@ -230,6 +250,15 @@ impl Architecture {
         })
     }
 
+    /// The architecture with a hidden layer of so many units in its head, or with a linear head.
+    #[must_use]
+    pub fn with_head_hidden(&self, units: Option<usize>) -> Self {
+        Self {
+            head_hidden: units,
+            ..*self
+        }
+    }
+
     /// Whether it computes the same with the same tensors as the architecture of this name.
     #[must_use]
     pub fn computes_as(&self, other: &str) -> bool {
@@ -251,6 +280,12 @@ impl Architecture {
         prepared
     }
 
+    /// The settings of its network by the names that transformers has for them: see [`Staged::settings`].
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.uninitialized(1, &Device::flex()).settings()
+    }
+
     /// Builds the network with `classes` outputs and random weights from a seed.
     #[must_use]
     pub fn build(&self, classes: usize, seed: u64, device: &Device) -> Network {
@@ -259,7 +294,12 @@ impl Architecture {
 
     /// Builds the network without initialising its weights, for loading all of them.
     pub(crate) fn uninitialized(&self, classes: usize, device: &Device) -> Network {
-        self.builder.build(&self.spec, classes, device)
+        let mut network = self.builder.build(&self.spec, classes, device);
+        if let Some(units) = self.head_hidden {
+            let head = network.classifier();
+            *head = head.with_hidden(units);
+        }
+        network
     }
 
     /// The function from a path in Burn's names, in which the `gamma` and `beta` of normalisations are

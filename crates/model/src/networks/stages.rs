@@ -5,6 +5,8 @@ use std::ops::Range;
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 
+use super::classifier::Classifier;
+use super::settings::Settings;
 use super::stochastic_depth::StochasticDepth;
 
 /// What one stage of a network passes to the next.
@@ -160,10 +162,19 @@ pub trait Staged {
     /// `[batch, classes]`.
     fn stages(&self) -> Vec<Stage<'_>>;
 
+    /// The head.
+    fn classifier(&mut self) -> &mut Classifier;
+
     /// Paths of layers between the blocks and the head that timm counts to the head, where learning
     /// rates fall from layer to layer. None by default: it counts such layers to the last block.
     fn beside_head(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Its settings by the names that transformers has for them, as far as they are compared with a
+    /// configuration. None by default.
+    fn settings(&self) -> Settings {
+        Settings::new()
     }
 
     /// Runs some of the stages.

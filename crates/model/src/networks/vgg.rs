@@ -15,6 +15,7 @@ use finetune_kernels::pool::{max_pool2d, relu_max_pool2d};
 use finetune_methods::{conv2d, linear};
 
 use super::blocks::{Convolution, batch_norm};
+use super::classifier::Classifier;
 use super::init::Init;
 use super::spec::{Entry, Sizes, Spec, dialect};
 use super::stages::{Stage, Staged, blocks, logits};
@@ -79,7 +80,7 @@ pub struct Vgg {
     stages: Vec<VggStage>,
     fc1: Linear,
     fc2: Linear,
-    head: Linear,
+    head: Classifier,
 }
 
 #[derive(Module, Debug)]
@@ -122,7 +123,7 @@ impl Vgg {
             stages,
             fc1: LinearConfig::new(inputs * SIDE * SIDE, HIDDEN).init(device),
             fc2: LinearConfig::new(HIDDEN, HIDDEN).init(device),
-            head: LinearConfig::new(HIDDEN, classes).init(device),
+            head: Classifier::new(HIDDEN, classes, device),
         }
     }
 
@@ -134,6 +135,10 @@ impl Vgg {
 }
 
 impl Staged for Vgg {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.head
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
@@ -144,7 +149,7 @@ impl Staged for Vgg {
         for (path, layer) in [("fc1", &self.fc1), ("fc2", &self.fc2)] {
             stages.push(Stage::new([path], |x: Tensor<2>| relu(linear(layer, x))));
         }
-        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| self.head.forward(x)));
         stages
     }
 }

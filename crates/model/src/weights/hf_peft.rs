@@ -11,6 +11,7 @@ use finetune_methods::{Adapted, Method, MethodError, parameters_lazily};
 use crate::error::ModelError;
 use crate::networks::Architecture;
 use crate::networks::Network;
+use crate::networks::classifier::in_sequence;
 use crate::weights::weights_file::{Head, WeightsFile};
 use crate::weights::write_safetensors::write_whole;
 
@@ -54,7 +55,7 @@ pub fn save_peft(
     library: Option<&str>,
     folder: &Path,
 ) -> Result<u64, ModelError> {
-    let name = architecture.names(library)?;
+    let name = in_files(architecture, architecture.names(library)?);
     let adapter = HfPeftAdapter::of(network, method, names(architecture, &name))?;
     let config = adapter.config_text();
     let bytes = to_safetensors(
@@ -108,7 +109,9 @@ pub fn load_peft(
     drop(tensors);
     // The names that most layers of the adapter have.
     let parameters = parameters_lazily(&architecture.uninitialized(1, device));
-    let name = architecture.all_names().min_by_key(|name| {
+    let all = architecture.all_names();
+    let names_of = all.map(|name| in_files(architecture, name));
+    let name = names_of.min_by_key(|name| {
         let found = adapter.layers_of(&parameters, names(architecture, name));
         std::cmp::Reverse(found)
     });
@@ -169,7 +172,13 @@ fn head(
     }
 }
 
-fn names<'a>(architecture: &Architecture, name: &'a fn(&str) -> String) -> Names<'a> {
+/// From a path to its name in files: the layers of a head with a hidden layer have numbers.
+fn in_files(architecture: &Architecture, name: fn(&str) -> String) -> impl Fn(&str) -> String {
+    let head = architecture.head;
+    move |path| name(&in_sequence(path, head))
+}
+
+fn names<'a>(architecture: &Architecture, name: &'a dyn Fn(&str) -> String) -> Names<'a> {
     Names {
         head: architecture.head,
         name,

@@ -2,43 +2,25 @@
 //! what is left over.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use finetune_files::{listed, shortened, visible};
 
-use super::parts::{Part, parts, rows_of_parts};
+use super::parts::{Part, parts};
 use super::state_dict::{POSITIONS, Slot};
-use super::tensor_file::Entry;
+use super::tensors::Tensors;
 use crate::networks::{Architecture, Sizes};
-
-/// What wrappers insert into names: `torch.compile`, FSDP and activation checkpointing.
-const WRAPPERS: [&str; 3] = [
-    "_orig_mod.",
-    "_fsdp_wrapped_module.",
-    "_checkpoint_wrapped_module.",
-];
 
 /// The most prefixes that are tried for an architecture.
 const MOST_PREFIXES: usize = 64;
-
-/// The tensors of a file by their names without what wrappers insert, and with dots as separators.
-pub(super) struct Tensors<'a> {
-    by_name: BTreeMap<Cow<'a, str>, (&'a str, &'a [usize])>,
-}
-
-/// A tensor of an architecture in a file.
-pub(super) struct Stored<'a> {
-    /// The names of its parts in the file; zeros are not stored.
-    pub names: Vec<Option<&'a str>>,
-    /// The shape of all parts together.
-    pub shape: Cow<'a, [usize]>,
-}
 
 /// An architecture's tensors.
 pub(super) struct Wanted<'a> {
     pub architecture: &'a Architecture,
     pub slots: Vec<Slot>,
+    /// Their names in each of its dialects, made when they are first asked for.
+    names: Vec<OnceLock<Vec<String>>>,
 }
 
 /// How the tensors of a file match those of an architecture under a prefix.
@@ -59,110 +41,26 @@ pub(super) struct Fit {
     neighbours: Vec<String>,
 }
 
-impl<'a> Tensors<'a> {
-    pub(super) fn of(entries: &'a BTreeMap<String, Entry>) -> Self {
-        let mut by_name = BTreeMap::new();
-        for (name, entry) in entries {
-            by_name.insert(unwrapped(name), (name.as_str(), entry.shape.as_slice()));
+impl<'a> Wanted<'a> {
+    pub(super) fn new(architecture: &'a Architecture, slots: Vec<Slot>) -> Self {
+        let names = architecture.dialects.iter().map(|_| OnceLock::new());
+        Self {
+            names: names.collect(),
+            architecture,
+            slots,
         }
-        Self { by_name }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<(&'a str, &'a [usize])> {
-        self.by_name.get(name).copied()
-    }
-
-    /// The tensor that a library calls `name`, under a prefix, with this many rows if parts of it are
-    /// zeros: its name in the file and its shape. If the library stores it in parts, their names.
-    pub(super) fn stored(&self, prefix: &str, name: &str, rows: usize) -> Option<Stored<'a>> {
-        let full = |part: &str| -> Cow<'_, str> {
-            if prefix.is_empty() {
-                part.to_owned().into()
-            } else {
-                format!("{prefix}{part}").into()
-            }
-        };
-        if !name.contains('{') {
-            let (name, shape) = self.get(&full(name))?;
-            return Some(Stored {
-                names: vec![Some(name)],
-                shape: Cow::Borrowed(shape),
-            });
-        }
-        let parts: Vec<Part<'_>> = parts(name);
-        let mut names = Vec::with_capacity(parts.len());
-        let mut lengths = Vec::with_capacity(parts.len());
-        let mut of_rows: Option<&[usize]> = None;
-        for part in &parts {
-            let Some(part) = &part.name else {
-                names.push(None);
-                lengths.push(None);
-                continue;
-            };
-            let (name, shape) = self.get(&full(part))?;
-            let (first, rest) = shape.split_first()?;
-            if of_rows.is_some_and(|of_rows| of_rows != rest) {
-                return None;
-            }
-            of_rows = Some(rest);
-            names.push(Some(name));
-            lengths.push(Some(*first));
-        }
-        let lengths = rows_of_parts(&lengths, rows)?;
-        let mut shape = vec![lengths.iter().sum()];
-        shape.extend(of_rows.unwrap_or_default());
-        Some(Stored {
-            names,
-            shape: shape.into(),
-        })
-    }
-
-    /// Names in the file of all tensors.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
-        self.by_name.values().map(|(name, _)| *name)
-    }
-
-    /// The tensors whose names begin with a prefix: what follows it, and the names in the file.
-    fn under(&self, prefix: &str) -> impl Iterator<Item = (&str, &'a str)> {
-        self.by_name
-            .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-            .map_while(move |(name, (original, _))| Some((name.strip_prefix(prefix)?, *original)))
-    }
-
-    /// The prefixes under which there is a tensor of this name.
-    fn prefixes<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b str> {
-        self.by_name.keys().filter_map(move |full| {
-            let prefix = full.strip_suffix(name)?;
-            (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
-        })
-    }
-}
-
-/// A name without what wrappers insert, and with dots as separators.
-pub(super) fn unwrapped(name: &str) -> Cow<'_, str> {
-    if !name.contains('/') && !WRAPPERS.iter().any(|wrapper| name.contains(wrapper)) {
-        return name.into();
-    }
-    // TensorFlow and JAX separate the parts of a name by slashes, and so do scripts that come from there.
-    let mut name = name.replace('/', ".");
-    for wrapper in WRAPPERS {
-        name = name.replace(wrapper, "");
-    }
-    name.into()
-}
-
-impl Wanted<'_> {
     /// All prefixes under which the tensors of the architecture are, in any of its dialects. The head
     /// need not be there: it may have any shape.
     pub(super) fn fits(&self, tensors: &Tensors<'_>) -> Vec<Fit> {
         let mut fits: Vec<Fit> = Vec::new();
         for dialect in 0..self.architecture.dialects.len() {
-            let names = self.names(dialect);
-            let Some(first) = self.first(&names) else {
+            let Some(first) = self.first(dialect) else {
                 continue;
             };
             for prefix in tensors.prefixes(&first).take(MOST_PREFIXES) {
-                if self.is_there(&names, prefix, tensors)
+                if self.is_there(dialect, prefix, tensors)
                     && fits.iter().all(|fit| fit.prefix != prefix)
                 {
                     let fit = self.fit(dialect, prefix, true, tensors);
@@ -177,6 +75,24 @@ impl Wanted<'_> {
 
     /// The prefix and dialect under which most tensors match, if not all do.
     pub(super) fn nearest(&self, new_head: bool, tensors: &Tensors<'_>) -> Fit {
+        self.nearest_of(new_head, tensors, |_, _| true)
+            .unwrap_or_default()
+    }
+
+    /// As [`nearest`](Self::nearest) without the head, if most tensors match.
+    pub(super) fn near(&self, tensors: &Tensors<'_>) -> Option<Fit> {
+        let is_possible = |dialect, prefix: &str| self.most_match(dialect, prefix, tensors);
+        self.nearest_of(true, tensors, is_possible)
+            .filter(Fit::is_near)
+    }
+
+    /// The nearest of the dialects and prefixes for which `is_possible` is true.
+    fn nearest_of(
+        &self,
+        new_head: bool,
+        tensors: &Tensors<'_>,
+        is_possible: impl Fn(usize, &str) -> bool,
+    ) -> Option<Fit> {
         // Names from all over the network: any of them may be missing.
         const TRIED: usize = 6;
         let mut best: Option<Fit> = None;
@@ -188,8 +104,11 @@ impl Wanted<'_> {
                 let found = tensors.prefixes(&name).take(MOST_PREFIXES / TRIED);
                 prefixes.extend(found.map(str::to_owned));
             }
-            for prefix in &prefixes {
-                let fit = self.fit(dialect, prefix, new_head, tensors);
+            for prefix in prefixes {
+                if !is_possible(dialect, &prefix) {
+                    continue;
+                }
+                let fit = self.fit(dialect, &prefix, new_head, tensors);
                 if best
                     .as_ref()
                     .is_none_or(|best| fit.distance() < best.distance())
@@ -198,28 +117,50 @@ impl Wanted<'_> {
                 }
             }
         }
-        best.unwrap_or_default()
+        best
     }
 
-    fn names(&self, dialect: usize) -> Vec<String> {
+    fn names(&self, dialect: usize) -> &[String] {
         let name = self.architecture.dialects[dialect].name;
-        self.slots.iter().map(|slot| name(&slot.path)).collect()
+        self.names[dialect].get_or_init(|| self.slots.iter().map(|slot| name(&slot.path)).collect())
     }
 
     /// The name of the first tensor outside the head.
-    fn first(&self, names: &[String]) -> Option<String> {
-        let mut body = self.slots.iter().zip(names);
-        let (_, name) = body.find(|(slot, _)| !is_head(&slot.path, self.architecture))?;
-        Some(first_part(name))
+    fn first(&self, dialect: usize) -> Option<String> {
+        let mut slots = self.slots.iter();
+        let slot = slots.find(|slot| !is_head(&slot.path, self.architecture))?;
+        let name = self.architecture.dialects[dialect].name;
+        Some(first_part(&name(&slot.path)))
     }
 
-    fn is_there(&self, names: &[String], prefix: &str, tensors: &Tensors<'_>) -> bool {
-        self.slots.iter().zip(names).all(|(slot, name)| {
-            is_head(&slot.path, self.architecture)
-                || tensors
-                    .stored(prefix, name, slot.shape[0])
-                    .is_some_and(|stored| same(&stored.shape, slot, self.architecture))
+    fn is_there(&self, dialect: usize, prefix: &str, tensors: &Tensors<'_>) -> bool {
+        self.body(dialect)
+            .all(|(slot, name)| self.matches(slot, name, prefix, tensors))
+    }
+
+    /// Whether more of the tensors outside the head match than do not. Stops as soon as that is known.
+    fn most_match(&self, dialect: usize, prefix: &str, tensors: &Tensors<'_>) -> bool {
+        let mut others = self.body(dialect).count() / 2;
+        self.body(dialect).all(|(slot, name)| {
+            if self.matches(slot, name, prefix, tensors) {
+                return true;
+            }
+            let left = others > 0;
+            others = others.saturating_sub(1);
+            left
         })
+    }
+
+    /// The tensors outside the head, and their names.
+    fn body(&self, dialect: usize) -> impl Iterator<Item = (&Slot, &String)> {
+        let all = self.slots.iter().zip(self.names(dialect));
+        all.filter(|(slot, _)| !is_head(&slot.path, self.architecture))
+    }
+
+    fn matches(&self, slot: &Slot, name: &str, prefix: &str, tensors: &Tensors<'_>) -> bool {
+        tensors
+            .stored(prefix, name, slot.shape[0])
+            .is_some_and(|stored| same(&stored.shape, slot, self.architecture))
     }
 
     /// Compares the tensors under a prefix. With `new_head`, those of the head are not compared.
@@ -237,7 +178,7 @@ impl Wanted<'_> {
             ..Fit::default()
         };
         let mut known = BTreeSet::new();
-        for (slot, name) in self.slots.iter().zip(&wanted) {
+        for (slot, name) in self.slots.iter().zip(wanted) {
             let parts: Vec<Part<'_>> = parts(name);
             let full = |part: &str| format!("{prefix}{part}");
             let found = tensors.stored(prefix, name, slot.shape[0]);
@@ -276,7 +217,7 @@ impl Wanted<'_> {
             });
             known.extend(parts.into_iter().filter_map(|part| part.name));
         }
-        let parts = Parts::of(self, &wanted, dialect);
+        let parts = Parts::of(self, wanted, dialect);
         for (name, original) in tensors.under(prefix) {
             if known.contains(name) || is_no_weight(name) {
                 continue;
@@ -325,6 +266,14 @@ impl Parts {
     /// Whether a tensor that the architecture does not have belongs to another head or to something
     /// beside the network. Inside one of its layers, it would be another network.
     fn is_neighbour(&self, name: &str, new_head: bool) -> bool {
+        // Further tokens, or another way to make features of them, are another network.
+        const TOKENS: [&str; 4] = ["attn_pool", "dist_token", "reg_token", "register_tokens"];
+        if TOKENS
+            .iter()
+            .any(|token| name.split('.').next() == Some(token))
+        {
+            return false;
+        }
         let in_head =
             name.starts_with(&self.head) || (self.separate && stem(name) == stem(&self.head));
         if in_head {

@@ -14,6 +14,7 @@ mod sharded;
 mod single;
 mod state_dict;
 mod tensor_file;
+mod tensors;
 mod twins;
 mod understood;
 mod weights_file;

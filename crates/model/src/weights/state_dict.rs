@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::parts::parts;
 use crate::error::ModelError;
+use crate::networks::classifier::in_sequence;
 use crate::networks::{Architecture, Dialect};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -26,7 +27,8 @@ pub(super) const CLASS_TOKEN: &str = "cls_token";
 pub(crate) struct Slot {
     /// Its identity in the module.
     pub id: ParamId,
-    /// Its path in Burn's names, except that normalisations have `weight` and `bias`.
+    /// Its path in Burn's names, except that normalisations have `weight` and `bias`, and that the layers of
+    /// a head with a hidden layer have numbers.
     pub path: String,
     /// Its shape in PyTorch.
     pub shape: Vec<usize>,
@@ -34,16 +36,16 @@ pub(crate) struct Slot {
     pub transposed: bool,
 }
 
-/// The slots of a module in the order of its fields, without adapters.
-pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
+/// The slots of a module in the order of its fields, without adapters. Its head is at `head`.
+pub(crate) fn slots<M: Module>(module: &M, head: &str) -> Vec<Slot> {
     parameters_lazily(module)
         .into_iter()
         .filter(|param| param.owner != "Adapter")
-        .map(slot)
+        .map(|param| slot(param, head))
         .collect()
 }
 
-fn slot(param: ParamInfo) -> Slot {
+fn slot(param: ParamInfo, head: &str) -> Slot {
     let ParamInfo {
         path,
         id,
@@ -58,7 +60,7 @@ fn slot(param: ParamInfo) -> Slot {
     let path = match path.rsplit_once('.') {
         Some((layer, "gamma")) => format!("{layer}.weight"),
         Some((layer, "beta")) => format!("{layer}.bias"),
-        _ => path,
+        _ => in_sequence(&path, head),
     };
     Slot {
         id,
@@ -82,7 +84,7 @@ pub fn tensors_of(
     let dialect = architecture.dialect(library)?;
     let network = architecture.uninitialized(classes, &Device::flex());
     let mut tensors = Vec::new();
-    for slot in slots(&network) {
+    for slot in slots(&network, architecture.head) {
         let mut shape = slot.shape;
         (dialect.shape)(&slot.path, &mut shape);
         if dialect.class_position && slot.path == POSITIONS {
@@ -122,9 +124,9 @@ pub struct StateTensor {
 }
 
 /// Reads the tensors of a module in the names of a library. Attached adapters are merged.
-pub(crate) fn collect<M: Module>(module: &M, dialect: Dialect) -> Vec<StateTensor> {
+pub(crate) fn collect<M: Module>(module: &M, head: &str, dialect: Dialect) -> Vec<StateTensor> {
     let mut collect = Collect {
-        slots: slots(module)
+        slots: slots(module, head)
             .into_iter()
             .map(|slot| (slot.id, slot))
             .collect(),
@@ -163,10 +165,6 @@ impl ModuleVisitor for Collect {
                 values,
             });
             return;
-        }
-        // torchvision's ConvNeXt has a scale per channel of an image; timm and we have a vector.
-        if name.starts_with("features.") && name.ends_with(".layer_scale") {
-            shape.extend([1, 1]);
         }
         let values = Floats::of(tensor);
         let mut parts = divided(&name, &shape);

@@ -16,7 +16,12 @@ pub fn look_alikes(architecture: &str) -> Vec<&'static str> {
 const TWINS: &[(&str, &[&str])] = &[
     ("resnet18", &["resnetblur18"]),
     ("resnet50", &["resnetaa50", "resnetblur50"]),
+    ("resnet34d", &["resnetaa34d"]),
+    ("resnet50d", &["resnetaa50d", "resnetblur50d"]),
+    ("resnet101d", &["resnetaa101d", "resnetblur101d"]),
+    ("seresnext101d_32x8d", &["seresnextaa101d_32x8d"]),
     ("efficientnet_b0", &["efficientnet_blur_b0"]),
+    ("tf_efficientnet_b0", &["efficientnet_blur_b0"]),
     ("tf_efficientnetv2_s", &["efficientnetv2_s"]),
     ("tf_efficientnetv2_m", &["efficientnetv2_m"]),
     ("tf_mobilenetv3_large_075", &["mobilenetv3_large_075"]),
@@ -25,15 +30,4 @@ const TWINS: &[(&str, &[&str])] = &[
         &["mobilenetv4_conv_aa_medium", "mobilenetv4_conv_blur_medium"],
     ),
     ("mobilenetv4_conv_large", &["mobilenetv4_conv_aa_large"]),
-    ("swinv2_tiny_window8_256", &["swinv2_tiny_window16_256"]),
-    ("swinv2_small_window8_256", &["swinv2_small_window16_256"]),
-    (
-        "swinv2_base_window8_256",
-        &[
-            "swinv2_base_window16_256",
-            "swinv2_base_window12_192",
-            "swinv2_base_window12to16_192to256",
-            "swinv2_base_window12to24_192to384",
-        ],
-    ),
 ];

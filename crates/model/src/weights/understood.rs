@@ -8,8 +8,9 @@ use std::sync::OnceLock;
 use burn::tensor::Device;
 use finetune_files::{and_more, quoted, visible};
 
-use super::matching::{Fit, Tensors, Wanted, unwrapped};
+use super::matching::{Fit, Wanted};
 use super::state_dict::slots;
+use super::tensors::{Tensors, unwrapped};
 use super::twins::look_alikes;
 use crate::networks::{ARCHITECTURES, Architecture};
 
@@ -79,32 +80,43 @@ fn all() -> &'static [Wanted<'static>] {
     static ALL: OnceLock<Vec<Wanted<'static>>> = OnceLock::new();
     ALL.get_or_init(|| {
         let device = Device::flex();
-        let wanted = |architecture: &'static Architecture| Wanted {
-            architecture,
-            slots: slots(&architecture.uninitialized(2, &device)),
+        let wanted = |architecture: &'static Architecture| {
+            Wanted::new(
+                architecture,
+                slots(&architecture.uninitialized(2, &device), architecture.head),
+            )
         };
         ARCHITECTURES.iter().map(wanted).collect()
     })
 }
 
-/// How the tensors are understood; `None` if they are no known network. With `only`, as that one.
-pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&str>) -> Option<Understood> {
+/// The tensors of the architecture of this name.
+pub(super) fn wanted(name: &str) -> Option<&'static Wanted<'static>> {
+    all().iter().find(|one| one.architecture.name == name)
+}
+
+/// How the tensors are understood; `None` if they are no known network. With `only`, as that one, whose head
+/// may be another than usual.
+pub(super) fn understand(tensors: &Tensors<'_>, only: Option<&Wanted<'_>>) -> Option<Understood> {
+    let is_only = |name: &str| only.is_some_and(|only| only.architecture.name == name);
     let found: Vec<Found> = all()
         .iter()
         .flat_map(|wanted| {
-            let of = |fit| Found {
-                architecture: wanted.architecture,
-                fit,
-            };
+            let architecture = wanted.architecture;
+            let wanted = only
+                .filter(|_| is_only(architecture.name))
+                .unwrap_or(wanted);
+            let of = move |fit| Found { architecture, fit };
             wanted.fits(tensors).into_iter().map(of)
         })
         .collect();
-    let wanted = |found: &&Found| only.is_none_or(|only| found.architecture.name == only);
+    let wanted = |found: &&Found| only.is_none() || is_only(found.architecture.name);
     let best = found
         .iter()
         .filter(wanted)
         .min_by_key(|one| (rank(one, &found), Reverse(one.fit.matched), &one.fit.prefix))?;
-    let used = tensors_of(best, tensors);
+    let mut used = tensors_of(best, tensors);
+    used.extend(hidden_head(best, tensors));
     let mut others: Vec<OtherSet> = Vec::new();
     for one in &found {
         let prefix = &one.fit.prefix;
@@ -158,10 +170,9 @@ fn also_fits(best: &Found, found: &[Found]) -> Vec<&'static str> {
 
 /// The architecture to which most tensors belong, if none has them all, and what does not match.
 pub(super) fn nearest(tensors: &Tensors<'_>) -> Option<(&'static Architecture, String)> {
-    let fits = all()
+    let near = all()
         .iter()
-        .map(|wanted| (wanted, wanted.nearest(true, tensors)));
-    let near = fits.filter(|(_, fit)| fit.is_near());
+        .filter_map(|wanted| Some((wanted, wanted.near(tensors)?)));
     let (wanted, fit) = near.min_by_key(|(_, fit)| fit.excess())?;
     Some((wanted.architecture, fit.problems()))
 }
@@ -173,10 +184,36 @@ fn tensors_of<'a>(found: &Found, tensors: &Tensors<'a>) -> BTreeSet<&'a str> {
     stored.collect()
 }
 
-fn classes(found: &Found, tensors: &Tensors<'_>) -> Option<usize> {
+/// The name in the file of a tensor of the head.
+fn of_head(found: &Found, tensor: &str) -> String {
     let name = found.architecture.dialects[found.fit.dialect].name;
-    let head = name(&format!("{}.weight", found.architecture.head));
-    let (_, shape) = tensors.get(&format!("{}{head}", found.fit.prefix))?;
+    let name = name(&format!("{}.{tensor}", found.architecture.head));
+    format!("{}{name}", found.fit.prefix)
+}
+
+/// The tensors of a head with a hidden layer, as this program writes it: see [`Classifier`].
+///
+/// [`Classifier`]: crate::networks::Classifier
+fn hidden_head<'a>(found: &Found, tensors: &Tensors<'a>) -> Vec<&'a str> {
+    let layers = ["0.weight", "0.bias", "2.weight", "2.bias"];
+    let stored = layers.map(|layer| tensors.get(&of_head(found, layer)));
+    match stored {
+        [
+            Some((_, [units, _])),
+            Some(_),
+            Some((_, [_, inputs])),
+            Some(_),
+        ] if units == inputs => stored.iter().flatten().map(|(name, _)| *name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn classes(found: &Found, tensors: &Tensors<'_>) -> Option<usize> {
+    let (_, shape) = match tensors.get(&of_head(found, "weight")) {
+        Some(stored) => stored,
+        None if hidden_head(found, tensors).is_empty() => return None,
+        None => tensors.get(&of_head(found, "2.weight"))?,
+    };
     match shape {
         [classes, _, rest @ ..] if rest.iter().all(|length| *length == 1) => Some(*classes),
         _ => None,

@@ -9,12 +9,13 @@ use burn::tensor::Device;
 
 use finetune_files::{quoted, quoted_path};
 
-use super::matching::{Tensors, Wanted, is_head, patches_of};
+use super::matching::{Wanted, is_head, patches_of};
 use super::parts::rows_of_parts;
 use super::sharded::{self, ShardIndex};
 use super::single::{self, Opened};
 use super::tensor_file::{Entry, TensorFile};
-use super::understood::{Understood, nearest, understand};
+use super::tensors::Tensors;
+use super::understood::{Understood, nearest, understand, wanted};
 use crate::error::ModelError;
 use crate::networks::Architecture;
 use crate::networks::Network;
@@ -144,7 +145,8 @@ impl WeightsFile {
     /// name.
     #[must_use]
     pub fn understand_as(&self, model: &str) -> Option<Understood> {
-        understand(&Tensors::of(self.tensors.entries()), Some(model))
+        let wanted = wanted(model)?;
+        understand(&Tensors::of(self.tensors.entries()), Some(wanted))
     }
 
     /// The architecture to which most of the tensors belong, and what does not match; `None` if fewer
@@ -236,11 +238,8 @@ impl WeightsFile {
         let shapes = self.shapes();
         let tensors = Tensors::of(self.tensors.entries());
         let new_head = matches!(head, Head::New { .. });
-        let wanted = Wanted {
-            architecture,
-            slots: slots(&network),
-        };
-        let understood = understand(&tensors, Some(architecture.name));
+        let wanted = Wanted::new(architecture, slots(&network, architecture.head));
+        let understood = understand(&tensors, Some(&wanted));
         let fit = match &understood {
             Some(found) => wanted.fit(found.dialect, &found.prefix, new_head, &tensors),
             None => wanted.nearest(new_head, &tensors),

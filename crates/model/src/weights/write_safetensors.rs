@@ -37,7 +37,7 @@ pub fn state_dict(
     network: &Network,
     architecture: &Architecture,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    in_dialect(network, architecture.dialect(None)?)
+    in_dialect(network, architecture, architecture.dialect(None)?)
 }
 
 /// As [`state_dict`], with the names of another library, e.g. `timm`.
@@ -51,11 +51,19 @@ pub fn state_dict_of(
     architecture: &Architecture,
     library: &str,
 ) -> Result<Vec<StateTensor>, ModelError> {
-    in_dialect(network, architecture.dialect(Some(library))?)
+    in_dialect(network, architecture, architecture.dialect(Some(library))?)
 }
 
-fn in_dialect(network: &Network, dialect: Dialect) -> Result<Vec<StateTensor>, ModelError> {
-    Ok(collect(&merge(&network.valid())?, dialect))
+fn in_dialect(
+    network: &Network,
+    architecture: &Architecture,
+    dialect: Dialect,
+) -> Result<Vec<StateTensor>, ModelError> {
+    Ok(collect(
+        &merge(&network.valid())?,
+        architecture.head,
+        dialect,
+    ))
 }
 
 /// Writes tensors to a safetensors file: under a temporary name, synced, then renamed. Returns the size of

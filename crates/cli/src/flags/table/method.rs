@@ -96,6 +96,10 @@ fn layers() -> Vec<Flag> {
             .help("Layers to train completely, besides the head: ends of their paths")
             .sets(|run, names| run.modules_to_save = names)
             .about(About::Steps),
+        value("head-hidden", "N")
+            .help("Give the head a hidden layer of N units, with a GELU after it")
+            .default_is("none: one linear layer")
+            .sets(|run, units| run.head_hidden = Some(units)),
         named_choice(
             "batch-norm",
             [

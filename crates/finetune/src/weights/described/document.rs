@@ -27,6 +27,17 @@ pub struct Claim {
     pub place: String,
     /// Names of architectures that the name stands for; empty if none does.
     pub architectures: Vec<&'static str>,
+    /// Architectures that the name stands for as well, but not with the settings of the configuration.
+    pub others: Vec<Other>,
+}
+
+/// An architecture that a configuration contradicts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Its name.
+    pub architecture: &'static str,
+    /// The first of its settings that differ: "`hidden_size` 768 instead of 384".
+    pub difference: String,
 }
 
 impl Claim {

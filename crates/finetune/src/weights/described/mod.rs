@@ -13,9 +13,9 @@ use std::path::Path;
 use finetune_files::quoted;
 use serde_json::{Map, Value};
 
-pub(super) use self::document::Claim;
 pub use self::document::Described;
 use self::document::Document;
+pub(super) use self::document::{Claim, Other};
 pub use self::preparation::Preparation;
 
 /// The most bytes of a configuration that is read.

@@ -45,6 +45,7 @@ pub(super) fn read(document: &Document) -> Described {
             library: "open_clip",
             place: document.place.clone(),
             architectures,
+            others: Vec::new(),
         }),
         preparation: Some(Preparation {
             place: document.place.clone(),

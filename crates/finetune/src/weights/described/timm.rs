@@ -22,15 +22,59 @@ pub(super) fn read(document: &Document) -> Described {
     };
     // A name may have a tag: `resnet18.a1_in1k`.
     let plain = name.split('.').next().unwrap_or(name);
+    let (name, architectures) = match changed(values) {
+        None => (name.to_owned(), named([plain])),
+        Some(changed) => (format!("{name} with {changed}"), Vec::new()),
+    };
     Described {
         network: Some(Claim {
-            name: name.to_owned(),
+            name,
             library: "timm",
             place: document.place.clone(),
-            architectures: named([plain]),
+            architectures,
+            others: Vec::new(),
         }),
         preparation: pretrained.map(|one| preparation(one, &document.place)),
     }
+}
+
+/// The arguments with which timm builds the model that change what it computes and not its tensors.
+fn changed(values: &Map<String, Value>) -> Option<String> {
+    const OTHERS: [&str; 26] = [
+        "attn_drop_rate",
+        "class_token",
+        "depth",
+        "depths",
+        "drop_path_rate",
+        "drop_rate",
+        "dynamic_img_pad",
+        "dynamic_img_size",
+        "embed_dim",
+        "fc_norm",
+        "global_pool",
+        "img_size",
+        "in_chans",
+        "init_values",
+        "mlp_ratio",
+        "no_embed_class",
+        "num_classes",
+        "patch_drop_rate",
+        "patch_size",
+        "pos_drop_rate",
+        "pre_norm",
+        "proj_drop_rate",
+        "qk_norm",
+        "qkv_bias",
+        "reg_tokens",
+        "strict_img_size",
+    ];
+    let arguments = values.get("model_args")?.as_object()?;
+    let changed: Vec<String> = arguments
+        .iter()
+        .filter(|(key, _)| !OTHERS.contains(&key.as_str()))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    (!changed.is_empty()).then(|| changed.join(", "))
 }
 
 fn preparation(values: &Map<String, Value>, place: &str) -> Preparation {

@@ -1,10 +1,11 @@
 //! transformers' `config.json`, with a `model_type`, and `preprocessor_config.json`.
 
 use finetune_data::Filter;
-use finetune_model::ARCHITECTURES;
+use finetune_files::quoted;
+use finetune_model::{ARCHITECTURES, Setting, Settings};
 use serde_json::{Map, Value};
 
-use super::document::{Claim, Described, Document, float, normalization, whole};
+use super::document::{Claim, Described, Document, Other, float, normalization, whole};
 use super::preparation::Preparation;
 
 pub(super) fn read(document: &Document) -> Described {
@@ -68,13 +69,61 @@ fn network(document: &Document) -> Option<Claim> {
         "mobilevit" => Box::new(move |name| starts(name, &["mobilevit"])),
         _ => Box::new(|_| false),
     };
-    let names = ARCHITECTURES.iter().map(|architecture| architecture.name);
+    let mut architectures = Vec::new();
+    let mut others = Vec::new();
+    for architecture in ARCHITECTURES.iter().filter(|one| belongs(one.name)) {
+        match difference(settings, &architecture.settings()) {
+            None => architectures.push(architecture.name),
+            Some(difference) => others.push(Other {
+                architecture: architecture.name,
+                difference,
+            }),
+        }
+    }
     Some(Claim {
         name: kind.to_owned(),
         library: "transformers",
         place: document.place.clone(),
-        architectures: names.filter(|name| belongs(name)).collect(),
+        architectures,
+        others,
     })
+}
+
+/// The first setting that a configuration has with another value.
+fn difference(values: &Map<String, Value>, settings: &Settings) -> Option<String> {
+    settings.iter().find_map(|(key, own)| {
+        let value = values.get(*key)?;
+        (!agrees(value, own)?).then(|| format!("{} {value} instead of {own}", quoted(key)))
+    })
+}
+
+/// Whether a value is that of a setting; `None` if it is of another kind, and says nothing.
+fn agrees(value: &Value, setting: &Setting) -> Option<bool> {
+    let is = |value: &Value, number: f64| {
+        let value = value.as_f64()?;
+        Some((value - number).abs() <= 1e-6 * number.abs())
+    };
+    match setting {
+        Setting::Number(number) => is(value, *number),
+        Setting::Numbers(numbers) => {
+            let values = value.as_array()?;
+            let mut pairs = values.iter().zip(numbers);
+            let same = pairs.all(|(value, number)| is(value, *number) == Some(true));
+            Some(same && values.len() == numbers.len())
+        }
+        Setting::Flag(flag) => Some(value.as_bool()? == *flag),
+        Setting::Word(word) => Some(activation(value.as_str()?) == *word),
+    }
+}
+
+/// The name of an activation that transformers has several for.
+fn activation(name: &str) -> &str {
+    match name {
+        "gelu_python" => "gelu",
+        "silu" => "swish",
+        "gelu_new" | "gelu_fast" | "gelu_python_tanh" => "gelu_pytorch_tanh",
+        other => other,
+    }
 }
 
 /// The settings of an image processor.

@@ -16,6 +16,8 @@ use finetune_methods::{conv2d, linear};
 
 use self::response::ResponseNorm;
 use super::blocks::{Convolution, global_average, layer_norm, normalized};
+use super::classifier::Classifier;
+use super::settings::{Setting, Settings};
 use super::spec::{Entry, Spec};
 use super::stages::{Stage, Staged, branching_blocks, logits, share};
 use super::stochastic_depth::StochasticDepth;
@@ -27,7 +29,9 @@ pub struct ConvNext {
     stem_norm: LayerNorm,
     stages: Vec<ConvNextStage>,
     norm: LayerNorm,
-    head: Linear,
+    head: Classifier,
+    #[module(skip)]
+    size: ConvNextSize,
 }
 
 /// A downsampling that halves the size (not in the first stage), and blocks.
@@ -101,7 +105,8 @@ impl ConvNext {
             stem_norm: layer_norm(size.width, device),
             stages: stages.collect(),
             norm: layer_norm(last, device),
-            head: LinearConfig::new(last, classes).init(device),
+            head: Classifier::new(last, classes, device),
+            size,
         }
     }
 
@@ -113,6 +118,10 @@ impl ConvNext {
 }
 
 impl Staged for ConvNext {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.head
+    }
+
     /// timm has the normalisation in its head.
     fn beside_head(&self) -> &'static [&'static str] {
         &["norm"]
@@ -149,8 +158,20 @@ impl Staged for ConvNext {
         stages.push(Stage::new(["norm"], |x: Tensor<2>| {
             normalized(&self.norm, x)
         }));
-        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| self.head.forward(x)));
         stages
+    }
+
+    fn settings(&self) -> Settings {
+        let ConvNextSize { width, depths, .. } = self.size;
+        vec![
+            (
+                "hidden_sizes",
+                Setting::counts(&[0, 1, 2, 3].map(|stage| width << stage)),
+            ),
+            ("depths", Setting::counts(&depths)),
+            ("hidden_act", Setting::Word("gelu")),
+        ]
     }
 }
 

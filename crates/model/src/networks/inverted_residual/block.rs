@@ -1,15 +1,13 @@
-//! The blocks of the networks, and their squeeze and excitation.
+//! The blocks of the networks.
 
 use burn::Tensor;
 use burn::module::Module;
-use burn::nn::conv::Conv2d;
 use burn::tensor::Device;
-use burn::tensor::activation::sigmoid;
-use finetune_kernels::norm::{Activation, hard_sigmoid};
-use finetune_methods::conv2d;
+use finetune_kernels::norm::Activation;
 
 use super::design::{Design, Kind, Plan, Squeeze, scaled};
-use crate::networks::blocks::{ConvNorm, Convolution, global_average};
+use crate::networks::blocks::{ConvNorm, Convolution};
+use crate::networks::squeeze::{Gate, SqueezeExcitation};
 use crate::networks::stochastic_depth::StochasticDepth;
 
 /// Depthwise convolution without an activation, expansion, depthwise convolution, squeeze and excitation,
@@ -27,18 +25,6 @@ pub(crate) struct InvertedResidual {
     activation: Activation,
     #[module(skip)]
     projected: Activation,
-}
-
-/// Squeeze and excitation: scales each channel by a factor that is computed from the means of all
-/// channels (Hu et al. 2017, arXiv:1709.01507).
-#[derive(Module, Debug)]
-pub(crate) struct SqueezeExcitation {
-    reduce: Conv2d,
-    expand: Conv2d,
-    #[module(skip)]
-    activation: Activation,
-    #[module(skip)]
-    kind: Squeeze,
 }
 
 impl InvertedResidual {
@@ -81,7 +67,7 @@ impl InvertedResidual {
             squeeze: plan
                 .row
                 .squeeze
-                .then(|| SqueezeExcitation::new(plan, design.squeeze, activation, device)),
+                .then(|| squeezed(plan, design.squeeze, activation, device)),
             project: (!is_plain).then(|| layer(Convolution::new(wide, plan.outputs, 1, 1))),
             residual: plan.is_residual(),
             activation,
@@ -121,29 +107,17 @@ impl InvertedResidual {
     }
 }
 
-impl SqueezeExcitation {
-    fn new(plan: &Plan, kind: Squeeze, activation: Activation, device: &Device) -> Self {
-        let channels = plan.wide();
-        let (reduced, activation) = match kind {
-            Squeeze::Inputs => ((plan.inputs / 4).max(1), activation),
-            Squeeze::Expanded => (scaled(channels, 0.25), Activation::Relu),
-        };
-        Self {
-            reduce: Convolution::new(channels, reduced, 1, 1).init_with_bias(device),
-            expand: Convolution::new(reduced, channels, 1, 1).init_with_bias(device),
-            activation,
-            kind,
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, _, _] = x.dims();
-        let means = global_average(x.clone()).reshape([batch, channels, 1, 1]);
-        let reduced = self.activation.apply(conv2d(&self.reduce, means));
-        let scales = conv2d(&self.expand, reduced);
-        x * match self.kind {
-            Squeeze::Inputs => sigmoid(scales),
-            Squeeze::Expanded => hard_sigmoid(scales),
-        }
-    }
+/// The squeeze and excitation of a block.
+fn squeezed(
+    plan: &Plan,
+    kind: Squeeze,
+    activation: Activation,
+    device: &Device,
+) -> SqueezeExcitation {
+    let channels = plan.wide();
+    let (reduced, activation, gate) = match kind {
+        Squeeze::Inputs => ((plan.inputs / 4).max(1), activation, Gate::Sigmoid),
+        Squeeze::Expanded => (scaled(channels, 0.25), Activation::Relu, Gate::HardSigmoid),
+    };
+    SqueezeExcitation::new(channels, reduced, activation, gate, device)
 }

@@ -25,8 +25,10 @@ use finetune_methods::{conv2d, linear};
 
 use self::block::InvertedResidual;
 use self::design::{Design, Hidden};
-use super::blocks::{ConvNorm, Convolution, global_average};
+use super::blocks::{ConvNorm, Convolution, Padding, global_average};
+use super::classifier::Classifier;
 use super::init::Init;
+use super::settings::{Setting, Settings};
 use super::spec::{Sizes, Spec};
 use super::stages::{Stage, Staged, branching_blocks, logits, share};
 
@@ -89,9 +91,11 @@ pub struct InvertedResidualNet {
     blocks: Vec<InvertedResidual>,
     last: Option<ConvNorm>,
     hidden: Option<HiddenLayer>,
-    classifier: Linear,
+    classifier: Classifier,
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    design: Design,
 }
 
 /// The layer between the mean over the positions and the head: a Linear layer, which may be stored as a
@@ -131,8 +135,9 @@ impl InvertedResidualNet {
                 .collect(),
             last,
             hidden,
-            classifier: LinearConfig::new(features, classes).init(device),
+            classifier: Classifier::new(features, classes, device),
             activation: design.activation,
+            design: *design,
         }
     }
 
@@ -180,6 +185,10 @@ impl HiddenLayer {
 }
 
 impl Staged for InvertedResidualNet {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.classifier
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["stem"], |images| {
             self.stem.forward(images, self.activation)
@@ -200,12 +209,35 @@ impl Staged for InvertedResidualNet {
             stages.push(Stage::new(["hidden"], |x| hidden.forward(x)));
         }
         stages.push(Stage::new(["classifier"], |x: Tensor<2>| {
-            linear(&self.classifier, x)
+            self.classifier.forward(x)
         }));
         stages
     }
 
     fn beside_head(&self) -> &'static [&'static str] {
         &["hidden"]
+    }
+
+    fn settings(&self) -> Settings {
+        let Design {
+            epsilon,
+            padding,
+            activation,
+            ..
+        } = self.design;
+        let activation = match activation {
+            Activation::Identity => "linear",
+            Activation::Relu => "relu",
+            Activation::Relu6 => "relu6",
+            Activation::Silu => "swish",
+            Activation::HardSwish => "hardswish",
+        };
+        vec![
+            ("hidden_act", Setting::Word(activation)),
+            ("tf_padding", Setting::Flag(padding == Padding::Same)),
+            // MobileNets call it so, although they have batch normalisation.
+            ("layer_norm_eps", Setting::Number(epsilon)),
+            ("batch_norm_eps", Setting::Number(epsilon)),
+        ]
     }
 }

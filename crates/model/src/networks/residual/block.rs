@@ -12,7 +12,7 @@ use finetune_methods::conv2d;
 
 use super::shape::{BlockShape, Squeeze};
 use crate::networks::blocks::{ConvNorm, Convolution, batch_norm};
-use crate::networks::squeeze::SqueezeExcitation;
+use crate::networks::squeeze::{Gate, SqueezeExcitation};
 
 /// A basic block (two 3×3 convolutions) or a bottleneck (1×1, 3×3 and 1×1), with a shortcut. The 3×3
 /// convolution of a bottleneck has the stride, as in all libraries ("ResNet v1.5").
@@ -55,8 +55,9 @@ impl Residual {
             )
         };
         let squeezed = |place, channels, reduced| {
-            let build = || SqueezeExcitation::new(channels, reduced, Activation::Relu, device);
-            (squeeze == Some(place)).then(build)
+            let (activation, gate) = (Activation::Relu, Gate::Sigmoid);
+            (squeeze == Some(place))
+                .then(|| SqueezeExcitation::new(channels, reduced, activation, gate, device))
         };
         let averaged = averaged && stride != 1;
         let projected = Convolution::new(inputs, outputs, 1, if averaged { 1 } else { stride });

@@ -17,15 +17,17 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::nn::{BatchNorm, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{BatchNorm, PaddingConfig2d};
 use burn::tensor::Device;
 use finetune_kernels::norm::{Activation, norm_act};
 use finetune_kernels::pool::max_pool2d;
-use finetune_methods::{conv2d, linear};
+use finetune_methods::conv2d;
 
 use self::block::Residual;
 use self::shape::{Shape, Stem};
 use super::blocks::{ConvNorm, Convolution, batch_norm, global_average};
+use super::classifier::Classifier;
+use super::settings::{Setting, Settings};
 use super::stages::{Stage, Staged, blocks, logits};
 
 /// The 1×1 convolutions of the blocks, as layers with adapters: the filters of a convolution with groups have
@@ -54,7 +56,7 @@ pub struct ResNet {
     layer2: Vec<Residual>,
     layer3: Vec<Residual>,
     layer4: Vec<Residual>,
-    fc: Linear,
+    fc: Classifier,
 }
 
 /// The convolutions before `conv1`.
@@ -100,7 +102,7 @@ impl ResNet {
             layer2: stage(1),
             layer3: stage(2),
             layer4: stage(3),
-            fc: LinearConfig::new(shape.features(), classes).init(device),
+            fc: Classifier::new(shape.features(), classes, device),
         }
     }
 
@@ -129,6 +131,10 @@ impl ResNet {
 }
 
 impl Staged for ResNet {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.fc
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["stem", "conv1", "bn1"], |images| {
             self.before_stages(images)
@@ -138,7 +144,19 @@ impl Staged for ResNet {
         stages.extend(blocks("layer3", &self.layer3, Residual::forward));
         stages.extend(blocks("layer4", &self.layer4, Residual::forward));
         stages.push(Stage::new([], global_average));
-        stages.push(Stage::new(["fc"], |x: Tensor<2>| linear(&self.fc, x)));
+        stages.push(Stage::new(["fc"], |x: Tensor<2>| self.fc.forward(x)));
         stages
+    }
+
+    fn settings(&self) -> Settings {
+        let stages = [&self.layer1, &self.layer2, &self.layer3, &self.layer4];
+        vec![
+            ("depths", Setting::counts(&stages.map(Vec::len))),
+            ("hidden_act", Setting::Word("relu")),
+            (
+                "downsample_in_first_stage",
+                Setting::Flag(self.maxpool.is_none()),
+            ),
+        ]
     }
 }

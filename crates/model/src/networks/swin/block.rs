@@ -28,6 +28,8 @@ const LEAST: f64 = 1e-24;
 pub(super) struct BlockSize {
     pub width: usize,
     pub window: usize,
+    /// Side of the windows in whose units distances are.
+    pub pretrained_window: usize,
     /// Whether its windows are moved by half of their side.
     pub moved: bool,
     pub second: bool,
@@ -62,6 +64,11 @@ pub(crate) struct WindowAttention {
 pub(crate) struct Mlp {
     fc1: Linear,
     fc2: Linear,
+}
+
+/// Heads of a block with tokens of this width.
+pub(super) const fn heads(width: usize) -> usize {
+    width / PER_HEAD
 }
 
 impl SwinBlock {
@@ -104,7 +111,7 @@ impl SwinBlock {
 impl WindowAttention {
     fn new(size: BlockSize, device: &Device) -> Self {
         let BlockSize { width, window, .. } = size;
-        let heads = width / PER_HEAD;
+        let heads = heads(width);
         let scale = Initializer::Constant {
             value: 10.0_f64.ln(),
         };
@@ -112,7 +119,7 @@ impl WindowAttention {
             qkv: LinearConfig::new(width, 3 * width).init(device),
             logit_scale: size.second.then(|| scale.init([heads, 1, 1], device)),
             position: if size.second {
-                Position::continuous(heads, device)
+                Position::continuous(heads, size.pretrained_window, device)
             } else {
                 Position::table(window, heads, device)
             },

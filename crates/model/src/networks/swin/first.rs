@@ -1,4 +1,4 @@
-//! The Swin Transformer with windows of 7×7 tokens: Liu et al. 2021 (arXiv:2103.14030, section 3.3).
+//! The Swin Transformer: Liu et al. 2021 (arXiv:2103.14030, section 3.3).
 
 use finetune_data::{Filter, Normalization};
 
@@ -20,6 +20,25 @@ pub(in super::super) const ARCHITECTURES: &[Entry<Swin>] = &[
         name: "swin_base_patch4_window7_224",
         aliases: &["swin_b"],
         drop_path: Some(0.5),
+        ..SPEC
+    }),
+    entry::<192, 18, 7, false>(Spec {
+        name: "swin_large_patch4_window7_224",
+        aliases: &[],
+        ..SPEC
+    }),
+    entry::<128, 18, 12, false>(Spec {
+        name: "swin_base_patch4_window12_384",
+        aliases: &[],
+        image_size: 384,
+        crop: 1.0,
+        ..SPEC
+    }),
+    entry::<192, 18, 12, false>(Spec {
+        name: "swin_large_patch4_window12_384",
+        aliases: &[],
+        image_size: 384,
+        crop: 1.0,
         ..SPEC
     }),
 ];

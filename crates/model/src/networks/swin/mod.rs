@@ -19,6 +19,8 @@ use finetune_methods::{conv2d, linear};
 
 use self::block::{BlockSize, SwinBlock};
 use self::norm::{layer_norm, normalized};
+use super::classifier::Classifier;
+use super::settings::{Setting, Settings};
 use super::spec::{Entry, Spec};
 use super::stages::{Stage, Staged, branching_blocks, logits, share};
 
@@ -33,7 +35,9 @@ pub struct Swin {
     patch_norm: LayerNorm,
     stages: Vec<SwinStage>,
     norm: LayerNorm,
-    head: Linear,
+    head: Classifier,
+    #[module(skip)]
+    size: SwinSize,
 }
 
 /// A downsampling that halves the size (not in the first stage), and blocks.
@@ -58,8 +62,11 @@ pub struct SwinSize {
     pub width: usize,
     /// Number of blocks of each stage.
     pub depths: [usize; 4],
-    /// Side of a window in tokens.
-    pub window: usize,
+    /// Side of a window in tokens, of each stage.
+    pub windows: [usize; 4],
+    /// Side of the windows with which the second version was pretrained, in whose units it sees distances
+    /// (Liu et al. 2021, arXiv:2111.09883, section 3.3).
+    pub pretrained_windows: [usize; 4],
     /// Whether it is the second version: it normalises the results of layers, its attention compares
     /// directions, and a perceptron computes the bias of positions.
     pub second: bool,
@@ -75,8 +82,34 @@ const fn entry<const WIDTH: usize, const LONG: usize, const WINDOW: usize, const
             let size = SwinSize {
                 width: WIDTH,
                 depths: [2, 2, LONG, 2],
-                window: WINDOW,
+                windows: [WINDOW; 4],
+                pretrained_windows: [WINDOW; 4],
                 second: SECOND,
+            };
+            Swin::new(size, classes, device)
+        },
+    }
+}
+
+/// One of the second version whose last maps are half as large as the windows of the other stages. It was
+/// pretrained with windows of `PRETRAINED` tokens.
+const fn enlarged<
+    const WIDTH: usize,
+    const LONG: usize,
+    const WINDOW: usize,
+    const PRETRAINED: usize,
+>(
+    spec: Spec,
+) -> Entry<Swin> {
+    Entry {
+        spec,
+        build: |_, classes, device| {
+            let size = SwinSize {
+                width: WIDTH,
+                depths: [2, 2, LONG, 2],
+                windows: [WINDOW, WINDOW, WINDOW, WINDOW / 2],
+                pretrained_windows: [PRETRAINED, PRETRAINED, PRETRAINED, PRETRAINED / 2],
+                second: true,
             };
             Swin::new(size, classes, device)
         },
@@ -91,7 +124,8 @@ impl Swin {
             let width = size.width << index;
             let block = |number: usize| BlockSize {
                 width,
-                window: size.window,
+                window: size.windows[index],
+                pretrained_window: size.pretrained_windows[index],
                 moved: number % 2 == 1,
                 second: size.second,
             };
@@ -110,7 +144,8 @@ impl Swin {
             patch_norm: layer_norm(size.width, device),
             stages: stages.collect(),
             norm: layer_norm(last, device),
-            head: LinearConfig::new(last, classes).init(device),
+            head: Classifier::new(last, classes, device),
+            size,
         }
     }
 
@@ -122,6 +157,10 @@ impl Swin {
 }
 
 impl Staged for Swin {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.head
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let mut stages = vec![Stage::new(["patch_embed", "patch_norm"], |images| {
             let x = conv2d(&self.patch_embed, images).permute([0, 2, 3, 1]);
@@ -152,8 +191,38 @@ impl Staged for Swin {
                 .mean_dim(1)
                 .reshape([batch, channels])
         }));
-        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| self.head.forward(x)));
         stages
+    }
+
+    fn settings(&self) -> Settings {
+        let SwinSize {
+            width,
+            depths,
+            windows,
+            pretrained_windows,
+            second,
+        } = self.size;
+        let mut settings = vec![
+            ("embed_dim", Setting::count(width)),
+            ("depths", Setting::counts(&depths)),
+            (
+                "num_heads",
+                Setting::counts(&[0, 1, 2, 3].map(|stage| block::heads(width << stage))),
+            ),
+            ("window_size", Setting::count(windows[0])),
+            ("hidden_act", Setting::Word("gelu")),
+        ];
+        if second {
+            // 0 stands for the window itself.
+            let others = if pretrained_windows == windows {
+                [0; 4]
+            } else {
+                pretrained_windows
+            };
+            settings.push(("pretrained_window_sizes", Setting::counts(&others)));
+        }
+        settings
     }
 }
 

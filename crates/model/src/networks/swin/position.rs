@@ -33,6 +33,8 @@ pub(crate) struct Table {
 pub(crate) struct Continuous {
     fc1: Linear,
     fc2: Linear,
+    /// Side of the windows with which it was trained: the largest distance in them is 1.
+    window: usize,
 }
 
 impl Position {
@@ -43,12 +45,13 @@ impl Position {
         })
     }
 
-    pub(super) fn continuous(heads: usize, device: &Device) -> Self {
+    pub(super) fn continuous(heads: usize, window: usize, device: &Device) -> Self {
         Self::Continuous(Continuous {
             fc1: LinearConfig::new(2, HIDDEN).init(device),
             fc2: LinearConfig::new(HIDDEN, heads)
                 .with_bias(false)
                 .init(device),
+            window,
         })
     }
 
@@ -71,7 +74,10 @@ impl Position {
 impl Continuous {
     /// The values of all distances, between 0 and 16: `[(2 · side - 1)², heads]`.
     fn values(&self, side: usize) -> Tensor<2> {
-        let distances = TensorData::new(distances(side), [(2 * side - 1) * (2 * side - 1), 2]);
+        let distances = TensorData::new(
+            distances(side, self.window),
+            [(2 * side - 1) * (2 * side - 1), 2],
+        );
         let distances = Tensor::from_data(distances, &self.fc1.weight.val().device());
         let values = linear(&self.fc2, relu(linear(&self.fc1, distances)));
         sigmoid(values) * 16.0
@@ -94,13 +100,13 @@ fn index(side: usize) -> Vec<i64> {
     index
 }
 
-/// All distances of two tokens in a window, rows before columns, each from -1 to 1 and on a logarithmic
-/// scale: `sign(x) · log₂(1 + 8 |x|) / log₂ 8`, as in the authors' code.
+/// All distances of two tokens in a window, rows before columns, as shares `x` of the largest one in a window
+/// with `unit` tokens per side, on a logarithmic scale: `sign(x) · log₂(1 + 8 |x|) / log₂ 8`, as in the
+/// authors' code.
 #[allow(clippy::cast_precision_loss)]
-fn distances(side: usize) -> Vec<f64> {
+fn distances(side: usize, unit: usize) -> Vec<f64> {
     let scaled = |index: usize| {
-        let most = (side - 1) as f64;
-        let x = 8.0 * (index as f64 - most) / most;
+        let x = 8.0 * (index as f64 - (side - 1) as f64) / (unit - 1) as f64;
         x.signum() * (1.0 + x.abs()).log2() / 3.0
     };
     let span = 2 * side - 1;

@@ -9,16 +9,42 @@ use super::vit::VIT;
 use super::{Entry, MlpKind, Spec, TransformerShape, VisionTransformer, transformer};
 
 pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
-    transformer!(spec("vit_base_patch32_clip_224", 224, 0.9), shape(BASE, 32)),
     transformer!(
-        spec("vit_base_patch16_clip_224", 224, 0.95),
+        spec(
+            "vit_base_patch32_clip_224",
+            &[
+                "vit_base_patch32_clip_256",
+                "vit_base_patch32_clip_384",
+                "vit_base_patch32_clip_448"
+            ],
+            0.9
+        ),
+        shape(BASE, 32)
+    ),
+    transformer!(
+        spec(
+            "vit_base_patch16_clip_224",
+            &["vit_base_patch16_clip_384"],
+            0.95
+        ),
         shape(BASE, 16)
     ),
     transformer!(
-        spec("vit_large_patch14_clip_224", 224, 1.0),
+        spec(
+            "vit_large_patch14_clip_224",
+            &["vit_large_patch14_clip_336"],
+            1.0
+        ),
         shape(LARGE, 14)
     ),
-    transformer!(spec("vit_huge_patch14_clip_224", 224, 1.0), shape(HUGE, 14)),
+    transformer!(
+        spec(
+            "vit_huge_patch14_clip_224",
+            &["vit_huge_patch14_clip_336", "vit_huge_patch14_clip_378"],
+            1.0
+        ),
+        shape(HUGE, 14)
+    ),
     transformer!(
         openai(
             "vit_base_patch32_clip_quickgelu_224",
@@ -36,17 +62,27 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     transformer!(
         openai(
             "vit_large_patch14_clip_quickgelu_224",
-            &["clip_vit_large_patch14"]
+            &[
+                "clip_vit_large_patch14",
+                "vit_large_patch14_clip_quickgelu_336"
+            ]
         ),
         quick(shape(LARGE, 14))
     ),
+    transformer!(
+        openai(
+            "vit_huge_patch14_clip_quickgelu_224",
+            &["vit_huge_patch14_clip_quickgelu_378"]
+        ),
+        quick(shape(HUGE, 14))
+    ),
 ];
 
-const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
+const fn spec(name: &'static str, aliases: &'static [&'static str], crop: f32) -> Spec {
     Spec {
         name,
-        aliases: &[],
-        image_size,
+        aliases,
+        image_size: 224,
         normalization: Normalization::CLIP,
         crop,
         dialects: &[TIMM, OPEN_CLIP, TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY],
@@ -57,9 +93,8 @@ const fn spec(name: &'static str, image_size: usize, crop: f32) -> Spec {
 /// The weights of OpenAI, which has another GELU.
 const fn openai(name: &'static str, aliases: &'static [&'static str]) -> Spec {
     Spec {
-        aliases,
         dialects: &[TRANSFORMERS_CLIP, TRANSFORMERS_5_CLIP_BODY, OPEN_CLIP, TIMM],
-        ..spec(name, 224, 1.0)
+        ..spec(name, aliases, 1.0)
     }
 }
 

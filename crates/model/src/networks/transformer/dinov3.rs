@@ -17,7 +17,11 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     transformer!(
         spec(
             "dinov3_small",
-            &["vit_small_patch16_dinov3", "vit_small_patch16_dinov3_qkvb"]
+            &[
+                "vit_small_patch16_dinov3",
+                "vit_small_patch16_dinov3_qkvb",
+                "vit_small_patch16_lingbot"
+            ]
         ),
         shape(SMALL)
     ),
@@ -45,14 +49,22 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     transformer!(
         spec(
             "dinov3_base",
-            &["vit_base_patch16_dinov3", "vit_base_patch16_dinov3_qkvb"]
+            &[
+                "vit_base_patch16_dinov3",
+                "vit_base_patch16_dinov3_qkvb",
+                "vit_base_patch16_lingbot"
+            ]
         ),
         shape(BASE)
     ),
     transformer!(
         spec(
             "dinov3_large",
-            &["vit_large_patch16_dinov3", "vit_large_patch16_dinov3_qkvb"]
+            &[
+                "vit_large_patch16_dinov3",
+                "vit_large_patch16_dinov3_qkvb",
+                "vit_large_patch16_lingbot"
+            ]
         ),
         shape(LARGE)
     ),

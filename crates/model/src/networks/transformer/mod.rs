@@ -20,16 +20,18 @@ use std::rc::Rc;
 
 use burn::Tensor;
 use burn::module::{Module, Param};
+use burn::nn::LayerNorm;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Device;
-use finetune_methods::{conv2d, linear};
+use finetune_methods::conv2d;
 
 use self::block::TransformerBlock;
 use self::pool::AttentionPool;
 use self::positions::{Relation, on_grid};
 pub use self::shape::{MlpKind, Pool, Positions, QkvBias, TransformerShape};
 use super::blocks::{layer_norm_of, normalized_by};
+use super::classifier::Classifier;
+use super::settings::Settings;
 use super::spec::{Blocks, Entry, Sizes, Spec};
 use super::stages::{Stage, Staged, logits, share};
 use super::stochastic_depth::StochasticDepth;
@@ -89,7 +91,7 @@ pub struct VisionTransformer {
     blocks: Vec<TransformerBlock>,
     norm: LayerNorm,
     attn_pool: Option<AttentionPool>,
-    head: Linear,
+    head: Classifier,
     #[module(skip)]
     shape: TransformerShape,
 }
@@ -125,7 +127,7 @@ impl VisionTransformer {
                 .collect(),
             norm: layer_norm_of(width, epsilon, device),
             attn_pool: (shape.pool == Pool::Attention).then(|| AttentionPool::new(&shape, device)),
-            head: LinearConfig::new(shape.features(), classes).init(device),
+            head: Classifier::new(shape.features(), classes, device),
             shape,
         }
     }
@@ -210,6 +212,10 @@ impl VisionTransformer {
 }
 
 impl Staged for VisionTransformer {
+    fn classifier(&mut self) -> &mut Classifier {
+        &mut self.head
+    }
+
     fn stages(&self) -> Vec<Stage<'_>> {
         let embedding = [
             "patch_embed",
@@ -235,8 +241,12 @@ impl Staged for VisionTransformer {
         }
         let tokens_to_features = ["norm", "attn_pool"];
         stages.push(Stage::new(tokens_to_features, |x| self.pooled(x)));
-        stages.push(Stage::new(["head"], |x: Tensor<2>| linear(&self.head, x)));
+        stages.push(Stage::new(["head"], |x: Tensor<2>| self.head.forward(x)));
         stages
+    }
+
+    fn settings(&self) -> Settings {
+        self.shape.settings()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The shape of a Vision Transformer: what its families differ in.
 
+use crate::networks::settings::{Setting, Settings};
+
 /// The shape of a Vision Transformer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TransformerShape {
@@ -120,6 +122,31 @@ impl TransformerShape {
     #[must_use]
     pub const fn patch(self, patch: usize) -> Self {
         Self { patch, ..self }
+    }
+
+    /// The settings that the configurations of transformers have for all of these networks.
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = vec![
+            ("hidden_size", Setting::count(self.width)),
+            ("num_hidden_layers", Setting::count(self.depth)),
+            ("num_attention_heads", Setting::count(self.heads)),
+            ("patch_size", Setting::count(self.patch)),
+            ("num_register_tokens", Setting::count(self.registers)),
+        ];
+        let activation = match self.mlp {
+            MlpKind::Gelu => Some("gelu"),
+            MlpKind::QuickGelu => Some("quick_gelu"),
+            MlpKind::TanhGelu => Some("gelu_pytorch_tanh"),
+            MlpKind::SwiGlu | MlpKind::NormalizedSwiGlu => None,
+        };
+        if self.positions == Positions::Rotary {
+            settings.push(("rope_theta", Setting::Number(100.0)));
+        }
+        if let Some(name) = activation {
+            settings.push(("hidden_act", Setting::Word(name)));
+            settings.push(("intermediate_size", Setting::count(self.hidden)));
+        }
+        settings
     }
 
     /// The class and distillation tokens.

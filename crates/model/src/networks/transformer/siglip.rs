@@ -26,18 +26,23 @@ pub(in crate::networks) const ARCHITECTURES: &[Entry<VisionTransformer>] = &[
     transformer!(
         timm(
             "vit_large_patch16_siglip_256",
-            &[
-                "vit_large_patch16_siglip_384",
-                "vit_large_patch16_siglip_512"
-            ],
+            &["vit_large_patch16_siglip_384"],
             256
         ),
         shape(LARGE, 16)
     ),
+    // Of this one, timm computes the activation as the first implementation.
+    transformer!(
+        timm("vit_large_patch16_siglip_512", &[], 512),
+        tanh(shape(LARGE, 16))
+    ),
     transformer!(
         timm(
             "vit_so400m_patch14_siglip_378",
-            &["vit_so400m_patch14_siglip_224"],
+            &[
+                "vit_so400m_patch14_siglip_224",
+                "vit_so400m_patch14_siglip_384"
+            ],
             378
         ),
         shape(SO400M, 14)
