@@ -95,11 +95,13 @@ impl RunConfig {
             return Ok(());
         }
         let name = self.method_name();
-        let hidden = self.head_hidden.map(|units| units.to_string());
-        let has_hidden = hidden.is_some();
         for (flag, value, asked) in [
             ("--lr", "auto".to_owned(), self.auto_rate),
-            ("--head-hidden", hidden.unwrap_or_default(), has_hidden),
+            (
+                "--head-hidden",
+                self.head_hidden.unwrap_or_default().to_string(),
+                self.head_hidden.is_some(),
+            ),
             (
                 "--modules-to-save",
                 self.modules_to_save.join(","),

@@ -43,15 +43,8 @@ impl<'a> Tensors<'a> {
     /// The tensor that a library calls `name`, under a prefix, with this many rows if parts of it are
     /// zeros: its name in the file and its shape. If the library stores it in parts, their names.
     pub(super) fn stored(&self, prefix: &str, name: &str, rows: usize) -> Option<Stored<'a>> {
-        let full = |part: &str| -> Cow<'_, str> {
-            if prefix.is_empty() {
-                part.to_owned().into()
-            } else {
-                format!("{prefix}{part}").into()
-            }
-        };
         if !name.contains('{') {
-            let (name, shape) = self.get(&full(name))?;
+            let (name, shape) = self.get(&joined(prefix, name))?;
             return Some(Stored {
                 names: vec![Some(name)],
                 shape: Cow::Borrowed(shape),
@@ -67,7 +60,7 @@ impl<'a> Tensors<'a> {
                 lengths.push(None);
                 continue;
             };
-            let (name, shape) = self.get(&full(part))?;
+            let (name, shape) = self.get(&joined(prefix, part))?;
             let (first, rest) = shape.split_first()?;
             if of_rows.is_some_and(|of_rows| of_rows != rest) {
                 return None;
@@ -103,6 +96,15 @@ impl<'a> Tensors<'a> {
             let prefix = full.strip_suffix(name)?;
             (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
         })
+    }
+}
+
+/// A prefix and what follows it.
+fn joined<'n>(prefix: &str, name: &'n str) -> Cow<'n, str> {
+    if prefix.is_empty() {
+        name.into()
+    } else {
+        format!("{prefix}{name}").into()
     }
 }
 

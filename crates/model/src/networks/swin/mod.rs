@@ -72,22 +72,24 @@ pub struct SwinSize {
     pub second: bool,
 }
 
-/// An architecture with two blocks in all stages but the third.
+/// A size with two blocks in all stages but the third, and the same windows in all stages.
+const fn size(width: usize, long: usize, window: usize, second: bool) -> SwinSize {
+    SwinSize {
+        width,
+        depths: [2, 2, long, 2],
+        windows: [window; 4],
+        pretrained_windows: [window; 4],
+        second,
+    }
+}
+
+/// An architecture of this [`size`].
 const fn entry<const WIDTH: usize, const LONG: usize, const WINDOW: usize, const SECOND: bool>(
     spec: Spec,
 ) -> Entry<Swin> {
     Entry {
         spec,
-        build: |_, classes, device| {
-            let size = SwinSize {
-                width: WIDTH,
-                depths: [2, 2, LONG, 2],
-                windows: [WINDOW; 4],
-                pretrained_windows: [WINDOW; 4],
-                second: SECOND,
-            };
-            Swin::new(size, classes, device)
-        },
+        build: |_, classes, device| Swin::new(size(WIDTH, LONG, WINDOW, SECOND), classes, device),
     }
 }
 
@@ -105,11 +107,9 @@ const fn enlarged<
         spec,
         build: |_, classes, device| {
             let size = SwinSize {
-                width: WIDTH,
-                depths: [2, 2, LONG, 2],
                 windows: [WINDOW, WINDOW, WINDOW, WINDOW / 2],
                 pretrained_windows: [PRETRAINED, PRETRAINED, PRETRAINED, PRETRAINED / 2],
-                second: true,
+                ..size(WIDTH, LONG, WINDOW, true)
             };
             Swin::new(size, classes, device)
         },
