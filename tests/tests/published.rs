@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
+use finetune::RunConfig;
 use finetune::data::{ImageSet, Sample, Source};
+use finetune::methods::{LoraConfig, Method};
 use finetune::model::{Head, WeightsFile};
 
 #[test]
@@ -24,6 +26,31 @@ fn mobilenet_v2_agrees_with_torchvision_on_photographs() {
 #[ignore = "needs a download: see the top of the file"]
 fn efficientnet_lite0_agrees_with_timm_on_photographs() {
     agrees("efficientnet_lite0", "tf_efficientnet_lite0");
+}
+
+/// What the weights have learned from `ImageNet` must serve other images: few of them, and few epochs, suffice
+/// to train the whole network or an adapter, and not to train the same network from random weights.
+#[test]
+#[ignore = "needs a download: see the top of the file"]
+fn efficientnet_lite0_is_fine_tuned_on_few_photographs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let weights = root.join("target/parity/efficientnet_lite0.pth");
+    let out = tempfile::tempdir().unwrap();
+    let accuracy = |name: &str, config: RunConfig| {
+        let config = config.model("tf_efficientnet_lite0").unwrap();
+        let config = config.image_size(96).train_per_class(10).epochs(4);
+        let config = match name {
+            "scratch" => config,
+            _ => config.weights(&weights),
+        };
+        let run = finetune::train(&config, &out.path().join(name), &mut ()).unwrap();
+        println!("{name}: {:.2} %", 100.0 * run.accuracy);
+        run.accuracy
+    };
+    let scratch = accuracy("scratch", RunConfig::scratch());
+    let sft = accuracy("sft", RunConfig::new(Method::Sft));
+    let lora = accuracy("lora", RunConfig::new(Method::Lora(LoraConfig::default())));
+    assert!(sft > scratch + 0.2 && lora > scratch + 0.2);
 }
 
 /// Checks that the file `NAME.pth` is recognised as `model`, and that its network has the five largest

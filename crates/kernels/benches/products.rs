@@ -26,11 +26,15 @@ use finetune_kernels::precision::{self, Precision};
 const PATIENCE: f64 = 0.4;
 
 /// Name, rows, inputs and outputs of a layer.
-const LAYERS: [(&str, usize, usize, usize); 6] = [
+const LAYERS: [(&str, usize, usize, usize); 10] = [
     ("chapter", 64, 65536, 1000),
     ("vit qkv", 8 * 197, 192, 576),
     ("vit fc1", 8 * 197, 192, 768),
     ("vit fc2", 8 * 197, 768, 192),
+    ("vit-s qkv", 8 * 257, 384, 1152),
+    ("vit-s proj", 8 * 257, 384, 384),
+    ("vit-s fc1", 8 * 257, 384, 1536),
+    ("vit-s fc2", 8 * 257, 1536, 384),
     ("convnext 96-384", 8 * 56 * 56, 96, 384),
     ("convnext 768-3072", 8 * 7 * 7, 768, 3072),
 ];

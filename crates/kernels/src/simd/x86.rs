@@ -215,10 +215,9 @@ macro_rules! simd {
             }
             #[inline(always)]
             fn prefetch(self, values: &[f32], at: usize) {
-                if let Some(value) = values.get(at) {
-                    let line = std::ptr::from_ref(value).cast();
-                    unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(line) }
-                }
+                // A prefetch of an address outside of any memory does nothing.
+                let line = values.as_ptr().wrapping_add(at).cast();
+                unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(line) }
             }
             #[inline(always)]
             fn prefetch_far(self, values: &[f32], at: usize) {

@@ -198,7 +198,7 @@ impl Kernel for Softmax<'_> {
     fn run<S: Simd>(self, s: S) {
         let tokens = self.scores.len() / self.logs.len();
         for (row, log) in self.scores.chunks_exact_mut(tokens).zip(self.logs) {
-            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) * self.scale;
+            let most = largest(s, row) * self.scale;
             let (scale, shift) = (s.splat(self.scale), s.splat(-most));
             let mut sum = s.splat(0.0);
             let mut chunks = row.chunks_exact_mut(S::LANES);
@@ -220,6 +220,20 @@ impl Kernel for Softmax<'_> {
             s.store_part(s.mul(s.load_part(rest), factor), rest);
         }
     }
+}
+
+/// The largest of some values.
+#[inline(always)]
+fn largest<S: Simd>(s: S, values: &[f32]) -> f32 {
+    let mut most = s.splat(f32::NEG_INFINITY);
+    let mut chunks = values.chunks_exact(S::LANES);
+    for chunk in &mut chunks {
+        most = s.max(most, s.load(chunk));
+    }
+    let mut all = [f32::NEG_INFINITY; 16];
+    s.store(most, &mut all);
+    let all = all.iter().chain(chunks.remainder());
+    all.copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Turns scores into probabilities again, and the gradients of probabilities into those of products.

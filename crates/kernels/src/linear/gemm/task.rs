@@ -13,12 +13,16 @@ use crate::conv::transpose::Transpose;
 use crate::linear::product::Matrix;
 use crate::simd::{Kernel, Simd};
 
-/// Length of the inner size that is worked through at a time: a strip of three vectors of the right
-/// matrix stays in the first-level cache.
-const INNER: usize = 192;
+/// The most of the inner size that is worked through at a time: each time, the result is read and written
+/// once more.
+const INNER: usize = 384;
 
-/// Rows of the left matrix that are packed at a time, if it is packed.
-const ROWS: usize = 4 * GROUP;
+/// Number of values of the right matrix that are packed at a time: they stay in the second-level cache.
+const PANEL: usize = 96 * 1024;
+
+/// Rows of the left matrix that are multiplied with the packed values at a time: they stay in the
+/// second-level cache as well.
+const ROWS: usize = 8 * GROUP;
 
 /// Rows in advance that are prefetched when the right matrix is packed.
 const AHEAD: usize = 4;
@@ -66,16 +70,16 @@ impl Task<'_, '_> {
             .sum();
         let packs = self.packs_left();
         // Once without an inner size, for what the product is added to.
-        let some_inner = inner.div_ceil(inner.div_ceil(INNER).max(1)).max(1);
+        let most = (PANEL / width.max(1)).clamp(INNER / 4, INNER);
+        let some_inner = inner.div_ceil(inner.div_ceil(most).max(1)).max(1);
         for from in (0..inner.max(1)).step_by(some_inner) {
             let steps = from..inner.min(from + some_inner);
             panel.resize(width * steps.len().max(1), 0.0);
             self.pack(s, steps.clone(), panel);
             let next = steps.end..inner.min(steps.end + some_inner);
             let mut ahead = Ahead::new(self.right, next, self.tiles());
-            let some = if packs { ROWS } else { rows };
-            for first in (0..rows).step_by(some.max(1)) {
-                let some = first..rows.min(first + some);
+            for first in (0..rows).step_by(ROWS) {
+                let some = first..rows.min(first + ROWS);
                 let left = if packs {
                     self.pack_left(s, &some, &steps, packed)
                 } else {

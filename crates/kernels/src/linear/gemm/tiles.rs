@@ -15,6 +15,9 @@ pub(super) const GROUP: usize = 24;
 /// Number of values of a cache line.
 const LINE: usize = 16;
 
+/// Steps in advance that the strip is fetched into the first-level cache, which is smaller.
+const NEAR: usize = 16;
+
 /// Some rows of the left matrix, in place or packed.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
@@ -188,6 +191,9 @@ impl<S: Simd, const M: usize, const N: usize> Part<S> for Sums<'_, S, M, N> {
                     self.strip.get_unchecked(step * N * S::LANES..),
                 )
             };
+            for j in 0..N {
+                s.prefetch(strip, (NEAR * N + j) * S::LANES);
+            }
             let mut vectors = [s.splat(0.0); N];
             for (j, vector) in vectors.iter_mut().enumerate() {
                 let at = j * S::LANES;
