@@ -79,7 +79,11 @@ struct Names {
 impl ModuleVisitor for Names {
     fn enter_module(&mut self, name: &str, container: &str) {
         // A variant of an enum is no part of a path.
-        let name = if container.starts_with("Enum:") { "" } else { name };
+        let name = if container.starts_with("Enum:") {
+            ""
+        } else {
+            name
+        };
         self.path.push(name.to_owned());
     }
 

@@ -42,7 +42,9 @@ pub(crate) fn fold(recorded: &mut Recorded) -> Result<(), OnnxError> {
             let id = output.id;
             registered.insert(id);
             let data = read_sync(interpreter.read_tensor_async(output));
-            let data = data.map_err(|error| OnnxError::Recording { reason: format!("{error:?}") })?;
+            let data = data.map_err(|error| OnnxError::Recording {
+                reason: format!("{error:?}"),
+            })?;
             recorded.values.insert(id, data);
         }
     }
@@ -52,7 +54,8 @@ pub(crate) fn fold(recorded: &mut Recorded) -> Result<(), OnnxError> {
 
 /// A result that is another arrangement of one parameter has the parameter's name.
 fn name_results(recorded: &mut Recorded, operation: &OperationIr, outputs: &[TensorIr]) {
-    let named: Vec<&String> = operation.inputs()
+    let named: Vec<&String> = operation
+        .inputs()
         .filter_map(|input| recorded.names.get(&input.id))
         .collect();
     if let ([name], [output]) = (named.as_slice(), outputs) {

@@ -82,7 +82,11 @@ impl Graph {
                 reason: format!("{id} is used before it is computed"),
             });
         };
-        let wanted = self.parameters.get(&id).cloned().unwrap_or_else(|| "constant".to_owned());
+        let wanted = self
+            .parameters
+            .get(&id)
+            .cloned()
+            .unwrap_or_else(|| "constant".to_owned());
         let name = self.initializer(&wanted, data)?;
         self.names.insert(id, name.clone());
         Ok(name)
@@ -140,7 +144,13 @@ impl Graph {
         output
     }
 
-    fn push(&mut self, kind: &str, input: Vec<String>, output: String, attribute: Vec<AttributeProto>) {
+    fn push(
+        &mut self,
+        kind: &str,
+        input: Vec<String>,
+        output: String,
+        attribute: Vec<AttributeProto>,
+    ) {
         let name = self.unique(kind);
         self.nodes.push(NodeProto {
             input,
@@ -165,7 +175,11 @@ impl Graph {
 
     /// The lengths of axes as a vector.
     pub(crate) fn lengths(&mut self, dims: &[Dim]) -> Result<String, OnnxError> {
-        if let Some(fixed) = dims.iter().map(|dim| fixed(*dim)).collect::<Option<Vec<i64>>>() {
+        if let Some(fixed) = dims
+            .iter()
+            .map(|dim| fixed(*dim))
+            .collect::<Option<Vec<i64>>>()
+        {
             return self.ints(&fixed);
         }
         let mut parts = Vec::new();
@@ -208,7 +222,11 @@ impl Graph {
     }
 
     /// Writes a constant, unless there is an equal one, and returns its name.
-    pub(crate) fn initializer(&mut self, wanted: &str, data: TensorData) -> Result<String, OnnxError> {
+    pub(crate) fn initializer(
+        &mut self,
+        wanted: &str,
+        data: TensorData,
+    ) -> Result<String, OnnxError> {
         let (bytes, shape, dtype) = data.into_parts();
         let dims: Vec<i64> = shape.iter().map(|length| int(*length)).collect();
         let data_type = element(dtype)?;
@@ -219,11 +237,18 @@ impl Graph {
             let one = &self.initializers[**index];
             one.data_type == data_type && one.dims == dims && one.raw_data[..] == bytes[..]
         };
-        if let Some(index) = self.written.get(&hash).and_then(|equals| equals.iter().find(equal)) {
+        if let Some(index) = self
+            .written
+            .get(&hash)
+            .and_then(|equals| equals.iter().find(equal))
+        {
             return Ok(self.initializers[*index].name.clone());
         }
         let name = self.unique(wanted);
-        self.written.entry(hash).or_default().push(self.initializers.len());
+        self.written
+            .entry(hash)
+            .or_default()
+            .push(self.initializers.len());
         self.initializers.push(TensorProto {
             dims,
             data_type,
@@ -291,7 +316,9 @@ pub(crate) fn element(dtype: DType) -> Result<i32, OnnxError> {
 fn little_endian(bytes: &[u8], dtype: DType) -> Bytes {
     let mut bytes = bytes.to_vec();
     if cfg!(target_endian = "big") {
-        bytes.chunks_exact_mut(dtype.size().max(1)).for_each(<[u8]>::reverse);
+        bytes
+            .chunks_exact_mut(dtype.size().max(1))
+            .for_each(<[u8]>::reverse);
     }
     Bytes::from(bytes)
 }
@@ -323,7 +350,10 @@ pub(crate) fn attribute_text(name: &str, value: &str) -> AttributeProto {
     }
 }
 
-pub(crate) fn attribute_ints(name: &str, values: impl IntoIterator<Item = usize>) -> AttributeProto {
+pub(crate) fn attribute_ints(
+    name: &str,
+    values: impl IntoIterator<Item = usize>,
+) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),
         ints: values.into_iter().map(int).collect(),

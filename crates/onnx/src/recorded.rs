@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use burn::backend::ir::{BaseOperationIr, IrVisitorMut, OperationIr, TensorId, TensorIr, TensorStatus};
+use burn::backend::ir::{
+    BaseOperationIr, IrVisitorMut, OperationIr, TensorId, TensorIr, TensorStatus,
+};
 use burn::tensor::{Shape, Slice, TensorData};
 
 use crate::capture::Captured;
@@ -62,12 +64,16 @@ impl Recorded {
         let numbers = Numbers::of(&ids(&first));
         let others = Numbers::of(&second.ids);
         let bounds = [first.input, first.output].map(|id| numbers.of_id(id));
-        let differs = |what: &str| OnnxError::BatchDependent { what: what.to_owned() };
+        let differs = |what: &str| OnnxError::BatchDependent {
+            what: what.to_owned(),
+        };
         if first.operations.len() != second.operations.len()
             || numbers.0.len() != others.0.len()
             || bounds != second.bounds.map(|id| others.of_id(id))
         {
-            return Err(differs("the number of its operations depends on the number of images"));
+            return Err(differs(
+                "the number of its operations depends on the number of images",
+            ));
         }
         let mut shapes = HashMap::new();
         let mut fixed = HashSet::new();
@@ -79,10 +85,16 @@ impl Recorded {
                 fixed.extend(one.outputs().map(|out| out.id));
             }
             for (a, b) in one.nodes().into_iter().zip(other.nodes()) {
-                let dims = dims(a, b).ok_or_else(|| differs(&format!(
-                    "{} has shapes {:?} and {:?} for {} and {} images",
-                    name(&one), a.shape.as_slice(), b.shape.as_slice(), BATCHES[0], BATCHES[1]
-                )))?;
+                let dims = dims(a, b).ok_or_else(|| {
+                    differs(&format!(
+                        "{} has shapes {:?} and {:?} for {} and {} images",
+                        name(&one),
+                        a.shape.as_slice(),
+                        b.shape.as_slice(),
+                        BATCHES[0],
+                        BATCHES[1]
+                    ))
+                })?;
                 shapes.insert(a.id, dims);
             }
             canonical(&mut one);
@@ -95,7 +107,9 @@ impl Recorded {
             }
             operations.push(one);
         }
-        let digests: HashMap<TensorId, u64> = second.values.into_iter()
+        let digests: HashMap<TensorId, u64> = second
+            .values
+            .into_iter()
             .map(|(id, digest)| (others.of_id(id), digest))
             .collect();
         let mut values = BTreeMap::new();
@@ -130,12 +144,19 @@ impl Recorded {
 pub(crate) fn name(operation: &OperationIr) -> String {
     // `BaseFloat(Reshape(ShapeOpIr { …`, `NumericFloat(F32, Add(BinaryOpIr { …`.
     let text = format!("{operation:?}");
-    let end = text.find("OpIr").or_else(|| text.find('{')).unwrap_or(text.len());
+    let end = text
+        .find("OpIr")
+        .or_else(|| text.find('{'))
+        .unwrap_or(text.len());
     let mut words = text[..end].rsplit(['(', ' ', ',']);
     let kind = text.split('(').next().unwrap_or_default().to_owned();
     words.next();
     let variant = words.find(|word| !word.is_empty()).unwrap_or_default();
-    if variant.is_empty() || variant == kind { kind } else { format!("{variant} ({kind})") }
+    if variant.is_empty() || variant == kind {
+        kind
+    } else {
+        format!("{variant} ({kind})")
+    }
 }
 
 /// All tensors of a capture, in the order in which they were made.
@@ -183,8 +204,9 @@ fn equal(one: &OperationIr, other: &OperationIr) -> bool {
     let stripped = |operation: &OperationIr| {
         let mut operation = operation.clone();
         operation.visit_mut(&mut WithoutShapes);
-        if let OperationIr::BaseFloat(base) | OperationIr::BaseInt(base) | OperationIr::BaseBool(base) =
-            &mut operation
+        if let OperationIr::BaseFloat(base)
+        | OperationIr::BaseInt(base)
+        | OperationIr::BaseBool(base) = &mut operation
             && let BaseOperationIr::RepeatDim(repeat) = base
         {
             // Follows from the shapes.
@@ -221,14 +243,16 @@ fn dims(one: &TensorIr, other: &TensorIr) -> Option<Vec<Dim>> {
         return None;
     }
     let pairs = one.iter().zip(other);
-    pairs.map(|(a, b)| {
-        if a == b {
-            return Some(Dim::Fixed(*a));
-        }
-        let per_image = a / BATCHES[0];
-        let linear = [*a, *b] == BATCHES.map(|images| images * per_image);
-        linear.then_some(Dim::PerImage(per_image))
-    }).collect()
+    pairs
+        .map(|(a, b)| {
+            if a == b {
+                return Some(Dim::Fixed(*a));
+            }
+            let per_image = a / BATCHES[0];
+            let linear = [*a, *b] == BATCHES.map(|images| images * per_image);
+            linear.then_some(Dim::PerImage(per_image))
+        })
+        .collect()
 }
 
 fn digest(data: &TensorData) -> u64 {

@@ -15,7 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::Device;
-use common::{CLASSES, description, fill, filled, images};
+use common::{CLASSES, description, fill_adapters, filled, images};
 use finetune_methods::{LoraConfig, Method, Scope, SparseSharedConfig, Targets, merge};
 use finetune_model::{ARCHITECTURES, Architecture, Network, StateTensor, write_safetensors};
 use finetune_onnx::{OnnxError, export};
@@ -30,13 +30,18 @@ struct Checker {
     folder: tempfile::TempDir,
     worst: f64,
     count: usize,
+    failed: Vec<String>,
 }
 
 impl Checker {
     fn start() -> Self {
         let python = std::env::var("FINETUNE_PYTHON").expect("FINETUNE_PYTHON names a Python");
-        let script: PathBuf =
-            [env!("CARGO_MANIFEST_DIR"), "../../tests/parity/onnx_check.py"].iter().collect();
+        let script: PathBuf = [
+            env!("CARGO_MANIFEST_DIR"),
+            "../../tests/parity/onnx_check.py",
+        ]
+        .iter()
+        .collect();
         let mut child = Command::new(python)
             .arg(script)
             .stdin(Stdio::piped())
@@ -50,6 +55,7 @@ impl Checker {
             folder: tempfile::tempdir().unwrap(),
             worst: 0.0,
             count: 0,
+            failed: Vec::new(),
         }
     }
 
@@ -58,7 +64,12 @@ impl Checker {
         let path = self.folder.path().join("case");
         std::fs::write(path.with_extension("onnx"), file).unwrap();
         let tensors = vec![state("images", images), state("logits", logits)];
-        write_safetensors(tensors, &BTreeMap::new(), &path.with_extension("safetensors")).unwrap();
+        write_safetensors(
+            tensors,
+            &BTreeMap::new(),
+            &path.with_extension("safetensors"),
+        )
+        .unwrap();
         writeln!(self.child.stdin.as_ref().unwrap(), "{}", path.display()).unwrap();
         let mut answer = String::new();
         self.answers.read_line(&mut answer).unwrap();
@@ -69,19 +80,21 @@ impl Checker {
         };
         let error = number("error").max(number("error_of_one"));
         println!("{name}: {error:.2e}, {:.1} MB", file.len() as f64 / 1e6);
-        assert!(error <= MOST, "{name}: {answer}");
         // Equal logits for all images would show nothing.
-        assert!(number("spread") >= 1e-3, "{name}: {answer}");
+        if !(error <= MOST && number("spread") >= 10.0 * error) {
+            self.failed.push(format!("{name}: {}", answer.trim()));
+        }
         self.worst = self.worst.max(error);
         self.count += 1;
     }
 }
 
-impl Drop for Checker {
-    fn drop(&mut self) {
+impl Checker {
+    fn end(mut self) {
         drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        self.child.wait().unwrap();
         println!("{} files, worst {:.2e}", self.count, self.worst);
+        assert!(self.count > 0 && self.failed.is_empty(), "{:#?}", self.failed);
     }
 }
 
@@ -96,13 +109,16 @@ fn state<const D: usize>(name: &str, tensor: &Tensor<D>) -> StateTensor {
 fn chosen() -> Vec<&'static Architecture> {
     let words = std::env::var("FINETUNE_ONNX_ONLY").unwrap_or_default();
     let is_chosen = |architecture: &&Architecture| {
-        words.is_empty() || words.split(',').any(|word| architecture.name.contains(word))
+        words.is_empty()
+            || words
+                .split(',')
+                .any(|word| architecture.name.contains(word))
     };
     ARCHITECTURES.iter().filter(is_chosen).collect()
 }
 
 #[test]
-#[ignore = "needs onnxruntime, and an hour"]
+#[ignore = "needs onnxruntime, and a quarter of an hour"]
 fn every_architecture_agrees() {
     let mut checker = Checker::start();
     let mut too_large = Vec::new();
@@ -121,6 +137,7 @@ fn every_architecture_agrees() {
         checker.check(architecture.name, &file, &images, &logits);
     }
     println!("too large: {too_large:?}");
+    checker.end();
 }
 
 /// Smaller images than the default ones, for networks that take any.
@@ -135,8 +152,8 @@ fn small(architecture: &'static Architecture) -> Architecture {
 }
 
 #[test]
-#[ignore = "needs onnxruntime, and an hour"]
-fn merged_adapters_agree_on_every_architecture() {
+#[ignore = "needs onnxruntime, and a quarter of an hour"]
+fn merged_adapters_agree() {
     let methods = [
         ("lora", Method::Lora(LoraConfig::default())),
         ("peft", Method::SparseShared(SparseSharedConfig::default())),
@@ -147,22 +164,28 @@ fn merged_adapters_agree_on_every_architecture() {
         if filled_is_too_large(&architecture) {
             continue;
         }
+        let network = filled(&architecture).train();
         for (name, method) in &methods {
-            let device = Device::flex().autodiff();
-            let network = architecture.build(CLASSES, 0, &device);
+            let network = network.clone();
             let targets = Targets::parse(architecture.targets_of(method).unwrap()).unwrap();
             let scope = Scope::new(architecture.head, &targets, 0);
             let attached = method.attach(network, &scope).unwrap().into_parts().model;
-            let adapted = fill(attached.valid());
+            let adapted = fill_adapters(attached).valid();
             let images = images(3, architecture.image_size);
             let logits = adapted.forward(images.clone());
             let merged = merge(&adapted).unwrap();
             drop(adapted);
             let file = export(&merged, Network::forward, &description(&architecture)).unwrap();
             drop(merged);
-            checker.check(&format!("{}, {name}", architecture.name), &file, &images, &logits);
+            checker.check(
+                &format!("{}, {name}", architecture.name),
+                &file,
+                &images,
+                &logits,
+            );
         }
     }
+    checker.end();
 }
 
 fn filled_is_too_large(architecture: &Architecture) -> bool {
@@ -174,21 +197,28 @@ fn filled_is_too_large(architecture: &Architecture) -> bool {
 #[ignore = "needs onnxruntime"]
 fn layers_that_a_method_adds_are_part_of_the_graph() {
     use finetune_methods::catalogue::{AdaptformerConfig, VptConfig};
-    let architecture = Architecture::find("vit_tiny_patch16_224").unwrap().at(64).unwrap();
+    let architecture = Architecture::find("vit_tiny_patch16_224")
+        .unwrap()
+        .at(64)
+        .unwrap();
     let methods = [
-        ("adaptformer", Method::Adaptformer(AdaptformerConfig::default())),
+        (
+            "adaptformer",
+            Method::Adaptformer(AdaptformerConfig::default()),
+        ),
         ("vpt-deep", Method::VptDeep(VptConfig::default())),
     ];
     let mut checker = Checker::start();
     for (name, method) in methods {
-        let network = architecture.build(CLASSES, 0, &Device::flex().autodiff());
+        let network = filled(&architecture).train();
         let targets = Targets::parse(architecture.targets_of(&method).unwrap()).unwrap();
         let scope = Scope::new(architecture.head, &targets, 0);
-        let adapted = fill(method.attach(network, &scope).unwrap().into_model().unwrap().valid());
+        let attached = method.attach(network, &scope).unwrap();
+        let adapted = fill_adapters(attached.into_model().unwrap()).valid();
         let images = images(3, 64);
         let logits = adapted.forward(images.clone());
         let file = export(&adapted, Network::forward, &description(&architecture)).unwrap();
         checker.check(name, &file, &images, &logits);
     }
+    checker.end();
 }
-

@@ -75,7 +75,10 @@ fn format(args: &ExportArgs) -> Result<folder::ExportFormat> {
             name(wanted)
         )));
     }
-    let chosen = args.format.or(promised).unwrap_or(ExportFormat::Safetensors);
+    let chosen = args
+        .format
+        .or(promised)
+        .unwrap_or(ExportFormat::Safetensors);
     if args.onnx_normalize && chosen != ExportFormat::Onnx {
         bail!(Usage(format!(
             "--onnx-normalize is for ONNX files, and {} is to be written: leave it out or add --format onnx",

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "wgpu")]
 use burn::backend::Cube;
-use burn::backend::{Capture, Flex};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -11,6 +10,7 @@ use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, TensorMetadata, backend_extension};
+use burn::backend::{Capture, Flex};
 use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;

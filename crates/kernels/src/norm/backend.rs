@@ -3,9 +3,7 @@
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Capture, ExtensionType, Flex, Scalar, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Capture, ExtensionType, Flex, Scalar, backend_extension};
 
 use super::activation::Activation;
 use super::flex;

@@ -3,9 +3,7 @@
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::{ActivationOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{
-    Autodiff, Backend, Capture, Flex, Scalar, TensorMetadata, backend_extension,
-};
+use burn::backend::{Autodiff, Backend, Capture, Flex, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Slice};
 use burn_flex::FlexTensor;
 

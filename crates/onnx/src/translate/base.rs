@@ -33,7 +33,12 @@ pub(super) fn translate(graph: &mut Graph, op: &BaseOperationIr) -> Result<bool,
         B::Slice(op) => return slice(graph, op),
         B::Select(op) => {
             let inputs = vec![graph.input(&op.tensor)?, graph.input(&op.indices)?];
-            graph.node("Gather", inputs, vec![attribute_int("axis", int(op.dim))], &op.out);
+            graph.node(
+                "Gather",
+                inputs,
+                vec![attribute_int("axis", int(op.dim))],
+                &op.out,
+            );
         }
         B::Gather(op) => {
             let inputs = vec![graph.input(&op.tensor)?, graph.input(&op.indices)?];
@@ -65,7 +70,12 @@ pub(super) fn translate(graph: &mut Graph, op: &BaseOperationIr) -> Result<bool,
         B::Cat(op) => {
             let inputs = op.tensors.iter().map(|tensor| graph.input(tensor));
             let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-            graph.node("Concat", inputs, vec![attribute_int("axis", int(op.dim))], &op.out);
+            graph.node(
+                "Concat",
+                inputs,
+                vec![attribute_int("axis", int(op.dim))],
+                &op.out,
+            );
         }
         B::Cast(op) => cast(graph, op)?,
         B::Zeros(op) | B::Empty(op) => filled(graph, ScalarIr::Float(0.0), &op.out)?,
@@ -143,7 +153,11 @@ fn slice(graph: &mut Graph, op: &SliceOpIr) -> Result<bool, OnnxError> {
         let length = int(*length);
         let at = |index: isize| {
             let index = i64::try_from(index).unwrap_or(i64::MAX);
-            if index < 0 { index + length } else { index.min(length) }
+            if index < 0 {
+                index + length
+            } else {
+                index.min(length)
+            }
         };
         let (start, end) = (at(range.start), range.end.map_or(length, at));
         for (part, value) in parts.iter_mut().zip([

@@ -6,14 +6,22 @@ use crate::error::OnnxError;
 use crate::graph::{Graph, attribute_int, element};
 
 /// A node with one input.
-pub(super) fn unary(graph: &mut Graph, kind: &'static str, op: &UnaryOpIr) -> Result<(), OnnxError> {
+pub(super) fn unary(
+    graph: &mut Graph,
+    kind: &'static str,
+    op: &UnaryOpIr,
+) -> Result<(), OnnxError> {
     let input = graph.input(&op.input)?;
     graph.node(kind, vec![input], Vec::new(), &op.out);
     Ok(())
 }
 
 /// A node with two inputs.
-pub(super) fn binary(graph: &mut Graph, kind: &'static str, op: &BinaryOpIr) -> Result<(), OnnxError> {
+pub(super) fn binary(
+    graph: &mut Graph,
+    kind: &'static str,
+    op: &BinaryOpIr,
+) -> Result<(), OnnxError> {
     let inputs = vec![graph.input(&op.lhs)?, graph.input(&op.rhs)?];
     graph.node(kind, inputs, Vec::new(), &op.out);
     Ok(())
@@ -32,12 +40,7 @@ pub(super) fn with_scalar(
 }
 
 /// The negation of a comparison.
-pub(super) fn negated(
-    graph: &mut Graph,
-    kind: &'static str,
-    inputs: Vec<String>,
-    out: &TensorIr,
-) {
+pub(super) fn negated(graph: &mut Graph, kind: &'static str, inputs: Vec<String>, out: &TensorIr) {
     let compared = graph.step(kind, inputs, Vec::new());
     graph.node("Not", vec![compared], Vec::new(), out);
 }

@@ -33,7 +33,9 @@ pub(crate) fn check(graph: &GraphProto, batch: i64) -> Shape {
             let values = parts.map(|part| i64::from_le_bytes(part.try_into().unwrap()));
             known.values.insert(constant.name.clone(), values.collect());
         }
-        let before = known.shapes.insert(constant.name.clone(), constant.dims.clone());
+        let before = known
+            .shapes
+            .insert(constant.name.clone(), constant.dims.clone());
         assert!(before.is_none(), "{} is there twice", constant.name);
     }
     for input in &graph.input {
@@ -42,7 +44,11 @@ pub(crate) fn check(graph: &GraphProto, batch: i64) -> Shape {
     let mut names = BTreeSet::new();
     let mut used = BTreeSet::new();
     for node in &graph.node {
-        assert!(names.insert(&node.name), "two nodes are called {}", node.name);
+        assert!(
+            names.insert(&node.name),
+            "two nodes are called {}",
+            node.name
+        );
         for input in node.input.iter().filter(|input| !input.is_empty()) {
             assert!(
                 known.shapes.contains_key(input),
@@ -63,7 +69,11 @@ pub(crate) fn check(graph: &GraphProto, batch: i64) -> Shape {
     }
     let outputs: BTreeSet<&String> = graph.output.iter().map(|output| &output.name).collect();
     for constant in &graph.initializer {
-        assert!(used.contains(&constant.name), "nothing uses {}", constant.name);
+        assert!(
+            used.contains(&constant.name),
+            "nothing uses {}",
+            constant.name
+        );
     }
     for node in &graph.node {
         let output = &node.output[0];
@@ -102,7 +112,11 @@ fn ints(node: &NodeProto, name: &str) -> Option<Vec<i64>> {
 }
 
 fn index(axis: i64, rank: usize) -> usize {
-    let axis = if axis < 0 { axis + i64::try_from(rank).unwrap() } else { axis };
+    let axis = if axis < 0 {
+        axis + i64::try_from(rank).unwrap()
+    } else {
+        axis
+    };
     usize::try_from(axis).unwrap()
 }
 
@@ -129,9 +143,10 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
         }
         "Add" | "Sub" | "Mul" | "Div" | "Pow" => {
             let shape = broadcast(&of(0), &of(1), node);
-            if let (Some(a), Some(b)) =
-                (known.values.get(&node.input[0]), known.values.get(&node.input[1]))
-            {
+            if let (Some(a), Some(b)) = (
+                known.values.get(&node.input[0]),
+                known.values.get(&node.input[1]),
+            ) {
                 assert_eq!(node.op_type, "Mul");
                 return (shape, Some(a.iter().zip(b).map(|(a, b)| a * b).collect()));
             }
@@ -146,7 +161,12 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
         }
         "Conv" => {
             let (x, weight) = (of(0), of(1));
-            assert_eq!(x[1], weight[1] * int(node, "group").unwrap(), "{}", node.name);
+            assert_eq!(
+                x[1],
+                weight[1] * int(node, "group").unwrap(),
+                "{}",
+                node.name
+            );
             if node.input.len() > 2 {
                 assert_eq!(of(2), [weight[0]]);
             }
@@ -167,14 +187,21 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
             if let Some(open) = open {
                 *open = elements / given;
             }
-            assert_eq!(elements, to.iter().product::<i64>(), "{}: {from:?} to {to:?}", node.name);
+            assert_eq!(
+                elements,
+                to.iter().product::<i64>(),
+                "{}: {from:?} to {to:?}",
+                node.name
+            );
             to
         }
         "Transpose" => {
             let from = of(0);
             let axes = ints(node, "perm").unwrap();
             assert_eq!(axes.iter().collect::<BTreeSet<_>>().len(), from.len());
-            axes.iter().map(|axis| from[index(*axis, from.len())]).collect()
+            axes.iter()
+                .map(|axis| from[index(*axis, from.len())])
+                .collect()
         }
         "Shape" => {
             let from = of(0);
@@ -194,16 +221,27 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
             }
             let all = node.input.iter().map(|input| known.values.get(input));
             let all: Option<Vec<_>> = all.collect();
-            return (shape, all.map(|all| all.into_iter().flatten().copied().collect()));
+            return (
+                shape,
+                all.map(|all| all.into_iter().flatten().copied().collect()),
+            );
         }
         "Expand" => broadcast(&of(0), &values(1), node),
-        "Tile" => of(0).iter().zip(values(1)).map(|(length, times)| length * times).collect(),
+        "Tile" => of(0)
+            .iter()
+            .zip(values(1))
+            .map(|(length, times)| length * times)
+            .collect(),
         "Slice" => {
             let mut shape = of(0);
             let (starts, ends, axes, steps) = (values(1), values(2), values(3), values(4));
             for (at, axis) in axes.iter().enumerate() {
                 let axis = index(*axis, shape.len());
-                assert!(steps[at] > 0 && (0..=shape[axis]).contains(&ends[at]), "{}", node.name);
+                assert!(
+                    steps[at] > 0 && (0..=shape[axis]).contains(&ends[at]),
+                    "{}",
+                    node.name
+                );
                 shape[axis] = (ends[at] - starts[at] + steps[at] - 1) / steps[at];
             }
             shape
@@ -218,7 +256,9 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
             let pads = values(1);
             let rank = from.len();
             assert_eq!(pads.len(), 2 * rank);
-            (0..rank).map(|axis| from[axis] + pads[axis] + pads[rank + axis]).collect()
+            (0..rank)
+                .map(|axis| from[axis] + pads[axis] + pads[rank + axis])
+                .collect()
         }
         "ReduceMean" | "ReduceMax" | "ReduceSum" => {
             let mut shape = of(0);
@@ -230,7 +270,10 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
             }
             shape
         }
-        other => panic!("{} is of type {other}, which this test does not know", node.name),
+        other => panic!(
+            "{} is of type {other}, which this test does not know",
+            node.name
+        ),
     };
     (shape, None)
 }
@@ -238,7 +281,9 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
 fn broadcast(a: &[i64], b: &[i64], node: &NodeProto) -> Shape {
     let rank = a.len().max(b.len());
     let at = |shape: &[i64], axis: usize| {
-        (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis])
+        (axis + shape.len())
+            .checked_sub(rank)
+            .map_or(1, |axis| shape[axis])
     };
     (0..rank)
         .map(|axis| {
@@ -255,7 +300,11 @@ fn windows(node: &NodeProto, x: &[i64]) -> [i64; 2] {
     let strides = ints(node, "strides").unwrap();
     let pads = ints(node, "pads").unwrap_or_else(|| vec![0; 4]);
     let dilations = ints(node, "dilations").unwrap_or_else(|| vec![1; 2]);
-    let up = if int(node, "ceil_mode") == Some(1) { 1 } else { 0 };
+    let up = if int(node, "ceil_mode") == Some(1) {
+        1
+    } else {
+        0
+    };
     [0, 1].map(|side| {
         let reach = dilations[side] * (kernel[side] - 1) + 1;
         let room = x[2 + side] + pads[side] + pads[2 + side] - reach;
