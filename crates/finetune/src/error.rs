@@ -9,6 +9,7 @@ use finetune_evaluation::EvaluationError;
 use finetune_files::{listed, nearest, quoted, quoted_path};
 use finetune_methods::MethodError;
 use finetune_model::ModelError;
+use finetune_onnx::OnnxError;
 use finetune_training::TrainingError;
 
 /// Errors of this crate. Each message names what is wrong and, if it can, what to do about it.
@@ -34,6 +35,9 @@ pub enum Error {
     /// A report cannot be read or written.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// A model cannot be written as ONNX.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

@@ -51,6 +51,7 @@ pub use finetune_evaluation as evaluation;
 pub use finetune_kernels as kernels;
 pub use finetune_methods as methods;
 pub use finetune_model as model;
+pub use finetune_onnx as onnx;
 pub use finetune_training as training;
 
 pub mod comparison;

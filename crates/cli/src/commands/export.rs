@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use finetune::evaluation::bytes;
-use finetune::folder::{self, Written};
+use finetune::folder::{self, OnnxInput, Written};
 use finetune::weights::{PeftAdapter, locate};
+use finetune_files::quoted_path;
 
 use super::selected::selected;
 use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun};
@@ -37,6 +38,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
                 weights: args.adapter.weights.clone(),
             },
             format: Some(ExportFormat::Safetensors),
+            onnx_normalize: false,
             names: None,
             out: args.out.clone(),
         }),
@@ -51,24 +53,65 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
 /// The folder holds no finished run, HF PEFT cannot represent the method, or a file cannot be
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
+    let format = format(args)?;
     let run = selected(&args.of)?;
-    let format = match args.format.unwrap_or_else(|| by_ending(&args.out)) {
-        ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
-        ExportFormat::Pth => folder::ExportFormat::Pth,
-        ExportFormat::Peft => folder::ExportFormat::Peft,
-    };
     for Written { path, bytes } in folder::export(&run, format, args.names.as_deref(), &args.out)? {
         tell(&path, bytes)?;
     }
     Ok(())
 }
 
+/// The format that is asked for, or that the ending of the file's name promises.
+fn format(args: &ExportArgs) -> Result<folder::ExportFormat> {
+    let out = &args.out;
+    let promised = by_ending(out);
+    if let (Some(wanted), Some(promised)) = (args.format, promised)
+        && wanted != promised
+    {
+        bail!(Usage(format!(
+            "{} has the ending of {}, but {} is to be written: choose one of the two",
+            quoted_path(out),
+            name(promised),
+            name(wanted)
+        )));
+    }
+    let chosen = args
+        .format
+        .or(promised)
+        .unwrap_or(ExportFormat::Safetensors);
+    if args.onnx_normalize && chosen != ExportFormat::Onnx {
+        bail!(Usage(format!(
+            "--onnx-normalize is for ONNX files, and {} is to be written: leave it out or add --format onnx",
+            name(chosen)
+        )));
+    }
+    Ok(match chosen {
+        ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
+        ExportFormat::Pth => folder::ExportFormat::Pth,
+        ExportFormat::Peft => folder::ExportFormat::Peft,
+        ExportFormat::Onnx if args.onnx_normalize => folder::ExportFormat::Onnx(OnnxInput::Pixels),
+        ExportFormat::Onnx => folder::ExportFormat::Onnx(OnnxInput::Normalized),
+    })
+}
+
 /// The format that the ending of a file's name promises: `torch.load` reads no safetensors file.
-fn by_ending(out: &Path) -> ExportFormat {
-    let ending = out.extension().unwrap_or_default().to_string_lossy();
+fn by_ending(out: &Path) -> Option<ExportFormat> {
+    let ending = out.extension()?.to_string_lossy();
     match ending.to_lowercase().as_str() {
-        "pth" | "pt" | "bin" | "ckpt" => ExportFormat::Pth,
-        _ => ExportFormat::Safetensors,
+        "pth" | "pt" | "bin" | "ckpt" => Some(ExportFormat::Pth),
+        "onnx" => Some(ExportFormat::Onnx),
+        "safetensors" => Some(ExportFormat::Safetensors),
+        _ => None,
+    }
+}
+
+/// The format in a sentence.
+fn name(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Safetensors => "a safetensors file",
+        ExportFormat::Pth => "a PyTorch file",
+        ExportFormat::Peft => "a folder for HF PEFT",
+        ExportFormat::Onnx => "an ONNX file",
     }
 }
 

@@ -87,9 +87,14 @@ pub struct ExportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub of: SelectedRun,
-    /// Format to write [default: pth if --out ends in .pth, .pt, .bin or .ckpt, else safetensors]
+    /// Format to write [default: by the ending of --out]
+    ///
+    /// `pth` for .pth, .pt, .bin and .ckpt, `onnx` for .onnx, and `safetensors` for all others.
     #[arg(long, value_enum)]
     pub format: Option<ExportFormat>,
+    /// ONNX: take pixel values 0 to 255 and normalise them in the graph
+    #[arg(long)]
+    pub onnx_normalize: bool,
     /// Name the tensors as torchvision or timm does [default: torchvision if it has the model]
     #[arg(long, value_name = "LIBRARY")]
     pub names: Option<String>,
@@ -107,4 +112,6 @@ pub enum ExportFormat {
     Pth,
     /// The adapter and the head for HF PEFT: a folder for PeftModel.from_pretrained
     Peft,
+    /// The merged model as an ONNX graph for batches of any size
+    Onnx,
 }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use finetune_evaluation::write_atomically;
 use finetune_methods::catalogue::Place;
+use finetune_methods::merge;
 use finetune_model::{save_peft, state_dict, state_dict_of, write_pth, write_safetensors};
 
 use super::finished::FinishedRun;
+use super::onnx::{OnnxInput, onnx};
 use crate::error::Error;
 use crate::weights::Metadata;
 
@@ -21,6 +23,9 @@ pub enum ExportFormat {
     /// The adapter and the head as a folder for HF PEFT's `PeftModel.from_pretrained`, with class
     /// names and preprocessing in `finetune.json`.
     Peft,
+    /// The merged model as ONNX, with class names and preprocessing in its metadata. What a method adds
+    /// as layers is part of the graph.
+    Onnx(OnnxInput),
 }
 
 /// A file or folder that was written.
@@ -38,7 +43,7 @@ pub struct Written {
 /// # Errors
 ///
 /// The run's files are missing, the library does not have the model, HF PEFT cannot represent the
-/// method, or a file cannot be written.
+/// method, the model is too large for ONNX, or a file cannot be written.
 pub fn export(
     run: &FinishedRun,
     format: ExportFormat,
@@ -80,6 +85,22 @@ pub fn export(
                 written(bytes),
                 write_metadata(&metadata, &out.with_extension("json"))?,
             ]
+        }
+        ExportFormat::Onnx(input) => {
+            if library.is_some() {
+                return Err(Error::Usage(
+                    "an ONNX file has no names of a library: leave out --names".to_owned(),
+                ));
+            }
+            let network = run.network(count, false)?;
+            let network = if config.method.merges() {
+                merge(&network)?
+            } else {
+                network
+            };
+            let bytes = onnx(&network, &architecture, &metadata, input)?;
+            write_atomically(out, &bytes)?;
+            vec![written(bytes.len() as u64)]
         }
         ExportFormat::Peft => {
             let Some(network) = run.adapted_network(count)? else {

@@ -3,7 +3,7 @@
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Capture, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;
@@ -13,7 +13,7 @@ use crate::conv::{Bias, ConvBackend};
 use crate::memory::are_f32;
 
 /// A backend's layers with factors; by default with its ordinary products.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait AdaptedBackend: ConvBackend {
     /// The convolution of `x` with `weight + b·a`, plus `bias`.
     fn adapted_convolution(
@@ -114,6 +114,8 @@ impl AdaptedBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl AdaptedBackend for burn::backend::Cube {}
+
+impl AdaptedBackend for Capture {}
 
 impl AdaptedBackend for Flex {
     fn convolutions(

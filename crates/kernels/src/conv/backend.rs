@@ -2,7 +2,6 @@
 
 #[cfg(feature = "wgpu")]
 use burn::backend::Cube;
-use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -11,6 +10,7 @@ use burn::backend::autodiff::{Autodiff, NodeId};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, TensorMetadata, backend_extension};
+use burn::backend::{Capture, Flex};
 use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 use burn_flex::FlexTensor;
@@ -40,7 +40,7 @@ impl<B: Backend> Bias<B> {
 }
 
 /// A backend's convolution and its gradients; by default Burn's own.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait ConvBackend: Backend {
     /// The convolution of `x` with `weight`, plus `bias`.
     fn convolution(
@@ -81,6 +81,8 @@ impl ConvBackend for burn::backend::NdArray {}
 
 #[cfg(feature = "wgpu")]
 impl ConvBackend for Cube {}
+
+impl ConvBackend for Capture {}
 
 impl ConvBackend for Flex {
     fn convolution(

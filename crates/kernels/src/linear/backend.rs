@@ -7,7 +7,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Capture, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
@@ -16,7 +16,7 @@ use super::product::Matrix;
 use crate::memory::{are_f32, contiguous, tensor, values, whole};
 
 /// Backends with matrix products: flex with its own buffers, others with their ordinary operation.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait LinearBackend: Backend {
     /// The product `x·W` of `[rows, in]` and `[in, out]`.
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -45,11 +45,15 @@ impl LinearBackend for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl LinearBackend for burn::backend::Cube {}
 
+impl LinearBackend for Capture {}
+
 #[cfg(feature = "ndarray")]
 impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> LinearBackend for Autodiff<burn::backend::Cube, C> {}
+
+impl<C: CheckpointStrategy> LinearBackend for Autodiff<Capture, C> {}
 
 impl LinearBackend for Flex {
     fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {

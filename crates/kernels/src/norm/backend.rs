@@ -1,10 +1,9 @@
 //! The normalisations as operations of a backend.
 
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-#[cfg(any(feature = "ndarray", feature = "wgpu"))]
-use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
-use burn::backend::{Backend, ExtensionType, Flex, Scalar, backend_extension};
+use burn::backend::{Autodiff, Backend, Capture, ExtensionType, Flex, Scalar, backend_extension};
 
 use super::activation::Activation;
 use super::flex;
@@ -29,7 +28,7 @@ impl<B: Backend> Residual<B> {
 }
 
 /// Backends with normalisations: flex with kernels, others with their ordinary operations.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait NormBackend: Backend {
     /// Normalises by the mean and the (biased) variance of the batch, and returns both as well.
     fn normalized(
@@ -66,11 +65,15 @@ impl NormBackend for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl NormBackend for burn::backend::Cube {}
 
+impl NormBackend for Capture {}
+
 #[cfg(feature = "ndarray")]
 impl<C: CheckpointStrategy> NormBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> NormBackend for Autodiff<burn::backend::Cube, C> {}
+
+impl<C: CheckpointStrategy> NormBackend for Autodiff<Capture, C> {}
 
 impl NormBackend for Flex {
     fn normalized(

@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+use burn::backend::{Autodiff, Backend, Capture, Flex, backend_extension};
 use burn_flex::FlexTensor;
 
 use super::Window;
@@ -15,7 +15,7 @@ use super::kernel::Pooling;
 use crate::memory::{are_f32, tensor, values, whole};
 
 /// Backends with max pooling: flex with a kernel, others with their ordinary operations.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub trait PoolBackend: Backend {
     /// The maximum of each window of `x`, or of `relu(x)` if `rectify` is set.
     fn max_pool(x: FloatTensor<Self>, window: Window, rectify: bool) -> FloatTensor<Self> {
@@ -29,11 +29,15 @@ impl PoolBackend for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl PoolBackend for burn::backend::Cube {}
 
+impl PoolBackend for Capture {}
+
 #[cfg(feature = "ndarray")]
 impl<C: CheckpointStrategy> PoolBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> PoolBackend for Autodiff<burn::backend::Cube, C> {}
+
+impl<C: CheckpointStrategy> PoolBackend for Autodiff<Capture, C> {}
 
 impl PoolBackend for Flex {
     fn max_pool(x: FloatTensor<Self>, window: Window, rectify: bool) -> FloatTensor<Self> {

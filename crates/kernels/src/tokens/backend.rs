@@ -1,10 +1,9 @@
 //! The operations on tokens as operations of a backend.
 
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::{ActivationOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
-#[cfg(any(feature = "ndarray", feature = "wgpu"))]
-use burn::backend::{Autodiff, autodiff::checkpoint::strategy::CheckpointStrategy};
-use burn::backend::{Backend, Flex, Scalar, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, Capture, Flex, Scalar, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Slice};
 use burn_flex::FlexTensor;
 
@@ -13,7 +12,7 @@ use super::{attention, gelu, layer_norm};
 use crate::memory::{are_f32, contiguous, tensor, values, written};
 
 /// Backends with operations on tokens: flex with kernels, others with their ordinary operations.
-#[backend_extension(Flex, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
+#[backend_extension(Flex, Capture, NdArray: cfg(feature = "ndarray"), Cube: cfg(feature = "wgpu"), Autodiff)]
 pub(crate) trait TokenBackend: Backend {
     /// Layer normalisation of the last axis.
     fn layer_normalized(
@@ -42,11 +41,15 @@ impl TokenBackend for burn::backend::NdArray {}
 #[cfg(feature = "wgpu")]
 impl TokenBackend for burn::backend::Cube {}
 
+impl TokenBackend for Capture {}
+
 #[cfg(feature = "ndarray")]
 impl<C: CheckpointStrategy> TokenBackend for Autodiff<burn::backend::NdArray, C> {}
 
 #[cfg(feature = "wgpu")]
 impl<C: CheckpointStrategy> TokenBackend for Autodiff<burn::backend::Cube, C> {}
+
+impl<C: CheckpointStrategy> TokenBackend for Autodiff<Capture, C> {}
 
 impl TokenBackend for Flex {
     fn layer_normalized(
