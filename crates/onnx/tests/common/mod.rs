@@ -5,7 +5,7 @@
 pub(crate) mod shapes;
 
 use burn::Tensor;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param, ParamGroup};
 use burn::nn::BatchNormConfig;
 use burn::tensor::{Device, TensorData};
 use finetune_model::{Architecture, Network};
@@ -25,6 +25,8 @@ pub(crate) fn filled(architecture: &Architecture) -> Network {
         return network.valid();
     }
     let images = images(3, architecture.image_size);
+    // Normalisations train, but without gradients: autodiff keeps what no backward pass frees.
+    let network = network.set_require_grad_group(ParamGroup::all(), false);
     let _ = network.forward(Tensor::from_data(images.into_data(), &device));
     // From 0, a pass has moved them by the momentum.
     network.valid().map(&mut Statistics {
@@ -91,7 +93,9 @@ pub(crate) fn images(batch: usize, side: usize) -> Tensor<4> {
             .collect();
         for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
             let (y, x) = (y as f32 / side as f32, x as f32 / side as f32);
-            let of_waves = waves.iter().map(|[a, b, phase]| (a * x + b * y + phase).sin());
+            let of_waves = waves
+                .iter()
+                .map(|[a, b, phase]| (a * x + b * y + phase).sin());
             values.push(of_waves.sum::<f32>() + 0.2 * noise.next().unwrap());
         }
     }

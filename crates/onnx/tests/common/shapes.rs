@@ -234,9 +234,9 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
             .collect(),
         "Slice" => {
             let mut shape = of(0);
-            let (starts, ends, axes, steps) = (values(1), values(2), values(3), values(4));
-            for (at, axis) in axes.iter().enumerate() {
-                let axis = index(*axis, shape.len());
+            let (starts, ends, along, steps) = (values(1), values(2), values(3), values(4));
+            for (at, one) in along.iter().enumerate() {
+                let axis = index(*one, shape.len());
                 assert!(
                     steps[at] > 0 && (0..=shape[axis]).contains(&ends[at]),
                     "{}",
@@ -262,10 +262,10 @@ fn shape(node: &NodeProto, known: &Known) -> (Shape, Option<Vec<i64>>) {
         }
         "ReduceMean" | "ReduceMax" | "ReduceSum" => {
             let mut shape = of(0);
-            let axes = ints(node, "axes").unwrap_or_else(|| values(1));
+            let reduced = ints(node, "axes").unwrap_or_else(|| values(1));
             assert_eq!(int(node, "keepdims"), Some(1));
-            for axis in axes {
-                let axis = index(axis, shape.len());
+            for one in reduced {
+                let axis = index(one, shape.len());
                 shape[axis] = 1;
             }
             shape
@@ -300,11 +300,7 @@ fn windows(node: &NodeProto, x: &[i64]) -> [i64; 2] {
     let strides = ints(node, "strides").unwrap();
     let pads = ints(node, "pads").unwrap_or_else(|| vec![0; 4]);
     let dilations = ints(node, "dilations").unwrap_or_else(|| vec![1; 2]);
-    let up = if int(node, "ceil_mode") == Some(1) {
-        1
-    } else {
-        0
-    };
+    let up = i64::from(int(node, "ceil_mode") == Some(1));
     [0, 1].map(|side| {
         let reach = dilations[side] * (kernel[side] - 1) + 1;
         let room = x[2 + side] + pads[side] + pads[2 + side] - reach;
