@@ -32,7 +32,6 @@ pub mod augment;
 pub mod batches;
 pub mod check;
 mod error;
-#[cfg(feature = "parquet")]
 mod guard;
 pub mod images;
 mod positioned;
@@ -43,7 +42,7 @@ pub mod store;
 pub use self::augment::Augment;
 pub use self::batches::{Batch, Images, Loader, Order, Sampling};
 pub use self::error::DataError;
-pub use self::images::{Filter, Fit, Normalization, Preprocess, StoredSize};
+pub use self::images::{Filter, Fit, FittedImage, Normalization, Picture, Preprocess, StoredSize};
 pub use self::sources::embedded::{embedded_signs, embedded_signs_pretrain};
 pub use self::sources::{
     Fingerprint, Fold, ImageSet, Sample, Source, SplitOptions, Splits, Understood, named, open,

@@ -136,8 +136,24 @@ pub enum Error {
         /// The classes that the model was trained on.
         trained: Vec<String>,
     },
+    /// Runs that were trained on different classes cannot answer together.
+    #[error("{}", other_classes(run, missing, unknown))]
+    OtherClasses {
+        /// Names of the two runs.
+        run: [String; 2],
+        /// Classes of the first that the second does not have.
+        missing: Vec<String>,
+        /// Classes of the second that the first does not have.
+        unknown: Vec<String>,
+    },
+    /// No file fits a name with wildcards.
+    #[error("no file fits {}", quoted_path(pattern))]
+    NoMatch {
+        /// The name.
+        pattern: PathBuf,
+    },
     /// The base weights of a run do not exist any more.
-    #[error("the base weights {} are missing{}", quoted_path(path), restore(sha256.as_deref()))]
+    #[error("the base weights {} are missing{}", quoted_path(path), restore(path, sha256.as_deref()))]
     NoBase {
         /// The file.
         path: PathBuf,
@@ -329,13 +345,45 @@ fn unknown_classes(unknown: &[String], trained: &[String]) -> String {
     )
 }
 
+/// Says how the classes of two runs differ.
+fn other_classes(run: &[String; 2], missing: &[String], unknown: &[String]) -> String {
+    let names = |classes: &[String]| listed(classes, 5, |name| quoted(name));
+    let [first, second] = run;
+    let lacks = (!missing.is_empty()).then(|| format!("does not have {}", names(missing)));
+    let has = (!unknown.is_empty()).then(|| format!("also has {}", names(unknown)));
+    let difference: Vec<String> = lacks.into_iter().chain(has).collect();
+    format!(
+        "{first} and {second} were trained on different classes, so that they cannot answer together: {second} {}",
+        difference.join(" and ")
+    )
+}
+
 /// What to do about base weights that are missing.
-fn restore(sha256: Option<&str>) -> String {
+fn restore(path: &Path, sha256: Option<&str>) -> String {
     let file = match sha256 {
         Some(sha256) => format!("that the run started from back there (its SHA-256 is {sha256})"),
         None => "back there".to_owned(),
     };
-    format!("; put the file {file}, or say with --weights FILE where it is now")
+    let hub = from_hub(path).map_or_else(String::new, |name| {
+        let name = quoted(&format!("--weights {name}"));
+        format!("; it came from the Hugging Face Hub, from where {name} gets it again")
+    });
+    format!("; put the file {file}, or say with --weights FILE where it is now{hub}")
+}
+
+/// What a file in the cache of the Hugging Face Hub is called there: `hf:OWNER/NAME@REVISION/FILE`. It lies
+/// in `models--OWNER--NAME/snapshots/REVISION`.
+fn from_hub(path: &Path) -> Option<String> {
+    let mut parts = path.components().map(|part| part.as_os_str().to_str());
+    let repository = parts.find_map(|part| part?.strip_prefix("models--"))?;
+    let (owner, name) = repository.split_once("--")?;
+    let rest: Vec<&str> = parts.collect::<Option<_>>()?;
+    match rest.as_slice() {
+        ["snapshots", revision, file @ ..] if !file.is_empty() => {
+            Some(format!("hf:{owner}/{name}@{revision}/{}", file.join("/")))
+        }
+        _ => None,
+    }
 }
 
 /// What is left of a run that diverged.
@@ -388,6 +436,27 @@ pub fn one_line(error: &(dyn StdError + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn missing_base_weights_are_named_with_their_hash_and_where_they_came_from() {
+        let of = |path: &str| {
+            let (path, sha256) = (PathBuf::from(path), Some("abc".to_owned()));
+            Error::NoBase { path, sha256 }.to_string()
+        };
+        let own = "the base weights `a/base.pth` are missing; put the file that the run started from back \
+                   there (its SHA-256 is abc), or say with --weights FILE where it is now";
+        assert_eq!(of("a/base.pth"), own);
+        let cached = of("/c/hub/models--timm--resnet18.a1_in1k/snapshots/0f1e/model.safetensors");
+        assert!(
+            cached.ends_with(
+                "it came from the Hugging Face Hub, from where `--weights \
+                 hf:timm/resnet18.a1_in1k@0f1e/model.safetensors` gets it again"
+            ),
+            "{cached}"
+        );
+        assert!(!of("/c/models--timm/snapshots/0f1e/a").contains("Hub"));
+        assert!(!of("/c/models--timm--a/blobs/0f1e").contains("Hub"));
+    }
 
     #[test]
     fn a_cause_is_printed_only_once() {

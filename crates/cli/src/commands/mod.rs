@@ -10,6 +10,7 @@ mod jobs;
 mod launcher;
 mod models;
 mod predict;
+mod predictions;
 mod pretrain;
 mod run;
 mod runs;

@@ -25,22 +25,6 @@ pub struct EvaluateArgs {
     pub printed: Printed,
 }
 
-/// `finetune predict`.
-#[derive(Debug, Clone, Args)]
-pub struct PredictArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub of: SelectedRun,
-    /// Image files, and folders, which are searched for image files
-    ///
-    /// What cannot be read is reported, the others are classified, and the exit code is 1.
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub printed: Printed,
-}
-
 /// `finetune merge`.
 #[derive(Debug, Clone, Args)]
 pub struct MergeArgs {

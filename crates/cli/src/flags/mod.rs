@@ -13,6 +13,7 @@ mod define;
 pub mod file;
 mod finished;
 mod others;
+mod predict;
 mod process;
 mod resume;
 mod shared;
@@ -22,10 +23,11 @@ mod typed;
 
 pub use arguments::{CompareFlags, InspectFlags, TrainFlags};
 pub use base::{Base, Preset, StartingRecipe};
-pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs, PredictArgs};
+pub use finished::{AdapterArgs, EvaluateArgs, ExportArgs, ExportFormat, MergeArgs};
 pub use others::{
     CheckArgs, DataArgs, DataCommand, ModelsArgs, PretrainArgs, ReportArgs, RunArgs, RunsArgs,
 };
+pub use predict::{ComputedArgs, PredictArgs, PredictFormat, Shown, Tta};
 pub use process::{Few, Process};
 pub use shared::{Printed, SelectedRun, Selection};
 pub use task::Task;

@@ -5,13 +5,17 @@
 //! sequence to the terminal.
 
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use finetune_files::{shortened, visible};
 use serde::Serialize;
 
 use super::bar;
+
+/// Whether the reader of stdout has gone.
+static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// The most characters of a line on stderr.
 const LONGEST: usize = 4000;
@@ -46,6 +50,29 @@ pub fn say_document(json: &str) -> Result<()> {
     write(&printable_json(json))
 }
 
+/// Writes a record of comma-separated values to stdout, byte for byte: a file name need not be UTF-8. Only
+/// on a terminal, characters that do not print are escaped.
+///
+/// # Errors
+///
+/// As [`say`].
+pub fn say_csv<'a>(cells: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+    let mut line = csv::Writer::from_writer(Vec::new());
+    line.write_record(cells)?;
+    let line = line.into_inner().map_err(|error| error.into_error())?;
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    if std::io::stdout().is_terminal() {
+        return say(&String::from_utf8_lossy(line));
+    }
+    write_bytes(line)
+}
+
+/// Whether the reader of stdout has gone, so that nobody sees what is written there.
+#[must_use]
+pub fn is_unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
+}
+
 /// Writes a line to stderr, above progress bars, if possible. Characters that do not print, line breaks included, are
 /// escaped, and the middle of an overlong line is left out.
 pub fn note(text: &str) {
@@ -77,9 +104,19 @@ fn printable_json(json: &str) -> String {
 }
 
 fn write(text: &str) -> Result<()> {
+    write_bytes(text.as_bytes())
+}
+
+fn write_bytes(line: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+    let written = stdout
+        .write_all(line)
+        .and_then(|()| stdout.write_all(b"\n"));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            UNREAD.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         outcome => outcome.context("cannot write to stdout"),
     }
 }

@@ -25,6 +25,15 @@ pub(crate) fn read(source: &Source, max_pixels: u64) -> Result<Raster, DataError
     visit(source, &Decode { max_pixels })
 }
 
+/// As [`read`], from the bytes of a file; `name` is for messages.
+pub(crate) fn decode(name: &str, bytes: &[u8], max_pixels: u64) -> Result<Raster, DataError> {
+    let named = Source::Memory {
+        name: name.to_owned(),
+        bytes: &[],
+    };
+    Decode { max_pixels }.encoded(Cursor::new(bytes), &named)
+}
+
 /// As [`read`], with a [`checksum`] of the file; none if the image has no file.
 pub(crate) fn read_with_checksum(
     source: &Source,

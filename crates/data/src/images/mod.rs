@@ -4,6 +4,7 @@ mod checksum;
 mod decode;
 mod jpeg;
 mod normalization;
+mod picture;
 mod png;
 pub(crate) mod prepare;
 pub(crate) mod raster;
@@ -15,6 +16,7 @@ mod webp;
 
 pub(crate) use self::decode::{read, read_header};
 pub use self::normalization::Normalization;
+pub use self::picture::{FittedImage, Picture};
 pub use self::prepare::{Fit, Preprocess, StoredSize};
 pub use self::resize::Filter;
 pub(crate) use self::thumbnail::thumbnail;

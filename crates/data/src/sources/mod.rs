@@ -32,6 +32,7 @@ pub use self::folder::walk::has_image_extension;
 use self::format::Format;
 pub use self::idx::{IdxOptions, open_idx};
 pub use self::left_out::{LeftOut, Why};
+pub use self::manifest::{ManifestPaths, is_manifest};
 pub use self::named::NamedSet;
 pub use self::set::{Fold, ImageSet, Sample};
 pub use self::source::{Container, Source};

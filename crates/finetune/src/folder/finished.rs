@@ -7,6 +7,7 @@ use burn::module::Module;
 use finetune_data::sources::understood_test;
 use finetune_data::{ImageSet, Images, Sample, StoredSize};
 use finetune_evaluation::{Confusion, Report, Run};
+use finetune_files::quoted_path;
 use finetune_methods::Adapted;
 use finetune_methods::catalogue::Place;
 use finetune_model::{Head, Network, WeightsFile, load_adapter};
@@ -122,6 +123,12 @@ impl FinishedRun {
     #[must_use]
     pub fn name(&self) -> String {
         self.folder.name(&self.config)
+    }
+
+    /// The run's name and its folder, for messages.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{} of {}", self.name(), quoted_path(self.folder.path()))
     }
 
     /// The names of the classes, in the order of the logits.

@@ -3,7 +3,6 @@
 
 mod export;
 mod finished;
-mod images;
 mod lock;
 mod names;
 mod occupy;
@@ -15,12 +14,14 @@ mod report;
 
 pub use export::{ExportFormat, Written, export};
 pub use finished::{FinishedRun, TestImages};
-pub use images::{Found, image_files};
 pub use lock::Lock;
 pub use names::RunFolder;
 pub(crate) use occupy::{Occupied, vacant};
 pub use onnx::OnnxInput;
 pub use path::{absolute, pinned};
 pub use plan::Plan;
-pub use predict::{Prediction, Predictor};
+pub use predict::{
+    Answer, Answering, BadInput, FeatureFile, ImagePaths, Input, PathList, Predicted, Predictor,
+    Prepared, Streaming, Views,
+};
 pub use report::{write_pages, write_report};

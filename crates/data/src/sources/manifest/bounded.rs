@@ -1,9 +1,9 @@
 //! Reading a manifest row by row without holding more of it than a row.
 
-use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::row::error;
 use crate::error::DataError;
@@ -12,19 +12,20 @@ use crate::error::DataError;
 const LONGEST_ROW: u64 = 1 << 20;
 
 /// A file of rows that fails at a row that is too long.
+#[derive(Debug)]
 pub(super) struct Bounded {
     file: BufReader<std::fs::File>,
     left: Row,
 }
 
 /// How many bytes of the current row may still be read.
-#[derive(Clone)]
-pub(super) struct Row(Rc<Cell<u64>>);
+#[derive(Debug, Clone)]
+pub(super) struct Row(Arc<AtomicU64>);
 
 impl Row {
     /// Another row begins.
     pub(super) fn next(&self) {
-        self.0.set(LONGEST_ROW);
+        self.0.store(LONGEST_ROW, Ordering::Relaxed);
     }
 }
 
@@ -44,7 +45,7 @@ impl Bounded {
         if start.starts_with(b"\xef\xbb\xbf") {
             io::BufRead::consume(&mut file, 3);
         }
-        let left = Row(Rc::new(Cell::new(LONGEST_ROW)));
+        let left = Row(Arc::new(AtomicU64::new(LONGEST_ROW)));
         let row = left.clone();
         Ok((Self { file, left }, row))
     }
@@ -52,14 +53,14 @@ impl Bounded {
 
 impl Read for Bounded {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.0.get();
+        let left = self.left.0.load(Ordering::Relaxed);
         if left == 0 {
             let reason = format!("a row has more than {LONGEST_ROW} bytes");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
         }
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let count = self.file.read(&mut bytes[..most])?;
-        self.left.0.set(left - count as u64);
+        self.left.0.store(left - count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -73,6 +73,33 @@ pub(super) struct Column {
     pub(super) name: String,
 }
 
+impl Column {
+    /// The column of paths among the names of all.
+    pub(super) fn path(names: &[String]) -> Result<Self, String> {
+        Self::wanted(names, &PATHS)
+    }
+
+    fn wanted(names: &[String], known: &[&str]) -> Result<Self, String> {
+        let plain: Vec<String> = names.iter().map(|name| plain(name)).collect();
+        Self::find(names, &plain, known).ok_or_else(|| {
+            format!(
+                "it has no column `{}`; its columns are: {}",
+                known[0],
+                listed(names)
+            )
+        })
+    }
+
+    /// The first of the known columns, by its plain name.
+    fn find(names: &[String], plain: &[String], known: &[&str]) -> Option<Self> {
+        let index = known
+            .iter()
+            .find_map(|known| plain.iter().position(|name| name == known))?;
+        let name = names[index].trim().to_owned();
+        Some(Self { index, name })
+    }
+}
+
 /// How the part of an image is said.
 #[derive(Debug)]
 pub(super) enum PartColumn {
@@ -94,23 +121,8 @@ impl Columns {
     /// Finds the columns among the names of all.
     pub(super) fn find(names: &[String]) -> Result<Self, String> {
         let plain: Vec<String> = names.iter().map(|name| plain(name)).collect();
-        let find = |wanted: &[&str]| {
-            let index = wanted
-                .iter()
-                .find_map(|wanted| plain.iter().position(|name| name == wanted))?;
-            let name = names[index].trim().to_owned();
-            Some(Column { index, name })
-        };
-        let wanted = |known: &[&str]| {
-            find(known).ok_or_else(|| {
-                format!(
-                    "it has no column `{}`; its columns are: {}",
-                    known[0],
-                    listed(names)
-                )
-            })
-        };
-        let (path, label) = (wanted(&PATHS)?, wanted(&LABELS)?);
+        let find = |wanted: &[&str]| Column::find(names, &plain, wanted);
+        let (path, label) = (Column::path(names)?, Column::wanted(names, &LABELS)?);
         let mut parts = Vec::new();
         for (rank, known) in PARTS.iter().enumerate() {
             let column = find(&[known]);

@@ -3,6 +3,7 @@
 mod bounded;
 mod columns;
 mod json;
+mod paths;
 mod row;
 mod table;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use finetune_files::{quoted, quoted_path};
 
 use self::columns::Columns;
+pub use self::paths::ManifestPaths;
 use self::row::{Row, error};
 use super::format::Format;
 use super::origin::Origin;
@@ -29,10 +31,7 @@ pub(super) const FORMAT: Format = Format {
 
 /// Reads a manifest. Paths are relative to its folder.
 fn read(manifest: &Path) -> Result<Parts, DataError> {
-    let is_json = manifest.extension().is_some_and(|extension| {
-        extension.eq_ignore_ascii_case("jsonl") || extension.eq_ignore_ascii_case("ndjson")
-    });
-    let (rows, mut columns) = if is_json {
+    let (rows, mut columns) = if is_json(manifest) {
         json::rows(manifest)?
     } else {
         table::rows(manifest)?
@@ -82,6 +81,21 @@ fn read(manifest: &Path) -> Result<Parts, DataError> {
             Err(error(manifest, Some(line), reason))
         }
     }
+}
+
+/// Whether a file is a manifest, by its name.
+#[must_use]
+pub fn is_manifest(path: &Path) -> bool {
+    has_extension(path, FORMAT.extensions)
+}
+
+fn is_json(manifest: &Path) -> bool {
+    has_extension(manifest, &["jsonl", "ndjson"])
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let own = path.extension();
+    own.is_some_and(|own| extensions.iter().any(|one| own.eq_ignore_ascii_case(one)))
 }
 
 /// The file that a manifest names, or the path that does not exist.
