@@ -13,7 +13,8 @@ images at once and for the first alone.
     onnx_check.py predict MODEL.onnx PREDICTIONS.json
 
 compares with `finetune predict --json IMAGE...`: it prepares the images with Pillow, as the file's metadata
-say (docs/onnx.md), and prints the largest difference of a probability, relative to the probability.
+say (docs/onnx.md), and prints the largest difference of a probability, relative to the probability, and
+the least probability.
 """
 
 import json
@@ -94,7 +95,8 @@ def predict(model, predictions):
     for one, share in zip(predicted, shares):
         assert classes[share.argmax()] == one["class"], (one, share)
         worst = max(worst, abs(float(share.max()) - one["probability"]) / one["probability"])
-    return {"images": len(predicted), "error": worst}
+    least = min(one["probability"] for one in predicted)
+    return {"images": len(predicted), "error": worst, "least": least}
 
 
 if __name__ == "__main__":

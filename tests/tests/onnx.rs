@@ -9,6 +9,12 @@ use util::Folder;
 
 const QUICK: &str = "--data data --epochs 2 --batch-size 4 --ui none";
 
+/// All methods that change a network whose weights can be merged.
+const MERGEABLE: [&str; 16] = [
+    "sft", "lora", "peft", "probe", "linear", "bitfit", "norm", "vera", "adalora", "shira", "gps",
+    "ia3", "ssf", "loha", "lokr", "oft",
+];
+
 fn decoded(folder: &Folder, file: &str) -> ModelProto {
     ModelProto::decode(&std::fs::read(folder.path(file)).unwrap()[..]).unwrap()
 }
@@ -89,12 +95,24 @@ fn what_cannot_be_exported_as_onnx_says_so_and_writes_nothing() {
 fn onnxruntime_predicts_what_predict_predicts() {
     let python = std::env::var("FINETUNE_PYTHON").expect("FINETUNE_PYTHON names a Python");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/parity/onnx_check.py");
-    for (fit, flags) in [("crop", ""), ("squash", "--onnx-normalize"), ("pad", "")] {
+    let three = &MERGEABLE[..3];
+    for (fit, flags, methods) in [
+        ("crop", "", &MERGEABLE[..]),
+        ("squash", "--onnx-normalize", three),
+        ("pad", "", three),
+    ] {
         let folder = Folder::colors();
-        for method in ["sft", "lora", "peft"] {
+        for method in methods {
+            // It is fitted, and takes no steps.
+            let settings = if *method == "probe" {
+                "--data data --ui none"
+            } else {
+                // Not so far that all probabilities are 1.
+                "--data data --epochs 1 --batch-size 16 --lr 0.0001 --ui none"
+            };
             folder
                 .run(&format!(
-                    "train {QUICK} --method {method} --fit {fit} --out {method}"
+                    "train {settings} --method {method} --fit {fit} --out {method}"
                 ))
                 .ok();
             folder
@@ -124,6 +142,10 @@ fn onnxruntime_predicts_what_predict_predicts() {
             assert_eq!(answer["images"], 8);
             assert!(
                 answer["error"].as_f64().unwrap() <= 1e-4,
+                "{method}, {fit}: {answer}"
+            );
+            assert!(
+                *method == "probe" || answer["least"].as_f64().unwrap() < 0.999,
                 "{method}, {fit}: {answer}"
             );
         }
