@@ -9,6 +9,7 @@ use finetune::folder::{self, Written};
 use finetune::weights::{PeftAdapter, locate};
 
 use super::selected::selected;
+use super::target::target;
 use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun};
 use crate::terminal::exit::Usage;
 use crate::terminal::output::say;
@@ -21,6 +22,7 @@ use crate::terminal::output::say;
 pub fn merge(args: &MergeArgs) -> Result<()> {
     match (&args.run, &args.adapter.adapter) {
         (_, Some(adapter)) => {
+            target(&args.out, ExportFormat::Safetensors, args.overwrite)?;
             let adapter = PeftAdapter {
                 folder: adapter.clone(),
                 weights: locate(args.adapter.weights.as_deref().unwrap_or_default(), None)?,
@@ -39,6 +41,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
             format: Some(ExportFormat::Safetensors),
             names: None,
             out: args.out.clone(),
+            overwrite: args.overwrite,
         }),
         (None, None) => bail!(Usage("give --run or --adapter".to_owned())),
     }
@@ -52,7 +55,9 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
 /// written.
 pub fn export(args: &ExportArgs) -> Result<()> {
     let run = selected(&args.of)?;
-    let format = match args.format.unwrap_or_else(|| by_ending(&args.out)) {
+    let format = args.format.unwrap_or_else(|| by_ending(&args.out));
+    target(&args.out, format, args.overwrite)?;
+    let format = match format {
         ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
         ExportFormat::Pth => folder::ExportFormat::Pth,
         ExportFormat::Peft => folder::ExportFormat::Peft,
