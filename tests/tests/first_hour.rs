@@ -27,11 +27,17 @@ fn the_settings_of_init_train_and_compare() {
         "\nmodel = \"resnet8-64\"\n",
         // 16 images.
         "\nbatch_size = 8\n",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    // Comments are wrapped.
+    let words = text.replace("\n#", "");
+    for wanted in [
         "`green` 8, `red` 8",
         "0 for validation, 8 for testing",
         "from 16 to 16 pixels",
     ] {
-        assert!(text.contains(wanted), "{wanted}: {text}");
+        assert!(words.contains(wanted), "{wanted}: {text}");
     }
     folder
         .run("train --config finetune.toml --epochs 1 --ui none --out run")

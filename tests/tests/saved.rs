@@ -73,7 +73,7 @@ fn a_run_saves_what_is_asked_for_and_each_works() {
     }
     folder.run("predict --run model data/test/red/000.png").ok();
 
-    let said = line(&folder.run("evaluate --run adapter --merged"), 2);
+    let said = line(&folder.run("evaluate --run adapter --merged"), 1);
     assert!(
         said.contains("--save adapter") && said.contains("finetune merge --run adapter"),
         "{said}"

@@ -144,6 +144,7 @@ impl Health {
             free: free_memory(),
         };
         let cache = cache_folder().ok();
+        let runs = std::path::absolute(runs).unwrap_or_else(|_| runs.to_owned());
         let bytes = kept().unwrap_or_default().iter().map(|one| one.bytes).sum();
         let mut health = Self {
             program: Program::this(),
@@ -151,7 +152,7 @@ impl Health {
             memory,
             devices: ["cpu", "gpu", "ndarray"].map(Examined::new).into(),
             cache: Place::new(cache, bytes),
-            runs: Place::new(Some(runs.to_owned()), 0),
+            runs: Place::new(Some(runs), 0),
             problems: Vec::new(),
         };
         health.check_processor();
