@@ -21,12 +21,17 @@ fn all_methods_run_and_reload_exactly() {
         .map(|method| format!("finetuned_model_{method}.safetensors"))
         .to_vec();
     wanted.extend(
+        ["sft", "peft", "lora", "linear", "scratch"]
+            .map(|method| format!("MODEL_CARD_{method}.md")),
+    );
+    wanted.extend(
         [
             "adapter_linear.safetensors",
             "adapter_lora.safetensors",
             "adapter_peft.safetensors",
             "config.json",
             "events",
+            "log.txt",
             "metrics.csv",
             "pictures",
             "report.html",

@@ -75,15 +75,15 @@ fn what_cannot_be_exported_as_onnx_says_so_and_writes_nothing() {
     );
     refused(
         "export --run knn --format onnx --out model.pth",
-        "`model.pth` has the ending of a PyTorch file, but an ONNX file is to be written",
+        "--out `model.pth` ends like a file of the format pth, but --format is onnx",
     );
     refused(
         "export --run knn --format safetensors --out model.onnx",
-        "`model.onnx` has the ending of an ONNX file, but a safetensors file is to be written",
+        "--out `model.onnx` ends like a file of the format onnx, but --format is safetensors",
     );
     refused(
         "export --run knn --onnx-normalize --out model.pth",
-        "--onnx-normalize is for ONNX files, and a PyTorch file is to be written",
+        "--onnx-normalize is for ONNX files: leave it out",
     );
     for file in ["model.onnx", "model.pth"] {
         assert!(!folder.exists(file));

@@ -25,10 +25,11 @@ pub fn command() -> ExitCode {
         Ok(typed) => typed,
         Err(error) => return failed(&error),
     };
-    let command = match Cli::try_parse_from(typed) {
-        Ok(cli) => cli.command,
+    let Cli { command, said } = match Cli::try_parse_from(typed) {
+        Ok(cli) => cli,
         Err(error) => return not_parsed(&error),
     };
+    said.verbosity().choose();
     match &command {
         Command::Compare(_) | Command::Train(_) => interrupt::listen(Role::Command),
         Command::Pretrain(args) if !args.part => interrupt::listen(Role::Command),
@@ -50,6 +51,11 @@ pub fn command() -> ExitCode {
         Command::Models(args) => commands::models(&args),
         Command::Data(args) => commands::data(&args),
         Command::Pretrain(args) => commands::pretrain(&args),
+        Command::Init(args) => commands::init(&args),
+        Command::Doctor(args) => commands::doctor(&args),
+        Command::Cache(args) => commands::cache(&args),
+        Command::Completions(args) => commands::completions(&args),
+        Command::Man(args) => commands::man(&args),
         Command::Runs(args) => commands::runs(&args),
         Command::Report(args) => commands::report(&args),
         Command::Run(args) => commands::run_one(&args),
@@ -70,13 +76,13 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     } else {
         for line in text.lines() {
-            output::note(line);
+            output::alert(line);
         }
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
-    output::note(&format!("error: {}", exit::line(error)));
+    output::alert(&format!("error: {}", exit::line(error)));
     ExitCode::from(interrupt::code().unwrap_or_else(|| exit::code(error)))
 }

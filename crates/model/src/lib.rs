@@ -28,7 +28,7 @@ pub use self::networks::{
     Staged, StochasticDepth,
 };
 pub use self::weights::{
-    Head, Loaded, OtherSet, ShardIndex, StateTensor, Understood, WeightsFile, is_peft,
+    Head, Loaded, OtherSet, PeftNames, ShardIndex, StateTensor, Understood, WeightsFile, is_peft,
     load_adapter, load_peft, look_alikes, save_adapter, save_network, save_peft, state_dict,
     state_dict_of, tensors_of, write_pth, write_safetensors,
 };

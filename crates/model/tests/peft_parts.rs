@@ -25,11 +25,19 @@ use finetune_methods::{
     Floats, LoraConfig, Method, Scope, SparseSharedConfig, Targets, TrainedTensor, Values, layers,
     parameters,
 };
-use finetune_model::{Architecture, Head, Network, WeightsFile, load_peft, save_peft};
+use finetune_model::{Architecture, Head, Network, PeftNames, WeightsFile, load_peft, save_peft};
 use parity::{CLASSES, images, uniform, weights};
 
 const V4: &str = "transformers";
 const V5: &str = "transformers 5";
+
+/// The names of a library, without those of a base.
+fn names_of(library: &str) -> PeftNames<'_> {
+    PeftNames {
+        library: Some(library),
+        base: None,
+    }
+}
 
 /// A base of `peft.py`: its architecture, its image size, and the library of its weights.
 fn base(name: &str) -> (Architecture, usize, &'static str) {
@@ -113,7 +121,7 @@ fn check(name: &str) -> BTreeMap<String, (Network, Method)> {
 
         // What is written for the same library is read again.
         let again = folder.path().join(case);
-        save_peft(&network, &method, &architecture, Some(V4), &again).unwrap();
+        save_peft(&network, &method, &architecture, names_of(V4), &again).unwrap();
         std::fs::copy(
             path.join("logits.safetensors"),
             again.join("logits.safetensors"),
@@ -289,7 +297,7 @@ fn export(name: &str, library: &str, to: &Path) {
     for (case, _, method, targets) in exported().into_iter().filter(|(_, of, ..)| *of == name) {
         let network = stirred(&mut file, &architecture, &method, targets);
         let path = to.join(&case);
-        save_peft(&network, &method, &architecture, Some(library), &path).unwrap();
+        save_peft(&network, &method, &architecture, names_of(library), &path).unwrap();
         let x = images(2, side, side, &Device::flex());
         let logits = TrainedTensor {
             path: "logits".to_owned(),
@@ -320,7 +328,7 @@ fn what_cannot_be_divided_is_rejected_by_name() {
     let mut error = |method: &Method, library: &str, targets: &str| {
         let network = stirred(&mut file, &architecture, method, targets);
         let path = folder.path().join("adapter");
-        let result = save_peft(&network, method, &architecture, Some(library), &path);
+        let result = save_peft(&network, method, &architecture, names_of(library), &path);
         result.unwrap_err().to_string()
     };
     let pissa = lora(|config| config.init = LoraInit::Pissa);

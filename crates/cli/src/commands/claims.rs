@@ -94,7 +94,7 @@ fn part(
     };
     let ui = process.ui()?;
     let comparison = configured(comparison, process)?.command(command());
-    let report = comparison.run(&mut Processes::new(ui, 1)?, &mut Notes::new(ui))?;
+    let report = comparison.run(&mut Processes::new(ui, 1)?, &mut Notes::new(ui, &folder))?;
     if report.interrupted {
         bail!(
             "stopped; the same command with --out {} continues",

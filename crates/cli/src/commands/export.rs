@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use finetune::evaluation::bytes;
 use finetune::folder::{self, OnnxInput, Written};
 use finetune::weights::{PeftAdapter, locate};
-use finetune_files::quoted_path;
 
 use super::selected::selected;
+use super::target::{promised, target};
 use crate::flags::{ExportArgs, ExportFormat, MergeArgs, SelectedRun};
 use crate::terminal::exit::Usage;
 use crate::terminal::output::say;
@@ -22,6 +22,7 @@ use crate::terminal::output::say;
 pub fn merge(args: &MergeArgs) -> Result<()> {
     match (&args.run, &args.adapter.adapter) {
         (_, Some(adapter)) => {
+            target(&args.out, ExportFormat::Safetensors, args.overwrite)?;
             let adapter = PeftAdapter {
                 folder: adapter.clone(),
                 weights: locate(args.adapter.weights.as_deref().unwrap_or_default(), None)?,
@@ -41,6 +42,7 @@ pub fn merge(args: &MergeArgs) -> Result<()> {
             onnx_normalize: false,
             names: None,
             out: args.out.clone(),
+            overwrite: args.overwrite,
         }),
         (None, None) => bail!(Usage("give --run or --adapter".to_owned())),
     }
@@ -63,27 +65,13 @@ pub fn export(args: &ExportArgs) -> Result<()> {
 
 /// The format that is asked for, or that the ending of the file's name promises.
 fn format(args: &ExportArgs) -> Result<folder::ExportFormat> {
-    let out = &args.out;
-    let promised = by_ending(out);
-    if let (Some(wanted), Some(promised)) = (args.format, promised)
-        && wanted != promised
-    {
-        bail!(Usage(format!(
-            "{} has the ending of {}, but {} is to be written: choose one of the two",
-            quoted_path(out),
-            name(promised),
-            name(wanted)
-        )));
-    }
-    let chosen = args
-        .format
-        .or(promised)
-        .unwrap_or(ExportFormat::Safetensors);
+    let chosen = args.format.or_else(|| promised(&args.out));
+    let chosen = chosen.unwrap_or(ExportFormat::Safetensors);
+    target(&args.out, chosen, args.overwrite)?;
     if args.onnx_normalize && chosen != ExportFormat::Onnx {
-        bail!(Usage(format!(
-            "--onnx-normalize is for ONNX files, and {} is to be written: leave it out or add --format onnx",
-            name(chosen)
-        )));
+        bail!(Usage(
+            "--onnx-normalize is for ONNX files: leave it out or add --format onnx".to_owned()
+        ));
     }
     Ok(match chosen {
         ExportFormat::Safetensors => folder::ExportFormat::Safetensors,
@@ -92,27 +80,6 @@ fn format(args: &ExportArgs) -> Result<folder::ExportFormat> {
         ExportFormat::Onnx if args.onnx_normalize => folder::ExportFormat::Onnx(OnnxInput::Pixels),
         ExportFormat::Onnx => folder::ExportFormat::Onnx(OnnxInput::Normalized),
     })
-}
-
-/// The format that the ending of a file's name promises: `torch.load` reads no safetensors file.
-fn by_ending(out: &Path) -> Option<ExportFormat> {
-    let ending = out.extension()?.to_string_lossy();
-    match ending.to_lowercase().as_str() {
-        "pth" | "pt" | "bin" | "ckpt" => Some(ExportFormat::Pth),
-        "onnx" => Some(ExportFormat::Onnx),
-        "safetensors" => Some(ExportFormat::Safetensors),
-        _ => None,
-    }
-}
-
-/// The format in a sentence.
-fn name(format: ExportFormat) -> &'static str {
-    match format {
-        ExportFormat::Safetensors => "a safetensors file",
-        ExportFormat::Pth => "a PyTorch file",
-        ExportFormat::Peft => "a folder for HF PEFT",
-        ExportFormat::Onnx => "an ONNX file",
-    }
 }
 
 fn tell(path: &Path, size: u64) -> Result<()> {

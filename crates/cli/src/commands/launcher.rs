@@ -16,7 +16,8 @@ use tempfile::TempDir;
 use crate::terminal::process::ask_to_stop;
 use crate::terminal::progress::Ui;
 use crate::terminal::relay::Relay;
-use crate::terminal::{exit, interrupt};
+use crate::terminal::verbosity::Verbosity;
+use crate::terminal::{exit, interrupt, log};
 
 /// How long a process runs on before it is looked after again.
 const INTERVAL: Duration = Duration::from_millis(10);
@@ -61,6 +62,7 @@ impl Processes {
             .arg(job.folder.path())
             .arg("--result")
             .arg(&result);
+        command.args(Verbosity::chosen().flag());
         if job.folder.seeds_in_names() {
             command.arg("--with-seed");
         }
@@ -84,6 +86,9 @@ impl Processes {
         let relayed = at_once > 1 && self.ui == Ui::Bar;
         if relayed {
             command.stderr(Stdio::piped());
+        } else if let Some(log) = log::path() {
+            // What is relayed is logged here.
+            command.arg("--log").arg(log);
         }
         let mut running = Running {
             ended: Ended {
@@ -119,7 +124,8 @@ impl Processes {
         command
             .args(["pretrain", "--part", "--model", model, "--out"])
             .arg(out)
-            .args(["--ui", self.ui.name()]);
+            .args(["--ui", self.ui.name()])
+            .args(Verbosity::chosen().flag());
         let process = Process::start(&mut command).context("cannot start the pretraining")?;
         let status = process.wait().context("cannot wait for the pretraining")?;
         if !status.success() {

@@ -10,7 +10,7 @@ use finetune::run::{Job, Phase, Trial, run};
 
 use crate::flags::RunArgs;
 use crate::terminal::progress::Progress;
-use crate::terminal::{bar, exit, interrupt};
+use crate::terminal::{bar, exit, interrupt, log};
 
 /// `finetune run`.
 ///
@@ -32,6 +32,9 @@ fn one(args: &RunArgs) -> Result<()> {
     if args.beside {
         bar::relay();
         interrupt::stops_silently();
+    }
+    if let Some(path) = &args.log {
+        log::join(path);
     }
     let plan = Plan::read_file(&args.config)?;
     use_threads(args.threads.or(plan.pick(None)?.threads))?;

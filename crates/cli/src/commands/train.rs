@@ -11,6 +11,8 @@ use finetune::evaluation::{
     table_within,
 };
 use finetune::folder::{Plan, absolute};
+use finetune::machine::health::BURN;
+use finetune::machine::instruction_set;
 use finetune::weights::locate;
 
 use super::asked::{command, configured, few_by_default, new_folder, with_few};
@@ -19,7 +21,7 @@ use super::jobs::at_once;
 use super::launcher::Processes;
 use crate::flags::{Process, Task, Typed};
 use crate::terminal::notes::Notes;
-use crate::terminal::output::{note, say, say_document, say_json};
+use crate::terminal::output::{detail, note, say, say_document, say_json};
 use crate::terminal::width;
 
 /// `finetune compare`.
@@ -73,7 +75,11 @@ fn start(command: &str, typed: &Typed) -> Result<()> {
 /// Does the runs and shows their results.
 fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()> {
     let ui = process.ui()?;
-    let (mut launcher, mut notes) = (Processes::new(ui, at_once(process)?)?, Notes::new(ui));
+    describe();
+    let (mut launcher, mut notes) = (
+        Processes::new(ui, at_once(process)?)?,
+        Notes::new(ui, folder),
+    );
     let comparison = configured(comparison, process)?;
     if process.dry_run {
         return say_forecasts(
@@ -102,6 +108,16 @@ fn finish(comparison: Comparison, folder: &Path, process: &Process) -> Result<()
         [] => Ok(()),
         all => bail!(failed(all)),
     }
+}
+
+/// Says what was typed, and what does it, with `--verbose` and in the log.
+fn describe() {
+    detail(&format!("command: {}", command()));
+    detail(&format!(
+        "finetune {}, Burn {BURN}, {} kernels",
+        env!("CARGO_PKG_VERSION"),
+        instruction_set()
+    ));
 }
 
 /// Which methods failed, and why the first one did.

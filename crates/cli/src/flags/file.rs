@@ -8,6 +8,7 @@ use finetune_files::{meant, quoted, quoted_path, read_text};
 use serde_json::{Map, Value};
 
 use super::define::{Effect, Flag};
+use super::shared::Said;
 use super::table::{self, CONFIG, RESUME};
 use super::task::Task;
 use crate::terminal::exit::Usage;
@@ -26,12 +27,12 @@ const LARGEST: u64 = 64 << 20;
 ///
 /// The file cannot be read, or it has a key that is not a flag of the command.
 pub fn expand(mut typed: Vec<OsString>) -> Result<Vec<OsString>> {
-    let Some((task, found)) = task(&typed).zip(Found::in_arguments(&typed)) else {
+    let Some(((at, task), found)) = task(&typed).zip(Found::in_arguments(&typed)) else {
         return Ok(typed);
     };
     let flags = table::flags(task);
     let Some(settings) = read(&found.path)? else {
-        check_repetition(&flags, &typed[2..], &found.path)?;
+        check_repetition(&flags, &typed[at + 1..], &found.path)?;
         return Ok(typed);
     };
     let mut added = Vec::new();
@@ -58,10 +59,17 @@ pub fn expand(mut typed: Vec<OsString>) -> Result<Vec<OsString>> {
     Ok(typed)
 }
 
-/// The command, if it reads files of settings.
-fn task(typed: &[OsString]) -> Option<Task> {
-    let name = typed.get(1)?.to_str()?;
-    Task::ALL.into_iter().find(|task| task.name() == name)
+/// The command and where it stands, if it reads files of settings.
+fn task(typed: &[OsString]) -> Option<(usize, Task)> {
+    let mut typed = typed.iter().enumerate().skip(1);
+    let (at, name) = typed.find(|(_, argument)| !is_about_messages(argument))?;
+    let task = Task::ALL.into_iter().find(|task| name == task.name())?;
+    Some((at, task))
+}
+
+/// Whether an argument says how much is printed, which may stand anywhere.
+fn is_about_messages(argument: &OsString) -> bool {
+    Said::TYPED.iter().any(|name| argument == name)
 }
 
 /// `--config FILE` among the arguments.
@@ -119,7 +127,8 @@ fn check_repetition(flags: &[Flag], typed: &[OsString], path: &Path) -> Result<(
         let mut flags = flags.iter();
         flags.any(|flag| flag.name == *name && matches!(flag.effect, Effect::Process(_)))
     };
-    let mut names = typed.iter().filter_map(|argument| name(argument));
+    let others = typed.iter().filter(|argument| !is_about_messages(argument));
+    let mut names = others.filter_map(name);
     match names.find(|name| !of_process(name)) {
         None => Ok(()),
         Some(name) => bail!(Usage(format!(

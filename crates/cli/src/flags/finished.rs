@@ -40,6 +40,9 @@ pub struct MergeArgs {
     /// File to write (safetensors)
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Replace --out if it exists
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// An adapter that HF PEFT saved.
@@ -85,6 +88,9 @@ pub struct ExportArgs {
     /// File to write; a folder for --format peft
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
+    /// Replace --out if it exists
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// What `export` writes.

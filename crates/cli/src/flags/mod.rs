@@ -16,6 +16,7 @@ mod others;
 mod predict;
 mod process;
 mod resume;
+mod setup;
 mod shared;
 mod table;
 mod task;
@@ -29,7 +30,10 @@ pub use others::{
 };
 pub use predict::{ComputedArgs, PredictArgs, PredictFormat, Shown, Tta};
 pub use process::{Few, Process};
-pub use shared::{Printed, SelectedRun, Selection};
+pub use setup::{
+    CacheArgs, CacheCommand, CleanArgs, CompletionsArgs, DoctorArgs, InitArgs, ManArgs,
+};
+pub use shared::{Printed, Said, SelectedRun, Selection};
 pub use task::Task;
 pub use typed::Typed;
 
@@ -45,6 +49,9 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub said: Said,
 }
 
 /// The commands.
@@ -76,6 +83,20 @@ pub enum Command {
     Report(ReportArgs),
     /// Train a model from random weights, to fine-tune it later
     Pretrain(PretrainArgs),
+    /// Write a file of settings that suit an image folder, with reasons
+    ///
+    /// `train --config` and `compare --config` read it.
+    Init(InitArgs),
+    /// Say what this machine offers, and what is wrong with it
+    ///
+    /// The exit code is 1 if commands would fail because of it.
+    Doctor(DoctorArgs),
+    /// List and remove decoded images and weights that are kept
+    Cache(CacheArgs),
+    /// Print a script with which a shell completes commands and flags
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands
+    Man(ManArgs),
     /// One run of a comparison
     #[command(hide = true)]
     Run(RunArgs),

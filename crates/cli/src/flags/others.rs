@@ -159,6 +159,9 @@ pub struct RunArgs {
     /// Threads that compute, if not those of the configuration
     #[arg(long)]
     pub threads: Option<usize>,
+    /// File to which what is printed is added, if it exists
+    #[arg(long)]
+    pub log: Option<PathBuf>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub ui: Ui,

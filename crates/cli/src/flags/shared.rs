@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::terminal::verbosity::Verbosity;
+
 /// Which of the runs of a folder, and in which state.
 #[derive(Debug, Clone, Args)]
 pub struct Selection {
@@ -39,4 +41,31 @@ pub struct Printed {
     /// Print one JSON document to stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Messages")]
+pub struct Said {
+    /// Print results and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say how things are done as well
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+impl Said {
+    /// The names of these flags as they are typed.
+    pub(super) const TYPED: [&str; 4] = ["-q", "--quiet", "-v", "--verbose"];
+
+    /// What they choose.
+    #[must_use]
+    pub fn verbosity(self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
 }

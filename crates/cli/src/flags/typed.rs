@@ -183,7 +183,7 @@ const ABOUT_ADAPTERS: [&str; 4] = [
 ];
 
 /// Flags about what trains although the base is frozen.
-const ABOUT_FROZEN_BASES: [&str; 2] = ["modules-to-save", "batch-norm"];
+const ABOUT_FROZEN_BASES: [&str; 3] = ["modules-to-save", "batch-norm", "save"];
 
 /// The seeds of the runs.
 fn seeds(base: &Base) -> Result<RangeInclusive<u64>> {

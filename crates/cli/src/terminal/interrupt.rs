@@ -8,7 +8,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use super::output::note;
+use super::output::alert;
 
 /// The first signal; 0 before there is one.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
@@ -76,7 +76,7 @@ fn on_signal(signal: i32, role: Role) {
     }
     let first = RECEIVED.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
     if first.is_err() || !SAVES.load(Ordering::Relaxed) {
-        note("stopped");
+        alert("stopped");
         std::process::exit(code_of(signal));
     }
     // A run that is told to stop says so itself: only it can write above its progress bar.
@@ -86,7 +86,7 @@ fn on_signal(signal: i32, role: Role) {
 }
 
 fn acknowledge() {
-    note("stopping after the current step and saving what is done (once more ends at once)");
+    alert("stopping after the current step and saving what is done (once more ends at once)");
 }
 
 /// Leaves it to the command that started this process to say that it stops.

@@ -1,13 +1,16 @@
 //! What the library says while it runs, on stderr; and signals.
 
+use std::path::{Path, PathBuf};
+
 use finetune::Understood;
+use finetune::folder::RunFolder;
 use finetune::run::Phase;
 
 use super::decoding::Decoding;
 use super::heartbeat::Heartbeat;
-use super::phase::activity;
+use super::phase::{Phases, activity};
 use super::progress::Ui;
-use super::{interrupt, output, understood, width};
+use super::{interrupt, log, output, understood, width};
 
 /// What the lines begin with.
 const TITLE: &str = "start";
@@ -16,6 +19,9 @@ const TITLE: &str = "start";
 #[derive(Debug)]
 pub struct Notes {
     ui: Ui,
+    /// The log, which is opened when the runs begin.
+    log: PathBuf,
+    phases: Phases,
     decoding: Option<Decoding>,
     /// As long as this process works itself; runs print their own lines.
     heartbeat: Option<Heartbeat>,
@@ -24,11 +30,13 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Nothing is printed yet.
+    /// Nothing is printed yet. Runs go into a folder, with a log of what is printed.
     #[must_use]
-    pub fn new(ui: Ui) -> Self {
+    pub fn new(ui: Ui, folder: &Path) -> Self {
         Self {
             ui,
+            log: RunFolder::new(folder, false).log(),
+            phases: Phases::new(TITLE),
             decoding: None,
             heartbeat: None,
             said: false,
@@ -59,10 +67,13 @@ impl finetune::Observer for Notes {
     }
 
     fn on_begin(&mut self) {
+        log::open(&self.log);
+        self.phases.end();
         interrupt::something_is_to_be_saved();
     }
 
     fn on_phase(&mut self, phase: Phase) {
+        self.phases.begins(phase);
         let heartbeat = self.heartbeat.get_or_insert_with(|| Heartbeat::new(TITLE));
         heartbeat.does(activity(phase));
         let decodes = phase == Phase::Images;

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use finetune_files::{shortened, visible};
 use serde::Serialize;
 
-use super::bar;
+use super::verbosity::Verbosity;
+use super::{bar, log};
 
 /// Whether the reader of stdout has gone.
 static UNREAD: AtomicBool = AtomicBool::new(false);
@@ -73,12 +74,32 @@ pub fn is_unread() -> bool {
     UNREAD.load(Ordering::Relaxed)
 }
 
-/// Writes a line to stderr, above progress bars, if possible. Characters that do not print, line breaks included, are
-/// escaped, and the middle of an overlong line is left out.
+/// Writes a line to stderr, above progress bars, if possible, and into the log. Characters that do not print,
+/// line breaks included, are escaped, and the middle of an overlong line is left out. With `--quiet`, it is
+/// only in the log.
 pub fn note(text: &str) {
+    line(text, Verbosity::Normal);
+}
+
+/// As [`note`], also with `--quiet`: errors, and answers to signals.
+pub fn alert(text: &str) {
+    line(text, Verbosity::Quiet);
+}
+
+/// As [`note`], but without `--verbose` only in the log: how something is done.
+pub fn detail(text: &str) {
+    line(text, Verbosity::Verbose);
+}
+
+fn line(text: &str, from: Verbosity) {
     let text = shortened(text, LONGEST);
+    let text = visible(&text);
+    log::write(&text);
+    if Verbosity::chosen() < from {
+        return;
+    }
     // In one piece: other processes may write to the same place at the same time.
-    let line = format!("{}\n", visible(&text));
+    let line = format!("{text}\n");
     bar::above(|| {
         let _ = std::io::stderr().write_all(line.as_bytes());
     });

@@ -12,9 +12,10 @@ use super::bar::{self, Bar};
 use super::decoding::Decoding;
 use super::exit::Usage;
 use super::heartbeat::Heartbeat;
-use super::interrupt;
 use super::output::note;
-use super::phase::activity;
+use super::phase::{Phases, activity};
+use super::verbosity::Verbosity;
+use super::{interrupt, log};
 
 /// How progress is shown, on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,7 +42,8 @@ impl Ui {
         }
     }
 
-    /// How progress is shown if `asked` was typed: by default a bar on a terminal, lines otherwise.
+    /// How progress is shown if `asked` was typed: by default a bar on a terminal, lines otherwise, and
+    /// nothing with `--quiet`.
     /// The dashboard draws on stdout; if that is no terminal, lines replace it.
     ///
     /// # Errors
@@ -56,6 +58,7 @@ impl Ui {
                     .to_owned(),
             )),
             Some(ui) => Ok(ui),
+            None if Verbosity::chosen() == Verbosity::Quiet => Ok(Self::None),
             None if std::io::stderr().is_terminal() => Ok(Self::Bar),
             None => Ok(Self::Plain),
         }
@@ -86,6 +89,7 @@ pub struct Progress {
     bar: Option<Bar>,
     dashboard: Option<Box<dyn Dashboard>>,
     decoding: Option<Decoding>,
+    phases: Phases,
     pace: Pace,
     /// Fills long pauses between lines; a bar and a dashboard show by themselves that training goes on.
     heartbeat: Option<Heartbeat>,
@@ -120,6 +124,7 @@ impl Progress {
         // A relayed bar is there all the time.
         let beats = ui == Ui::Plain || ui == Ui::Bar && !bar::is_relayed();
         let heartbeat = beats.then(|| Heartbeat::new(&title));
+        let phases = Phases::new(&title);
         Self {
             heartbeat,
             ui,
@@ -128,6 +133,7 @@ impl Progress {
             bar: None,
             dashboard: dashboard(ui, epochs),
             decoding: None,
+            phases,
             pace: Pace::default(),
         }
     }
@@ -196,6 +202,7 @@ impl Observer for Progress {
     }
 
     fn on_start(&mut self) {
+        self.phases.end();
         interrupt::something_is_to_be_saved();
     }
 
@@ -278,7 +285,7 @@ impl Observer for Progress {
                 self.bar = None;
                 note(&line);
             }
-            _ => {}
+            _ => log::write(&line),
         }
     }
 }
@@ -294,6 +301,7 @@ impl finetune::Observer for Progress {
     }
 
     fn on_phase(&mut self, phase: Phase) {
+        self.phases.begins(phase);
         let decodes = phase == Phase::Images;
         self.decoding = decodes.then(|| Decoding::new(&self.title, self.ui == Ui::Bar));
         if let Some(heartbeat) = &self.heartbeat {

@@ -6,7 +6,7 @@ use std::process::ChildStderr;
 use std::thread::JoinHandle;
 
 use super::bar::{Bar, Shown};
-use super::output::note;
+use super::output::alert;
 
 /// Shows what a run prints, until it ends.
 #[derive(Debug)]
@@ -23,7 +23,8 @@ impl Relay {
                 let line = String::from_utf8_lossy(&line);
                 match Shown::parse(&line) {
                     Some(shown) => bar.copy(shown),
-                    None => note(&line),
+                    // The run itself leaves out what is not to be said.
+                    None => alert(&line),
                 }
             }
         });

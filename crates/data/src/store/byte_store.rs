@@ -140,7 +140,8 @@ fn failed(folder: &Path, source: Error) -> DataError {
 
 /// Free bytes on the disk of a folder, or of the nearest folder above it that exists; `u64::MAX` if the
 /// system does not say.
-pub(crate) fn free_disk_space(folder: &Path) -> u64 {
+#[must_use]
+pub fn free_disk_space(folder: &Path) -> u64 {
     #[cfg(unix)]
     {
         let mut above = folder.ancestors();

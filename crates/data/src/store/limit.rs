@@ -16,37 +16,67 @@ pub(super) fn mark_used(file: &File) {
     let _ = file.set_modified(SystemTime::now());
 }
 
-/// Removes complete files until the rest takes `limit` bytes or less. Files that are in use stay. A file
-/// that cannot be removed is no error.
-pub(super) fn remove_least_recently_used(folder: &Path, limit: u64) {
-    let mut files: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
+/// A complete cache file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CachedFile {
+    /// When it was last used.
+    pub used: SystemTime,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl CachedFile {
+    /// Removes the file, unless a process uses it. Returns whether it was removed.
+    ///
+    /// # Errors
+    ///
+    /// The system does not allow it.
+    pub fn remove(&self) -> std::io::Result<bool> {
+        let file = File::open(&self.path)?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Ok(false);
+        }
+        fs::remove_file(&self.path)?;
+        Ok(true)
+    }
+}
+
+/// The complete cache files of a folder, the least recently used first.
+#[must_use]
+pub fn cached_files(folder: &Path) -> Vec<CachedFile> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != EXTENSION)
-        {
-            continue;
-        }
-        if let Ok(data) = entry.metadata()
+        let complete = path.extension().is_some_and(|it| it == EXTENSION);
+        if complete
+            && let Ok(data) = entry.metadata()
             && data.is_file()
             && let Ok(used) = data.modified()
         {
-            files.push((used, path, data.len()));
+            files.push(CachedFile {
+                used,
+                path,
+                bytes: data.len(),
+            });
         }
     }
     files.sort();
-    let mut all: u64 = files.iter().map(|(_, _, bytes)| bytes).sum();
-    for (_, path, bytes) in files {
+    files
+}
+
+/// Removes complete files until the rest takes `limit` bytes or less. Files that are in use stay. A file
+/// that cannot be removed is no error.
+pub(super) fn remove_least_recently_used(folder: &Path, limit: u64) {
+    let files = cached_files(folder);
+    let mut all: u64 = files.iter().map(|file| file.bytes).sum();
+    for file in files {
         if all <= limit {
             return;
         }
-        let Ok(file) = File::open(&path) else {
-            continue;
-        };
-        let in_use = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-        if !in_use && fs::remove_file(&path).is_ok() {
-            all -= bytes;
+        if file.remove().is_ok_and(|removed| removed) {
+            all -= file.bytes;
         }
     }
 }

@@ -13,8 +13,9 @@ use rayon::ThreadPool;
 
 pub(crate) use self::build::{Built, build};
 pub use self::byte_store::ByteStore;
-pub(crate) use self::byte_store::free_disk_space;
+pub use self::byte_store::free_disk_space;
 use self::disk::File;
+pub use self::limit::{CachedFile, cached_files};
 pub use self::pipeline::{Cache, OnBadImage, Pipeline, free_memory};
 use crate::error::DataError;
 use crate::images::prepare::prepare;

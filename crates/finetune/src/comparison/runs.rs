@@ -14,7 +14,7 @@ use super::tune::tune;
 use super::weights::{make_missing, pin};
 use crate::config::{Decoded, RunConfig};
 use crate::error::Error;
-use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_report};
+use crate::folder::{Lock, Occupied, Plan, RunFolder, vacant, write_cards, write_report};
 use crate::machine::precision::described;
 use crate::machine::threads::{share, use_threads};
 use crate::run::{Job, Observer};
@@ -295,6 +295,7 @@ impl Comparison {
             return Ok(());
         }
         write_report(report, folder)?;
+        write_cards(report, &self.plan.runs, folder)?;
         let runs = self.plan.runs.iter();
         let done = runs.filter(|config| is_done(&report.runs, config));
         let mut plan = self.plan.with_runs(done.cloned().collect());

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use finetune_data::Augment;
 use finetune_training::TrainingError;
 
+use super::format::Format;
 use super::run::RunConfig;
 use crate::error::Error;
 use crate::machine::threads::MOST_THREADS;
@@ -40,6 +41,13 @@ impl RunConfig {
         )?;
         self.recipe.check()?;
         self.check_steps()?;
+        if self.format == Format::Pth && self.method.merges() && !self.saves_model() {
+            return Err(Error::Usage(
+                "--format pth writes the whole model for PyTorch, and --save adapter writes none; leave one of \
+                 them out"
+                    .to_owned(),
+            ));
+        }
         let (depth, head) = (self.recipe.drop_path, self.recipe.head_dropout);
         let wanted = "0 for a model without stochastic depth";
         let possible = depth <= 0.0 || architecture.drop_path.is_some();

@@ -12,6 +12,7 @@ use super::data::{DataConfig, Decoded, Watch};
 use super::defaults::{self, For};
 use super::format::Format;
 use super::mirror::Mirror;
+use super::save::Save;
 use crate::error::Error;
 use crate::machine::precision::Precision;
 use crate::weights::Preparation;
@@ -83,6 +84,9 @@ pub struct RunConfig {
     /// Kind of file that the finished model is written as, in addition to safetensors.
     #[serde(default)]
     pub format: Format,
+    /// Which files of the finished run are written.
+    #[serde(default, skip_serializing_if = "Save::is_both")]
+    pub save: Save,
     /// Minimum time between two checkpoints, seconds.
     #[serde(default)]
     pub checkpoint_seconds: u64,
@@ -130,6 +134,7 @@ impl RunConfig {
             threads: None,
             precision: Precision::default(),
             format: Format::default(),
+            save: Save::default(),
             checkpoint_seconds: 30,
             keep_checkpoints: 0,
             seed: 0,
@@ -221,6 +226,18 @@ impl RunConfig {
     #[must_use]
     pub fn starts_from_file(&self) -> bool {
         !self.from_scratch && self.weights.is_some()
+    }
+
+    /// Whether the finished run writes its whole model, with the adapter merged.
+    #[must_use]
+    pub fn saves_model(&self) -> bool {
+        self.method.merges() && (self.save != Save::Adapter || !self.method.freezes_base())
+    }
+
+    /// Whether the finished run writes what it trained, to be used with the base weights.
+    #[must_use]
+    pub fn saves_adapter(&self) -> bool {
+        self.method.freezes_base() && (self.save != Save::Model || !self.method.merges())
     }
 
     /// The name of the method on the command line and in file names; `scratch` for the baseline.

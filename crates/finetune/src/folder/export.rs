@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use finetune_evaluation::write_atomically;
 use finetune_methods::catalogue::Place;
 use finetune_methods::merge;
-use finetune_model::{save_peft, state_dict, state_dict_of, write_pth, write_safetensors};
+use finetune_model::{
+    PeftNames, save_peft, state_dict, state_dict_of, write_pth, write_safetensors,
+};
 
 use super::finished::FinishedRun;
 use super::onnx::{OnnxInput, onnx};
 use crate::error::Error;
-use crate::weights::Metadata;
+use crate::weights::{BaseName, Metadata};
 
 /// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub fn export(
     let count = classes.len();
     let metadata =
         Metadata::new(&architecture, config.method_name(), classes).fitted(config.data.fit);
+    let base = BaseName::of(config);
+    let metadata = metadata.based_on(base.name_or_path());
     let tensors = || -> Result<_, Error> {
         let network = run.network(count, false)?;
         Ok(match library {
@@ -104,24 +108,40 @@ pub fn export(
         }
         ExportFormat::Peft => {
             let Some(network) = run.adapted_network(count)? else {
+                let why = if config.method.freezes_base() {
+                    "wrote its merged model alone (--save model)"
+                } else {
+                    "trains the whole model and has no adapter"
+                };
                 return Err(Error::Usage(format!(
-                    "{} trains the whole model and has no adapter; export it as pth",
+                    "{} {why}; export it as pth",
                     config.method_name()
                 )));
             };
-            let bytes = save_peft(&network, &config.method, &architecture, library, out)?;
-            vec![
+            let names = PeftNames {
+                library,
+                base: base.name_or_path(),
+            };
+            let bytes = save_peft(&network, &config.method, &architecture, names, out)?;
+            let mut all = vec![
                 written(bytes),
                 write_metadata(&metadata, &out.join("finetune.json"))?,
-            ]
+            ];
+            if let Some(card) = run.peft_card() {
+                all.push(write_text(&card, &out.join("README.md"))?);
+            }
+            all
         }
     })
 }
 
 /// Writes the metadata next to a file that cannot hold it.
 fn write_metadata(metadata: &Metadata, path: &Path) -> Result<Written, Error> {
-    let text = serde_json::to_vec_pretty(metadata)?;
-    write_atomically(path, &text)?;
+    write_text(&serde_json::to_string_pretty(metadata)?, path)
+}
+
+fn write_text(text: &str, path: &Path) -> Result<Written, Error> {
+    write_atomically(path, text.as_bytes())?;
     Ok(Written {
         path: path.to_owned(),
         bytes: text.len() as u64,

@@ -13,6 +13,7 @@ use finetune_methods::catalogue::Place;
 use finetune_model::{Head, Network, WeightsFile, load_adapter};
 use finetune_training::Select;
 
+use super::card::Card;
 use super::names::RunFolder;
 use super::plan::Plan;
 use crate::config::{RunConfig, Watch};
@@ -150,6 +151,24 @@ impl FinishedRun {
         Ok(Metadata::of(&WeightsFile::open(&file)?)?.classes)
     }
 
+    /// The card of the run's adapter for HF PEFT, if the folder's report has the run.
+    pub(super) fn peft_card(&self) -> Option<String> {
+        let report = Report::read(&self.folder.report()).ok()?;
+        let run = report.runs.iter().find(|run| self.is(run))?;
+        let card = Card {
+            config: &self.config,
+            run,
+            report: &report,
+            for_peft: true,
+        };
+        Some(card.text())
+    }
+
+    /// Whether results are those of this run.
+    fn is(&self, run: &Run) -> bool {
+        run.method == self.config.method_name() && run.seed == self.config.seed
+    }
+
     /// Says that the run was stopped before its end, if it was, as far as the folder's report tells.
     #[must_use]
     pub fn stopped(&self) -> Option<String> {
@@ -158,10 +177,7 @@ impl FinishedRun {
         }
         let report = Report::read(&self.folder.report()).ok()?;
         let mut runs = report.runs.iter();
-        let is_this = |run: &&Run| {
-            run.method == self.config.method_name() && run.seed == self.config.seed && run.stopped
-        };
-        let run = runs.find(is_this)?;
+        let run = runs.find(|run| self.is(run) && run.stopped)?;
         Some(format!(
             "{} was stopped early, in epoch {} of {}: its model is not fully trained{}",
             self.name(),
@@ -200,6 +216,14 @@ impl FinishedRun {
                 config.method_name()
             )));
         }
+        if !config.saves_model() {
+            return Err(Error::Usage(format!(
+                "{0} wrote its adapter alone (--save adapter) and no merged model; make one with `finetune merge \
+                 --run {1} --method {0} --out FILE`",
+                self.name(),
+                self.folder.path().display()
+            )));
+        }
         let path = self.folder.model(config);
         if path.exists() {
             verify(&path, &self.files)?;
@@ -210,18 +234,20 @@ impl FinishedRun {
     }
 
     /// The base weights with the run's adapter, as training left it; `None` if the method changes
-    /// the base itself.
+    /// the base itself, or the run wrote the merged model alone.
     ///
     /// # Errors
     ///
     /// Files are missing or do not fit each other.
     pub fn adapted_network(&self, classes: usize) -> Result<Option<Network>, Error> {
+        if let Some(epoch) = self.epoch
+            && self.config.method.freezes_base()
+        {
+            return self.after_epoch(epoch, classes).map(Some);
+        }
         let Some(file) = self.folder.adapter(&self.config) else {
             return Ok(None);
         };
-        if let Some(epoch) = self.epoch {
-            return self.after_epoch(epoch, classes).map(Some);
-        }
         verify(&file, &self.files)?;
         let model = self.attached(classes)?.into_parts().model;
         Ok(Some(load_adapter(model, &file)?))

@@ -1,6 +1,7 @@
 //! The folder of a run or comparison: the names of its files ([`RunFolder`]), its plan ([`Plan`]) and
 //! its finished runs ([`FinishedRun`], [`Predictor`], [`export`]).
 
+mod card;
 mod export;
 mod finished;
 mod lock;
@@ -12,6 +13,7 @@ mod plan;
 mod predict;
 mod report;
 
+pub(crate) use card::write_cards;
 pub use export::{ExportFormat, Written, export};
 pub use finished::{FinishedRun, TestImages};
 pub use lock::Lock;

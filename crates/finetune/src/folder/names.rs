@@ -61,11 +61,10 @@ impl RunFolder {
         self.of_run("finetuned_model", run, ".pth")
     }
 
-    /// What the run trained (adapter and head); `None` if the method changes the base itself.
+    /// What the run trained (adapter and head); `None` if it writes the whole model only.
     #[must_use]
     pub fn adapter(&self, run: &RunConfig) -> Option<PathBuf> {
-        run.method
-            .freezes_base()
+        run.saves_adapter()
             .then(|| self.of_run("adapter", run, ".safetensors"))
     }
 
@@ -167,6 +166,21 @@ impl RunFolder {
         self.path.join("metrics.csv")
     }
 
+    /// The card of a run's model: `MODEL_CARD.md` if the run is `alone` in its folder, else with its name.
+    #[must_use]
+    pub fn card(&self, run: &RunConfig, alone: bool) -> PathBuf {
+        if alone {
+            return self.path.join("MODEL_CARD.md");
+        }
+        self.of_run("MODEL_CARD", run, ".md")
+    }
+
+    /// What was printed while the runs were done, with times.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
     /// The lock of the folder, as long as a process works in it.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -184,6 +198,7 @@ impl RunFolder {
             self.page(),
             self.markdown(),
             self.metrics(),
+            self.log(),
         ];
         files.extend(CHARTS.map(|name| self.chart(name)));
         for run in runs {
@@ -192,6 +207,8 @@ impl RunFolder {
                 self.pytorch_model(run),
                 self.checkpoint(run),
                 self.range_test(run.method_name(), run.seed),
+                self.card(run, true),
+                self.card(run, false),
                 self.chart(&confusion_chart(run.method_name())),
             ]);
             files.extend(self.adapter(run));

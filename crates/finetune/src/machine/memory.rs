@@ -24,6 +24,26 @@ pub fn keep_large_buffers() {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn keep_large_buffers() {}
 
+/// The memory of the machine, or what the system allows this process (a container's limit), bytes; `None` if
+/// the system does not tell.
+#[must_use]
+pub fn total_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let all = kibibytes * 1024;
+    // Version 2 of control groups, and version 1. Without a limit, there is no number or a huge one.
+    let limits = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let limits = limits.into_iter().filter_map(|file| {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    Some(limits.fold(all, u64::min))
+}
+
 /// The current resident memory of the process, bytes; `None` if the system does not tell.
 #[must_use]
 pub fn memory_bytes() -> Option<u64> {

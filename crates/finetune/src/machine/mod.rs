@@ -1,7 +1,10 @@
-//! The machine: [`device`]s, [`memory`], [`precision`], [`rates`], [`threads`] and the [`cache`] folder.
+//! The machine: [`device`]s, [`memory`], [`precision`], [`rates`], [`threads`], the [`cache`] folders and what
+//! is [`kept`] in them; and its [`health`].
 
 pub mod cache;
 pub mod device;
+pub mod health;
+pub mod kept;
 pub mod memory;
 pub mod precision;
 pub mod rates;

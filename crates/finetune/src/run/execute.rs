@@ -257,7 +257,7 @@ fn save(
     let architecture = config.architecture()?;
     let mut size = 0;
     let mut files = Vec::new();
-    if config.method.merges() {
+    if config.saves_model() {
         let path = folder.model(config);
         size = save_network(model, &architecture, &metadata.to_map()?, &path)?;
         files.push(path);

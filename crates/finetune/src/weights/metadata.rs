@@ -42,6 +42,10 @@ pub struct Metadata {
     /// Fraction of the resized image's side that the centre crop retains, with [`Fit::Crop`].
     #[serde(default = "whole")]
     pub crop: f32,
+    /// The weights that it was trained from, in files for other programs: a repository of the Hugging Face
+    /// Hub or a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's form
@@ -66,6 +70,7 @@ impl Metadata {
             filter: architecture.filter,
             fit: Fit::Crop,
             crop: architecture.crop,
+            base: None,
         }
     }
 
@@ -73,6 +78,13 @@ impl Metadata {
     #[must_use]
     pub fn fitted(self, fit: Fit) -> Self {
         Self { fit, ..self }
+    }
+
+    /// The same, which says what the model was trained from.
+    #[must_use]
+    pub fn based_on(self, base: Option<&str>) -> Self {
+        let base = base.map(ToOwned::to_owned);
+        Self { base, ..self }
     }
 
     /// The key–value pairs for a safetensors file.

@@ -3,6 +3,7 @@
 //! ([`identify`]) and how they were understood ([`understand`]); training from random weights
 //! ([`Pretraining`]), or an adapter of HF PEFT ([`PeftAdapter`]).
 
+mod base_name;
 mod described;
 mod hash;
 mod hub;
@@ -19,6 +20,7 @@ mod source;
 mod understand;
 mod unrecognised;
 
+pub use base_name::BaseName;
 pub use described::{Described, Preparation};
 pub use finetune_model::{OtherSet, Understood};
 pub(crate) use hash::files_of;

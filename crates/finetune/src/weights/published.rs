@@ -96,6 +96,12 @@ impl Published {
         Ok(folder(&self.hub)?.join(FILES[0]))
     }
 
+    /// Whether the file is on this machine, as far as this build looks for it, or this build can download it.
+    #[must_use]
+    pub fn can_be_had(&self) -> bool {
+        cfg!(feature = "hub") || self.place().is_ok_and(|place| place.is_file())
+    }
+
     /// The file on this machine, downloaded if neither the cache folder nor the Hub's cache has it.
     ///
     /// # Errors

@@ -41,8 +41,16 @@ pub fn is_peft(folder: &Path) -> bool {
     folder.join(CONFIG).is_file()
 }
 
-/// Writes the adapters and the head of a network as HF PEFT does, with the names of `library`, or those of
-/// the first library of the architecture. Returns the size of both files in bytes.
+/// What an adapter calls things.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PeftNames<'a> {
+    /// The library whose names its layers get; `None` is the first library of the architecture.
+    pub library: Option<&'a str>,
+    /// The base weights, for `base_model_name_or_path`: a repository of the Hugging Face Hub or a file.
+    pub base: Option<&'a str>,
+}
+
+/// Writes the adapters and the head of a network as HF PEFT does. Returns the size of both files in bytes.
 ///
 /// # Errors
 ///
@@ -52,11 +60,14 @@ pub fn save_peft(
     network: &Network,
     method: &Method,
     architecture: &Architecture,
-    library: Option<&str>,
+    called: PeftNames<'_>,
     folder: &Path,
 ) -> Result<u64, ModelError> {
-    let name = in_files(architecture, architecture.names(library)?);
-    let adapter = HfPeftAdapter::of(network, method, names(architecture, &name))?;
+    let name = in_files(architecture, architecture.names(called.library)?);
+    let mut adapter = HfPeftAdapter::of(network, method, names(architecture, &name))?;
+    if let Some(base) = called.base {
+        (adapter.config).insert("base_model_name_or_path".to_owned(), base.into());
+    }
     let config = adapter.config_text();
     let bytes = to_safetensors(
         &adapter.tensors,

@@ -22,7 +22,7 @@ mod write_pytorch;
 mod write_safetensors;
 
 pub use self::adapter::{load_adapter, save_adapter};
-pub use self::hf_peft::{is_peft, load_peft, save_peft};
+pub use self::hf_peft::{PeftNames, is_peft, load_peft, save_peft};
 pub(crate) use self::position::line_weights;
 pub use self::sharded::ShardIndex;
 pub use self::state_dict::{StateTensor, tensors_of};

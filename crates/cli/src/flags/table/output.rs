@@ -1,6 +1,6 @@
 //! Files and messages of runs, and where runs come from.
 
-use finetune::config::Format;
+use finetune::config::{Format, Save};
 use finetune::evaluation::Prefer;
 
 use crate::flags::define::choice::of;
@@ -70,6 +70,28 @@ pub(super) fn flags() -> Vec<Flag> {
         .help("Format of the finished models")
         .default("safetensors")
         .sets(|run, format| run.format = format),
+        choice(
+            "save",
+            [
+                of(
+                    Save::Adapter,
+                    "What was trained: small, and needs the base weights; `merge` and `export` make the whole \
+                     model",
+                ),
+                of(
+                    Save::Model,
+                    "The whole model, with the adapter merged; its accuracy can differ in the last digits",
+                ),
+                of(Save::Both, "The adapter and the whole model"),
+            ],
+        )
+        .help("What of a finished run is written")
+        .details(
+            "Of a ViT-B, each method writes 340 MB if it is not the adapter alone. A method that cannot be \
+             merged writes its adapter in any case.",
+        )
+        .default("both")
+        .sets(|run, save| run.save = save),
         value("checkpoint-seconds", "SECONDS")
             .help("Minimum time between two checkpoints of a run")
             .details(
