@@ -1,6 +1,7 @@
 //! Predictions for many images: threads decode ahead of the batch that is computed.
 
 use std::collections::VecDeque;
+use std::iter::Enumerate;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -61,13 +62,12 @@ impl Predictor {
         let batch_size = streaming.batch_size.max(1);
         let workers = workers.max(1);
         let queue = Queue {
-            state: Mutex::new(State {
-                places: 2 * batch_size + workers,
-                next: 0,
-                inputs,
+            places: Mutex::new(Places {
+                free: 2 * batch_size + workers,
                 ended: false,
             }),
             freed: Condvar::new(),
+            inputs: Mutex::new(inputs.enumerate()),
         };
         let (sender, receiver) = channel();
         std::thread::scope(|scope| {
@@ -80,7 +80,7 @@ impl Predictor {
             }
             if started == 0 {
                 // The system gives no threads: all images come first, and then the answers.
-                queue.lock().places = usize::MAX;
+                queue.lock().free = usize::MAX;
                 queue.decode(self, &sender);
             }
             drop(sender);
@@ -169,17 +169,16 @@ type Decoded = (usize, Image);
 
 /// The paths that threads take images from.
 struct Queue<'a> {
-    state: Mutex<State<'a>>,
+    places: Mutex<Places>,
     /// Places are free again, or nobody waits for images any more.
     freed: Condvar,
+    /// Not locked together with the places: the next path may be long in coming.
+    inputs: Mutex<Enumerate<&'a mut (dyn Iterator<Item = Input> + Send)>>,
 }
 
-struct State<'a> {
-    /// How many more images may be decoded before others are computed.
-    places: usize,
-    /// The number of the next image.
-    next: usize,
-    inputs: &'a mut (dyn Iterator<Item = Input> + Send),
+struct Places {
+    /// How many more images may be decoded before others are answered.
+    free: usize,
     /// Whether there are no more paths, or nobody waits for images any more.
     ended: bool,
 }
@@ -194,9 +193,9 @@ impl Drop for End<'_, '_> {
     }
 }
 
-impl<'a> Queue<'a> {
-    fn lock(&self) -> MutexGuard<'_, State<'a>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Queue<'_> {
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decodes images until there are no more.
@@ -223,29 +222,27 @@ impl<'a> Queue<'a> {
 
     /// The next path and its number, as soon as there is a place for its image.
     fn take(&self) -> Option<(usize, Input)> {
-        let mut state = self.lock();
-        while state.places == 0 && !state.ended {
-            state = self
-                .freed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.lock();
+        while places.free == 0 && !places.ended {
+            let waited = self.freed.wait(places);
+            places = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        if state.ended {
+        if places.ended {
             return None;
         }
-        let Some(input) = state.inputs.next() else {
-            state.ended = true;
-            self.freed.notify_all();
-            return None;
-        };
-        state.places -= 1;
-        state.next += 1;
-        Some((state.next - 1, input))
+        places.free -= 1;
+        drop(places);
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = inputs.next();
+        if next.is_none() {
+            drop(End(self));
+        }
+        next
     }
 
     fn free(&self, places: usize) {
         let mut state = self.lock();
-        state.places = state.places.saturating_add(places);
+        state.free = state.free.saturating_add(places);
         self.freed.notify_all();
     }
 }
