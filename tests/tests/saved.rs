@@ -11,7 +11,7 @@ const RUN: &str = "--data data --epochs 2 --image-size 16 --ui none";
 
 fn models(folder: &Folder, out: &str) -> Vec<String> {
     let mut files = names(&folder.path(out));
-    files.retain(|name| name.ends_with(".safetensors") || name.ends_with(".pth"));
+    files.retain(|name| name.ends_with(".safetensors"));
     files
 }
 

@@ -355,9 +355,9 @@ impl Card<'_> {
              finetune evaluate --run FOLDER --method {method} --data other-images\n"
         );
         if self.config.method.merges() {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "finetune export --run FOLDER --method {method} --format pth --out model.pth\n"
+                "finetune export --run FOLDER --method {method} --format pth --out model.pth"
             );
         }
         text.push_str("```\n\n`FOLDER` is the folder of this card.");

@@ -10,7 +10,7 @@ use super::cache::{cache_folder, hub_folder};
 use crate::error::Error;
 
 /// The age from which a file that is still being written is taken for one that a killed run left behind.
-const ABANDONED: Duration = Duration::from_secs(3600);
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A kind of files that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
