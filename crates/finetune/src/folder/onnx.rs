@@ -60,6 +60,7 @@ fn properties(metadata: &Metadata, input: OnnxInput) -> Result<BTreeMap<String, 
         filter,
         fit,
         crop,
+        base,
     } = metadata;
     let interpolation = match filter {
         Filter::Bilinear => "bilinear",
@@ -91,6 +92,10 @@ fn properties(metadata: &Metadata, input: OnnxInput) -> Result<BTreeMap<String, 
         ),
     ];
     let mut all = metadata.to_map()?;
+    let base = base
+        .iter()
+        .map(|base| ("base_model_name_or_path", base.clone()));
+    let own = own.into_iter().chain(base);
     all.extend(own.map(|(key, value)| (key.to_owned(), value)));
     Ok(all)
 }
