@@ -70,7 +70,9 @@ fn peak(folder: &Folder, count: usize) -> u64 {
 fn memory_does_not_grow_with_the_number_of_files() {
     let folder = trained();
     std::fs::write(folder.path("broken.png"), "no picture").unwrap();
-    let large = image::RgbImage::from_fn(400, 300, |x, y| image::Rgb([x as u8, y as u8, 7]));
+    let large = image::RgbImage::from_fn(400, 300, |x, y| {
+        image::Rgb([(x % 256) as u8, (y % 256) as u8, 7])
+    });
     large.save(folder.path("large.png")).unwrap();
     let (few, many) = (peak(&folder, 600), peak(&folder, 10_000));
     println!("600 files: {} MiB, 10 000: {} MiB", few >> 20, many >> 20);
@@ -134,7 +136,7 @@ fn test_time_augmentation_is_the_mean_of_a_picture_and_its_mirror_image() {
     let folder = trained();
     // Of the model's size, so that mirroring and resizing cannot differ by rounding.
     let picture = image::RgbImage::from_fn(32, 32, |x, y| {
-        image::Rgb([(x * 8) as u8, (y * 7) as u8, (x * y / 4) as u8])
+        image::Rgb([x * 8, y * 7, x * y / 4].map(|value| (value % 256) as u8))
     });
     picture.save(folder.path("a.png")).unwrap();
     flip_horizontal(&picture)
@@ -164,7 +166,7 @@ fn test_time_augmentation_is_the_mean_of_a_picture_and_its_mirror_image() {
     assert!((best - f64::from(wanted)).abs() < 1e-7);
     // A picture that is its own mirror image is not changed.
     let symmetric = image::RgbImage::from_fn(32, 32, |x, y| {
-        image::Rgb([x.min(31 - x) as u8 * 9, y as u8, 0])
+        image::Rgb([(x.min(31 - x) * 9 % 256) as u8, (y % 256) as u8, 0])
     });
     symmetric.save(folder.path("symmetric.png")).unwrap();
     let plain = folder.run("predict --run run --json symmetric.png").ok();

@@ -60,7 +60,7 @@ pub fn say_document(json: &str) -> Result<()> {
 pub fn say_csv<'a>(cells: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
     let mut line = csv::Writer::from_writer(Vec::new());
     line.write_record(cells)?;
-    let line = line.into_inner().map_err(|error| error.into_error())?;
+    let line = line.into_inner().map_err(csv::IntoInnerError::into_error)?;
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     if std::io::stdout().is_terminal() {
         return say(&String::from_utf8_lossy(line));

@@ -21,7 +21,7 @@ pub struct ManifestPaths {
 }
 
 enum Rows {
-    Table(Table, Column),
+    Table(Box<Table>, Column),
     Json(Lines),
 }
 
@@ -46,7 +46,7 @@ impl ManifestPaths {
             let table = Table::open(manifest, |names| Column::path(names).is_ok())?;
             let column = Column::path(&table.names);
             let column = column.map_err(|reason| error(manifest, None, reason))?;
-            Rows::Table(table, column)
+            Rows::Table(Box::new(table), column)
         };
         Ok(Self {
             manifest: manifest.to_owned(),

@@ -124,7 +124,9 @@ impl FeatureFile {
 
 /// What was written, from its beginning.
 fn read(written: BufWriter<File>) -> std::io::Result<impl Read> {
-    let mut file = written.into_inner().map_err(|error| error.into_error())?;
+    let mut file = written
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?;
     file.rewind()?;
     Ok(BufReader::new(file))
 }

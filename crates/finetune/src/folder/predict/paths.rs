@@ -63,7 +63,7 @@ enum Open {
     Fitting(PathBuf, bool),
     /// The end of a pattern: what it was, and how many paths had fitted before it.
     Matched(PathBuf, usize),
-    Manifest(PathBuf, ManifestPaths),
+    Manifest(PathBuf, Box<ManifestPaths>),
     List(PathList),
 }
 
@@ -117,7 +117,7 @@ impl ImagePaths {
             return self.found(path);
         }
         match ManifestPaths::open(&path) {
-            Ok(rows) => self.open.push(Open::Manifest(path, rows)),
+            Ok(rows) => self.open.push(Open::Manifest(path, Box::new(rows))),
             Err(error) => return Some(bad(path, error)),
         }
         None
