@@ -17,7 +17,7 @@ use crate::flags::{PredictArgs, PredictFormat, SelectedRun};
 use crate::terminal::bar::Bar;
 use crate::terminal::exit::Usage;
 use crate::terminal::heartbeat::Heartbeat;
-use crate::terminal::output::{is_unread, note};
+use crate::terminal::output::{alert, is_unread, note};
 
 /// What lines about progress begin with.
 const TITLE: &str = "predict";
@@ -128,7 +128,7 @@ impl Work<'_> {
             Err(error) => {
                 self.failed += 1;
                 let error = one_line(&error);
-                note(&error);
+                alert(&error);
                 self.predictions.print(&path, Err(&error))
             }
         }
