@@ -163,14 +163,14 @@ mod tests {
     #[test]
     fn windows_of_an_adaptive_mean_overlap_as_pytorch_has_them() {
         // `torch.nn.AdaptiveAvgPool1d(3)` on the rows of the identity of size 5, and of (4) on 2.
-        let third = 1.0 / 3.0;
+        let third = 1.0_f32 / 3.0;
         let three = [
             [0.5, 0.5, 0.0, 0.0, 0.0],
             [0.0, third, third, third, 0.0],
             [0.0, 0.0, 0.0, 0.5, 0.5],
         ];
         assert_eq!(shares(5, 3), three.map(Vec::from));
-        let four = [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]];
+        let four = [[1.0_f32, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]];
         assert_eq!(shares(2, 4), four.map(Vec::from));
         assert_eq!(
             transposed(&shares(2, 4)),
