@@ -23,6 +23,9 @@ pub(super) struct Lines {
     bytes: Vec<u8>,
 }
 
+/// The number of a line, and the object in it.
+type Numbered = (u64, Map<String, Value>);
+
 impl Lines {
     pub(super) fn open(manifest: &Path) -> Result<Self, DataError> {
         let (file, row) = Bounded::open(manifest)?;
@@ -36,7 +39,7 @@ impl Lines {
     }
 
     /// The next line that is not empty, and its number; `None` after the last one.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Map<String, Value>)>, DataError> {
+    pub(super) fn next(&mut self) -> Result<Option<Numbered>, DataError> {
         loop {
             self.line += 1;
             let bad = |reason: String| error(&self.manifest, Some(self.line), reason);

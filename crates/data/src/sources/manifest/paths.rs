@@ -56,9 +56,12 @@ impl ManifestPaths {
     }
 }
 
+/// The number of a line, and its path or why it has none.
+type Numbered = (u64, Result<String, String>);
+
 impl Rows {
-    /// The number of the next line, and its path or why it has none; `None` after the last one.
-    fn next(&mut self) -> Result<Option<(u64, Result<String, String>)>, DataError> {
+    /// The next line; `None` after the last one.
+    fn next(&mut self) -> Result<Option<Numbered>, DataError> {
         match self {
             Self::Table(table, column) => {
                 let mut record = StringRecord::new();
