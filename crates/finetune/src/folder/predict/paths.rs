@@ -20,7 +20,14 @@ pub struct BadInput {
     /// What it is called.
     pub path: PathBuf,
     /// Why it stands for none.
-    pub error: Error,
+    pub error: Box<Error>,
+}
+
+impl BadInput {
+    fn new(path: PathBuf, error: impl Into<Error>) -> Self {
+        let error = Box::new(error.into());
+        Self { path, error }
+    }
 }
 
 /// A list of paths that is read as they are needed.
@@ -198,10 +205,7 @@ impl Iterator for ImagePaths {
                     None => None,
                     Some(row) => {
                         self.open.push(Open::Manifest(path.clone(), rows));
-                        Some(row.map_err(|error| BadInput {
-                            path,
-                            error: error.into(),
-                        }))
+                        Some(row.map_err(|error| BadInput::new(path, error)))
                     }
                 },
                 Open::List(mut list) => match list.next() {
@@ -252,7 +256,7 @@ impl PathList {
             if let Some(reason) = reason {
                 let path = PathBuf::from(&self.name);
                 let error = Error::io("read", &path)(reason);
-                return Some(Err(BadInput { path, error }));
+                return Some(Err(BadInput::new(path, error)));
             }
             if !self.null && bytes.last() == Some(&b'\r') {
                 bytes.pop();
@@ -264,7 +268,7 @@ impl PathList {
                 let path = PathBuf::from(name);
                 let reason = std::io::Error::other("its name is not UTF-8");
                 let error = Error::io("read", &path)(reason);
-                BadInput { path, error }
+                BadInput::new(path, error)
             }));
         }
     }
@@ -303,8 +307,7 @@ fn names(folder: &Path) -> Result<Vec<std::ffi::OsString>, Error> {
 }
 
 fn bad(path: PathBuf, error: impl Into<Error>) -> Input {
-    let error = error.into();
-    Err(BadInput { path, error })
+    Err(BadInput::new(path, error))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What the models of finished runs say about images.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use burn::Tensor;
@@ -343,13 +343,11 @@ fn order(classes: &[String], own: &[String]) -> Result<Vec<usize>, [Vec<String>;
         .iter()
         .map(|class| index.get(class.as_str()).copied())
         .collect();
-    let known: HashMap<&str, ()> = classes.iter().map(|class| (class.as_str(), ())).collect();
+    let known: HashSet<&str> = classes.iter().map(String::as_str).collect();
     let missing = classes.iter().zip(&found);
     let missing = missing.filter(|(_, index)| index.is_none());
     let missing: Vec<String> = missing.map(|(class, _)| class.clone()).collect();
-    let unknown = own
-        .iter()
-        .filter(|class| !known.contains_key(class.as_str()));
+    let unknown = own.iter().filter(|class| !known.contains(class.as_str()));
     let unknown: Vec<String> = unknown.cloned().collect();
     if missing.is_empty() && unknown.is_empty() {
         return Ok(found.into_iter().flatten().collect());

@@ -210,7 +210,7 @@ impl Queue<'_> {
                 },
                 Err(BadInput { path, error }) => Image {
                     path,
-                    outcome: Err(error),
+                    outcome: Err(*error),
                 },
             };
             if sender.send((number, image)).is_err() {
