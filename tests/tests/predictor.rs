@@ -1,7 +1,7 @@
 //! `predict` and `Predictor`: ensembles, test-time augmentation, features, memory and threads.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, missing_docs)]
 
 #[path = "util/predict.rs"]
 mod predicting;
