@@ -1,7 +1,7 @@
 //! `predict`: from files, folders, patterns, manifests and lists to answers in several forms.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::cast_possible_truncation, clippy::unwrap_used, missing_docs)]
 
 #[path = "util/predict.rs"]
 mod predicting;
@@ -88,7 +88,8 @@ fn every_way_to_name_images_gives_the_same_answers_in_its_order() {
     }
     // Paths of a manifest begin in its folder; labels and other columns do not matter.
     let rows = names.iter().map(|name| name.strip_prefix("data/").unwrap());
-    let table: String = rows.clone().map(|name| format!("7;{name}\n")).collect();
+    let table: Vec<String> = rows.clone().map(|name| format!("7;{name}\n")).collect();
+    let table = table.concat();
     std::fs::write(folder.path("data/list.csv"), format!("id;image\n{table}")).unwrap();
     let lines = rows.map(|name| format!("{{\"path\": \"{name}\", \"label\": \"?\"}}\n"));
     std::fs::write(folder.path("data/list.jsonl"), lines.collect::<String>()).unwrap();
