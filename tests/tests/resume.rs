@@ -89,8 +89,16 @@ fn open_every_file(folder: &Path) {
             }
             Some("svg") => assert!(text().trim_end().ends_with("</svg>"), "{name}"),
             Some("html") => assert!(text().ends_with("</html>"), "{name}"),
+            // A card has a head of YAML.
+            Some("md") if name.starts_with("MODEL_CARD") => {
+                assert!(
+                    text().starts_with("---\n") && text().ends_with('\n'),
+                    "{name}"
+                );
+            }
             Some("md") => assert!(text().starts_with("# ") && text().ends_with('\n'), "{name}"),
             Some("csv") => assert!(text().ends_with('\n'), "{name}"),
+            Some("txt") => assert!(text().lines().all(|line| line.starts_with("20")), "{name}"),
             _ => panic!("{name}: a file of what kind?"),
         }
     }
